@@ -1,0 +1,58 @@
+# Every target is a thin name for a command: `make help` lists them, `.venv/bin/python -m scripts.<name> --help` teaches.
+MODEL ?=
+VERSION ?=
+PORT ?= 8080
+HOST ?= 127.0.0.1
+MODE ?= development
+FRONT ?= 1
+IMAGE ?= samples/3.png
+OUT ?= overlay.png
+PYTHON ?= python3
+
+RUN := .venv/bin/python -m
+WHICH = $(if $(MODEL),--model $(MODEL)) $(if $(VERSION),--version $(VERSION))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev train archive serve stop predict explain samples test check fix clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+
+setup: ## .venv with pinned wheels, Java and HAProxy among them; the others call it, and it is quick when done
+	@$(PYTHON) scripts/setup.py train
+
+setup-dev: ## the same with what tests and checks need
+	@$(PYTHON) scripts/setup.py train dev
+
+train: setup ## train a model into releases/ [MODEL=digits VERSION=2.0]
+	@$(RUN) scripts.train $(WHICH)
+
+archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml]
+	@$(RUN) scripts.archive $(WHICH) $(if $(CONFIG),--config $(CONFIG))
+
+serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production FRONT=0 FOREGROUND=1]
+	@$(RUN) scripts.serve $(WHICH) --port $(PORT) --host $(HOST) --mode $(MODE) --front $(FRONT) $(if $(FOREGROUND),--foreground)
+
+stop: setup ## stop it without losing a request [PORT=]
+	@$(RUN) scripts.stop --port $(PORT)
+
+predict: setup ## ask it [IMAGE=samples/3.png MODEL= VERSION= PORT=]
+	@$(RUN) scripts.predict $(IMAGE) $(WHICH) --port $(PORT)
+
+explain: setup ## ask it why, as a picture [IMAGE= OUT=overlay.png TARGET=8 MODEL= VERSION= PORT=]
+	@$(RUN) scripts.explain $(IMAGE) --out $(OUT) $(if $(TARGET),--target $(TARGET)) $(WHICH) --port $(PORT)
+
+samples: setup ## write samples/ again
+	@$(RUN) scripts.samples
+
+test: setup-dev ## every test, against a real TorchServe and HAProxy
+	@$(RUN) pytest
+
+check: setup-dev ## formatting, lint and types; changes nothing
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
+
+fix: setup-dev ## formatting and lint, mended where that is safe
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+clean: ## remove .venv, caches and logs; releases/ and model_store/ stay
+	@rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache overlay.png && find . -name __pycache__ -prune -exec rm -rf {} +

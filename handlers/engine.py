@@ -1,0 +1,52 @@
+"""The network at work: a normalised batch -> logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from models import architectures
+from models.card import Card
+from models.release import WEIGHTS
+
+# Rows in one forward pass: bounds the memory that one request with many images can take.
+MAX_ROWS = 64
+
+
+class EngineError(ValueError):
+    """The weights do not fit the architecture that the card names."""
+
+
+class Engine:
+    """The eager float32 network of a card with its weights, in evaluation mode on one device."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self.device = device
+        self.network = network.to(device).eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, folder: Path, card: Card, device: torch.device) -> Engine:
+        """Build the card's architecture and fill it from `weights.safetensors` in `folder`.
+
+        Raises:
+            EngineError: the weights file is damaged or belongs to another architecture.
+        """
+        network = architectures.build(card.architecture.name, **card.architecture.arguments)
+        path = folder / WEIGHTS
+        try:
+            network.load_state_dict(load_file(path))
+        except (SafetensorError, OSError) as error:
+            raise EngineError(f"{path}: cannot be read: {error}") from None
+        except RuntimeError as error:
+            first = " ".join(str(error).split())[:300]
+            raise EngineError(f"{path}: does not fit architecture {card.architecture.name!r}: {first}") from None
+        return cls(network, device)
+
+    def logits(self, batch: torch.Tensor) -> torch.Tensor:
+        """float32 (N, 3, size, size) -> float32 logits (N, classes), at most MAX_ROWS rows at a time."""
+        with torch.inference_mode():
+            return torch.cat([self.network(rows) for rows in torch.split(batch, MAX_ROWS)])

@@ -1,0 +1,129 @@
+"""The model card: the one place where a trained version says what it is.
+
+A card is `card.yaml` in a release and in the .mar made from it. Everything that answering needs and that is not a
+weight stands in it, so nothing has to be configured twice.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+FILE_NAME = "card.yaml"
+
+# Both stand in file names, URLs and the front door's map, so they are kept to what needs no quoting in any of these.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+VERSION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9}){0,2}$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class CardError(ValueError):
+    """The card is missing, is not YAML, or breaks the schema; the message names the file and each wrong key."""
+
+
+class Part(BaseModel):
+    """A part of the card: unknown keys are errors, so a misspelt one is not ignored in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Architecture(Part):
+    """Which network: a module of models.architectures and the arguments of its `build`."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+class Input(Part):
+    """What the network takes: RGB, `size` x `size` pixels, (pixel / 255 - mean) / std by channel."""
+
+    size: Annotated[int, Field(ge=4, le=4096)]
+    resize: Literal["stretch"] = "stretch"
+    mean: tuple[float, float, float]
+    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+
+class Data(Part):
+    """What the network was trained and measured on. `sha256` is over all images and labels, in order."""
+
+    name: str
+    source: str
+    sha256: Sha256
+    train: int
+    calibration: int
+    test: int
+
+
+class Metrics(Part):
+    """Measured on the test split, through the image code that serves."""
+
+    accuracy: Share
+    loss: float
+    test_images: int
+    train_cpu_seconds: float
+
+
+class Card(Part):
+    """A trained version of a model."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    version: Version
+    description: str = ""
+    licence: str = ""
+    created: str
+    git_revision: str
+    architecture: Architecture
+    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    input: Input
+    data: Data
+    metrics: Metrics
+    digests: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def classes_are_distinct(self) -> Card:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes must differ from each other")
+        return self
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Card:
+        """Read `card.yaml` of a release folder or an unpacked .mar.
+
+        Raises:
+            CardError: naming the file, each wrong key, its value and what would be right.
+        """
+        path = Path(folder) / FILE_NAME
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CardError(f"{path}: no such file; a release folder has one") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise CardError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise CardError(f"{path}: {describe(error)}") from None
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write `card.yaml` into `folder`."""
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        (Path(folder) / FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def describe(error: ValidationError) -> str:
+    """Pydantic's findings in one line: where, what is wrong, and the value found."""
+    findings = []
+    for item in error.errors():
+        where = ".".join(str(step) for step in item["loc"]) or "the whole"
+        value = "" if item["type"] in ("missing", "extra_forbidden") else f" (it is {item['input']!r:.80})"
+        findings.append(f"{where}: {item['msg']}{value}")
+    return "; ".join(findings)

@@ -1,0 +1,115 @@
+"""Where a trained version is kept: `releases/<model>/<version>/`, and how versions are ordered."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.card import NAME_PATTERN, VERSION_PATTERN, Card, CardError
+
+ROOT = Path("releases")
+WEIGHTS = "weights.safetensors"
+GOLDEN = "golden"
+REPORT = "report"
+
+
+class ReleaseError(ValueError):
+    """A release that is not there, is named wrongly or is not whole; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release that exists: its folder and its card."""
+
+    folder: Path
+    card: Card
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Sort key of a version: numbers count as numbers, so 10.0 comes after 9.1."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def checked_name(name: str) -> str:
+    """`name`, if a model may be called so.
+
+    Raises:
+        ReleaseError: it may not.
+    """
+    if not re.match(NAME_PATTERN, name):
+        raise ReleaseError(
+            f"model name {name!r}: use letters, digits, '_' and '-', at most 64, a letter or digit first"
+        )
+    return name
+
+
+def checked_version(version: str) -> str:
+    """`version`, if a version may be called so.
+
+    Raises:
+        ReleaseError: it may not.
+    """
+    if not re.match(VERSION_PATTERN, version):
+        raise ReleaseError(f"version {version!r}: use numbers such as 2, 1.0 or 1.2.3")
+    return version
+
+
+def versions(model: str, root: Path = ROOT) -> list[str]:
+    """The versions of `model` under `root`, oldest first; folders that are not versions are passed over."""
+    folder = root / checked_name(model)
+    found = [path.name for path in folder.glob("*") if path.is_dir() and re.match(VERSION_PATTERN, path.name)]
+    return sorted(found, key=version_key)
+
+
+def next_version(model: str, root: Path = ROOT) -> str:
+    """The version that a new training run gets when none is named: 1.0, then 2.0, and so on."""
+    existing = versions(model, root)
+    return f"{version_key(existing[-1])[0] + 1}.0" if existing else "1.0"
+
+
+def find(model: str, version: str | None = None, root: Path = ROOT) -> Release:
+    """The release of `model` with this `version`, or its newest.
+
+    Raises:
+        ReleaseError: there is none, or its card does not fit the folder it lies in.
+    """
+    existing = versions(model, root)
+    if not existing:
+        raise ReleaseError(f"no release of {model!r} under {root}/: train one with `make train MODEL={model}`")
+    if version is None:
+        version = existing[-1]
+    elif checked_version(version) not in existing:
+        raise ReleaseError(
+            f"no release {version} of {model!r}: there are {', '.join(existing)}; "
+            f"train it with `make train MODEL={model} VERSION={version}`"
+        )
+    folder = root / model / version
+    try:
+        card = Card.load(folder)
+    except CardError as error:
+        raise ReleaseError(str(error)) from None
+    if (card.name, card.version) != (model, version):
+        raise ReleaseError(f"{folder}: its card says {card.name} {card.version}; move it or correct the card")
+    return Release(folder, card)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify_digests(folder: Path, card: Card) -> None:
+    """Check that the files the card vouches for are the ones in `folder`.
+
+    Raises:
+        ReleaseError: a file is missing or was changed since the card was written.
+    """
+    for name, expected in card.digests.items():
+        path = folder / name
+        if not path.is_file():
+            raise ReleaseError(f"{path}: missing, though the card lists it; the release is not whole")
+        if sha256(path) != expected:
+            raise ReleaseError(f"{path}: its SHA-256 is not the card's; the file was changed or damaged")

@@ -1,0 +1,42 @@
+"""Turn a release into model_store/<model>-<version>.mar, and prove it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from models.release import find, versions
+from scripts.command import command
+from serving import model_config, store
+from serving.archive import archive
+from serving.model_config import ModelConfig
+
+# The model that is trained when there is no release of it: its data comes with scikit-learn.
+BUNDLED = "digits"
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse the flags and archive."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.archive", description=__doc__)
+    parser.add_argument("--model", default=BUNDLED, help=f"which model; {BUNDLED} is trained first if it was never")
+    parser.add_argument("--version", help="which release of it (default: the newest)")
+    parser.add_argument("--config", type=Path, help="YAML with TorchServe's settings of this model, such as batchSize")
+    parser.add_argument("--store", type=Path, default=store.ROOT, help="folder for the .mar (default: model_store)")
+    arguments = parser.parse_args(argv)
+    config = model_config.load(arguments.config) if arguments.config else ModelConfig()
+    run(arguments.model, arguments.version, config, arguments.store)
+
+
+def run(model: str, version: str | None, config: ModelConfig, root: Path = store.ROOT) -> None:
+    """Archive a release, training the bundled model first where there is none of it, and say what came of it."""
+    if model == BUNDLED and not versions(model):
+        from scripts import train  # only here: torch and scikit-learn take seconds to import
+
+        train.run(model, version or "1.0")
+    path, count = archive(find(model, version), config, root)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {count} golden answers came out of it")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""What `predict` and `explain` have in common: which server to ask, and with which token."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from serving.client import Client
+from serving.instance import Instance, Ports
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags that name the image and the server."""
+    parser.add_argument("image", help="a JPEG, PNG or WebP file")
+    parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
+    parser.add_argument("--version", help="version to ask (default: the one that the server has as default)")
+    parser.add_argument("--port", type=int, default=8080, help="of the front door on this machine (default: 8080)")
+    parser.add_argument("--url", help="address of another server, such as https://example.org")
+    parser.add_argument("--top-k", default="5", help="how many classes to list (default: 5)")
+
+
+def client(arguments: argparse.Namespace) -> Client:
+    """The client for those flags; the token is $TORCHLIGHT_TOKEN, else that of the server on this machine."""
+    token = os.environ.get("TORCHLIGHT_TOKEN")
+    kept = Instance(Ports(arguments.port)).folder / "token"
+    if token is None and arguments.url is None and kept.is_file():
+        token = kept.read_text(encoding="ascii").strip()
+    return Client(arguments.url or f"http://127.0.0.1:{arguments.port}", token)

@@ -1,0 +1,33 @@
+"""What all commands share: an error the user can put right is one sentence and exit status 1, not a traceback."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+from serving.errors import ServingError
+
+P = ParamSpec("P")
+
+
+def command(main: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a command's main function."""
+
+    @functools.wraps(main)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            main(*args, **kwargs)
+        except (ServingError, ValueError, FloatingPointError) as error:
+            sys.exit(f"error: {error}")
+        except BrokenPipeError:  # `| head` closed the pipe; there is nobody left to tell
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            sys.exit(f"error: {where}{error.strerror or error}")
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    return wrapped

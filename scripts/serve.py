@@ -1,0 +1,90 @@
+"""Serve the models of the store behind the front door; trains and archives the digits model first if there is none.
+
+Returns when every worker is READY, and the server goes on in the background; --foreground stays until it is stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+from scripts import archive
+from scripts.command import command
+from serving import store
+from serving.errors import StartError
+from serving.instance import Instance, Ports
+from serving.model_config import ModelConfig
+from serving.supervisor import START_SECONDS, Launch, Supervisor
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse the flags and serve."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.serve", description=__doc__)
+    parser.add_argument("--model", help="serve only this model (default: the newest version of each in the store)")
+    parser.add_argument("--version", help="serve this version (default: the newest)")
+    parser.add_argument(
+        "--port", type=int, default=8080, help="of the front door (default: 8080); +1 to +7 are used too"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address of the front door (default: 127.0.0.1)")
+    parser.add_argument(
+        "--mode",
+        choices=("development", "production"),
+        default="development",
+        help="production asks for a bearer token: $TORCHLIGHT_TOKEN, or one that is made (default: development)",
+    )
+    parser.add_argument("--front", choices=("1", "0"), default="1", help="0: without HAProxy (default: 1)")
+    parser.add_argument("--foreground", action="store_true", help="stay, and write the log to the terminal")
+    arguments = parser.parse_args(argv)
+
+    instance = Instance(Ports(arguments.port))
+    if instance.running():
+        raise StartError(
+            f"a server already runs on port {arguments.port}: stop it with `make stop PORT={arguments.port}`"
+        )
+    if not store.archives() and arguments.model in (None, archive.BUNDLED):
+        archive.run(archive.BUNDLED, arguments.version, ModelConfig())
+    chosen = store.choose(arguments.model, arguments.version)
+    if arguments.foreground:
+        launch = Launch(
+            archives=chosen,
+            host=arguments.host,
+            front=arguments.front == "1",
+            production=arguments.mode == "production",
+            token=os.environ.get("TORCHLIGHT_TOKEN"),
+        )
+        sys.exit(Supervisor(instance, launch).run())
+    _in_background(instance, sys.argv[1:] if argv is None else argv)
+
+
+def _in_background(instance: Instance, argv: list[str]) -> None:
+    """Start the same command with --foreground, detached, and show its progress until it is ready."""
+    instance.folder.mkdir(parents=True, exist_ok=True)
+    command_line = [sys.executable, "-m", "scripts.serve", *argv, "--foreground"]
+    with instance.log.open("w", encoding="utf-8") as log:
+        child = subprocess.Popen(
+            command_line, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    began, shown = time.monotonic(), ""
+    while child.poll() is None and time.monotonic() - began < START_SECONDS + 30:
+        status = instance.status()
+        if status is not None and status.pid == child.pid:
+            if status.state == "ready":
+                print(f"READY in {time.monotonic() - began:.1f} s (log: {os.path.relpath(instance.log)})")
+                print(status.message)
+                return
+            if status.message != shown:
+                shown = status.message
+                print(shown, flush=True)
+        time.sleep(0.1)
+    child.terminate()
+    lines = instance.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    reason = next((line for line in reversed(lines) if line.startswith("error: ")), f"error: see {instance.log}")
+    sys.exit(reason)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Make .venv with everything that Torchlight needs, from wheels alone; a no-op when nothing changed.
+
+Runs on any Python, to be able to say that it is too old: no syntax newer than 3.6 before that.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VENV = os.path.join(ROOT, ".venv")
+STAMP = os.path.join(VENV, "torchlight-setup.json")
+OLDEST = (3, 11)
+# A CPU build of torch needs 1.7 GB with everything else; pip unpacks beside it.
+NEEDED_BYTES = 3 * 10**9
+
+# What pip says when something outside is wrong, and what to do about it.
+REMEDIES = [
+    (("No space left on device", "Errno 28"), "the disk is full: free 3 GB where {root} lies and under {temp}"),
+    (("externally-managed", "Permission denied", "Errno 13"), "{root} cannot be written: run it as its owner"),
+    (
+        ("NewConnectionError", "Name or service not known", "name resolution", "ProxyError", "ConnectTimeout",
+         "Read timed out", "Network is unreachable", "Connection refused", "from versions: none"),
+        "pip reaches no package index: check the network, or PIP_INDEX_URL and HTTPS_PROXY; what was fetched is kept",
+    ),
+]  # fmt: skip
+
+
+def fail(message: str) -> None:
+    """End with one sentence."""
+    sys.exit("error: " + message)
+
+
+def wanted(extras: list) -> list:  # type: ignore[type-arg]
+    """The requirements of pyproject.toml with these extras."""
+    import tomllib
+
+    with open(os.path.join(ROOT, "pyproject.toml"), "rb") as file:
+        project = tomllib.load(file)["project"]
+    requirements = list(project["dependencies"])
+    for extra in extras:
+        requirements += project["optional-dependencies"][extra]
+    return requirements
+
+
+def fingerprint(requirements: list) -> str:  # type: ignore[type-arg]
+    """Changes when the environment has to."""
+    digest = hashlib.sha256(repr((sys.version, VENV, sorted(requirements))).encode())
+    with open(os.path.join(ROOT, "constraints.txt"), "rb") as file:
+        digest.update(file.read())
+    return digest.hexdigest()
+
+
+def installed() -> dict:  # type: ignore[type-arg]
+    """The stamp of the last complete set-up."""
+    try:
+        with open(STAMP) as file:
+            return dict(json.load(file))
+    except (OSError, ValueError):
+        return {"extras": []}
+
+
+def run(command: list) -> None:  # type: ignore[type-arg]
+    """Run pip or venv; what it says on standard error is turned into one sentence."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment)
+    if done.returncode == 0:
+        return
+    for words, remedy in REMEDIES:
+        if any(word in done.stderr for word in words):
+            fail(remedy.format(root=ROOT, temp=os.environ.get("TMPDIR", "/tmp")))
+    sys.stderr.write(done.stderr)
+    fail("`{}` failed: the lines above say why".format(" ".join(command[:5])))
+
+
+def main() -> None:
+    """Set up .venv with the extras that the command line names."""
+    if sys.version_info < OLDEST:
+        fail(
+            "Torchlight needs Python {}.{} or newer, and this is {}.{} ({}): install one and run "
+            "`make setup PYTHON=python3.11`".format(*OLDEST, *sys.version_info[:2], sys.executable)
+        )
+    before = installed()
+    extras = sorted({*sys.argv[1:], *before["extras"]})
+    mark = fingerprint(wanted(extras))
+    if before.get("fingerprint") == mark:
+        return
+    if "fingerprint" not in before and shutil.disk_usage(ROOT).free < NEEDED_BYTES:
+        free = shutil.disk_usage(ROOT).free / 1e9
+        fail("the disk is nearly full: {:.1f} GB are free where {} lies, and 3 GB are needed".format(free, ROOT))
+    print("setting up .venv ({}): a few minutes the first time".format(", ".join(["serve", *extras])), flush=True)
+    python = os.path.join(VENV, "bin", "python")
+    if (
+        subprocess.run([python, "-c", "import pip"], stderr=subprocess.DEVNULL).returncode
+        if os.path.exists(python)
+        else 1
+    ):
+        try:
+            import ensurepip  # noqa: F401
+        except ImportError:
+            fail("this Python has no venv: install it (on Debian and Ubuntu: apt-get install python3-venv)")
+        run([sys.executable, "-m", "venv", "--clear", VENV])
+    constraints = os.path.join(ROOT, "constraints.txt")
+    run([python, "-m", "pip", "install", "--disable-pip-version-check", "-c", constraints, *wanted(extras)])
+    with open(STAMP, "w") as file:
+        json.dump({"extras": extras, "fingerprint": mark}, file)
+
+
+if __name__ == "__main__":
+    main()

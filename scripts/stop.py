@@ -1,0 +1,23 @@
+"""Stop the server on a port: it takes nothing new, finishes what is in flight, and ends."""
+
+from __future__ import annotations
+
+import argparse
+
+from scripts.command import command
+from serving.instance import Instance, Ports
+from serving.supervisor import DRAIN_SECONDS, JAVA_STOP_SECONDS
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse the flags and stop."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.stop", description=__doc__)
+    parser.add_argument("--port", type=int, default=8080, help="of its front door (default: 8080)")
+    arguments = parser.parse_args(argv)
+    stopped = Instance(Ports(arguments.port)).stop(timeout=DRAIN_SECONDS + JAVA_STOP_SECONDS + 15)
+    print(f"stopped the server on port {arguments.port}" if stopped else f"no server runs on port {arguments.port}")
+
+
+if __name__ == "__main__":
+    main()

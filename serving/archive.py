@@ -1,0 +1,143 @@
+"""Release -> .mar: through torch-model-archiver, reproducible to the byte, and proved before it is called done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from models.card import FILE_NAME as CARD_FILE
+from models.release import GOLDEN, WEIGHTS, Release, verify_digests
+from serving import store
+from serving.errors import ArchiveError
+from serving.model_config import FILE_NAME as CONFIG_FILE
+from serving.model_config import ModelConfig
+
+# The packages whose code answers; they travel in the .mar, so two versions may preprocess differently side by side.
+REPOSITORY = Path(__file__).resolve().parent.parent
+CODE = ("handlers", "models")
+ENTRY = REPOSITORY / "handlers" / "entry.py"
+# The earliest time that a zip file can hold: the .mar must not depend on when it was made.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+# Runs in an interpreter of its own, isolated (-I), with the unpacked .mar first on its path.
+_PROOF = """
+import sys
+from pathlib import Path
+root = Path(sys.argv[1])
+sys.path.insert(0, str(root))
+import handlers, models
+for package in (handlers, models):
+    assert Path(package.__file__).is_relative_to(root), f"{package.__name__} comes from {package.__file__}"
+from handlers import golden
+from handlers.classifier import Classifier
+from models.card import Card
+from models.release import verify_digests
+verify_digests(root, Card.load(root))
+print(golden.check(root, Classifier.load(root)))
+"""
+
+
+def archive(release: Release, config: ModelConfig, root: Path = store.ROOT) -> tuple[Path, int]:
+    """Make `<model>-<version>.mar` and its `.sha256` in the store; returns its path and how many golden answers held.
+
+    The file appears under its name only when it is whole and proved. The same release, code and config give the same
+    bytes.
+
+    Raises:
+        ReleaseError: the release is not whole.
+        ArchiveError: the archiver failed, or the golden answers do not come out of the archive.
+    """
+    verify_digests(release.folder, release.card)
+    target = store.path_of(release.card.name, release.card.version, root)
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="torchlight-archive-") as scratch:
+        stage = _stage(release, config, Path(scratch) / "stage")
+        made = _run_archiver(release, stage, Path(scratch))
+        draft = root / f".{target.name}.{os.getpid()}"
+        try:
+            _normalise(made, draft, created=release.card.created)
+            count = prove(draft)
+            digest = hashlib.sha256(draft.read_bytes()).hexdigest()
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+    target.with_suffix(".mar.sha256").write_text(f"{digest}  {target.name}\n", encoding="ascii")
+    return target, count
+
+
+def prove(path: Path) -> int:
+    """Unpack a .mar and answer its golden images with its own code alone; returns how many there are.
+
+    Raises:
+        ArchiveError: the file is no .mar, or an answer is wrong; the message ends in the interpreter's last line.
+    """
+    with tempfile.TemporaryDirectory(prefix="torchlight-proof-") as scratch:
+        try:
+            with zipfile.ZipFile(path) as mar:
+                mar.extractall(scratch)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise ArchiveError(f"{path}: not a whole .mar ({error}); make it again with `make archive`") from None
+        done = subprocess.run(
+            [sys.executable, "-I", "-B", "-c", _PROOF, scratch], cwd=scratch, capture_output=True, text=True
+        )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise ArchiveError(f"{path.name}: its golden answers do not come out of the archive: {last}")
+    return int(done.stdout)
+
+
+def _stage(release: Release, config: ModelConfig, stage: Path) -> Path:
+    """Everything that goes into the .mar, in the folder structure that it has there."""
+    stage.mkdir()
+    for package in CODE:
+        shutil.copytree(REPOSITORY / package, stage / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    shutil.copytree(release.folder / GOLDEN, stage / GOLDEN)
+    shutil.copy(release.folder / CARD_FILE, stage)
+    (stage.parent / CONFIG_FILE).write_text(config.to_yaml(), encoding="utf-8")
+    return stage
+
+
+def _run_archiver(release: Release, stage: Path, scratch: Path) -> Path:
+    """Run torch-model-archiver, in a TMPDIR of its own: it removes what is at `$TMPDIR/<model name>`."""
+    (scratch / "tmp").mkdir()
+    (scratch / "out").mkdir()
+    command = [
+        *(sys.executable, "-m", "model_archiver.model_packaging"),
+        *("--model-name", release.card.name),
+        *("--version", release.card.version),
+        *("--handler", str(ENTRY)),
+        *("--serialized-file", str(release.folder / WEIGHTS)),
+        *("--extra-files", str(stage)),
+        *("--config-file", str(scratch / CONFIG_FILE)),
+        *("--export-path", str(scratch / "out")),
+    ]
+    environment = {**os.environ, "TMPDIR": str(scratch / "tmp")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise ArchiveError(f"torch-model-archiver failed on {release.folder}: {last}")
+    return scratch / "out" / f"{release.card.name}.mar"
+
+
+def _normalise(made: Path, target: Path, *, created: str) -> None:
+    """Write the archive again with what differs from run to run taken out: order, times, modes, `createdOn`.
+
+    Stored, not deflated: weights do not shrink, and zlib's output differs between its versions.
+    """
+    with zipfile.ZipFile(made) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
+        for name in sorted(source.namelist()):
+            content = source.read(name)
+            if name == "MAR-INF/MANIFEST.json":
+                manifest = json.loads(content)
+                manifest["createdOn"] = created
+                content = json.dumps(manifest, indent=2, sort_keys=True).encode()
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.external_attr = 0o644 << 16
+            out.writestr(entry, content)

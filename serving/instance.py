@@ -1,0 +1,152 @@
+"""One running server on this machine: its ports, its folder under .run/, its status, and how it is stopped.
+
+The folder is named by the public port, so servers on different ports do not meet. A lock held for the life of the
+supervisor says whether it runs; process ids alone would not, since they are used again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from serving.errors import ConfigError, StartError
+
+ROOT = Path(".run")
+State = Literal["starting", "ready", "stopping", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where one server listens. Only `public` is ever bound to another address than loopback."""
+
+    public: int = 8080
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.public <= 65_000:
+            raise ConfigError(f"port {self.public} does not exist: choose one from 1 to 65000")
+
+    @property
+    def management(self) -> int:
+        return self.public + 1
+
+    @property
+    def metrics(self) -> int:
+        return self.public + 2
+
+    @property
+    def inference(self) -> int:
+        return self.public + 5
+
+    @property
+    def grpc_inference(self) -> int:
+        return self.public + 6
+
+    @property
+    def grpc_management(self) -> int:
+        return self.public + 7
+
+    def check_free(self, host: str) -> None:
+        """Raises StartError where one of them is taken or may not be bound."""
+        wanted = [(host, self.public)]
+        loopback = (self.management, self.metrics, self.inference, self.grpc_inference, self.grpc_management)
+        wanted += [("127.0.0.1", port) for port in loopback]
+        for address, port in wanted:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((address, port))
+                except OSError as error:
+                    raise StartError(
+                        f"port {port} on {address} cannot be used ({error.strerror}): stop what uses it, or choose "
+                        f"another with PORT=, such as PORT={self.public + 1000} (PORT+1 to PORT+7 are needed too)"
+                    ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the supervisor last said of itself."""
+
+    state: State
+    message: str
+    pid: int
+    temp: str
+
+
+class Instance:
+    """The folder of one server."""
+
+    def __init__(self, ports: Ports, root: Path = ROOT) -> None:
+        self.ports = ports
+        self.folder = (root / str(ports.public)).resolve()
+        self._lock: IO[str] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    def claim(self) -> None:
+        """Make this process the instance's supervisor, until it ends.
+
+        Raises:
+            StartError: another one is.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("w", encoding="ascii")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            port = self.ports.public
+            raise StartError(f"a server already runs on port {port}: stop it with `make stop PORT={port}`") from None
+
+    def running(self) -> bool:
+        """Whether a supervisor holds this instance."""
+        try:
+            with (self.folder / "lock").open("r", encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def status(self) -> Status | None:
+        """The last status written, or None where there is none."""
+        try:
+            return Status(**json.loads((self.folder / "status.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def report(self, state: State, message: str, temp: Path | str) -> None:
+        """Write the status, whole or not at all."""
+        draft = self.folder / ".status.json"
+        status = Status(state, message, os.getpid(), str(temp))
+        draft.write_text(json.dumps(asdict(status)), encoding="utf-8")
+        draft.replace(self.folder / "status.json")
+
+    def stop(self, timeout: float) -> bool:
+        """Ask the supervisor to drain and end, and wait for it; False where none runs.
+
+        Raises:
+            StartError: it is still there after `timeout` seconds.
+        """
+        status = self.status()
+        if not self.running() or status is None:
+            return False
+        os.kill(status.pid, signal.SIGTERM)
+        deadline = time.monotonic() + timeout
+        while self.running():
+            if time.monotonic() > deadline:
+                raise StartError(
+                    f"the server (process {status.pid}) has not ended after {timeout:.0f} s; requests may still be in "
+                    f"flight. See {self.log}, or end it at once with `kill -INT {status.pid}`"
+                )
+            time.sleep(0.1)
+        return True

@@ -1,0 +1,79 @@
+"""`model-config.yaml` of a .mar: how TorchServe runs the model, checked before it is written.
+
+TorchServe ignores a key that it does not know, in silence; here it is an error. The keys are TorchServe's own
+(org.pytorch.serve.archive.model.ModelConfig), and what is left out gets the default below.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.card import describe
+from serving.errors import ConfigError
+
+FILE_NAME = "model-config.yaml"
+
+
+class ModelConfig(BaseModel):
+    """How TorchServe runs one version of one model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    minWorkers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Worker processes at the start; each has a copy of the model."""
+    maxWorkers: Annotated[int, Field(ge=1, le=256)] = 1
+    """The most the management API may scale to. TorchServe does not scale by itself."""
+    batchSize: Annotated[int, Field(ge=1, le=1024)] = 32
+    """The most requests in one batch."""
+    maxBatchDelay: Annotated[int, Field(ge=0, le=60_000)] = 1
+    """Milliseconds that a request waits for others; a lone one waits all of it. 1 still fills batches under load."""
+    responseTimeout: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """Seconds after which a batch without an answer costs the worker its life."""
+    startupTimeout: Annotated[int, Field(ge=1, le=86_400)] = 120
+    """Seconds a worker may take to load the model."""
+    maxRetryTimeoutInSec: Annotated[int, Field(ge=0, le=86_400)] = 300
+    """Seconds for which a worker that dies at once is started again."""
+    jobQueueSize: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Requests that may wait; a further one is answered 503 at once."""
+    deviceType: Literal["cpu", "gpu"] | None = None
+    """Where to run. Left out: on GPUs where there are any."""
+
+    @model_validator(mode="after")
+    def workers_are_a_range(self) -> ModelConfig:
+        if self.minWorkers > self.maxWorkers:
+            raise ValueError(f"minWorkers is {self.minWorkers}, above maxWorkers, which is {self.maxWorkers}")
+        return self
+
+    def to_yaml(self) -> str:
+        """The file's text: every key, so that what runs can be read there."""
+        return yaml.safe_dump(self.model_dump(exclude_none=True), sort_keys=False)
+
+
+def load(path: Path) -> ModelConfig:
+    """Read and check a YAML file with some of the keys.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key or a value out of range.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file of model settings") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if content is not None and not isinstance(content, dict):
+        raise ConfigError(f"{path}: must hold `key: value` lines, such as `batchSize: 8`")
+    for key in content or {}:
+        if key not in ModelConfig.model_fields:
+            near = difflib.get_close_matches(str(key), ModelConfig.model_fields, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"{path}: unknown key {key!r}; {hint}There are {', '.join(ModelConfig.model_fields)}")
+    try:
+        return ModelConfig.model_validate(content or {})
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {describe(error)}") from None
