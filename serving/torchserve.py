@@ -77,7 +77,7 @@ class LogReader:
 
     _LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ (?P<level>\w+) +(?P<logger>\w+) - (?P<message>.*)$")
     _PYTHON_ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Mismatch)\b.*$")
-    _CAUGHT = re.compile(r"^Failed to load model \S+, exception (?P<error>.+)$")
+    _CAUGHT = re.compile(r"^(Failed to load|Load) model \S+.*, exception (?P<error>.+)$")
     _FAILED = re.compile(r"Load model failed|Backend worker process died|exited with|Worker died")
     _JAVA_ERROR = re.compile(r"^(Caused by: )?(?P<error>(java|org|io)\.[\w.$]*(Exception|Error)\b.*)$")
 

@@ -1,0 +1,49 @@
+"""One trained model for all integration tests, and servers on it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.server import REPOSITORY, Server, run
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a release and a .mar of `digits` 1.0, made by `make archive`'s command on nothing at all."""
+    folder = tmp_path_factory.mktemp("workspace")
+    done = run(folder, "scripts.archive")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(workspace: Path) -> Iterator[Server]:
+    """A server with the settings users get."""
+    with Server(workspace) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def slow(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that waits for its batches to fill, so that requests sent together are answered together."""
+    with Server(batching(workspace, tmp_path_factory.mktemp("slow"), size=8, delay_ms=500)) as running:
+        yield running
+
+
+def batching(workspace: Path, folder: Path, *, size: int, delay_ms: int) -> Path:
+    """A workspace whose archive batches in its own way."""
+    shutil.copytree(workspace / "releases", folder / "releases")
+    (folder / "config.yaml").write_text(f"batchSize: {size}\nmaxBatchDelay: {delay_ms}\n")
+    done = run(folder, "scripts.archive", "--config", "config.yaml")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digit() -> dict[str, bytes]:
+    """The sample images by label."""
+    return {path.stem: path.read_bytes() for path in (REPOSITORY / "samples").glob("*.png")}

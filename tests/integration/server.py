@@ -1,0 +1,134 @@
+"""A real server for a test: started by the real command on free ports, in a folder of its own, and always ended."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import requests
+
+from serving.instance import Instance, Ports
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+START_SECONDS = 90
+
+
+def environment(temp: Path, **more: str) -> dict[str, str]:
+    """What a command of the repository needs to run in another folder."""
+    temp.mkdir(parents=True, exist_ok=True)
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(temp), "OMP_NUM_THREADS": "1", **more}
+
+
+def run(workspace: Path, module: str, *flags: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the repository in `workspace`, as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *flags],
+        cwd=workspace,
+        env=environment(workspace / "tmp", **more),
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def free_port() -> int:
+    """A port whose seven followers are free too."""
+    for _ in range(100):
+        port = random.randrange(20_000, 32_000, 10)
+        try:
+            for offset in range(8):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port + offset))
+        except OSError:
+            continue
+        return port
+    raise RuntimeError("no eight free ports in a row")
+
+
+class Server:
+    """`python -m scripts.serve --foreground`, from start to end of a `with` block."""
+
+    def __init__(self, workspace: Path, *flags: str, wait: bool = True, **more: str) -> None:
+        self.workspace = workspace
+        self.ports = Ports(free_port())
+        self.url = f"http://127.0.0.1:{self.ports.public}"
+        self.direct = f"http://127.0.0.1:{self.ports.inference}"
+        self.management = f"http://127.0.0.1:{self.ports.management}"
+        self.instance = Instance(self.ports, workspace / ".run")
+        self._flags = flags
+        self._wait = wait
+        self._more = more
+
+    def __enter__(self) -> Server:
+        self.instance.folder.mkdir(parents=True, exist_ok=True)
+        with self.instance.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "scripts.serve", "--foreground", "--port", str(self.ports.public), *self._flags],
+                cwd=self.workspace,
+                env=environment(self.workspace / "tmp", **self._more),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        if self._wait:
+            self.await_ready()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.send_signal(signal.SIGTERM)
+                self.process.wait(30)
+
+    def await_ready(self) -> None:
+        """Wait for the supervisor's word; its last lines are in the error where it does not come."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            status = self.instance.status()
+            if status is not None and status.pid == self.process.pid and status.state == "ready":
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"the server did not come up:\n{self.log()[-3000:]}")
+
+    def log(self) -> str:
+        """Everything the server printed."""
+        return self.instance.log.read_text(errors="replace")
+
+    def workers(self, model: str = "digits") -> list[tuple[int, str]]:
+        """Process id and status of each worker."""
+        answer = requests.get(f"{self.management}/models/{model}", timeout=5)
+        return [(worker["pid"], worker["status"]) for worker in answer.json()[0]["workers"]]
+
+    def children(self, name: str) -> list[int]:
+        """Process ids of the supervisor's children that run a program of this name."""
+        return [pid for pid in _children(self.process.pid) if name in _command(pid)]
+
+
+def _children(parent: int) -> Sequence[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is not merely waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

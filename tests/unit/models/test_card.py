@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from models.card import Card, CardError
+
+
+def changed(card: Card, folder: Path, **update: Any) -> Path:
+    """A folder with this card, some of whose keys are others."""
+    content = card.model_dump(mode="json") | update
+    (folder / "card.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return folder
+
+
+def test_a_saved_card_reads_back_as_it_was(card: Card, tmp_path: Path) -> None:
+    card.save(tmp_path)
+    assert Card.load(tmp_path) == card
+
+
+@pytest.mark.parametrize("classes", [("yes", "no"), ("1", "01"), ("null", "~"), ("Küken", "猫"), ("a: b", "#c")])
+def test_class_names_that_yaml_would_take_for_something_else_stay_text(
+    card: Card, tmp_path: Path, classes: tuple[str, ...]
+) -> None:
+    card.model_copy(update={"classes": classes}).save(tmp_path)
+    assert Card.load(tmp_path).classes == classes
+
+
+def test_a_card_can_be_read_by_people(card: Card, tmp_path: Path) -> None:
+    card.save(tmp_path)
+    lines = (tmp_path / "card.yaml").read_text(encoding="utf-8").splitlines()
+    assert lines[:3] == ["schema_version: 1", "name: pets", "version: '1.0'"]
+
+
+def test_a_card_cannot_be_changed_in_memory(card: Card) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        card.name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("update", "words"),
+    [
+        ({"licens": "MIT"}, ["licens", "not permitted"]),
+        ({"version": "v1"}, ["version", "'v1'"]),
+        ({"version": "1.0.0.0"}, ["version", "'1.0.0.0'"]),
+        ({"version": "1.0\n"}, ["version", r"'1.0\n'"]),
+        ({"version": 1.0}, ["version", "1.0"]),
+        ({"name": "my model"}, ["name", "'my model'"]),
+        ({"name": "../etc"}, ["name", "'../etc'"]),
+        ({"name": "x" * 65}, ["name", "xxx"]),
+        ({"classes": ["cat", "dog", "cat"]}, ["classes", "'cat'"]),
+        ({"classes": ["cat"]}, ["classes", "'cat'"]),
+        ({"schema_version": 2}, ["schema_version", "2"]),
+        ({"digests": {"weights.safetensors": "abc"}}, ["digests.weights.safetensors", "'abc'"]),
+        ({"input": {"size": 8, "mean": [0, 0, 0], "std": [1, 0, 1]}}, ["input.std.1", "0"]),
+        ({"input": {"size": 8, "mean": [0, 0], "std": [1, 1, 1]}}, ["input.mean"]),
+        ({"metrics": {"accuracy": 97, "loss": 0, "test_images": 1, "train_cpu_seconds": 0}}, ["metrics.accuracy", "97"]),
+    ],
+)
+def test_an_error_names_the_file_the_key_and_the_value(
+    card: Card, tmp_path: Path, update: dict[str, Any], words: list[str]
+) -> None:
+    folder = changed(card, tmp_path, **update)
+    with pytest.raises(CardError) as raised:
+        Card.load(folder)
+    assert str(raised.value).startswith(f"{tmp_path / 'card.yaml'}: ")
+    assert [word for word in words if word not in str(raised.value)] == []
+
+
+def test_all_wrong_keys_are_named_at_once(card: Card, tmp_path: Path) -> None:
+    with pytest.raises(CardError, match=r"name: .*'a b'.*; version: .*'x'"):
+        Card.load(changed(card, tmp_path, name="a b", version="x"))
+
+
+def test_a_missing_key_is_named(card: Card, tmp_path: Path) -> None:
+    folder = changed(card, tmp_path)
+    content = yaml.safe_load((folder / "card.yaml").read_text(encoding="utf-8"))
+    del content["classes"]
+    (folder / "card.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(CardError, match="classes: Field required"):
+        Card.load(folder)
+
+
+def test_a_folder_without_a_card_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CardError, match=r"card\.yaml: no such file"):
+        Card.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"a: [1,\nb: 2", b"\xff\xfe\x00", b"a: !!python/object/new:os.system [ls]"])
+def test_what_is_not_plain_yaml_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "card.yaml").write_bytes(content)
+    with pytest.raises(CardError, match="not YAML"):
+        Card.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "- a list", "text"])
+def test_yaml_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "card.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(CardError, match="the whole: "):
+        Card.load(tmp_path)
