@@ -13,7 +13,7 @@ RUN := .venv/bin/python -m
 WHICH = $(if $(MODEL),--model $(MODEL)) $(if $(VERSION),--version $(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train archive serve stop predict explain samples test check fix clean
+.PHONY: help setup setup-dev train archive serve stop predict explain samples test measure check fix clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ samples: setup ## write samples/ again
 
 test: setup-dev ## every test, against a real TorchServe and HAProxy
 	@$(RUN) pytest
+
+measure: setup ## docs/measured.md: what each step costs on this machine
+	@$(RUN) benchmarks.first_road
 
 check: setup-dev ## formatting, lint and types; changes nothing
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy

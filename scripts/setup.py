@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
@@ -64,15 +65,24 @@ def installed() -> dict:  # type: ignore[type-arg]
 
 
 def run(command: list) -> None:  # type: ignore[type-arg]
-    """Run pip or venv; what it says on standard error is turned into one sentence."""
+    """Run pip or venv, showing what is fetched; what it says on standard error is turned into one sentence."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment)
-    if done.returncode == 0:
-        return
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, universal_newlines=True, env=environment
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(("Collecting ", "Installing ")):
+                print("  " + " ".join(line.split()[:2]).rstrip(":"), flush=True)
+        if process.wait() == 0:
+            return
+        errors.seek(0)
+        said = errors.read()
     for words, remedy in REMEDIES:
-        if any(word in done.stderr for word in words):
-            fail(remedy.format(root=ROOT, temp=os.environ.get("TMPDIR", "/tmp")))
-    sys.stderr.write(done.stderr)
+        if any(word in said for word in words):
+            fail(remedy.format(root=ROOT, temp=tempfile.gettempdir()))
+    sys.stderr.write(said)
     fail("`{}` failed: the lines above say why".format(" ".join(command[:5])))
 
 

@@ -70,7 +70,9 @@ def test_a_killed_worker_costs_its_batch_alone(workspace: Path, digit: dict[str,
         assert server.process.poll() is None
 
 
-@pytest.mark.parametrize(("name", "words"), [("java", "the model server (Java)"), ("haproxy", "the front door (HAProxy)")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("java", "the model server (Java)"), ("haproxy", "the front door (HAProxy)")]
+)
 def test_a_killed_part_ends_everything_and_says_so(workspace: Path, name: str, words: str) -> None:
     with Server(workspace) as server:
         parts = server.children("java") + server.children("haproxy")

@@ -42,5 +42,5 @@ def test_an_unknown_name_is_answered_with_those_there_are() -> None:
 
 
 def test_a_wrong_argument_is_answered_with_the_signature() -> None:
-    with pytest.raises(ValueError, match=r"'cnn'.*image_sze.*cnn\(image_size: int = 24, classes: int = 10\)"):
+    with pytest.raises(ValueError, match=r"'cnn'.*image_sze.*; it is cnn\(image_size.*classes.*\)"):
         architectures.build("cnn", image_sze=24)

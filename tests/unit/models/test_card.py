@@ -58,7 +58,10 @@ def test_a_card_cannot_be_changed_in_memory(card: Card) -> None:
         ({"digests": {"weights.safetensors": "abc"}}, ["digests.weights.safetensors", "'abc'"]),
         ({"input": {"size": 8, "mean": [0, 0, 0], "std": [1, 0, 1]}}, ["input.std.1", "0"]),
         ({"input": {"size": 8, "mean": [0, 0], "std": [1, 1, 1]}}, ["input.mean"]),
-        ({"metrics": {"accuracy": 97, "loss": 0, "test_images": 1, "train_cpu_seconds": 0}}, ["metrics.accuracy", "97"]),
+        (
+            {"metrics": {"accuracy": 97, "loss": 0, "test_images": 1, "train_cpu_seconds": 0}},
+            ["metrics.accuracy", "97"],
+        ),
     ],
 )
 def test_an_error_names_the_file_the_key_and_the_value(

@@ -1,0 +1,1 @@
+"""Every number in the README and docs/ comes from a command here."""

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from handlers import images
+from handlers.errors import DamagedImage, ImageTooLarge, NoImage, UnsupportedImage
+from models.card import Input
+
+RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+TRANSPARENT = (255, 0, 0, 0)
+SPEC = Input(size=4, mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
+
+
+def encoded(image: Image.Image, format: str = "PNG", **how: Any) -> bytes:  # noqa: A002
+    buffer = io.BytesIO()
+    image.save(buffer, format, **how)
+    return buffer.getvalue()
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.effect_noise((width, height), 60).convert("RGB")
+
+
+def declared(width: int, height: int) -> bytes:
+    """A tiny PNG that says it has this many pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("format_", "how"), [("PNG", {}), ("WEBP", {"lossless": True}), ("JPEG", {"quality": 100})])
+def test_the_three_formats_are_decoded(format_: str, how: dict[str, Any]) -> None:
+    image = images.decode(encoded(Image.new("RGB", (30, 20), RED), format_, **how))
+    assert (image.mode, image.size) == ("RGB", (30, 20))
+    red, green, blue = image.getpixel((15, 10))
+    assert red >= 253
+    assert max(green, blue) <= 2
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_any_kind_of_bytes_is_decoded(kind: type) -> None:
+    assert images.decode(kind(encoded(Image.new("RGB", (3, 2), BLUE)))).getpixel((0, 0)) == BLUE
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_taken_sideways_is_put_upright(format_: str) -> None:
+    lying = Image.new("RGB", (64, 32), BLUE)
+    lying.paste(RED, (0, 0, 32, 32))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to see it upright
+    image = images.decode(encoded(lying, format_, exif=exif))
+    assert image.size == (32, 64)
+    top, bottom = image.getpixel((16, 8)), image.getpixel((16, 56))
+    assert (top[0] > 200, top[2] < 50) == (True, True)
+    assert (bottom[0] < 50, bottom[2] > 200) == (True, True)
+
+
+@pytest.mark.parametrize(("value", "grey"), [(0, 0), (257, 1), (32768, 128), (40000, 156), (65535, 255)])
+def test_sixteen_bit_grey_is_scaled_not_clipped(value: int, grey: int) -> None:
+    image = images.decode(encoded(Image.new("I;16", (4, 4), value)))
+    assert (image.mode, image.getpixel((1, 1))) == ("RGB", (grey, grey, grey))
+
+
+def test_a_palette_becomes_its_colours() -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, 10, 200, 30])
+    assert images.decode(encoded(image)).getpixel((0, 0)) == (10, 200, 30)
+
+
+def test_cmyk_becomes_rgb() -> None:
+    image = images.decode(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100))
+    assert image.mode == "RGB"
+    red, green, blue = image.getpixel((8, 8))
+    assert red >= 250
+    assert max(green, blue) <= 5
+
+
+def test_grey_and_black_and_white_become_rgb() -> None:
+    assert images.decode(encoded(Image.new("L", (4, 4), 77))).getpixel((0, 0)) == (77, 77, 77)
+    assert images.decode(encoded(Image.new("1", (4, 4), 1))).getpixel((0, 0)) == WHITE
+
+
+@pytest.mark.parametrize("format_", ["PNG", "WEBP"])
+def test_transparency_is_laid_on_white(format_: str) -> None:
+    how = {"lossless": True, "exact": True} if format_ == "WEBP" else {}
+    image = images.decode(encoded(Image.new("RGBA", (4, 4), TRANSPARENT), format_, **how))
+    assert (image.mode, image.getpixel((0, 0))) == ("RGB", WHITE)
+
+
+def test_half_transparent_black_is_grey() -> None:
+    assert images.decode(encoded(Image.new("RGBA", (4, 4), (0, 0, 0, 128)))).getpixel((0, 0)) == (127, 127, 127)
+    assert images.decode(encoded(Image.new("LA", (4, 4), (0, 128)))).getpixel((0, 0)) == (127, 127, 127)
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("P", 0), ("L", 10), ("RGB", (10, 20, 30)), ("I;16", 40000)])
+def test_a_colour_that_a_png_declares_transparent_is_laid_on_white(mode: str, colour: Any) -> None:
+    content = encoded(Image.new(mode, (4, 4), colour), transparency=colour)
+    assert images.decode(content).getpixel((0, 0)) == WHITE
+
+
+@pytest.mark.parametrize("format_", ["PNG", "WEBP"])
+def test_an_animation_is_refused(format_: str) -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, BLUE)]
+    with pytest.raises(UnsupportedImage, match=f"the {format_} image is animated") as raised:
+        images.decode(encoded(frames[0], format_, save_all=True, append_images=frames[1:]))
+    assert raised.value.status == 415
+
+
+def test_of_a_phones_multi_picture_jpeg_the_photo_is_taken() -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE)]
+    image = images.decode(encoded(frames[0], "MPO", save_all=True, append_images=frames[1:]))
+    assert image.getpixel((8, 8))[0] > 250
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encoded(Image.new("RGB", (4, 4)), "GIF"),
+        encoded(Image.new("RGB", (4, 4)), "BMP"),
+        encoded(Image.new("RGB", (4, 4)), "TIFF"),
+        b"just some text",
+        b"<html></html>",
+        b"\x00",
+    ],
+    ids=["GIF", "BMP", "TIFF", "text", "HTML", "zero"],
+)
+def test_other_formats_are_refused_with_their_first_bytes(content: bytes) -> None:
+    with pytest.raises(UnsupportedImage, match="not a JPEG, PNG or WebP image") as raised:
+        images.decode(content)
+    assert raised.value.status == 415
+    assert repr(content[:12]) in str(raised.value)
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_an_image_cut_short_is_refused(format_: str, share: float) -> None:
+    content = encoded(noise(100, 80), format_)
+    with pytest.raises(DamagedImage) as raised:
+        images.decode(content[: int(len(content) * share)])
+    assert raised.value.status == 422
+
+
+@pytest.mark.parametrize(("format_", "length"), [("JPEG", 20), ("JPEG", 100), ("PNG", 20), ("PNG", 40), ("WEBP", 20)])
+def test_an_image_cut_within_its_header_is_damaged_and_not_of_another_format(format_: str, length: int) -> None:
+    with pytest.raises(DamagedImage):
+        images.decode(encoded(noise(40, 30), format_)[:length])
+
+
+def test_a_corrupt_image_is_refused() -> None:
+    content = bytearray(encoded(noise(40, 30)))
+    content[len(content) // 2] ^= 0xFF
+    with pytest.raises(DamagedImage, match="the PNG image is cut short or corrupt"):
+        images.decode(content)
+
+
+def test_nothing_is_no_image() -> None:
+    with pytest.raises(NoImage, match="0 bytes") as raised:
+        images.decode(b"")
+    assert raised.value.status == 400
+
+
+def test_too_many_bytes_are_refused_whatever_they_are() -> None:
+    with pytest.raises(ImageTooLarge, match="has 6,000,001 bytes: at most 6,000,000") as raised:
+        images.decode(bytes(images.MAX_BYTES + 1))
+    assert raised.value.status == 413
+    with pytest.raises(UnsupportedImage):
+        images.decode(bytes(images.MAX_BYTES))
+
+
+@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (10_000, 10_000), (5_001, 5_000), (1, 25_000_001)])
+def test_too_many_pixels_are_refused_before_any_is_decoded(width: int, height: int) -> None:
+    # Decoded, they would be found cut short: a DamagedImage.
+    with pytest.raises(ImageTooLarge, match="25,000,000") as raised:
+        images.decode(declared(width, height))
+    assert raised.value.status == 413
+
+
+def test_as_many_pixels_as_allowed_are_decoded() -> None:
+    with pytest.raises(DamagedImage):
+        images.decode(declared(5_000, 5_000))
+
+
+def test_pixels_are_channels_first_rows_from_the_top() -> None:
+    picture = Image.new("RGB", (4, 4))
+    picture.putpixel((3, 1), (10, 20, 30))  # column 3, row 1
+    found = images.pixels(picture, SPEC)
+    assert (found.dtype, found.shape) == (torch.uint8, (3, 4, 4))
+    assert found[:, 1, 3].tolist() == [10, 20, 30]
+    assert int(found.sum()) == 60
+
+
+def test_any_picture_is_stretched_to_the_square() -> None:
+    picture = Image.new("RGB", (80, 20), BLUE)
+    picture.paste(RED, (0, 0, 40, 20))
+    found = images.pixels(picture, SPEC)
+    assert found[0].tolist() == [[255, 255, 0, 0]] * 4
+    assert found[2].tolist() == [[0, 0, 255, 255]] * 4
+
+
+def test_shrinking_averages_instead_of_picking_pixels() -> None:
+    checks = Image.new("RGB", (64, 64))
+    checks.putdata([WHITE if (place % 64 + place // 64) % 2 else (0, 0, 0) for place in range(64 * 64)])
+    found = images.pixels(checks, SPEC).float()
+    assert 125 <= found.min() <= found.max() <= 130
+
+
+def test_normalised_values_are_those_computed_by_hand() -> None:
+    batch = torch.tensor([0, 51, 255], dtype=torch.uint8).repeat(1, 3, 1, 1)
+    values = images.normalise(batch, SPEC)
+    assert values.dtype == torch.float32
+    assert values[0, :, 0].tolist() == [
+        pytest.approx([-1.0, -0.6, 1.0]),
+        pytest.approx([-1.0, -0.2, 3.0]),
+        pytest.approx([0.0, 0.2, 1.0]),
+    ]
+
+
+def test_a_batch_is_every_picture_in_order() -> None:
+    batch = images.batch([Image.new("RGB", (9, 5), RED), Image.new("RGB", (2, 7), BLUE)], SPEC, torch.device("cpu"))
+    assert (batch.dtype, batch.shape) == (torch.float32, (2, 3, 4, 4))
+    assert batch[0, :, 2, 2].tolist() == pytest.approx([1.0, -1.0, 0.0])
+    assert batch[1, :, 2, 2].tolist() == pytest.approx([-1.0, -1.0, 1.0])
