@@ -13,10 +13,10 @@ RUN := .venv/bin/python -m
 WHICH = $(if $(MODEL),--model $(MODEL)) $(if $(VERSION),--version $(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train archive serve stop predict explain samples test measure check fix clean
+.PHONY: help setup setup-dev train archive serve stop predict explain models register promote retire rollback history samples test measure check fix clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-24s %s\n", $$1, $$2}'
 
 setup: ## .venv with pinned wheels, Java and HAProxy among them; the others call it, and it is quick when done
 	@$(PYTHON) scripts/setup.py train
@@ -41,6 +41,18 @@ predict: setup ## ask it [IMAGE=samples/3.png MODEL= VERSION= PORT=]
 
 explain: setup ## ask it why, as a picture [IMAGE= OUT=overlay.png TARGET=8 MODEL= VERSION= PORT=]
 	@$(RUN) scripts.explain $(IMAGE) --out $(OUT) $(if $(TARGET),--target $(TARGET)) $(WHICH) --port $(PORT)
+
+models: setup ## the versions of the running server [PORT=]
+	@$(RUN) scripts.versions models --port $(PORT)
+
+register promote retire: setup ## load a version beside the others, make it the default, take one away [VERSION=2.0 MODEL= PORT=]
+	@$(RUN) scripts.versions $@ $(WHICH) --port $(PORT) $(if $(WORKERS),--workers $(WORKERS))
+
+rollback: setup ## make the version before the default again [MODEL= PORT=]
+	@$(RUN) scripts.versions rollback $(if $(MODEL),--model $(MODEL)) --port $(PORT)
+
+history: setup ## what was done to its versions, when, by whom [PORT=]
+	@$(RUN) scripts.versions history --port $(PORT)
 
 samples: setup ## write samples/ again
 	@$(RUN) scripts.samples

@@ -11,7 +11,6 @@ from models.card import NAME_PATTERN, VERSION_PATTERN, Card, CardError
 
 ROOT = Path("releases")
 WEIGHTS = "weights.safetensors"
-GOLDEN = "golden"
 REPORT = "report"
 
 

@@ -22,7 +22,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def client(arguments: argparse.Namespace) -> Client:
     """The client for those flags; the token is $TORCHLIGHT_TOKEN, else that of the server on this machine."""
     token = os.environ.get("TORCHLIGHT_TOKEN")
-    kept = Instance(Ports(arguments.port)).folder / "token"
-    if token is None and arguments.url is None and kept.is_file():
-        token = kept.read_text(encoding="ascii").strip()
+    if token is None and arguments.url is None:
+        token = Instance(Ports(arguments.port)).token()
     return Client(arguments.url or f"http://127.0.0.1:{arguments.port}", token)

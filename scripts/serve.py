@@ -11,21 +11,23 @@ import subprocess
 import sys
 import time
 
+from models.release import version_key
 from scripts import archive
 from scripts.command import command
-from serving import store
+from serving import state, store
 from serving.errors import StartError
 from serving.instance import Instance, Ports
+from serving.launch import Launch
 from serving.model_config import ModelConfig
-from serving.supervisor import START_SECONDS, Launch, Supervisor
+from serving.supervisor import START_SECONDS, Supervisor
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse the flags and serve."""
     parser = argparse.ArgumentParser(prog="python -m scripts.serve", description=__doc__)
-    parser.add_argument("--model", help="serve only this model (default: the newest version of each in the store)")
-    parser.add_argument("--version", help="serve this version (default: the newest)")
+    parser.add_argument("--model", help="serve only this model (default: what ran last, else each in the store)")
+    parser.add_argument("--version", help="serve this version (default: what was promoted last, else the newest)")
     parser.add_argument(
         "--port", type=int, default=8080, help="of the front door (default: 8080); +1 to +7 are used too"
     )
@@ -47,10 +49,16 @@ def main(argv: list[str] | None = None) -> None:
         )
     if not store.archives() and arguments.model in (None, archive.BUNDLED):
         archive.run(archive.BUNDLED, arguments.version, ModelConfig())
-    chosen = store.choose(arguments.model, arguments.version)
+    wanted = None if arguments.model or arguments.version else state.load(instance.folder)
+    if wanted is None:
+        wanted = state.from_archives(store.choose(arguments.model, arguments.version))
+    chosen, missing = state.archives(wanted)
+    for sentence in [*missing, *_newer(wanted)]:
+        print(sentence)
     if arguments.foreground:
         launch = Launch(
             archives=chosen,
+            state=wanted,
             host=arguments.host,
             front=arguments.front == "1",
             production=arguments.mode == "production",
@@ -58,6 +66,17 @@ def main(argv: list[str] | None = None) -> None:
         )
         sys.exit(Supervisor(instance, launch).run())
     _in_background(instance, sys.argv[1:] if argv is None else argv)
+
+
+def _newer(wanted: state.State) -> list[str]:
+    """Sentences on archives that are newer than what is served: a start brings back what was promoted, no more."""
+    found = []
+    for newest in store.choose(None, None):
+        model = wanted.models.get(newest.model)
+        if model and version_key(newest.version) > version_key(model.default) and newest.version not in model.versions:
+            how = f"MODEL={newest.model} VERSION={newest.version}"
+            found.append(f"{newest.path} is newer than {model.default}: `make register promote {how}` brings it in")
+    return found
 
 
 def _in_background(instance: Instance, argv: list[str]) -> None:

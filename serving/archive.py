@@ -12,8 +12,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from models import golden
 from models.card import FILE_NAME as CARD_FILE
-from models.release import GOLDEN, WEIGHTS, Release, verify_digests
+from models.release import WEIGHTS, Release, verify_digests
 from serving import store
 from serving.errors import ArchiveError
 from serving.model_config import FILE_NAME as CONFIG_FILE
@@ -98,7 +99,7 @@ def _stage(release: Release, config: ModelConfig, stage: Path) -> Path:
     stage.mkdir()
     for package in CODE:
         shutil.copytree(REPOSITORY / package, stage / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    shutil.copytree(release.folder / GOLDEN, stage / GOLDEN)
+    shutil.copytree(release.folder / golden.FOLDER, stage / golden.FOLDER)
     shutil.copy(release.folder / CARD_FILE, stage)
     (stage.parent / CONFIG_FILE).write_text(config.to_yaml(), encoding="utf-8")
     return stage

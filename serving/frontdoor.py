@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-from serving.store import Archive
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "deploy" / "haproxy" / "haproxy.cfg.template"
 
@@ -68,26 +64,3 @@ def _authorisation(tokens: Tokens | None) -> str:
         return _NO_TOKEN
     digest = hashlib.sha256(f"Bearer {tokens.public}".encode()).hexdigest().upper()  # as HAProxy's `hex` writes it
     return _TOKEN.format(digest=digest, key=tokens.inference)
-
-
-def routes(archives: Iterable[Archive]) -> str:
-    """The map: each model's default version, and every version that may be asked for by name.
-
-    The first archive of a model is its default.
-    """
-    lines: dict[str, str] = {}
-    for archive in archives:
-        lines.setdefault(archive.model, archive.version)
-        lines[f"{archive.model}/{archive.version}"] = archive.version
-    return "".join(f"{key} {version}\n" for key, version in lines.items())
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file that may hold tokens, readable by this user alone, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

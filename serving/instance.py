@@ -16,9 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from serving import files
 from serving.errors import ConfigError, StartError
 
 ROOT = Path(".run")
+TOKEN = "token"
 State = Literal["starting", "ready", "stopping", "stopped", "failed"]
 
 
@@ -78,6 +80,7 @@ class Status:
     message: str
     pid: int
     temp: str
+    tokens: bool = False
 
 
 class Instance:
@@ -124,12 +127,16 @@ class Instance:
         except (OSError, ValueError, TypeError):
             return None
 
-    def report(self, state: State, message: str, temp: Path | str) -> None:
+    def report(self, status: Status) -> None:
         """Write the status, whole or not at all."""
-        draft = self.folder / ".status.json"
-        status = Status(state, message, os.getpid(), str(temp))
-        draft.write_text(json.dumps(asdict(status)), encoding="utf-8")
-        draft.replace(self.folder / "status.json")
+        files.write(self.folder / "status.json", json.dumps(asdict(status)))
+
+    def token(self) -> str | None:
+        """The token that clients of this server need, or None where it asks for none."""
+        status = self.status()
+        if status is None or not status.tokens:
+            return None
+        return (self.folder / TOKEN).read_text(encoding="ascii").strip()
 
     def stop(self, timeout: float) -> bool:
         """Ask the supervisor to drain and end, and wait for it; False where none runs.

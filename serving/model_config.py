@@ -7,6 +7,7 @@ TorchServe ignores a key that it does not know, in silence; here it is an error.
 from __future__ import annotations
 
 import difflib
+import zipfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -77,3 +78,18 @@ def load(path: Path) -> ModelConfig:
         return ModelConfig.model_validate(content or {})
     except ValidationError as error:
         raise ConfigError(f"{path}: {describe(error)}") from None
+
+
+def of_archive(path: Path) -> ModelConfig:
+    """The settings that a .mar carries.
+
+    Raises:
+        ConfigError: it carries none, or they are not as this module writes them.
+    """
+    try:
+        with zipfile.ZipFile(path) as mar:
+            return ModelConfig.model_validate(yaml.safe_load(mar.read(FILE_NAME)))
+    except (OSError, KeyError, zipfile.BadZipFile, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {FILE_NAME} cannot be read ({error}); archive the release again") from None
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {FILE_NAME}: {describe(error)}; archive the release again") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,3 +62,28 @@ def choose(model: str | None, version: str | None, root: Path = ROOT) -> list[Ar
             )
         return chosen
     return list({archive.model: archive for archive in stored}.values())
+
+
+def checked(archive: Archive) -> Archive:
+    """The archive, if it is there and whole and holds the version that its file name says.
+
+    TorchServe goes by the manifest inside: a renamed file would be registered as something else.
+
+    Raises:
+        ArchiveError: it is not so.
+    """
+    again = f"make it again with `make archive MODEL={archive.model} VERSION={archive.version}`"
+    try:
+        with zipfile.ZipFile(archive.path) as mar:
+            damaged = mar.testzip()
+            manifest = json.loads(mar.read("MAR-INF/MANIFEST.json"))["model"]
+    except FileNotFoundError:
+        raise ArchiveError(f"{archive.path}: no such archive; {again}") from None
+    except (zipfile.BadZipFile, OSError, KeyError, ValueError) as error:
+        raise ArchiveError(f"{archive.path}: not a whole .mar ({error}); {again}") from None
+    if damaged is not None:
+        raise ArchiveError(f"{archive.path}: {damaged} in it is damaged; {again}")
+    inside = (manifest.get("modelName"), manifest.get("modelVersion"))
+    if inside != (archive.model, archive.version):
+        raise ArchiveError(f"{archive.path}: holds {inside[0]} {inside[1]}, not what its name says; {again}")
+    return archive

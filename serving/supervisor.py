@@ -15,31 +15,22 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from serving import cores, frontdoor, process, programs, properties, torchserve
-from serving.errors import StartError
+from serving import cores, files, frontdoor, process, programs, properties, routing, state, tokens, torchserve
+from serving.errors import ManagementError, StartError
 from serving.frontdoor import FrontDoor, Tokens
-from serving.instance import Instance, State
-from serving.store import Archive
+from serving.instance import TOKEN, Instance, Status
+from serving.instance import State as RunState
+from serving.journal import Journal
+from serving.launch import Launch, welcome
+from serving.management import Management
+from serving.tokens import KeyFile
 
 POLL_SECONDS = 0.1
 DRAIN_SECONDS = 60
 START_SECONDS = 180
 JAVA_STOP_SECONDS = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """What to run and how. `front` off serves TorchServe itself on the public port, of loopback alone."""
-
-    archives: Sequence[Archive]
-    host: str = "127.0.0.1"
-    front: bool = True
-    production: bool = False
-    token: str | None = None
 
 
 class Supervisor:
@@ -94,10 +85,12 @@ class Supervisor:
             self._say(f"model: {archive.model} {archive.version} ({archive.path})")
         self._start_java()
         self._await_workers()
+        self._scale()
         if haproxy:
             self._start_haproxy(haproxy)
-        self._report("ready", self._welcome())
-        self._say(self._welcome())
+        self._keep_state()
+        self._report("ready", welcome(self._launch, self._instance.ports))
+        self._say(welcome(self._launch, self._instance.ports))
 
     def _start_java(self) -> None:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
@@ -116,8 +109,8 @@ class Supervisor:
             "disable_token_authorization": str(not launch.production).lower(),
         }
         config = folder / "config.properties"
-        frontdoor.write(config, properties.render(self._properties))
-        (folder / "key_file.json").unlink(missing_ok=True)
+        files.write(config, properties.render(self._properties))
+        (folder / tokens.FILE_NAME).unlink(missing_ok=True)
         self._java = process.spawn(
             torchserve.command(config, self._properties, launch.archives, self._temp),
             cwd=folder,
@@ -134,10 +127,7 @@ class Supervisor:
             if (self._java is not None and self._java.poll() is not None) or self._log.failed:
                 self._stop.wait(1.0)  # the rest of the traceback
                 raise StartError(f"the model server did not come up: {self._log.error or 'see its log'}")
-            token = self._torchserve_token("management")
-            counts = [
-                torchserve.ready_workers(self._instance.ports.management, a, token) for a in self._launch.archives
-            ]
+            counts = self._count_workers()
             if all(0 < wanted <= ready for ready, wanted in counts):
                 return
             ready, wanted = (sum(column) for column in zip(*counts, strict=True))
@@ -148,13 +138,40 @@ class Supervisor:
                 raise StartError(f"{shown} after {START_SECONDS} s; see the log")
             self._stop.wait(POLL_SECONDS)
 
+    def _count_workers(self) -> list[tuple[int, int]]:
+        """READY and wanted workers of each archive; (0, 0) while TorchServe does not answer yet."""
+        found = []
+        for archive in self._launch.archives:
+            try:
+                version = self._management().find(archive.model, archive.version)
+            except ManagementError:
+                version = None
+            found.append((version.ready, version.wanted) if version else (0, 0))
+        return found
+
+    def _management(self) -> Management:
+        port = self._instance.ports.management
+        return Management(port, self._keys() if self._launch.production else None)
+
+    def _keys(self) -> KeyFile:
+        return KeyFile(self._instance.folder / tokens.FILE_NAME, self._instance.ports.management)
+
+    def _scale(self) -> None:
+        """Start the workers that the desired state wants beyond, or without, those of the archive."""
+        for archive in self._launch.archives:
+            wanted = self._launch.state.models[archive.model].versions[archive.version].workers
+            found = self._management().find(archive.model, archive.version)
+            if wanted is not None and found is not None and found.wanted != wanted:
+                self._management().scale(archive.model, archive.version, wanted)
+                self._management().await_ready(archive.model, archive.version, START_SECONDS, progress=self._say)
+
     def _start_haproxy(self, program: Path) -> None:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
         door = FrontDoor(
             host=launch.host,
             port=ports.public,
             backend_port=ports.inference,
-            map_file=folder / "versions.map",
+            map_file=folder / routing.FILE_NAME,
             # A path of a socket has at most 107 characters, and that of a checkout can be longer.
             socket=self._temp / "haproxy.sock",
             max_request_size=int(self._properties["max_request_size"]),
@@ -162,12 +179,13 @@ class Supervisor:
             threads=max(1, cores.usable() // 4),
             tokens=self._tokens() if launch.production else None,
         )
-        frontdoor.write(door.map_file, frontdoor.routes(launch.archives))
+        files.write(door.map_file, routing.text(launch.archives))
         config = folder / "haproxy.cfg"
-        frontdoor.write(config, frontdoor.render(door))
+        files.write(config, frontdoor.render(door))
         checked = subprocess.run([program, "-c", "-f", config], capture_output=True, text=True)
         if checked.returncode != 0:
-            raise StartError(f"HAProxy refuses {config}: {' '.join(checked.stderr.split())}")
+            alerts = [line.partition(" : ")[2] for line in checked.stderr.splitlines() if "[ALERT]" in line]
+            raise StartError(f"HAProxy refuses {config}: {' '.join(alerts)}")
         self._haproxy = process.spawn(
             [str(program), "-db", "-f", str(config)], cwd=folder, env=os.environ, on_line=self._say
         )
@@ -179,50 +197,22 @@ class Supervisor:
 
     def _tokens(self) -> Tokens:
         """The token for clients, made once and kept for the next start, and TorchServe's own for inference."""
-        path = self._instance.folder / "token"
+        path = self._instance.folder / TOKEN
         public = self._launch.token
         if public is None:
             public = path.read_text(encoding="ascii").strip() if path.exists() else secrets.token_urlsafe(32)
-        frontdoor.write(path, public + "\n")
-        inference = self._torchserve_token("inference")
-        if inference is None:
-            raise StartError(f"TorchServe wrote no tokens to {self._instance.folder / 'key_file.json'}; see the log")
-        return Tokens(public, inference)
+        files.write(path, public + "\n")
+        return Tokens(public, self._keys().token("inference"))
 
-    def _torchserve_token(self, kind: str) -> str | None:
-        """A token of the key file that TorchServe writes into its working directory, where tokens are on."""
-        if not self._launch.production:
-            return None
-        try:
-            keys = json.loads((self._instance.folder / "key_file.json").read_text(encoding="utf-8"))
-            return str(keys[kind]["key"])
-        except (OSError, ValueError, KeyError):
-            return None
-
-    def _welcome(self) -> str:
-        launch, ports = self._launch, self._instance.ports
-        host = "127.0.0.1" if launch.host in ("0.0.0.0", "::") else launch.host
-        url = f"http://{host}:{ports.public}"
-        model = launch.archives[0].model
-        lines = [f"serving at {url}"]
-        lines += [f"  POST {url}/predictions/{a.model}   POST {url}/explanations/{a.model}" for a in launch.archives]
-        token = ' -H "Authorization: Bearer $(cat .run/' + f'{ports.public}/token)"' if launch.production else ""
-        lines += [
-            f"try:   curl{token} -T samples/3.png {url}/predictions/{model}",
-            f"stop:  make stop PORT={ports.public}",
-        ]
-        if not launch.front:
-            lines.append(
-                "no front door: no default versions, query options, form-encoded images, limits or soft stop; stopping "
-                "cuts off requests in flight"
-            )
-        elif not launch.production:
-            lines.append("no token is asked for: this is for one machine; `make serve MODE=production` asks for one")
-            if launch.host != "127.0.0.1":
-                lines.append(
-                    f"WARNING: HOST={launch.host} lets anybody who reaches this machine use it: add MODE=production"
-                )
-        return "\n".join(lines)
+    def _keep_state(self) -> None:
+        """What runs now is what comes back; written only once it does run."""
+        folder, wanted = self._instance.folder, self._launch.state
+        before = state.load(folder)
+        if before is None or before.models != wanted.models:
+            wanted.generation = before.generation if before else 0
+            wanted.save(folder)
+        for name, model in wanted.models.items():
+            Journal(folder, "start", name, model.default).write("done", versions=sorted(model.versions))
 
     # ---- running
 
@@ -272,10 +262,14 @@ class Supervisor:
 
     def _on_java_line(self, line: str) -> None:
         self._say(line)
+        known = self._log.count
         self._log.feed(line)
+        if self._log.count != known:  # for those who register a version and want to know why it does not load
+            files.write(self._instance.folder / torchserve.WORKER_ERRORS, json.dumps(self._log.errors))
 
     def _say(self, message: str) -> None:
         print(message, flush=True)
 
-    def _report(self, state: State, message: str) -> None:
-        self._instance.report(state, message, self._temp)
+    def _report(self, run_state: RunState, message: str) -> None:
+        status = Status(run_state, message, os.getpid(), str(self._temp), self._launch.production)
+        self._instance.report(status)

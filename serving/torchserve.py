@@ -13,12 +13,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import requests
-
 from serving import programs
 from serving.store import Archive
 
 LOG_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / "log4j2.xml"
+
+# In the server's folder: LogReader.errors, for those who register a version and want to know why it does not load.
+WORKER_ERRORS = "worker-errors.json"
 
 
 def command(config: Path, properties: Mapping[str, str], archives: Iterable[Archive], temp: Path) -> list[str]:
@@ -70,12 +71,13 @@ def environment(temp: Path, threads: int) -> dict[str, str]:
 
 
 class LogReader:
-    """Finds in TorchServe's log why a start failed: the Python error of a worker, or the Java error of the frontend.
+    """Finds in TorchServe's log why a model was not loaded: its worker's Python error, or the frontend's Java error.
 
     A worker that dies while loading is started again and again, and TorchServe itself calls that healthy.
     """
 
-    _LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ (?P<level>\w+) +(?P<logger>\w+) - (?P<message>.*)$")
+    _LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \w+ +(\[(?P<thread>.*?)\] )?(?P<logger>\w+) - (?P<message>.*)$")
+    _THREAD = re.compile(r"^W-\d+-(?P<model>.+)_(?P<version>[^_]+)-std(out|err)$")
     _PYTHON_ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Mismatch)\b.*$")
     _CAUGHT = re.compile(r"^(Failed to load|Load) model \S+.*, exception (?P<error>.+)$")
     _FAILED = re.compile(r"Load model failed|Backend worker process died|exited with|Worker died")
@@ -86,9 +88,13 @@ class LogReader:
         """The most telling error so far, as one line."""
         self.failed = False
         """Whether a model could not be loaded."""
-        self._in_traceback = False
+        self.errors: dict[str, tuple[str, int]] = {}
+        """The last Python error of each version's workers and its number, by `<model>/<version>`."""
+        self.count = 0
+        """How many Python errors there were."""
+        self._in_traceback: set[str] = set()
+        self._settled: set[str] = set()
         self._archive: str | None = None
-        self._settled = False
 
     def feed(self, line: str) -> None:
         """Take in one line of the log."""
@@ -96,44 +102,36 @@ class LogReader:
         if match is None:
             self._java(line)
         elif match["logger"] == "MODEL_LOG":
-            self._python(match["message"])
+            self._python(match["thread"] or "", match["message"])
         else:
             if match["message"].startswith("Failed to load model: "):
                 self._archive = match["message"].removeprefix("Failed to load model: ")
                 self.failed = True
             self.failed |= bool(self._FAILED.search(match["message"]))
 
-    def _python(self, message: str) -> None:
+    def _python(self, thread: str, message: str) -> None:
         self.failed |= bool(self._FAILED.search(message))
         caught = self._CAUGHT.match(message)
-        if caught:  # what follows is only TorchServe's own '500 - Unknown exception'
-            self.error, self._settled = caught["error"], True
+        if message == "Torch worker started.":
+            self._settled.discard(thread)
+        elif caught:  # what follows is only TorchServe's own '500 - Unknown exception'
+            self._settled.add(thread)
+            self._found(thread, caught["error"])
         elif message.startswith("Traceback"):
-            self._in_traceback = True
-        elif self._in_traceback and self._PYTHON_ERROR.match(message):
-            self._in_traceback = False
-            if not self._settled:
-                self.error = message
+            self._in_traceback.add(thread)
+        elif thread in self._in_traceback and self._PYTHON_ERROR.match(message):
+            self._in_traceback.discard(thread)
+            if thread not in self._settled:
+                self._found(thread, message)
+
+    def _found(self, thread: str, error: str) -> None:
+        self.error = error
+        self.count += 1
+        match = self._THREAD.match(thread)
+        if match:
+            self.errors[f"{match['model']}/{match['version']}"] = (error, self.count)
 
     def _java(self, line: str) -> None:
         match = self._JAVA_ERROR.match(line.strip())
         if match and self.error is None:
             self.error = f"{self._archive}: {match['error']}" if self._archive else match["error"]
-
-
-def ready_workers(management_port: int, archive: Archive, token: str | None = None) -> tuple[int, int]:
-    """How many workers of a version are READY, and how many it should have; (0, 0) where it is not there yet.
-
-    READY alone counts: while workers load, TorchServe's /ping says Healthy.
-    """
-    url = f"http://127.0.0.1:{management_port}/models/{archive.model}/{archive.version}"
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        answer = requests.get(url, headers=headers, timeout=5)
-        if answer.status_code != 200:
-            return 0, 0
-        described = answer.json()[0]
-    except (requests.RequestException, ValueError, LookupError):
-        return 0, 0
-    ready = sum(worker["status"] == "READY" for worker in described["workers"])
-    return ready, int(described["minWorkers"])

@@ -139,7 +139,7 @@ def test_wrong_golden_answers_stop_the_start_with_their_reason(workspace: Path, 
     """TorchServe itself starts such a worker again and again, and calls the server healthy."""
     folder = broken(workspace, tmp_path, "golden/answers.json", lambda text: text.replace(b"0.9", b"0.1"))
     line = failing_start(folder)
-    assert "handlers.golden.GoldenError: golden image" in line
+    assert "models.golden.GoldenError: golden image" in line
     assert "expected 0.2" in line or "expected 0.1" in line
 
 

@@ -204,8 +204,9 @@ def test_any_picture_is_stretched_to_the_square() -> None:
     picture = Image.new("RGB", (80, 20), BLUE)
     picture.paste(RED, (0, 0, 40, 20))
     found = images.pixels(picture, SPEC)
-    assert found[0].tolist() == [[255, 255, 0, 0]] * 4
-    assert found[2].tolist() == [[0, 0, 255, 255]] * 4
+    # Triangles of two output pixels' width: the second one reaches over the edge with an eighth of its weight.
+    assert found[0].tolist() == [[255, 223, 32, 0]] * 4
+    assert found[2].tolist() == [[0, 32, 223, 255]] * 4
 
 
 def test_shrinking_averages_instead_of_picking_pixels() -> None:

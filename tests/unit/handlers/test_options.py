@@ -82,6 +82,6 @@ def test_top_k_is_a_whole_number(value: Any, top_k: int) -> None:
     "value", ["", "0", "00", "-1", "+1", "1.5", "1e3", "three", "٣", "²", "1000000", "9" * 5000, True, None, 2.0, [3]]
 )
 def test_top_k_cannot_be_anything_else(value: Any) -> None:
-    with pytest.raises(BadOption, match="top_k is .* it must be a whole number of 1 or more") as raised:
+    with pytest.raises(BadOption, match=r"top_k is .* it must be a whole number of 1 or more") as raised:
         options.parse([("top_k", value, "query")], "predict")
     assert len(str(raised.value)) < 130

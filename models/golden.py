@@ -1,0 +1,69 @@
+"""Golden answers: a few images that travel with the model, and what it must answer for them on any machine.
+
+`golden/` holds the images and `answers.json`. They are written when the model is trained, and checked when it is
+archived, by every worker before it takes its first request, and over HTTP before a version is promoted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+FOLDER = "golden"
+ANSWERS = f"{FOLDER}/answers.json"
+# Absolute, on each probability. Another CPU, thread count or a GPU moves float32 answers by far less than this; a
+# wrong resize, normalisation or weight moves them by far more.
+TOLERANCE = 0.002
+
+
+class GoldenError(ValueError):
+    """The model does not answer its golden images as it did when it was trained; the message names image and values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """The expected probabilities, in the order of the card's classes, by the image's file name."""
+
+    tolerance: float
+    probabilities: Mapping[str, Sequence[float]]
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Golden:
+        """Read answers.json.
+
+        Raises:
+            GoldenError: it is damaged or holds no answer.
+        """
+        try:
+            document = json.loads(text)
+            golden = cls(float(document["tolerance"]), dict(document["probabilities"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise GoldenError(f"{ANSWERS} is damaged ({error!r:.80}): archive the release again") from None
+        if not golden.probabilities:
+            raise GoldenError(f"{ANSWERS} holds no golden answer: archive the release again")
+        return golden
+
+    def to_json(self) -> bytes:
+        """The text of answers.json."""
+        return json.dumps({"tolerance": self.tolerance, "probabilities": dict(self.probabilities)}, indent=2).encode()
+
+    def check(self, name: str, found: Sequence[float], classes: Sequence[str]) -> None:
+        """Compare the answer for one image with the expected one.
+
+        Raises:
+            GoldenError: a probability is beyond the tolerance; so is then any change of class that is no tie.
+        """
+        wanted = self.probabilities[name]
+        if len(found) != len(wanted):
+            raise GoldenError(f"golden image {name}: {len(found)} classes answered, {len(wanted)} expected")
+        # `not <=` rather than `>`: a NaN is off as well.
+        off = [
+            place for place, (a, b) in enumerate(zip(found, wanted, strict=True)) if not abs(a - b) <= self.tolerance
+        ]
+        if off:
+            worst = max(off, key=lambda place: abs(found[place] - wanted[place]))
+            raise GoldenError(
+                f"golden image {name}: class {classes[worst]!r} has probability {found[worst]:.4f}, expected "
+                f"{wanted[worst]:.4f} within {self.tolerance}; this model does not compute here what it was trained to"
+            )

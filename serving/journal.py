@@ -1,0 +1,56 @@
+"""The journal: what was done to a server's versions, when, by whom. Append-only, fsynced, one JSON object a line."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+import uuid
+from pathlib import Path
+from typing import Any
+
+from serving import files
+from serving.state import now
+
+FILE_NAME = "journal.jsonl"
+
+
+class Journal:
+    """The journal of one server's folder, written to by one run of one command."""
+
+    def __init__(self, folder: Path, command: str, model: str, version: str | None) -> None:
+        self._path = folder / FILE_NAME
+        self._common = {
+            "run": uuid.uuid4().hex[:8],
+            "actor": f"{_user()}@{socket.gethostname()}",
+            "command": command,
+            "model": model,
+            "version": version,
+        }
+
+    def write(self, step: str, **evidence: Any) -> None:
+        """Record that a step is done, with what it rests on. A run that worked ends in the step `done`."""
+        entry = {"time": now(), **self._common, "step": step} | ({"evidence": evidence} if evidence else {})
+        files.append_line(self._path, json.dumps(entry, ensure_ascii=False))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """All entries, oldest first; a line that a kill cut short is passed over."""
+    try:
+        lines = (folder / FILE_NAME).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    entries = []
+    for line in lines:
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            continue
+    return entries

@@ -1,0 +1,57 @@
+"""What a server is started with, and what it says when it is up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from serving.instance import Ports
+from serving.state import State
+from serving.store import Archive
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to run and how.
+
+    Attributes:
+        archives: those of `state`, each model's default first.
+        front: off serves TorchServe itself on the public port, of loopback alone.
+        token: what clients must send in production; made, where it is None.
+    """
+
+    archives: Sequence[Archive]
+    state: State
+    host: str = "127.0.0.1"
+    front: bool = True
+    production: bool = False
+    token: str | None = None
+
+
+def welcome(launch: Launch, ports: Ports) -> str:
+    """What is said when it is READY: the URLs, a line to paste, how to stop it, and what is less than safe."""
+    host = "127.0.0.1" if launch.host in ("0.0.0.0", "::") else launch.host
+    url = f"http://{host}:{ports.public}"
+    model = launch.archives[0].model
+    lines = [f"serving at {url}"]
+    for name, entry in launch.state.models.items():
+        others = [version for version in entry.versions if version != entry.default]
+        also = f" (also {', '.join(others)}, by name)" if others else ""
+        lines.append(f"  POST {url}/predictions/{name}   POST {url}/explanations/{name}   {entry.default}{also}")
+    token = ' -H "Authorization: Bearer $(cat .run/' + f'{ports.public}/token)"' if launch.production else ""
+    lines += [
+        f"try:   curl{token} -T samples/3.png {url}/predictions/{model}",
+        f"stop:  make stop PORT={ports.public}",
+    ]
+    if not launch.front:
+        lines.append(
+            "no front door: no default versions, query options, form-encoded images, limits or soft stop; stopping "
+            "cuts off requests in flight"
+        )
+    elif not launch.production:
+        lines.append("no token is asked for: this is for one machine; `make serve MODE=production` asks for one")
+        if launch.host != "127.0.0.1":
+            lines.append(
+                f"WARNING: HOST={launch.host} lets anybody who reaches this machine use it: add MODE=production"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,108 @@
+"""Which version answers: the front door's map, on disk and at run time, and what is in flight behind it.
+
+The map holds `digits 1.0` for the default of a model, and `digits/1.0 1.0` for each version that may be asked for. It
+is the only commit point of a rollout. A change goes to disk first: what clients have seen is then never newer than what
+a restart brings back. HAProxy's side is its runtime API (docs.haproxy.org/2.8/management.html, 9.3).
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from serving import files
+from serving.errors import Unreachable
+from serving.store import Archive
+
+FILE_NAME = "versions.map"
+TIMEOUT_SECONDS = 5.0
+
+
+def text(archives: Iterable[Archive]) -> str:
+    """The map for a start: the first archive of a model is its default."""
+    entries: dict[str, str] = {}
+    for archive in archives:
+        entries.setdefault(archive.model, archive.version)
+        entries[f"{archive.model}/{archive.version}"] = archive.version
+    return _text(entries)
+
+
+def _text(entries: dict[str, str]) -> str:
+    return "".join(f"{key} {version}\n" for key, version in entries.items())
+
+
+def read(map_file: Path) -> dict[str, str]:
+    """The map on disk; empty where there is none."""
+    try:
+        lines = map_file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return dict(line.split(" ", 1) for line in lines if " " in line)
+
+
+class Routing:
+    """The map of a running front door."""
+
+    def __init__(self, map_file: Path, socket_path: Path) -> None:
+        self._map_file = map_file
+        self._socket = socket_path
+
+    def set_default(self, model: str, version: str) -> None:
+        """Send those who name no version to this one: the commit of a promotion."""
+        self._change({model: version, f"{model}/{version}": version})
+
+    def add(self, model: str, version: str) -> None:
+        """Let a version be asked for by name."""
+        self._change({f"{model}/{version}": version})
+
+    def remove(self, model: str, version: str) -> None:
+        """Send nothing more to a version that is no default."""
+        key = f"{model}/{version}"
+        entries = read(self._map_file)
+        if entries.pop(key, None) is not None:
+            files.write(self._map_file, _text(entries))
+        if key in self._running():
+            self._command(f"del map {self._map_file} {key}")
+
+    def default(self, model: str) -> str | None:
+        """The default version of a model, as the map on disk has it."""
+        return read(self._map_file).get(model)
+
+    def in_flight(self, model: str, version: str) -> int:
+        """Requests that the front door has sent to a version and not yet finished, queued ones included."""
+        answer = self._command(f"show table in_flight key {model}/{version}")
+        match = re.search(r"\bconn_cur=(\d+)", answer)
+        return int(match[1]) if match else 0
+
+    def _change(self, changes: dict[str, str]) -> None:
+        entries = read(self._map_file)
+        if entries != (wanted := {**entries, **changes}):
+            files.write(self._map_file, _text(wanted))
+        running = self._running()
+        for key, version in reversed(changes.items()):  # a version can be asked for before it becomes the default
+            if key not in running:
+                self._command(f"add map {self._map_file} {key} {version}")
+            elif running[key] != version:
+                self._command(f"set map {self._map_file} {key} {version}")
+
+    def _running(self) -> dict[str, str]:
+        """The map that HAProxy has in memory: lines of `<address> <key> <value>`."""
+        lines = self._command(f"show map {self._map_file}").splitlines()
+        return {parts[1]: parts[2] for line in lines if len(parts := line.split()) == 3}
+
+    def _command(self, command: str) -> str:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(TIMEOUT_SECONDS)
+                connection.connect(str(self._socket))
+                connection.sendall(command.encode() + b"\n")
+                answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+        except OSError as error:
+            raise Unreachable(
+                f"the front door does not answer at {self._socket} ({error}): is the server running?"
+            ) from None
+        if answer.strip() and not answer.startswith(("0x", "#")):
+            raise Unreachable(f"the front door answered {command!r} with {answer.strip()!r}")
+        return answer

@@ -1,0 +1,139 @@
+"""Desired state: which versions of which models run, with how many workers, and which is the default.
+
+A small file in the server's folder, `state.json`. A start brings back what it says, default first, in whatever order
+the store is. Where it and the front door's map on disk differ, a command was killed after its commit: the map wins.
+"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.card import Name, Version, describe
+from models.release import version_key
+from serving import files, routing, store
+from serving.errors import ArchiveError, ConfigError
+from serving.store import Archive
+
+FILE_NAME = "state.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class VersionState(_Part):
+    """A version that runs. `workers` None leaves their number to the archive's model-config.yaml."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    since: str
+
+
+class ModelState(_Part):
+    """A model that is served.
+
+    Attributes:
+        previous: the default before this one, which `rollback` goes back to.
+        rolled_back_from: set by a rollback, so that a second one changes nothing. While it still equals the default,
+            the rollback has begun and not been committed.
+    """
+
+    default: Version
+    previous: Version | None = None
+    rolled_back_from: Version | None = None
+    versions: dict[Version, VersionState]
+
+    @property
+    def rolling_back(self) -> bool:
+        """Whether a rollback has begun and not been committed."""
+        return self.rolled_back_from == self.default
+
+    def follow(self, committed: str) -> None:
+        """Catch up with a default that was committed to the map by a command that was killed then."""
+        if committed != self.default and committed in self.versions:
+            self.previous = None if self.rolling_back else self.default
+            self.default = committed
+
+
+class State(_Part):
+    """The desired state of one server. `generation` counts its changes."""
+
+    schema_version: Literal[1] = 1
+    generation: int = 0
+    models: dict[Name, ModelState] = {}
+
+    def add(self, model: str, version: str, workers: int | None) -> None:
+        """A version runs; the first of a model is its default."""
+        known = self.models.get(model)
+        since = known.versions[version].since if known and version in known.versions else now()
+        entry = VersionState(workers=workers, since=since)
+        if known is None:
+            self.models[model] = ModelState(default=version, versions={version: entry})
+        else:
+            known.versions[version] = entry
+
+    def save(self, folder: Path) -> None:
+        """Write it: whole or not at all."""
+        self.generation += 1
+        files.write(folder / FILE_NAME, self.model_dump_json(indent=2) + "\n")
+
+
+def now() -> str:
+    """The time, as it stands in state and journal: ISO 8601, UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def load(folder: Path) -> State | None:
+    """The state of a server's folder, or None where it never ran.
+
+    Raises:
+        ConfigError: the file is damaged; the message says where it lies.
+    """
+    path = folder / FILE_NAME
+    try:
+        state = State.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise ConfigError(
+            f"{path}: {describe(error)}; correct it, or remove it to start from the newest versions"
+        ) from None
+    committed = routing.read(folder / routing.FILE_NAME)
+    for name, model in state.models.items():
+        if name in committed:
+            model.follow(committed[name])
+    return state
+
+
+def from_archives(archives: list[Archive]) -> State:
+    """The state of a first start: these versions, the first of each model its default."""
+    state = State()
+    for archive in archives:
+        state.add(archive.model, archive.version, None)
+    return state
+
+
+def archives(state: State, root: Path = store.ROOT) -> tuple[list[Archive], list[str]]:
+    """What to start from the store: each model's default first. Second, sentences on what is missing.
+
+    Raises:
+        ArchiveError: the archive of a default is gone; without another version it cannot be replaced by a guess.
+    """
+    found, missing = [], []
+    for name, model in sorted(state.models.items()):
+        others = sorted((v for v in model.versions if v != model.default), key=version_key, reverse=True)
+        for version in (model.default, *others):
+            archive = Archive(store.path_of(name, version, root), name, version)
+            if archive.path.is_file():
+                found.append(archive)
+            elif version == model.default:
+                raise ArchiveError(
+                    f"{archive.path} is gone, and {version} is the default version of {name!r}: put it back, or choose "
+                    f"another with `make serve MODEL={name} VERSION=`"
+                )
+            else:
+                missing.append(f"{archive.path} is gone: {name} {version} is not started")
+    return found, missing

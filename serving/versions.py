@@ -1,0 +1,285 @@
+"""Versions of a running server: register, promote, roll back, retire.
+
+Each is a row of steps in an order that a kill between any two leaves repairable by running the same command again, and
+doing any of them twice does no harm. The front door's map is the one commit point: what comes before it changes nothing
+that clients see, what comes after only follows it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from models import golden
+from models.golden import Golden, GoldenError
+from serving import model_config, state, store
+from serving.client import Client
+from serving.errors import Conflict, NotRegistered, Refused, StartError, VersionError
+from serving.instance import Instance
+from serving.journal import Journal
+from serving.management import Management
+from serving.routing import FILE_NAME as MAP
+from serving.routing import Routing
+from serving.state import ModelState, State
+from serving.tokens import FILE_NAME as KEY_FILE
+from serving.tokens import KeyFile
+from serving.torchserve import WORKER_ERRORS
+
+LOAD_SECONDS = 180.0
+DRAIN_SECONDS = 120.0
+DRAIN_POLL_SECONDS = 0.2
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One version, as `make models` shows it."""
+
+    model: str
+    version: str
+    default: bool
+    workers: int
+    ready: int
+    queue: int
+    in_flight: int
+    since: str
+
+
+class Versions:
+    """The versions of one running server.
+
+    Raises:
+        StartError: no server runs there, or it runs without a front door.
+    """
+
+    def __init__(self, instance: Instance, say: Say = lambda message: None, root: Path = store.ROOT) -> None:
+        status = instance.status()
+        port = instance.ports.public
+        if not instance.running() or status is None or status.state != "ready":
+            raise StartError(f"no server is ready on port {port}: start one with `make serve PORT={port}`")
+        self._instance = instance
+        self._folder = instance.folder
+        self._say = say
+        self._root = root
+        keys = KeyFile(self._folder / KEY_FILE, instance.ports.management)
+        self._management = Management(instance.ports.management, keys if instance.token() else None)
+        self._routing = Routing(self._folder / MAP, Path(status.temp) / "haproxy.sock")
+
+    def table(self) -> list[Row]:
+        """Every registered version: the default first, then by TorchServe's order."""
+        known = state.load(self._folder) or State()
+        rows = []
+        for model in sorted(self._management.models()):
+            default = self._routing.default(model)
+            for found in self._management.describe(model):
+                kept = known.models.get(model)
+                since = kept.versions[found.version].since if kept and found.version in kept.versions else ""
+                in_flight = self._routing.in_flight(model, found.version)
+                is_default = found.version == default
+                row = Row(model, found.version, is_default, found.wanted, found.ready, found.pending, in_flight, since)
+                rows.append(row)
+        return sorted(rows, key=lambda row: (row.model, not row.default))
+
+    def register(self, model: str, version: str, workers: int | None = None) -> None:
+        """Load a version beside the others; it answers those who name it. Registered before: its workers are scaled.
+
+        Raises:
+            ArchiveError: there is no such archive, or it is damaged.
+            VersionError: it cannot be loaded; it is removed again, and the message is its Python error.
+        """
+        archive = store.checked(store.Archive(store.path_of(model, version, self._root), model, version))
+        with self._command("register", model, version) as (journal, wanted):
+            count = workers or model_config.of_archive(archive.path).minWorkers
+            found = self._management.find(model, version)
+            before = self._worker_error(model, version)
+            if found is None:
+                try:
+                    self._management.register(model, archive.path.name, count)
+                except Conflict:  # by somebody else since, which is what was wanted
+                    pass
+                except Refused as error:
+                    raise VersionError(f"{model} {version} cannot be registered: {error}") from None
+                journal.write("registered", archive=archive.path.name, workers=count)
+            elif found.wanted != count:
+                self._management.scale(model, version, count)
+                journal.write("scaled", workers=count, before=found.wanted)
+
+            def failure() -> str | None:
+                error = self._worker_error(model, version)
+                return error[0] if error is not None and error != before else None
+
+            try:
+                self._management.await_ready(model, version, LOAD_SECONDS, failure=failure, progress=self._say)
+            except Refused as error:
+                if found is None or not found.is_ready:
+                    self._remove(model, version)
+                    journal.write("removed", reason=str(error))
+                raise VersionError(f"{error}; it is not registered, and nothing else changed") from None
+            journal.write("ready")
+            self._routing.add(model, version)
+            wanted.add(model, version, workers)
+            wanted.save(self._folder)
+            journal.write("done")
+
+    def promote(self, model: str, version: str) -> None:
+        """Make a registered version the default, after its golden answers came out over HTTP.
+
+        Raises:
+            VersionError: it is not registered or not READY, or answers otherwise than it was trained to.
+        """
+        with self._command("promote", model, version) as (journal, wanted):
+            entry = self._registered(wanted, model, version)
+            already = self._routing.default(model) == version
+            if not already:
+                journal.write("golden", answers=self._check_golden(model, version))
+            self._commit(journal, model, version)
+            if entry.default != version:
+                entry.previous, entry.default = entry.default, version
+            entry.rolled_back_from = None
+            wanted.save(self._folder)
+            journal.write("done", already=already)
+
+    def rollback(self, model: str) -> str:
+        """Make the version before the default again, at once: it is still registered and warm. Returns which it is.
+
+        Raises:
+            VersionError: there is none, or it is no longer READY.
+        """
+        with self._command("rollback", model, None) as (journal, wanted):
+            entry = self._known(wanted, model)
+            if entry.rolled_back_from is not None and not entry.rolling_back:
+                self._commit(journal, model, entry.default)
+                wanted.save(self._folder)
+                self._say(f"{model} was rolled back from {entry.rolled_back_from} to {entry.default} already")
+                journal.write("done", already=True)
+                return entry.default
+            if entry.previous is None:
+                raise VersionError(
+                    f"{model}: nothing was promoted before {entry.default}: there is no version to go back to"
+                )
+            target = entry.previous
+            self._registered(wanted, model, target)
+            entry.rolled_back_from = entry.default
+            wanted.save(
+                self._folder
+            )  # the intent: killed after the commit, this is how the next run knows its direction
+            self._commit(journal, model, target)
+            entry.default, entry.previous = target, None
+            wanted.save(self._folder)
+            journal.write("done", rolled_back_from=entry.rolled_back_from)
+            return target
+
+    def retire(self, model: str, version: str) -> None:
+        """Send a version nothing more, wait until it has nothing left to answer, then unregister it.
+
+        Raises:
+            VersionError: it is the default, or still has requests after DRAIN_SECONDS; it then stays registered.
+        """
+        with self._command("retire", model, version) as (journal, wanted):
+            if version == self._routing.default(model):
+                raise VersionError(f"{model} {version} is the default version: promote another one first")
+            self._routing.remove(model, version)
+            journal.write("closed")
+            if self._management.find(model, version) is not None:
+                self._drain(model, version)
+                journal.write("drained")
+                self._remove(model, version)
+                journal.write("unregistered")
+            entry = wanted.models.get(model)
+            if entry is not None:
+                entry.versions.pop(version, None)
+                entry.previous = None if entry.previous == version else entry.previous
+                wanted.save(self._folder)
+            journal.write("done")
+
+    # ---- steps
+
+    def _commit(self, journal: Journal, model: str, version: str) -> None:
+        self._routing.set_default(model, version)
+        journal.write("committed")
+        self._management.set_default(model, version)
+        journal.write("torchserve default set")
+
+    def _known(self, wanted: State, model: str) -> ModelState:
+        if model not in wanted.models:
+            raise VersionError(f"no model {model!r} is served: there is {', '.join(wanted.models) or 'none'}")
+        return wanted.models[model]
+
+    def _registered(self, wanted: State, model: str, version: str) -> ModelState:
+        """The model's state, once it is sure that this version is registered and READY."""
+        entry = self._known(wanted, model)
+        found = self._management.find(model, version)
+        if found is None or version not in entry.versions:
+            raise VersionError(
+                f"{model} {version} is not registered: run `make register MODEL={model} VERSION={version}` first"
+            )
+        if found.ready == 0:
+            raise VersionError(f"{model} {version} has no READY worker: see `make models` and the server's log")
+        return entry
+
+    def _check_golden(self, model: str, version: str) -> int:
+        """Ask for the archive's golden images through the front door, and compare."""
+        client = Client(f"http://127.0.0.1:{self._instance.ports.public}", self._instance.token())
+        with zipfile.ZipFile(store.path_of(model, version, self._root)) as mar:
+            try:
+                expected = Golden.from_json(mar.read(golden.ANSWERS))
+                for name, wanted in expected.probabilities.items():
+                    image = mar.read(f"{golden.FOLDER}/{name}")
+                    answer = client.predict(model, image, version, top_k=str(len(wanted)))
+                    by_index = sorted(answer["predictions"], key=lambda item: item["index"])
+                    labels = [item["label"] for item in by_index]
+                    expected.check(name, [item["probability"] for item in by_index], labels)
+            except GoldenError as error:
+                raise VersionError(f"{model} {version} is not promoted: {error}") from None
+        self._say(f"{model} {version}: {len(expected.probabilities)} golden answers came out over HTTP")
+        return len(expected.probabilities)
+
+    def _drain(self, model: str, version: str) -> None:
+        deadline, quiet = time.monotonic() + DRAIN_SECONDS, 0
+        while quiet < 2:  # twice in a row: a request may be on its way from the door to the queue
+            found = self._management.find(model, version)
+            left = self._routing.in_flight(model, version) + (found.pending if found else 0)
+            quiet = quiet + 1 if left == 0 else 0
+            if time.monotonic() > deadline:
+                raise VersionError(
+                    f"{model} {version} still has {left} requests after {DRAIN_SECONDS:.0f} s: run it again"
+                )
+            time.sleep(DRAIN_POLL_SECONDS)
+
+    def _remove(self, model: str, version: str) -> None:
+        with suppress(NotRegistered):  # a version whose workers cannot start may remove itself
+            self._management.unregister(model, version)
+
+    def _worker_error(self, model: str, version: str) -> tuple[str, int] | None:
+        """The last Python error of a version's workers and its number, as the supervisor keeps them."""
+        try:
+            errors = json.loads((self._folder / WORKER_ERRORS).read_text(encoding="utf-8"))
+            error, number = errors[f"{model}/{version}"]
+        except (OSError, ValueError, KeyError):
+            return None
+        return str(error), int(number)
+
+    @contextmanager
+    def _command(self, name: str, model: str, version: str | None) -> Iterator[tuple[Journal, State]]:
+        """One command at a time; its start, and its failure if it fails, stand in the journal."""
+        with (self._folder / "commands.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise VersionError(
+                    "another version command is running on this server: wait until it has ended"
+                ) from None
+            journal = Journal(self._folder, name, model, version)
+            journal.write("started")
+            try:
+                yield journal, state.load(self._folder) or State()
+            except Exception as error:
+                journal.write("failed", reason=str(error))
+                raise

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from handlers.entry import ImageClassifier
+from handlers.golden import GoldenError
+from models.card import Card, CardError
+from models.release import WEIGHTS, Release, ReleaseError, sha256
+from training.data import Dataset
+
+
+class Context:
+    """What the handler uses of TorchServe's context."""
+
+    def __init__(self, model_dir: str = "", headers: list[dict[str, Any]] | None = None) -> None:
+        self.system_properties = {"model_dir": model_dir, "gpu_id": None}
+        self.headers = headers or []
+        self.statuses: dict[int, tuple[int, str]] = {}
+        self.response_headers: dict[int, dict[str, str]] = {}
+
+    def get_all_request_header(self, place: int) -> dict[str, Any]:
+        return self.headers[place]
+
+    def set_response_status(self, code: int, phrase: str, idx: int) -> None:
+        self.statuses[idx] = (code, phrase)
+
+    def set_response_header(self, place: int, name: str, value: str) -> None:
+        self.response_headers.setdefault(place, {})[name] = value
+
+
+@pytest.fixture(scope="module", autouse=True)
+def service() -> Any:
+    """The class in TorchServe's worker that takes a request apart. Importing it leaves a file open."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        from ts.service import Service
+    return Service
+
+
+@pytest.fixture(scope="module")
+def handler(release: Release) -> ImageClassifier:
+    loaded = ImageClassifier()
+    loaded.initialize(Context(str(release.folder)))
+    return loaded
+
+
+@pytest.fixture
+def image(digits: Dataset) -> bytearray:
+    return bytearray(digits.test.images[0])
+
+
+def ask(handler: ImageClassifier, *requests: tuple[dict[str, Any], dict[str, Any]]) -> tuple[list[Any], Context]:
+    context = Context(headers=[headers for _, headers in requests])
+    bodies = handler.handle([parts for parts, _ in requests], context)
+    return [json.loads(body) for body in bodies], context
+
+
+def test_the_answer_of_one_request_is_bytes(handler: ImageClassifier, image: bytearray) -> None:
+    (body,) = handler.handle([{"body": image}], Context(headers=[{}]))
+    assert isinstance(body, bytes)
+    assert list(json.loads(body)) == ["model", "version", "predictions"]
+
+
+def test_each_request_of_a_batch_is_explained_or_not_by_its_own_header(
+    handler: ImageClassifier, image: bytearray
+) -> None:
+    headers: list[dict[str, Any]] = [{"explain": "True"}, {}, {"explain": "False"}, {"explain": "True"}]
+    answers, _ = ask(handler, *(({"body": image}, own) for own in headers))
+    assert ["overlay_png" in answer for answer in answers] == [True, False, False, True]
+
+
+def test_each_answer_has_its_own_status_and_headers(handler: ImageClassifier, image: bytearray) -> None:
+    answers, context = ask(
+        handler, ({"body": image}, {}), ({"body": b"text"}, {}), ({"body": image[:70]}, {}), ({}, {})
+    )
+    assert context.statuses == {
+        0: (200, "OK"),
+        1: (415, "Unsupported Media Type"),
+        2: (422, "Unprocessable Entity"),
+        3: (400, "Bad Request"),
+    }
+    assert [answer.get("type") for answer in answers] == [None, "UnsupportedImage", "DamagedImage", "NoImage"]
+    expected = {"content-type": "application/json", "X-Model-Version": "1.0"}
+    assert context.response_headers == dict.fromkeys(range(4), expected)
+
+
+@pytest.mark.parametrize("name", ["X-Top-K", "x-top-k", "X-TOP-K"])
+def test_header_names_are_read_in_any_case(handler: ImageClassifier, image: bytearray, name: str) -> None:
+    (answer,), _ = ask(handler, ({"body": image}, {name: "2"}))
+    assert len(answer["predictions"]) == 2
+
+
+@pytest.mark.parametrize("name", ["X-Torchlight-Query", "x-torchlight-query"])
+def test_the_query_comes_as_a_header(handler: ImageClassifier, image: bytearray, name: str) -> None:
+    (answer,), _ = ask(handler, ({"body": image}, {name: "top_k=1&target=8", "explain": "True"}))
+    assert (len(answer["predictions"]), answer["target"]["index"]) == (1, 8)
+
+
+def test_the_type_of_a_part_is_not_taken_for_a_header(handler: ImageClassifier, image: bytearray) -> None:
+    headers = {"image": {"content-type": "image/png"}, "explain": {"content-type": "text/plain"}, "host": "a"}
+    (answer,), _ = ask(handler, ({"image": image}, headers))
+    assert list(answer) == ["model", "version", "predictions"]
+
+
+def test_the_type_of_a_part_makes_it_json(handler: ImageClassifier) -> None:
+    headers = {"body": {"content-type": "application/json"}}
+    (answer,), context = ask(handler, ({"body": bytearray(b"{")}, headers))
+    assert (answer["type"], context.statuses) == ("BadJSON", {0: (400, "Bad Request")})
+
+
+@pytest.mark.parametrize("parts", [{}, {"body": b""}, {"body": bytearray()}, {"body": None}])
+@pytest.mark.parametrize("name", ["describe", "Describe"])
+def test_a_description_is_the_card(
+    handler: ImageClassifier, release: Release, parts: dict[str, Any], name: str
+) -> None:
+    (answer,), _ = ask(handler, (parts, {name: "True"}))
+    assert Card.model_validate(answer) == release.card
+
+
+def test_a_client_that_sends_describe_with_an_image_gets_its_prediction(
+    handler: ImageClassifier, image: bytearray
+) -> None:
+    answers, _ = ask(
+        handler,
+        ({"body": image}, {}),
+        ({"body": image}, {"describe": "True"}),
+        ({}, {"describe": "True"}),
+        ({"body": image}, {"explain": "True", "describe": "True"}),
+    )
+    assert ["predictions" in answer for answer in answers] == [True, True, False, True]
+    assert answers[0] == answers[1]
+    assert "overlay_png" in answers[3]
+
+
+def test_the_model_proves_itself_before_it_takes_requests(own_release: Release) -> None:
+    answers = own_release.folder / "golden" / "answers.json"
+    document = json.loads(answers.read_text(encoding="utf-8"))
+    document["probabilities"]["04.png"] = [0.1] * 10
+    answers.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(GoldenError, match=r"golden image 04\.png"):
+        ImageClassifier().initialize(Context(str(own_release.folder)))
+
+
+def change_a_weight(release: Release) -> None:
+    weights = load_file(release.folder / WEIGHTS)
+    weights["classifier.3.bias"] += torch.eye(10)[0] * 1e-7  # the golden answers would not show it
+    save_file(weights, release.folder / WEIGHTS)
+
+
+def test_weights_the_card_does_not_vouch_for_are_refused(own_release: Release) -> None:
+    before = sha256(own_release.folder / WEIGHTS)
+    change_a_weight(own_release)
+    assert sha256(own_release.folder / WEIGHTS) != before
+    with pytest.raises(ReleaseError, match=r"weights\.safetensors: its SHA-256 is not the card's"):
+        ImageClassifier().initialize(Context(str(own_release.folder)))
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Any) -> None:
+    with pytest.raises(CardError, match=r"card\.yaml: no such file"):
+        ImageClassifier().initialize(Context(str(tmp_path)))
+
+
+def test_parts_with_the_same_name_are_told_apart(handler: ImageClassifier, service: Any) -> None:
+    parameters = [
+        {"name": name, "value": value, "contentType": "image/png"}
+        for name, value in [("image", b"a"), ("image", b"b"), ("top_k", b"1"), ("image", b"c")]
+    ]
+    _, inputs, _ = service.retrieve_data_for_inference([{"requestId": b"1", "parameters": parameters}])
+    assert inputs == [{"image": b"a", "image#2": b"b", "top_k": b"1", "image#3": b"c"}]
+
+
+def test_a_second_worker_start_in_one_process_counts_parts_once(release: Release, service: Any) -> None:
+    ImageClassifier().initialize(Context(str(release.folder)))
+    ImageClassifier().initialize(Context(str(release.folder)))
+    parameters = [{"name": "image", "value": value, "contentType": ""} for value in (b"a", b"b")]
+    _, inputs, _ = service.retrieve_data_for_inference([{"requestId": b"1", "parameters": parameters}])
+    assert inputs == [{"image": b"a", "image#2": b"b"}]

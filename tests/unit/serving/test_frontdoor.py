@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from serving import frontdoor, programs
+from serving.frontdoor import FrontDoor, Tokens
+
+TOKENS = Tokens(public="what-clients-send", inference="what-torchserve-wants")
+
+
+def door(folder: Path, **settings: object) -> FrontDoor:
+    plain = FrontDoor(
+        host="127.0.0.1",
+        port=8080,
+        backend_port=8085,
+        map_file=folder / "versions.map",
+        socket=Path(tempfile.gettempdir()) / "haproxy.sock",
+        max_request_size=8_500_000,
+        drain_seconds=60,
+    )
+    return dataclasses.replace(plain, **settings)  # type: ignore[arg-type]
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines()]
+
+
+def test_every_word_of_the_template_is_filled_in(tmp_path: Path) -> None:
+    for tokens in (None, TOKENS):
+        text = frontdoor.render(door(tmp_path, tokens=tokens))
+        assert "{{" not in text
+        assert "}}" not in text
+
+
+def test_the_settings_stand_where_they_belong(tmp_path: Path) -> None:
+    text = lines(frontdoor.render(door(tmp_path, port=9000, backend_port=9005, threads=3, drain_seconds=7)))
+    assert "bind 127.0.0.1:9000" in text
+    assert "server torchserve 127.0.0.1:9005 maxconn 1024" in text
+    assert "nbthread 3" in text
+    assert "hard-stop-after 7s" in text
+
+
+@pytest.mark.parametrize(
+    ("host", "bind"), [("::1", "bind [::1]:8080"), ("::", "bind [::]:8080"), ("0.0.0.0", "bind 0.0.0.0:8080")]
+)
+def test_an_ipv6_address_stands_in_brackets(tmp_path: Path, host: str, bind: str) -> None:
+    assert bind in lines(frontdoor.render(door(tmp_path, host=host)))
+
+
+@pytest.mark.parametrize("tokens", [None, TOKENS], ids=["development", "production"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
+def test_haproxy_accepts_the_configuration(tmp_path: Path, host: str, tokens: Tokens | None) -> None:
+    assert_accepted(door(tmp_path, host=host, tokens=tokens))
+
+
+def test_haproxy_accepts_a_checkout_with_a_space_in_its_path(tmp_path: Path) -> None:
+    folder = tmp_path / "My Projects"
+    folder.mkdir()
+    assert_accepted(door(folder))
+
+
+def assert_accepted(settings: FrontDoor) -> None:
+    settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
+    config = settings.map_file.parent / "haproxy.cfg"
+    config.write_text(frontdoor.render(settings), encoding="utf-8")
+    done = subprocess.run([programs.haproxy(), "-c", "-f", config], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
+def test_the_clients_token_stands_there_only_as_its_digest(tmp_path: Path) -> None:
+    text = frontdoor.render(door(tmp_path, tokens=TOKENS))
+    assert "what-clients-send" not in text
+    assert hashlib.sha256(b"Bearer what-clients-send").hexdigest().upper() in text
+    assert text.count("what-torchserve-wants") == 1
+
+
+def test_in_development_nobody_is_asked_for_a_token(tmp_path: Path) -> None:
+    text = frontdoor.render(door(tmp_path))
+    assert "401" not in text
+    assert "http-request del-header Authorization" in lines(text)
+
+
+def test_a_clients_own_kind_headers_are_taken_off(tmp_path: Path) -> None:
+    text = lines(frontdoor.render(door(tmp_path)))
+    for name in ("explain", "describe", "X-Torchlight-Query"):
+        assert f"http-request del-header {name}" in text

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from serving import model_config
+from serving.errors import ConfigError
+from serving.model_config import ModelConfig
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "mine.yaml"
+
+
+def load(path: Path, text: str) -> ModelConfig:
+    path.write_text(text, encoding="utf-8")
+    return model_config.load(path)
+
+
+def test_what_is_left_out_gets_these_defaults() -> None:
+    assert ModelConfig().model_dump() == {
+        "minWorkers": 1,
+        "maxWorkers": 1,
+        "batchSize": 32,
+        "maxBatchDelay": 1,
+        "responseTimeout": 60,
+        "startupTimeout": 120,
+        "maxRetryTimeoutInSec": 300,
+        "jobQueueSize": 200,
+        "deviceType": None,
+    }
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "{}"])
+def test_an_empty_file_is_all_defaults(path: Path, text: str) -> None:
+    assert load(path, text) == ModelConfig()
+
+
+def test_given_keys_win(path: Path) -> None:
+    config = load(path, "batchSize: 8\nmaxBatchDelay: 0\ndeviceType: cpu\nmaxWorkers: 4\n")
+    assert config == ModelConfig(batchSize=8, maxBatchDelay=0, deviceType="cpu", maxWorkers=4)
+
+
+def test_what_is_written_reads_back_as_it_was(path: Path) -> None:
+    config = ModelConfig(minWorkers=2, maxWorkers=3, batchSize=64, deviceType="gpu")
+    assert load(path, config.to_yaml()) == config
+
+
+def test_every_key_is_written_and_what_is_unset_is_not() -> None:
+    written = yaml.safe_load(ModelConfig().to_yaml())
+    assert list(written) == [key for key in ModelConfig.model_fields if key != "deviceType"]
+
+
+@pytest.mark.parametrize(
+    ("key", "near"), [("batchsize", "batchSize"), ("batch_size", "batchSize"), ("minWorker", "minWorkers")]
+)
+def test_a_misspelt_key_is_answered_with_the_right_one(path: Path, key: str, near: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"mine\.yaml: unknown key '{key}'; did you mean {near}\? There are minWorkers"
+    ):
+        load(path, f"{key}: 1\n")
+
+
+def test_a_key_like_no_other_is_answered_with_all_there_are(path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown key 'colour'; There are minWorkers, .*, deviceType$"):
+        load(path, "colour: red\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("batchSize: 0", "batchSize: .*greater than or equal to 1.*it is 0"),
+        ("batchSize: 1025", "batchSize: .*less than or equal to 1024.*it is 1025"),
+        ("batchSize: many", "batchSize: .*valid integer.*it is 'many'"),
+        ("batchSize:", "batchSize: .*valid integer.*it is None"),
+        ("maxBatchDelay: -1", "maxBatchDelay: .*it is -1"),
+        ("responseTimeout: 1.5", "responseTimeout: .*it is 1.5"),
+        ("deviceType: tpu", "deviceType: .*'cpu' or 'gpu'.*it is 'tpu'"),
+        ("minWorkers: 3\nmaxWorkers: 2", "minWorkers is 3, above maxWorkers, which is 2"),
+        ("batchSize: 0\njobQueueSize: 0", "batchSize: .*; jobQueueSize: "),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_its_key(path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as raised:
+        load(path, text)
+    assert str(raised.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("text", ["- batchSize", "batchSize", "5"])
+def test_what_is_no_mapping_is_answered_with_an_example(path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="must hold `key: value` lines, such as `batchSize: 8`"):
+        load(path, text)
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe"])
+def test_what_is_no_yaml_is_refused(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"mine\.yaml: not YAML"):
+        model_config.load(path)
+
+
+def test_a_missing_file_is_named(path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mine\.yaml: cannot be read \(No such file or directory\)"):
+        model_config.load(path)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving import process
+
+
+class Child:
+    """A Python child started through the module under test, with the lines it said."""
+
+    def __init__(self, code: str, folder: Path) -> None:
+        self.lines: list[str] = []
+        self.said = threading.Event()
+        before = set(threading.enumerate())
+        self.process = process.spawn(
+            [sys.executable, "-u", "-c", code], cwd=folder, env={**os.environ, "GREETING": "hello"}, on_line=self.hear
+        )
+        self.readers = set(threading.enumerate()) - before
+
+    def hear(self, line: str) -> None:
+        self.lines.append(line)
+        self.said.set()
+
+    def close(self) -> None:
+        process.end(self.process, patience=0)
+        for reader in self.readers:
+            reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def sleeper(folder: Path) -> Iterator[Child]:
+    """A child that has a child of its own and says the number of that."""
+    code = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid); time.sleep(60)"
+    child = Child(code, folder)
+    assert child.said.wait(10)
+    yield child
+    child.close()
+
+
+def test_lines_are_heard_one_by_one_in_order(folder: Path) -> None:
+    code = "import os, sys; print(os.environ['GREETING']); sys.stderr.write('oops\\n'); print(os.getcwd(), end='')"
+    child = Child(code, folder)
+    assert child.process.wait(10) == 0
+    child.close()
+    assert child.lines == ["hello", "oops", str(folder.resolve())]
+
+
+def test_output_that_is_no_text_does_not_end_the_reading(folder: Path) -> None:
+    child = Child("import sys; sys.stdout.buffer.write(b'\\xff\\nnext\\n')", folder)
+    child.process.wait(10)
+    child.close()
+    assert child.lines == ["\ufffd", "next"]
+
+
+def test_a_child_has_a_process_group_of_its_own(sleeper: Child) -> None:
+    assert os.getpgid(sleeper.process.pid) == sleeper.process.pid != os.getpgid(0)
+
+
+def test_ending_takes_grandchildren_along(sleeper: Child) -> None:
+    grandchild = int(sleeper.lines[0])
+    process.end(sleeper.process, patience=5)
+    assert sleeper.process.returncode == -15
+    assert gone(grandchild)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended within 5 s; a zombie that nobody collects has."""
+    for _ in range(500):
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+        except OSError:
+            return True
+        if stat.rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_child_that_is_deaf_to_sigterm_is_killed(folder: Path) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(60)"
+    child = Child(code, folder)
+    assert child.said.wait(10)
+    process.end(child.process, patience=0.1)
+    assert child.process.returncode == -9
+    child.close()
+
+
+def test_ending_twice_does_no_harm(sleeper: Child) -> None:
+    process.end(sleeper.process, patience=5)
+    process.end(sleeper.process, patience=5)
+    assert sleeper.process.returncode == -15
+
+
+def test_children_die_with_their_parent(folder: Path) -> None:
+    code = (
+        "import sys, os, time; from pathlib import Path; from serving import process\n"
+        "child = process.spawn(['sleep', '60'], cwd=Path('.'), env=os.environ, on_line=print)\n"
+        "print(child.pid, flush=True); time.sleep(60)"
+    )
+    root = Path(__file__).resolve().parents[3]
+    with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+    assert gone(child)
+
+
+def test_strays_are_collected_and_own_children_left_alone() -> None:
+    own, stray = (subprocess.Popen(["sh", "-c", "exit 7"]) for _ in range(2))
+    for child in (own, stray):
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    process.reap([own.pid])
+    assert own.wait() == 7
+    process.reap([])
+    with pytest.raises(ChildProcessError):
+        os.waitpid(stray.pid, 0)
+    stray.wait()
