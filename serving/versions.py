@@ -106,10 +106,12 @@ class Versions:
                     pass
                 except Refused as error:
                     raise VersionError(f"{model} {version} cannot be registered: {error}") from None
-                journal.write("registered", archive=archive.path.name, workers=count)
-            elif found.wanted != count:
+                journal.write("registered", archive=archive.path.name)
+            # The minWorkers of an archive beat those of a registration, so other numbers always need scaling.
+            started = self._management.find(model, version)
+            if started is not None and started.wanted != count:
                 self._management.scale(model, version, count)
-                journal.write("scaled", workers=count, before=found.wanted)
+                journal.write("scaled", workers=count, before=started.wanted)
 
             def failure() -> str | None:
                 error = self._worker_error(model, version)
@@ -167,9 +169,7 @@ class Versions:
             target = entry.previous
             self._registered(wanted, model, target)
             entry.rolled_back_from = entry.default
-            wanted.save(
-                self._folder
-            )  # the intent: killed after the commit, this is how the next run knows its direction
+            wanted.save(self._folder)  # the intent: from it a run after a kill knows the direction
             self._commit(journal, model, target)
             entry.default, entry.previous = target, None
             wanted.save(self._folder)

@@ -1,0 +1,75 @@
+"""The commands that need no server, run for real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts import archive, explain, predict, samples, stop, train
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory: no releases, no store, no server."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_samples_are_the_ones_that_the_command_writes(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples.main(["--out", "written"])
+    names = sorted(path.name for path in (elsewhere / "written").iterdir())
+    assert names == [f"{digit}.png" for digit in range(10)]
+    for name in names:
+        written, kept = (np.asarray(Image.open(folder / name)) for folder in (elsewhere / "written", ROOT / "samples"))
+        assert written.shape == (96, 96)
+        assert np.array_equal(written, kept)
+    assert capsys.readouterr().out == "written/: 10 images of 96 x 96 pixels\n"
+
+
+def test_stopping_where_nothing_runs_is_no_error(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stop.main(["--port", "9123"])
+    assert capsys.readouterr().out == "no server runs on port 9123\n"
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("main", [predict.main, explain.main])
+def test_asking_about_a_missing_image_is_one_sentence(elsewhere: Path, main: object) -> None:
+    with pytest.raises(SystemExit, match=r"^error: IMAGE no\.png: No such file or directory"):
+        main(["no.png"])  # type: ignore[operator]
+
+
+def test_a_port_that_does_not_exist_is_one_sentence(elsewhere: Path) -> None:
+    with pytest.raises(SystemExit, match="^error: port 0 does not exist"):
+        stop.main(["--port", "0"])
+
+
+def test_archiving_a_model_that_was_never_trained_says_how_to_train_it(elsewhere: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^error: no release of 'pets' .*make train MODEL=pets"):
+        archive.main(["--model", "pets"])
+
+
+def test_archiving_with_a_misspelt_setting_is_refused_before_anything_is_done(elsewhere: Path) -> None:
+    (elsewhere / "mine.yaml").write_text("batchsize: 8\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"^error: mine\.yaml: unknown key 'batchsize'; did you mean batchSize"):
+        archive.main(["--config", "mine.yaml"])
+    assert [path.name for path in elsewhere.iterdir()] == ["mine.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--epochs", "0"], "epochs is 0"),
+        (["--learning-rate", "-1"], "learning_rate is -1.0"),
+        (["--version", "latest"], "version 'latest': use numbers"),
+        (["--model", "../x"], r"model name '\.\./x'"),
+    ],
+)
+def test_training_with_what_cannot_work_is_refused_at_once(elsewhere: Path, arguments: list[str], words: str) -> None:
+    with pytest.raises(SystemExit, match=f"^error: {words}"):
+        train.main(arguments)
+    assert list(elsewhere.iterdir()) == []

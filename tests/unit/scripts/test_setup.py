@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import setup
+
+PROJECT = """
+[project]
+dependencies = ["torch"]
+[project.optional-dependencies]
+train = ["tqdm", "matplotlib"]
+dev = ["pytest"]
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own to set up, so that the real one is left alone."""
+    (tmp_path / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
+    (tmp_path / "constraints.txt").write_text("torch==2.13.0\n", encoding="utf-8")
+    (tmp_path / ".venv").mkdir()
+    monkeypatch.setattr(setup, "ROOT", str(tmp_path))
+    monkeypatch.setattr(setup, "VENV", str(tmp_path / ".venv"))
+    monkeypatch.setattr(setup, "STAMP", str(tmp_path / ".venv" / "stamp.json"))
+    return tmp_path
+
+
+@pytest.fixture
+def ran(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that set-up would have run: they take minutes and a network."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(setup, "run", commands.append)
+    return commands
+
+
+def main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["setup.py", *arguments])
+    setup.main()
+
+
+def test_pythons_that_are_too_old_can_read_it() -> None:
+    source = Path(str(setup.__file__)).read_text(encoding="utf-8")
+    tree = ast.parse(source, feature_version=(3, 6))
+    imported = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    assert imported == {"hashlib", "json", "os", "shutil", "subprocess", "sys", "tempfile"}
+    assert [node for node in tree.body if isinstance(node, ast.ImportFrom)] == []
+
+
+def test_a_python_that_is_too_old_is_told_so(ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "OLDEST", (9, 8))
+    with pytest.raises(SystemExit) as ended:
+        main(monkeypatch, "train")
+    this = "{}.{}".format(*sys.version_info[:2])
+    assert ended.value.code == (
+        f"error: Torchlight needs Python 9.8 or newer, and this is {this} ({sys.executable}): install one and run "
+        "`make setup PYTHON=python3.11`"
+    )
+    assert ran == []
+
+
+def test_the_oldest_python_is_the_one_that_the_project_declares() -> None:
+    import tomllib
+
+    project = tomllib.loads((Path(setup.ROOT) / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == ">={}.{}".format(*setup.OLDEST)
+
+
+def test_extras_add_to_what_serving_needs(root: Path) -> None:
+    assert setup.wanted([]) == ["torch"]
+    assert setup.wanted(["train"]) == ["torch", "tqdm", "matplotlib"]
+    assert setup.wanted(["dev", "train"]) == ["torch", "pytest", "tqdm", "matplotlib"]
+
+
+def test_the_fingerprint_changes_with_the_pins_and_the_requirements_alone(root: Path) -> None:
+    before = setup.fingerprint(["a", "b"])
+    assert setup.fingerprint(["b", "a"]) == before
+    assert setup.fingerprint(["a", "b", "c"]) != before
+    (root / "constraints.txt").write_text("torch==2.13.1\n", encoding="utf-8")
+    assert setup.fingerprint(["a", "b"]) != before
+
+
+def test_the_fingerprint_changes_where_the_folder_was_moved(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = setup.fingerprint(["a"])
+    monkeypatch.setattr(setup, "VENV", str(root / "elsewhere"))
+    assert setup.fingerprint(["a"]) != before
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "5", "{}"])
+def test_a_stamp_that_is_missing_or_damaged_means_not_set_up(
+    root: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    monkeypatch.setattr(setup, "NEEDED_BYTES", 0)
+    if text is not None:
+        Path(setup.STAMP).write_text(text, encoding="utf-8")
+    main(monkeypatch)
+    assert ran[-1][-1] == "torch"
+
+
+def test_what_is_installed_is_what_is_wanted_with_the_pins(
+    root: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "NEEDED_BYTES", 0)
+    main(monkeypatch, "train")
+    venv, pip = ran
+    assert venv == [sys.executable, "-m", "venv", "--clear", str(root / ".venv")]
+    assert pip[:4] == [str(root / ".venv" / "bin" / "python"), "-m", "pip", "install"]
+    assert pip[pip.index("-c") + 1] == str(root / "constraints.txt")
+    assert pip[-3:] == ["torch", "tqdm", "matplotlib"]
+
+
+def test_nothing_is_done_where_nothing_changed(
+    root: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup, "NEEDED_BYTES", 0)
+    main(monkeypatch, "train")
+    ran.clear()
+    capsys.readouterr()
+    main(monkeypatch, "train")
+    main(monkeypatch)
+    assert (ran, capsys.readouterr().out) == ([], "")
+
+
+def test_an_extra_that_was_installed_once_stays(
+    root: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "NEEDED_BYTES", 0)
+    main(monkeypatch, "train")
+    main(monkeypatch, "dev")
+    assert ran[-1][-4:] == ["torch", "pytest", "tqdm", "matplotlib"]
+    assert json.loads(Path(setup.STAMP).read_text(encoding="utf-8"))["extras"] == ["dev", "train"]
+
+
+def test_a_full_disk_is_told_before_anything_is_fetched(ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "NEEDED_BYTES", 10**18)
+    with pytest.raises(SystemExit, match=r"error: the disk is nearly full: \d+\.\d GB are free"):
+        main(monkeypatch)
+    assert ran == []
+
+
+@pytest.mark.parametrize("argument", ["nonsense", "--colour"])
+def test_an_extra_there_is_not_is_one_sentence(
+    ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, argument: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(monkeypatch, argument)
+    assert argument in str(ended.value.code)
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("OSError: [Errno 28] No space left on device", "error: the disk is full: free 3 GB"),
+        ("PermissionError: [Errno 13] Permission denied", "cannot be written: run it as its owner"),
+        ("ERROR: No matching distribution (from versions: none)", "error: pip reaches no package index"),
+        ("NewConnectionError: Name or service not known", "error: pip reaches no package index"),
+        ("something else", "failed: the lines above say why"),
+    ],
+)
+def test_what_pip_says_becomes_a_remedy(root: Path, capfd: pytest.CaptureFixture[str], said: str, remedy: str) -> None:
+    code = f"import sys; sys.stderr.write({said!r}); sys.exit(1)"
+    with pytest.raises(SystemExit) as ended:
+        setup.run([sys.executable, "-c", code])
+    assert remedy in str(ended.value.code)
+    assert (said in capfd.readouterr().err) is (said == "something else")
+
+
+def test_it_shows_what_is_fetched_and_hides_the_python_path(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[Any]
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    code = "import os; print('Collecting torch==2.13.0'); print('noise'); print('Collecting', os.getenv('PYTHONPATH'))"
+    setup.run([sys.executable, "-c", code])
+    assert capsys.readouterr().out == "  Collecting torch==2.13.0\n  Collecting None\n"
