@@ -28,7 +28,7 @@ def store(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with digits 1.0, 2.0 and 3.0 in its store."""
     folder = tmp_path_factory.mktemp("versions")
     shutil.copytree(workspace / "releases", folder / "releases")
-    for version, epochs in (("2.0", "4"), ("3.0", "5")):
+    for version, epochs in (("2.0", "3"), ("3.0", "4")):
         assert run(folder, "scripts.train", "--version", version, "--epochs", epochs).returncode == 0
     for version in ("1.0", "2.0", "3.0"):
         assert run(folder, "scripts.archive", "--version", version).returncode == 0
@@ -395,7 +395,7 @@ def test_the_client_raises_its_own_errors(served: Server) -> None:
     management.register("digits", "digits-2.0.mar", 1)
     with pytest.raises(Refused, match="403: Cannot remove default version"):
         management.unregister("digits", "1.0")
-    with pytest.raises(Refused, match=r"URL|url|allowed"):
+    with pytest.raises(NotRegistered, match="does not match any allowed URL"):
         management.register("digits", "https://example.org/x.mar", 1)
     assert management.find("digits", "9.0") is None
     with pytest.raises(Unreachable, match="does not answer at all"):

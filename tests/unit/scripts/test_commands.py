@@ -44,7 +44,7 @@ def test_asking_about_a_missing_image_is_one_sentence(elsewhere: Path, main: obj
 
 
 def test_a_port_that_does_not_exist_is_one_sentence(elsewhere: Path) -> None:
-    with pytest.raises(SystemExit, match="^error: port 0 does not exist"):
+    with pytest.raises(SystemExit, match=r"^error: port 0 does not exist"):
         stop.main(["--port", "0"])
 
 
