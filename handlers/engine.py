@@ -44,7 +44,22 @@ class Engine:
         except RuntimeError as error:
             first = " ".join(str(error).split())[:300]
             raise EngineError(f"{path}: does not fit architecture {card.architecture.name!r}: {first}") from None
-        return cls(network, device)
+        engine = cls(network, device)
+        engine._check_shapes(card)
+        return engine
+
+    def _check_shapes(self, card: Card) -> None:
+        """One blank image through the network: weights that load may still be for another input or other classes."""
+        size, classes = card.input.size, len(card.classes)
+        try:
+            found = self.logits(torch.zeros(1, 3, size, size, device=self.device)).shape
+        except RuntimeError as error:
+            first = " ".join(str(error).split())[:200]
+            raise EngineError(
+                f"the network does not take the card's input of {size} x {size} pixels: {first}"
+            ) from None
+        if found != (1, classes):
+            raise EngineError(f"the network answers {found[-1]} classes, and the card names {classes}")
 
     def logits(self, batch: torch.Tensor) -> torch.Tensor:
         """float32 (N, 3, size, size) -> float32 logits (N, classes), at most MAX_ROWS rows at a time."""

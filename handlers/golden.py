@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from handlers.classifier import Classifier
+from handlers.errors import RequestError
 from models.golden import ANSWERS, FOLDER, TOLERANCE, Golden, GoldenError
 
 
@@ -28,7 +29,10 @@ def check(folder: Path, classifier: Classifier) -> int:
         contents = [(folder / FOLDER / name).read_bytes() for name in golden.probabilities]
     except OSError as error:
         raise GoldenError(f"{error.filename}: {error.strerror}; archive the release again") from None
-    found = classifier.logits(contents).softmax(dim=1).tolist()
-    for name, answer in zip(golden.probabilities, found, strict=True):
-        golden.check(name, answer, classifier.card.classes)
+    for name, content in zip(golden.probabilities, contents, strict=True):
+        try:
+            found = classifier.logits([content]).softmax(dim=1)[0].tolist()
+        except RequestError as error:
+            raise GoldenError(f"golden image {name}: {error}; archive the release again") from None
+        golden.check(name, found, classifier.card.classes)
     return len(contents)

@@ -63,6 +63,8 @@ def _open(content: bytes | bytearray | memoryview) -> Image.Image:
         raise ImageTooLarge(f"the image has far more than the {MAX_PIXELS:,} pixels that are accepted") from None
     except UnidentifiedImageError:
         start = bytes(content[:12])
+        if start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (start[:4], start[8:]) == (b"RIFF", b"WEBP"):
+            raise DamagedImage("the image is cut short or corrupt within its header") from None
         raise UnsupportedImage(f"not a JPEG, PNG or WebP image (its first bytes are {start!r})") from None
     except Exception as error:  # a header that is corrupt in its own way
         raise DamagedImage(f"the image's header is corrupt: {error}") from None
@@ -76,15 +78,14 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
     if image.mode.startswith("I") or image.mode == "F":  # 16-bit grey: convert("RGB") would clip it, not scale it
         wide = np.asarray(image, dtype=np.float32)
+        wide = np.where(wide == image.info.get("transparency", -1), 65_535, wide)
         return Image.fromarray((wide / 257 + 0.5).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, BACKGROUND), layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def pixels(image: Image.Image, spec: Input) -> torch.Tensor:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 FILE_NAME = "card.yaml"
 
@@ -88,11 +88,12 @@ class Card(Part):
     metrics: Metrics
     digests: dict[str, Sha256]
 
-    @model_validator(mode="after")
-    def classes_are_distinct(self) -> Card:
-        if len(set(self.classes)) != len(self.classes):
+    @field_validator("classes")
+    @classmethod
+    def classes_are_distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) != len(classes):
             raise ValueError("classes must differ from each other")
-        return self
+        return classes
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Card:

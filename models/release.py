@@ -37,7 +37,7 @@ def checked_name(name: str) -> str:
     Raises:
         ReleaseError: it may not.
     """
-    if not re.match(NAME_PATTERN, name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise ReleaseError(
             f"model name {name!r}: use letters, digits, '_' and '-', at most 64, a letter or digit first"
         )
@@ -50,7 +50,7 @@ def checked_version(version: str) -> str:
     Raises:
         ReleaseError: it may not.
     """
-    if not re.match(VERSION_PATTERN, version):
+    if not re.fullmatch(VERSION_PATTERN, version):
         raise ReleaseError(f"version {version!r}: use numbers such as 2, 1.0 or 1.2.3")
     return version
 

@@ -43,6 +43,12 @@ def wanted(extras: list) -> list:  # type: ignore[type-arg]
         project = tomllib.load(file)["project"]
     requirements = list(project["dependencies"])
     for extra in extras:
+        if extra not in project["optional-dependencies"]:
+            fail(
+                "no extra {!r} in pyproject.toml: there are {}".format(
+                    extra, ", ".join(project["optional-dependencies"])
+                )
+            )
         requirements += project["optional-dependencies"][extra]
     return requirements
 
@@ -59,8 +65,9 @@ def installed() -> dict:  # type: ignore[type-arg]
     """The stamp of the last complete set-up."""
     try:
         with open(STAMP) as file:
-            return dict(json.load(file))
-    except (OSError, ValueError):
+            stamp = json.load(file)
+        return {"extras": list(stamp["extras"]), "fingerprint": stamp["fingerprint"]}
+    except (OSError, ValueError, KeyError, TypeError):
         return {"extras": []}
 
 
@@ -68,14 +75,14 @@ def run(command: list) -> None:  # type: ignore[type-arg]
     """Run pip or venv, showing what is fetched; what it says on standard error is turned into one sentence."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, universal_newlines=True, env=environment
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith(("Collecting ", "Installing ")):
-                print("  " + " ".join(line.split()[:2]).rstrip(":"), flush=True)
-        if process.wait() == 0:
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith(("Collecting ", "Installing ")):
+                    print("  " + " ".join(line.split()[:2]).rstrip(":"), flush=True)
+        if process.returncode == 0:
             return
         errors.seek(0)
         said = errors.read()

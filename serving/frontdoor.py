@@ -49,14 +49,18 @@ def render(door: FrontDoor) -> str:
         "host": f"[{door.host}]" if ":" in door.host else door.host,
         "port": door.port,
         "backend": f"127.0.0.1:{door.backend_port}",
-        "map": door.map_file,
-        "socket": door.socket,
+        "map": _escaped(door.map_file),
+        "socket": _escaped(door.socket),
         "max_request_size": door.max_request_size,
         "drain_seconds": door.drain_seconds,
         "threads": door.threads,
         "authorisation": _authorisation(door.tokens),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), TEMPLATE.read_text(encoding="utf-8"))
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace(" ", "\\ ")
 
 
 def _authorisation(tokens: Tokens | None) -> str:

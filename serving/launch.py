@@ -9,6 +9,8 @@ from serving.instance import Ports
 from serving.state import State
 from serving.store import Archive
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -31,7 +33,7 @@ class Launch:
 def welcome(launch: Launch, ports: Ports) -> str:
     """What is said when it is READY: the URLs, a line to paste, how to stop it, and what is less than safe."""
     host = "127.0.0.1" if launch.host in ("0.0.0.0", "::") else launch.host
-    url = f"http://{host}:{ports.public}"
+    url = f"http://[{host}]:{ports.public}" if ":" in host else f"http://{host}:{ports.public}"
     model = launch.archives[0].model
     lines = [f"serving at {url}"]
     for name, entry in launch.state.models.items():
@@ -50,7 +52,7 @@ def welcome(launch: Launch, ports: Ports) -> str:
         )
     elif not launch.production:
         lines.append("no token is asked for: this is for one machine; `make serve MODE=production` asks for one")
-        if launch.host != "127.0.0.1":
+        if launch.host not in LOOPBACK:
             lines.append(
                 f"WARNING: HOST={launch.host} lets anybody who reaches this machine use it: add MODE=production"
             )

@@ -41,6 +41,8 @@ def load(path: Path = FILE) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     properties: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         text = line.strip()

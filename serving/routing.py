@@ -43,7 +43,7 @@ def read(map_file: Path) -> dict[str, str]:
 
 
 class Routing:
-    """The map of a running front door."""
+    """The map of a running front door, which knows it by its file name: HAProxy runs in the map's folder."""
 
     def __init__(self, map_file: Path, socket_path: Path) -> None:
         self._map_file = map_file
@@ -64,7 +64,7 @@ class Routing:
         if entries.pop(key, None) is not None:
             files.write(self._map_file, _text(entries))
         if key in self._running():
-            self._command(f"del map {self._map_file} {key}")
+            self._command(f"del map {self._map_file.name} {key}")
 
     def default(self, model: str) -> str | None:
         """The default version of a model, as the map on disk has it."""
@@ -83,13 +83,13 @@ class Routing:
         running = self._running()
         for key, version in reversed(changes.items()):  # a version can be asked for before it becomes the default
             if key not in running:
-                self._command(f"add map {self._map_file} {key} {version}")
+                self._command(f"add map {self._map_file.name} {key} {version}")
             elif running[key] != version:
-                self._command(f"set map {self._map_file} {key} {version}")
+                self._command(f"set map {self._map_file.name} {key} {version}")
 
     def _running(self) -> dict[str, str]:
         """The map that HAProxy has in memory: lines of `<address> <key> <value>`."""
-        lines = self._command(f"show map {self._map_file}").splitlines()
+        lines = self._command(f"show map {self._map_file.name}").splitlines()
         return {parts[1]: parts[2] for line in lines if len(parts := line.split()) == 3}
 
     def _command(self, command: str) -> str:

@@ -23,7 +23,7 @@ from serving.frontdoor import FrontDoor, Tokens
 from serving.instance import TOKEN, Instance, Status
 from serving.instance import State as RunState
 from serving.journal import Journal
-from serving.launch import Launch, welcome
+from serving.launch import LOOPBACK, Launch, welcome
 from serving.management import Management
 from serving.tokens import KeyFile
 
@@ -77,7 +77,7 @@ class Supervisor:
         launch, ports = self._launch, self._instance.ports
         java = programs.java()
         haproxy = programs.haproxy() if launch.front else None
-        if not launch.front and launch.host not in ("127.0.0.1", "::1", "localhost"):
+        if not launch.front and launch.host not in LOOPBACK:
             raise StartError(f"HOST={launch.host} needs the front door: TorchServe itself is never open to a network")
         ports.check_free(launch.host)
         self._say(f"Java: {java}")
@@ -171,7 +171,7 @@ class Supervisor:
             host=launch.host,
             port=ports.public,
             backend_port=ports.inference,
-            map_file=folder / routing.FILE_NAME,
+            map_file=Path(routing.FILE_NAME),  # HAProxy runs in the folder; its commands take no spaces in paths
             # A path of a socket has at most 107 characters, and that of a checkout can be longer.
             socket=self._temp / "haproxy.sock",
             max_request_size=int(self._properties["max_request_size"]),
@@ -179,10 +179,10 @@ class Supervisor:
             threads=max(1, cores.usable() // 4),
             tokens=self._tokens() if launch.production else None,
         )
-        files.write(door.map_file, routing.text(launch.archives))
+        files.write(folder / door.map_file, routing.text(launch.archives))
         config = folder / "haproxy.cfg"
         files.write(config, frontdoor.render(door))
-        checked = subprocess.run([program, "-c", "-f", config], capture_output=True, text=True)
+        checked = subprocess.run([program, "-c", "-f", config], cwd=folder, capture_output=True, text=True)
         if checked.returncode != 0:
             alerts = [line.partition(" : ")[2] for line in checked.stderr.splitlines() if "[ALERT]" in line]
             raise StartError(f"HAProxy refuses {config}: {' '.join(alerts)}")

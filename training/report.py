@@ -47,7 +47,7 @@ def _confusion(path: Path, test: Evaluation, classes: tuple[str, ...]) -> None:
     side = min(3 + 0.35 * len(classes), 20)
     figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
     shares = test.confusion / test.confusion.sum(dim=1, keepdim=True).clamp(min=1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     axes.set(xticks=range(len(classes)), yticks=range(len(classes)), xlabel="answered", ylabel="labelled")
     axes.set_xticklabels(classes, rotation=0 if len(max(classes, key=len)) < 4 else 90)
     axes.set_yticklabels(classes)

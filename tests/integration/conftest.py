@@ -47,3 +47,22 @@ def batching(workspace: Path, folder: Path, *, size: int, delay_ms: int) -> Path
 def digit() -> dict[str, bytes]:
     """The sample images by label."""
     return {path.stem: path.read_bytes() for path in (REPOSITORY / "samples").glob("*.png")}
+
+
+@pytest.fixture(scope="session")
+def store(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with digits 1.0, 2.0 and 3.0 in its store."""
+    folder = tmp_path_factory.mktemp("versions")
+    shutil.copytree(workspace / "releases", folder / "releases")
+    for version, epochs in (("2.0", "3"), ("3.0", "4")):
+        assert run(folder, "scripts.train", "--version", version, "--epochs", epochs).returncode == 0
+    for version in ("1.0", "2.0", "3.0"):
+        assert run(folder, "scripts.archive", "--version", version).returncode == 0
+    return folder
+
+
+@pytest.fixture
+def served(store: Path) -> Iterator[Server]:
+    """A server with 1.0 alone, as one that was never touched."""
+    with Server(store, "--version", "1.0") as server:
+        yield server

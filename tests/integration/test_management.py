@@ -1,0 +1,61 @@
+"""The client of the management API, its tokens, and the state file, against a real TorchServe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from serving import state
+from serving.errors import Conflict, NotRegistered, Refused, Unauthorised, Unreachable
+from serving.management import Management
+from serving.tokens import KeyFile
+from tests.integration.rollout import done
+from tests.integration.server import Server, free_port
+
+
+def test_the_client_raises_its_own_errors(served: Server) -> None:
+    management = Management(served.ports.management)
+    assert management.models() == {"digits": "digits-1.0.mar"}
+    with pytest.raises(NotRegistered, match=r"404: Model version 9\.0 does not exist"):
+        management.set_default("digits", "9.0")
+    with pytest.raises(NotRegistered, match=r"Model not found at: nothing\.mar"):
+        management.register("digits", "nothing.mar", 1)
+    with pytest.raises(Conflict, match="already registered"):
+        management.register("digits", "digits-1.0.mar", 1)
+    management.register("digits", "digits-2.0.mar", 1)
+    with pytest.raises(Refused, match="403: Cannot remove default version"):
+        management.unregister("digits", "1.0")
+    with pytest.raises(NotRegistered, match="does not match any allowed URL"):
+        management.register("digits", "https://example.org/x.mar", 1)
+    assert management.find("digits", "9.0") is None
+    with pytest.raises(Unreachable, match="does not answer at all"):
+        Management(free_port()).models()
+
+
+def test_a_management_token_is_used_and_renewed_in_time(store: Path) -> None:
+    with Server(store, "--version", "1.0", "--mode", "production") as server:
+        path = server.instance.folder / "key_file.json"
+        keys = KeyFile(path, server.ports.management)
+        with pytest.raises(Unauthorised):
+            Management(server.ports.management).models()
+        first = keys.token("management")
+        assert Management(server.ports.management, keys).models() == {"digits": "digits-1.0.mar"}
+        document = json.loads(path.read_text())
+        assert first == document["management"]["key"], "a fresh token is not renewed"
+        document["management"]["expiration time"] = "2020-01-01T00:00:00.000000000Z"
+        path.write_text(json.dumps(document))
+        second = keys.token("management")
+        assert second != first
+        assert Management(server.ports.management, keys).models() == {"digits": "digits-1.0.mar"}
+        done(server, "register", "--version", "2.0")
+        done(server, "promote", "--version", "2.0")
+
+
+def test_state_survives_what_it_should(served: Server) -> None:
+    path = served.instance.folder / "state.json"
+    assert oct(path.stat().st_mode & 0o777) == "0o600"
+    kept = state.load(served.instance.folder)
+    assert kept is not None
+    assert kept.models["digits"].default == "1.0"
