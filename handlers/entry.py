@@ -6,7 +6,7 @@ TorchServe imports this file by its base name from the root of the unpacked .mar
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +102,12 @@ def _tell_repeated_parts_apart() -> None:
 
     def retrieve(batch: list[dict[str, Any]]) -> Any:
         for request in batch:
-            seen: Counter[str] = Counter()
+            taken: set[str] = set()
             for parameter in request["parameters"]:
                 name = parameter["name"]
-                seen[name] += 1
-                if seen[name] > 1:
-                    parameter["name"] = f"{name}#{seen[name]}"
+                numbered = (f"{name}#{number}" for number in count(2))
+                parameter["name"] = name if name not in taken else next(n for n in numbered if n not in taken)
+                taken.add(parameter["name"])
         return original(batch)
 
     retrieve.tells_repeated_parts_apart = True  # type: ignore[attr-defined]

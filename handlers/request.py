@@ -62,7 +62,7 @@ def parse(incoming: Incoming) -> Request:
             document = _document(part.content)
             images.append(("image", _base64(document.pop("image"))))
             given += [(key, value, "JSON") for key, value in document.items()]
-        elif name in options.NAMES and len(incoming.parts) > 1:
+        elif name in options.NAMES:
             given.append((name, _text(part.content), "multipart"))
         else:
             images.append((part.name, _bytes(part.content)))

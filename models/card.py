@@ -86,7 +86,7 @@ class Card(Part):
     input: Input
     data: Data
     metrics: Metrics
-    digests: dict[str, Sha256]
+    digests: Annotated[dict[str, Sha256], Field(min_length=1)]
 
     @field_validator("classes")
     @classmethod

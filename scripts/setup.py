@@ -24,8 +24,10 @@ REMEDIES = [
     (("externally-managed", "Permission denied", "Errno 13"), "{root} cannot be written: run it as its owner"),
     (
         ("NewConnectionError", "Name or service not known", "name resolution", "ProxyError", "ConnectTimeout",
-         "Read timed out", "Network is unreachable", "Connection refused", "from versions: none"),
-        "pip reaches no package index: check the network, or PIP_INDEX_URL and HTTPS_PROXY; what was fetched is kept",
+         "Read timed out", "Network is unreachable", "Connection refused", "from versions: none",
+         "ResolutionImpossible"),
+        "pip reaches no package index that has what constraints.txt pins: check the network, or PIP_INDEX_URL and "
+        "HTTPS_PROXY; what was fetched is kept",
     ),
 ]  # fmt: skip
 

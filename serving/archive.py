@@ -36,11 +36,11 @@ sys.path.insert(0, str(root))
 import handlers, models
 for package in (handlers, models):
     assert Path(package.__file__).is_relative_to(root), f"{package.__name__} comes from {package.__file__}"
-from handlers import golden
-from handlers.classifier import Classifier
 from models.card import Card
 from models.release import verify_digests
 verify_digests(root, Card.load(root))
+from handlers import golden
+from handlers.classifier import Classifier
 print(golden.check(root, Classifier.load(root)))
 """
 

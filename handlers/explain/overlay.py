@@ -24,7 +24,7 @@ def png(image: Image.Image, heat: np.ndarray) -> bytes:
     scale = min(max(1.0, MIN_SIDE / max(image.size)), MAX_SIDE / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     grey = np.asarray(image.convert("L").resize(size, Image.Resampling.BICUBIC), dtype=np.float32)
-    top = float(np.percentile(np.abs(heat), SCALE_PERCENTILE))
+    top = float(np.percentile(np.abs(heat), SCALE_PERCENTILE)) or float(np.abs(heat).max())
     share = Image.fromarray((heat / (top or 1.0)).clip(-1, 1).astype(np.float32))
     share_map = np.asarray(share.resize(size, Image.Resampling.BICUBIC)).clip(-1, 1)
     opacity = np.abs(share_map)[..., None] ** 0.75 * 0.85
