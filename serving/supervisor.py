@@ -31,6 +31,8 @@ POLL_SECONDS = 0.1
 DRAIN_SECONDS = 60
 START_SECONDS = 180
 JAVA_STOP_SECONDS = 15
+# HAProxy binds to `haproxy.sock.<pid>.tmp` first.
+LONGEST_TEMP = 80
 
 
 class Supervisor:
@@ -56,7 +58,7 @@ class Supervisor:
         """
         self._instance.claim()
         self._sweep()
-        self._temp = Path(tempfile.mkdtemp(prefix="torchlight-"))
+        self._temp = _temp_folder()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
@@ -172,7 +174,6 @@ class Supervisor:
             port=ports.public,
             backend_port=ports.inference,
             map_file=Path(routing.FILE_NAME),  # HAProxy runs in the folder; its commands take no spaces in paths
-            # A path of a socket has at most 107 characters, and that of a checkout can be longer.
             socket=self._temp / "haproxy.sock",
             max_request_size=int(self._properties["max_request_size"]),
             drain_seconds=DRAIN_SECONDS,
@@ -273,3 +274,12 @@ class Supervisor:
     def _report(self, run_state: RunState, message: str) -> None:
         status = Status(run_state, message, os.getpid(), str(self._temp), self._launch.production)
         self._instance.report(status)
+
+
+def _temp_folder() -> Path:
+    """A folder of our own under TMPDIR; under /tmp where that is too long for the path of a socket (unix(7): 107)."""
+    folder = Path(tempfile.mkdtemp(prefix="torchlight-"))
+    if len(str(folder)) > LONGEST_TEMP:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="torchlight-", dir="/tmp"))
+    return folder
