@@ -8,12 +8,15 @@ FRONT ?= 1
 IMAGE ?= samples/3.png
 OUT ?= overlay.png
 PYTHON ?= python3
+TAG ?= torchlight:latest
+MEMORY ?= 4g
 
 RUN := .venv/bin/python -m
 WHICH = $(if $(MODEL),--model $(MODEL)) $(if $(VERSION),--version $(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train archive serve stop predict explain models register promote retire rollback history samples test measure check fix clean
+.PHONY: help setup setup-dev train archive serve stop predict explain models register promote retire rollback history samples \
+	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure check fix clean
 
 help: ## this list
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-24s %s\n", $$1, $$2}'
@@ -22,7 +25,10 @@ setup: ## .venv with pinned wheels, Java and HAProxy among them; the others call
 	@$(PYTHON) scripts/setup.py train
 
 setup-dev: ## the same with what tests and checks need
-	@$(PYTHON) scripts/setup.py train dev
+	@$(PYTHON) scripts/setup.py train dev docker
+
+setup-docker:
+	@$(PYTHON) scripts/setup.py train docker
 
 train: setup ## train a model into releases/ [MODEL=digits VERSION=2.0]
 	@$(RUN) scripts.train $(WHICH)
@@ -53,6 +59,22 @@ rollback: setup ## make the version before the default again [MODEL= PORT=]
 
 history: setup ## what was done to its versions, when, by whom [PORT=]
 	@$(RUN) scripts.versions history --port $(PORT)
+
+wheelhouse: setup ## collect the wheels of the image, which then builds without a network [TORCH=torch==2.13.0+cpu]
+	@$(RUN) scripts.wheelhouse $(if $(TORCH),--torch $(TORCH))
+
+docker-build: setup-docker ## build the image [TORCH= BASE_IMAGE= TAG=torchlight:latest]
+	@$(RUN) scripts.docker build --tag $(TAG) $(if $(TORCH),--torch $(TORCH)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
+
+docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERSION= PORT= HOST= MODE=production MEMORY=4g TAG=]
+	@$(RUN) scripts.docker serve $(WHICH) --port $(PORT) --host $(HOST) --mode $(MODE) --memory $(MEMORY) --tag $(TAG) \
+		$(if $(filter-out 0,$(GPU)),--gpu) $(if $(GPUS),--gpus $(GPUS))
+
+docker-logs: setup-docker ## follow its log [PORT=]
+	@$(RUN) scripts.docker logs --port $(PORT)
+
+docker-stop: setup-docker ## stop it without losing a request [PORT=]
+	@$(RUN) scripts.docker stop --port $(PORT)
 
 samples: setup ## write samples/ again
 	@$(RUN) scripts.samples

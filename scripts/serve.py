@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         help="production asks for a bearer token: $TORCHLIGHT_TOKEN, or one that is made (default: development)",
     )
     parser.add_argument("--front", choices=("1", "0"), default="1", help="0: without HAProxy (default: 1)")
+    parser.add_argument("--container", action="store_true", help="this is the inside of one: train nothing")
     parser.add_argument("--foreground", action="store_true", help="stay, and write the log to the terminal")
     arguments = parser.parse_args(argv)
 
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         raise StartError(
             f"a server already runs on port {arguments.port}: stop it with `make stop PORT={arguments.port}`"
         )
-    if not store.archives() and arguments.model in (None, archive.BUNDLED):
+    if not store.archives() and arguments.model in (None, archive.BUNDLED) and not arguments.container:
         archive.run(archive.BUNDLED, arguments.version, ModelConfig())
     wanted = None if arguments.model or arguments.version else state.load(instance.folder)
     if wanted is None:
@@ -62,7 +63,8 @@ def main(argv: list[str] | None = None) -> None:
             host=arguments.host,
             front=arguments.front == "1",
             production=arguments.mode == "production",
-            token=os.environ.get("TORCHLIGHT_TOKEN"),
+            token=os.environ.get("TORCHLIGHT_TOKEN") or None,  # set to nothing is not a token
+            container=arguments.container,
         )
         sys.exit(Supervisor(instance, launch).run())
     _in_background(instance, sys.argv[1:] if argv is None else argv)

@@ -6,6 +6,8 @@ ServingError
 ├── StartError        the server did not come up, or does not run
 ├── ClientError       the front door could not be reached, or answered with an error
 ├── VersionError      a version cannot be registered, promoted, rolled back or retired
+├── DockerError       Docker, or a container, did not do what was asked
+│   └── ContainerEnded    it ended by itself; carries its exit status
 └── ManagementError   TorchServe's management API
     ├── Unreachable       no answer
     ├── Unauthorised      400 or 401: the token is wrong or expired
@@ -39,6 +41,21 @@ class ClientError(ServingError):
 
 class VersionError(ServingError):
     """A version cannot be registered, promoted, rolled back or retired."""
+
+
+class DockerError(ServingError):
+    """Docker cannot do what was asked of it, or a container did not do its work."""
+
+
+class ContainerEnded(DockerError):
+    """A container ended by itself.
+
+    `status` is its exit status, passed on as that of the command.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ManagementError(ServingError):

@@ -10,6 +10,8 @@ from serving.state import State
 from serving.store import Archive
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+# How the line begins that says, once, that every worker is READY and the front door open.
+READY = "serving "
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Launch:
         archives: those of `state`, each model's default first.
         front: off serves TorchServe itself on the public port, of loopback alone.
         token: what clients must send in production; made, where it is None.
+        container: this is the inside of one; who reaches it is up to the ports that were published.
     """
 
     archives: Sequence[Archive]
@@ -28,14 +31,17 @@ class Launch:
     front: bool = True
     production: bool = False
     token: str | None = None
+    container: bool = False
 
 
 def welcome(launch: Launch, ports: Ports) -> str:
     """What is said when it is READY: the URLs, a line to paste, how to stop it, and what is less than safe."""
+    if launch.container:
+        return f"{READY}on port {ports.public} of the container"
     host = "127.0.0.1" if launch.host in ("0.0.0.0", "::") else launch.host
     url = f"http://[{host}]:{ports.public}" if ":" in host else f"http://{host}:{ports.public}"
     model = launch.archives[0].model
-    lines = [f"serving at {url}"]
+    lines = [f"{READY}at {url}"]
     for name, entry in launch.state.models.items():
         others = [version for version in entry.versions if version != entry.default]
         also = f" (also {', '.join(others)}, by name)" if others else ""

@@ -136,6 +136,7 @@ class Supervisor:
             if (shown_now := f"workers READY: {ready} of {wanted or '?'}") != shown:
                 shown = shown_now
                 self._report("starting", shown)
+                self._say(shown)
             if time.monotonic() - began > START_SECONDS:
                 raise StartError(f"{shown} after {START_SECONDS} s; see the log")
             self._stop.wait(POLL_SECONDS)

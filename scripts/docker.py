@@ -1,0 +1,156 @@
+"""Serve from a container: build its image, start it and await READY, read its log, stop it without losing a request."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+from scripts import archive
+from scripts.command import command
+from serving import container, daemon, image, store
+from serving.errors import ContainerEnded, DockerError
+from serving.launch import LOOPBACK
+from serving.model_config import ModelConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse the flags and do what the first word says."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.docker", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    build = verbs.add_parser("build", help="build the image from this checkout")
+    build.add_argument("--tag", default=image.DEFAULT, help=f"name of the image (default: {image.DEFAULT})")
+    build.add_argument("--torch", help="which torch, such as torch==2.13.0+cpu (default: that of the Dockerfile)")
+    build.add_argument("--base-image", help="image to start from (default: that of the Dockerfile)")
+    serve = verbs.add_parser("serve", help="start a container, and return when every worker is READY")
+    serve.add_argument("--tag", default=image.DEFAULT, help=f"name of the image (default: {image.DEFAULT})")
+    serve.add_argument("--model", help="serve only this model (default: the newest version of each in the store)")
+    serve.add_argument("--version", help="serve this version (default: the newest)")
+    serve.add_argument("--port", type=int, default=8080, help="to publish the front door on (default: 8080)")
+    serve.add_argument("--host", default="127.0.0.1", help="address to publish it on (default: 127.0.0.1)")
+    serve.add_argument(
+        "--mode",
+        choices=("development", "production"),
+        default="development",
+        help="production asks for a bearer token: $TORCHLIGHT_TOKEN, or one that is made (default: development)",
+    )
+    serve.add_argument("--gpu", action="store_true", help="with all GPUs of the Docker host")
+    serve.add_argument("--gpus", help="with these, by number or UUID, such as 0,1; or all")
+    serve.add_argument("--memory", default="4g", help="the most it may use, such as 8g (default: 4g)")
+    logs = verbs.add_parser("logs", help="show the log, and go on with it until Ctrl-C")
+    logs.add_argument("--no-follow", action="store_true", help="show what is there and return")
+    stop = verbs.add_parser("stop", help="finish the requests in flight and remove the container; its state stays")
+    for verb in (logs, stop):
+        verb.add_argument("--port", type=int, default=8080, help="that it is published on (default: 8080)")
+    arguments = parser.parse_args(argv)
+    {"build": _build, "serve": _serve, "logs": _logs, "stop": _stop}[arguments.verb](arguments)
+
+
+def _build(arguments: argparse.Namespace) -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    client = daemon.connect()
+    image.build(
+        client,
+        ROOT,
+        arguments.tag,
+        arguments={
+            "BASE_IMAGE": arguments.base_image,
+            "TORCH": arguments.torch,
+            "PIP_EXTRA_INDEX_URL": os.environ.get("PIP_EXTRA_INDEX_URL"),
+            "VERSION": version,
+            "REVISION": _revision(),
+        },
+        say=_say,
+    )
+    print(f"{arguments.tag}: {client.images.get(arguments.tag).attrs['Size'] / 1e9:.2f} GB")
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    named = [gpu for gpu in (arguments.gpus or "").split(",") if gpu and gpu != "all"]
+    settings = container.Settings(
+        image=arguments.tag,
+        host=arguments.host,
+        port=arguments.port,
+        production=arguments.mode == "production",
+        model=arguments.model,
+        version=arguments.version,
+        gpus=named if arguments.gpu or arguments.gpus else None,
+        memory=arguments.memory,
+        token=os.environ.get("TORCHLIGHT_TOKEN") or None,
+    )
+    client = daemon.connect()
+    image.check(client, settings.image)  # before anything is trained for it
+    if not store.archives() and arguments.model in (None, archive.BUNDLED):
+        archive.run(archive.BUNDLED, arguments.version, ModelConfig())
+    began = time.monotonic()
+    try:
+        container.launch(client, settings, _say)
+    except ContainerEnded as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.status)
+    print(f"READY in {time.monotonic() - began:.1f} s")
+    print(_welcome(settings))
+
+
+def _logs(arguments: argparse.Namespace) -> None:
+    client = daemon.connect()
+    for text in container.logs(client, arguments.port, follow=not arguments.no_follow):
+        print(text, end="", flush=True)
+    state = container.find(client, arguments.port).attrs["State"]
+    if not state["Running"]:
+        print(f"the container ended with status {state['ExitCode']}", file=sys.stderr)
+        sys.exit(int(state["ExitCode"]))
+
+
+def _stop(arguments: argparse.Namespace) -> None:
+    status = container.stop(daemon.connect(), arguments.port)
+    if status:
+        raise DockerError(f"the container on port {arguments.port} is removed; it had ended with status {status}")
+    print(f"stopped the container on port {arguments.port}")
+
+
+def _welcome(settings: container.Settings) -> str:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    url = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    name = container.name(settings.port)
+    model = store.choose(settings.model, settings.version)[0].model
+    token = f' -H "Authorization: Bearer $(docker exec {name} cat .run/{container.PORT}/token)"'
+    lines = [
+        f"serving at {url}, from container {name}",
+        f"try:   curl{token if settings.production else ''} -T samples/3.png {url}/predictions/{model}",
+        f"log:   make docker-logs PORT={settings.port}",
+        f"stop:  make docker-stop PORT={settings.port}",
+    ]
+    if not settings.production:
+        lines.append(
+            "no token is asked for: this is for one machine; `make docker-serve MODE=production` asks for one"
+            if settings.host in LOOPBACK
+            else f"WARNING: HOST={settings.host} lets anybody who reaches this machine use it: add MODE=production"
+        )
+    return "\n".join(lines)
+
+
+def _revision() -> str | None:
+    """Of the checkout, with a mark where it was changed since; None where git does not know."""
+    command_line = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

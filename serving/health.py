@@ -1,0 +1,46 @@
+"""Whether a server is fit to be sent requests: what a container's health check and a load balancer want to know."""
+
+from __future__ import annotations
+
+import requests
+
+from serving import routing, tokens
+from serving.errors import ManagementError
+from serving.instance import Instance
+from serving.management import Management
+from serving.tokens import KeyFile
+
+TIMEOUT_SECONDS = 5.0
+
+
+def problems(instance: Instance) -> list[str]:
+    """What is amiss with a server on this machine, a sentence each; none where it is healthy.
+
+    Healthy means: it is up, the front door answers, and all workers of every version that it sends requests to are
+    READY. TorchServe's own /ping says Healthy while workers load or die.
+    """
+    status = instance.status()
+    if status is None or not instance.running():
+        return [f"no server runs on port {instance.ports.public}"]
+    if status.state not in ("ready", "stopping"):
+        return [f"{status.state}: {status.message}"]
+    try:
+        answer = requests.get(f"http://127.0.0.1:{instance.ports.public}/ping", timeout=TIMEOUT_SECONDS)
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        return [f"the front door does not answer ({type(error).__name__})"]
+    keys = KeyFile(instance.folder / tokens.FILE_NAME, instance.ports.management) if status.tokens else None
+    management = Management(instance.ports.management, keys, TIMEOUT_SECONDS)
+    asked_for = (key.partition("/") for key in routing.read(instance.folder / routing.FILE_NAME))
+    named = [(model, version) for model, slash, version in asked_for if slash]
+    try:
+        return [sentence for model, version in named if (sentence := _version(management, model, version))]
+    except ManagementError as error:
+        return [str(error)]
+
+
+def _version(management: Management, model: str, version: str) -> str | None:
+    found = management.find(model, version)
+    if found is None:
+        return f"{model} {version} is not registered"
+    return None if found.ready >= found.wanted > 0 else f"{model} {version}: {found.ready} of {found.wanted} READY"

@@ -1,0 +1,85 @@
+"""A Docker of the tests' own, the image built in it by the real command, and stores to serve."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from models.release import Release
+from serving import image
+from serving.archive import archive
+from serving.model_config import ModelConfig
+from tests.e2e import machine
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[machine.Engine]:
+    """Needs root on Debian; elsewhere these tests are left out, but never where CI runs them."""
+    debian = Path("/etc/debian_version").exists()
+    if not os.environ.get("CI") and not (debian and os.geteuid() == 0):
+        pytest.skip("starting a Docker of one's own takes root on Debian")
+    machine.install()
+    with machine.Engine() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(engine: machine.Engine) -> Iterator[docker.DockerClient]:
+    connected = docker.DockerClient(base_url=engine.url, timeout=60)
+    yield connected
+    connected.close()
+
+
+@pytest.fixture(scope="session")
+def built(engine: machine.Engine, client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The tag of the image, built by `python -m scripts.docker build` from the real Dockerfile, without a network."""
+    checkout = machine.context(tmp_path_factory.mktemp("build") / "checkout", wheels=machine.wheels())
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.docker", "build", "--base-image", machine.base_image(client)],
+        cwd=checkout,
+        env={**os.environ, "DOCKER_HOST": engine.url},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr
+    shutil.rmtree(checkout)
+    return image.DEFAULT
+
+
+@pytest.fixture(scope="session")
+def store(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model store with `digits` 1.0, in a folder where the commands can be run."""
+    return _store(release, ModelConfig(), tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def slow_store(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, waiting two seconds for each batch to fill: what is sent is in flight for a while."""
+    return _store(release, ModelConfig(batchSize=64, maxBatchDelay=2000), tmp_path_factory.mktemp("slow"))
+
+
+def _store(release: Release, config: ModelConfig, folder: Path) -> Path:
+    root = folder / "model_store"
+    root.mkdir(parents=True)
+    archive(release, config, root)
+    folder.chmod(0o755)
+    return root
+
+
+@pytest.fixture(scope="session")
+def other_architecture(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image for a processor that this machine is not."""
+    foreign = "arm64" if platform.machine() == "x86_64" else "amd64"
+    folder = tmp_path_factory.mktemp("foreign")
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    client.images.build(path=str(folder), tag="torchlight-test:foreign", platform=f"linux/{foreign}", rm=True)
+    return "torchlight-test:foreign"
