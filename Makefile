@@ -79,7 +79,7 @@ docker-stop: setup-docker ## stop it without losing a request [PORT=]
 samples: setup ## write samples/ again
 	@$(RUN) scripts.samples
 
-test: setup-dev ## every test, against a real TorchServe and HAProxy
+test: setup-dev ## every test, against a real TorchServe, HAProxy and Docker (the last as root on Debian 12)
 	@$(RUN) pytest
 
 measure: setup ## docs/measured.md: what each step costs on this machine
