@@ -1,0 +1,56 @@
+"""A rollout inside the container, as docs/containers.md shows it, and what a kill leaves of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+
+from models.release import Release
+from serving import container
+from serving.archive import archive
+from serving.container import Settings
+from serving.model_config import ModelConfig
+from tests.integration.server import REPOSITORY, free_port
+
+THREE = (REPOSITORY / "samples" / "3.png").read_bytes()
+
+
+@pytest.fixture
+def two_versions(release: Release, store: Path, tmp_path: Path) -> Path:
+    """A store with `digits` 1.0, and the same network once more as 2.0."""
+    root = tmp_path / "model_store"
+    shutil.copytree(store, root)
+    folder = tmp_path / "2.0"
+    shutil.copytree(release.folder, folder)
+    card = release.card.model_copy(update={"version": "2.0"})
+    card.save(folder)
+    archive(Release(folder, card), ModelConfig(), root)
+    tmp_path.chmod(0o755)
+    return root
+
+
+def test_what_was_promoted_in_a_container_comes_back_after_it_was_killed(
+    client: docker.DockerClient, built: str, two_versions: Path
+) -> None:
+    settings = Settings(store=two_versions, image=built, port=free_port(), version="1.0", model="digits")
+    running = container.launch(client, settings, lambda _: None)
+    for command in ("register", "promote"):
+        status, said = running.exec_run(["python", "-m", "scripts.versions", command, "--version", "2.0"])
+        assert status == 0, said.decode()
+    assert version(settings.port) == "2.0"
+    running.kill()
+    again = Settings(store=two_versions, image=built, port=settings.port)
+    container.launch(client, again, lambda _: None)
+    assert version(settings.port) == "2.0"
+    assert container.stop(client, settings.port) == 0
+
+
+def version(port: int) -> str:
+    """Which version answers who names none."""
+    answer = requests.post(f"http://127.0.0.1:{port}/predictions/digits", data=THREE, timeout=30)
+    assert answer.status_code == 200
+    return answer.headers["X-Model-Version"]
