@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -50,9 +51,9 @@ def main(argv: list[str] | None = None) -> None:
         )
     if not store.archives() and arguments.model in (None, archive.BUNDLED) and not arguments.container:
         archive.run(archive.BUNDLED, arguments.version, ModelConfig())
-    wanted = None if arguments.model or arguments.version else state.load(instance.folder)
-    if wanted is None:
-        wanted = state.from_archives(store.choose(arguments.model, arguments.version))
+    # A container's host name is its id unless somebody chose another: it stays over restarts, and a new one is new.
+    order = socket.gethostname() if arguments.container else None
+    wanted = state.wanted(instance.folder, arguments.model, arguments.version, order)
     chosen, missing = state.archives(wanted)
     for sentence in [*missing, *_newer(wanted)]:
         print(sentence)

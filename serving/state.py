@@ -59,10 +59,16 @@ class ModelState(_Part):
 
 
 class State(_Part):
-    """The desired state of one server. `generation` counts its changes."""
+    """The desired state of one server.
+
+    Attributes:
+        generation: counts its changes.
+        order: of the container whose VERSION= or MODEL= made this state; given again, it is not followed again.
+    """
 
     schema_version: Literal[1] = 1
     generation: int = 0
+    order: str | None = None
     models: dict[Name, ModelState] = {}
 
     def add(self, model: str, version: str, workers: int | None) -> None:
@@ -113,6 +119,25 @@ def from_archives(archives: list[Archive]) -> State:
     state = State()
     for archive in archives:
         state.add(archive.model, archive.version, None)
+    return state
+
+
+def wanted(folder: Path, model: str | None, version: str | None, order: str | None = None) -> State:
+    """What a start brings up: `model` and `version` where they are asked for, else what the folder's state says.
+
+    Args:
+        order: who asks. Docker restarts a container with the flags of its launch, and what was promoted since must not
+            be undone by a crash: of one order the flags are followed once.
+
+    Raises:
+        ConfigError, ArchiveError: the state is damaged, or the store lacks what is asked for.
+    """
+    asked = f"{order} {model or ''} {version or ''}" if order and (model or version) else None
+    kept = load(folder) if asked or not (model or version) else None
+    if kept is not None and (asked is None or kept.order == asked):
+        return kept
+    state = from_archives(store.choose(model, version))
+    state.order = asked
     return state
 
 

@@ -210,7 +210,7 @@ class Supervisor:
         """What runs now is what comes back; written only once it does run."""
         folder, wanted = self._instance.folder, self._launch.state
         before = state.load(folder)
-        if before is None or before.models != wanted.models:
+        if before is None or (before.models, before.order) != (wanted.models, wanted.order):
             wanted.generation = before.generation if before else 0
             wanted.save(folder)
         for name, model in wanted.models.items():

@@ -14,6 +14,7 @@ from serving import container
 from serving.archive import archive
 from serving.container import Settings
 from serving.model_config import ModelConfig
+from tests.e2e.test_container import healthy, kill, wait_for
 from tests.integration.server import REPOSITORY, free_port
 
 THREE = (REPOSITORY / "samples" / "3.png").read_bytes()
@@ -42,6 +43,14 @@ def test_what_was_promoted_in_a_container_comes_back_after_it_was_killed(
         status, said = running.exec_run(["python", "-m", "scripts.versions", command, "--version", "2.0"])
         assert status == 0, said.decode()
     assert version(settings.port) == "2.0"
+
+    # It crashes: Docker starts it again with the flags of its launch, VERSION=1.0 among them.
+    assert kill(running, "org.pytorch.serve.ModelServer") == 1
+    wait_for(lambda: container.find(client, settings.port).attrs["RestartCount"] == 1, 60)
+    wait_for(lambda: healthy(running), 60)
+    assert version(settings.port) == "2.0"
+
+    # It is killed and launched anew, without a version.
     running.kill()
     again = Settings(store=two_versions, image=built, port=settings.port)
     container.launch(client, again, lambda _: None)
