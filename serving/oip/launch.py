@@ -1,0 +1,31 @@
+"""How the supervisor starts the gateway: its command line and its environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def command(port: int, host: str, door_port: int, max_request_size: str, grace_seconds: int) -> list[str]:
+    """The gateway's command line; `host` and `door_port` are where the front door listens."""
+    address = _ANYWHERE.get(host, host)
+    door = f"http://[{address}]:{door_port}" if ":" in address else f"http://{address}:{door_port}"
+    flags = {"--port": port, "--door": door, "--max-request-size": max_request_size, "--grace": grace_seconds}
+    return [sys.executable, "-m", "serving.oip.gateway", *(str(word) for flag in flags.items() for word in flag)]
+
+
+def environment() -> dict[str, str]:
+    """Where our code is, and an allocator that gives back what large messages took.
+
+    glibc would keep some 300 MB of them for good (64 calls of 6 MB at once), and its peak was 0.9 instead of 0.5 GB.
+    """
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": "131072",
+    }
