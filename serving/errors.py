@@ -5,6 +5,12 @@ ServingError
 ├── ArchiveError      a .mar cannot be made, is damaged, or is not there
 ├── StartError        the server did not come up, or does not run
 ├── ClientError       the front door could not be reached, or answered with an error
+│   ├── NoServer          no connection: refused, no such host, or not made in time
+│   ├── BrokenConnection  it ended before a whole answer had come
+│   ├── TimedOut          no whole answer in time
+│   └── ErrorAnswer       an answer that is not a success; carries status, type and Retry-After
+│       ├── Rejected          4xx: the request is at fault
+│       └── ServerFailed      5xx: the server is
 ├── VersionError      a version cannot be registered, promoted, rolled back or retired
 ├── DockerError       Docker, or a container, did not do what was asked
 │   └── ContainerEnded    it ended by itself; carries its exit status
@@ -37,6 +43,40 @@ class StartError(ServingError):
 
 class ClientError(ServingError):
     """The front door could not be reached, or answered with an error."""
+
+
+class NoServer(ClientError):
+    """No connection came about: it was refused, the host is unknown, or it took too long. Nothing was sent."""
+
+
+class BrokenConnection(ClientError):
+    """The connection ended before a whole answer had come."""
+
+
+class TimedOut(ClientError):
+    """No whole answer came in time; the server may still be busy with the request."""
+
+
+class ErrorAnswer(ClientError):
+    """An answer that is not a success.
+
+    `status` is the HTTP status; `type` the stable word for the error, such as UnsupportedImage, empty where the answer
+    is none of Torchlight's; `retry_after` is that header as it came.
+    """
+
+    def __init__(self, message: str, status: int, type: str = "", retry_after: str | None = None) -> None:  # noqa: A002
+        super().__init__(message)
+        self.status = status
+        self.type = type
+        self.retry_after = retry_after
+
+
+class Rejected(ErrorAnswer):
+    """The request is at fault (4xx), and would be again."""
+
+
+class ServerFailed(ErrorAnswer):
+    """The server is at fault (5xx)."""
 
 
 class VersionError(ServingError):

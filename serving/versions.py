@@ -226,16 +226,16 @@ class Versions:
 
     def _check_golden(self, model: str, version: str) -> int:
         """Ask for the archive's golden images through the front door, and compare."""
-        client = Client(f"http://127.0.0.1:{self._instance.ports.public}", self._instance.token())
-        with zipfile.ZipFile(store.path_of(model, version, self._root)) as mar:
+        url, token = f"http://127.0.0.1:{self._instance.ports.public}", self._instance.token()
+        with zipfile.ZipFile(store.path_of(model, version, self._root)) as mar, Client(url, token) as client:
             try:
                 expected = Golden.from_json(mar.read(golden.ANSWERS))
                 for name, wanted in expected.probabilities.items():
                     image = mar.read(f"{golden.FOLDER}/{name}")
-                    answer = client.predict(model, image, version, top_k=str(len(wanted)))
-                    by_index = sorted(answer["predictions"], key=lambda item: item["index"])
-                    labels = [item["label"] for item in by_index]
-                    expected.check(name, [item["probability"] for item in by_index], labels)
+                    answer = client.predict(model, image, version, top_k=len(wanted))
+                    by_index = sorted(answer.predictions, key=lambda item: item.index)
+                    labels = [item.label for item in by_index]
+                    expected.check(name, [item.probability for item in by_index], labels)
             except GoldenError as error:
                 raise VersionError(f"{model} {version} is not promoted: {error}") from None
         self._say(f"{model} {version}: {len(expected.probabilities)} golden answers came out over HTTP")

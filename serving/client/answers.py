@@ -1,0 +1,192 @@
+"""What comes back, typed."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.client import failures
+from serving.errors import ClientError
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP answer. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """One class of a model; `probability` is from 0 to 1."""
+
+    label: str
+    index: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What is on one image.
+
+    Attributes:
+        request_id: by which the server's log knows the request; empty where the server sends none.
+        predictions: the classes that were asked for, the most probable first.
+        raw: the same as JSON, to be printed.
+    """
+
+    model: str
+    version: str
+    request_id: str
+    predictions: tuple[Class, ...]
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def best(self) -> Class:
+        """The most probable class."""
+        return self.predictions[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The class that is explained; `why` is `predicted` or `asked`."""
+
+    label: str
+    index: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """By how much the attributions miss f_x - f_baseline, and whether that is little enough (a few per cent)."""
+
+    delta: float
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation(Prediction):
+    """What is on one image, and why.
+
+    What a method does not have is None: only path methods have steps, a baseline and completeness.
+
+    Attributes:
+        f_x, f_baseline: the target's logit for the image and for the baseline.
+        overlay_png: the heat map over the image, a PNG file; red speaks for the target, blue against it.
+        raw: the JSON without that picture.
+    """
+
+    method: str
+    target: Target
+    overlay_png: bytes = field(repr=False)
+    steps: int | None = None
+    baseline: str | None = None
+    f_x: float | None = None
+    f_baseline: float | None = None
+    completeness: Completeness | None = None
+
+
+def predictions(reply: Reply, url: str, count: int | None) -> Prediction | list[Prediction]:
+    """One prediction, or a list of `count`, in the order in which the images were sent.
+
+    Raises:
+        ClientError: the answer is an error, or none of Torchlight's.
+    """
+    return _each(reply, url, count, lambda raw: Prediction(**_common(raw)))
+
+
+def explanations(reply: Reply, url: str, count: int | None) -> Explanation | list[Explanation]:
+    """One explanation, or a list of `count`, in the order in which the images were sent.
+
+    Raises:
+        ClientError: the answer is an error, or none of Torchlight's.
+    """
+    return _each(reply, url, count, _explanation)
+
+
+def heat_map(reply: Reply, url: str, count: int | None) -> NDArray[Any]:
+    """The signed map: float16 (height, width) of one image, (count, height, width) of a list.
+
+    Raises:
+        ClientError: the answer is an error, or no map.
+    """
+    if reply.status != 200:
+        raise failures.of_answer(reply.status, reply.headers, reply.content, url)
+    try:
+        found: NDArray[Any] = np.lib.format.read_array(io.BytesIO(reply.content), allow_pickle=False)
+        if found.dtype != np.float16 or found.ndim not in (2, 3):
+            raise ValueError(f"an array {found.dtype} {found.shape}")
+        map_shape = found.shape[-2:]
+        return found.reshape(map_shape if count is None else (count, *map_shape))
+    except ValueError as error:
+        kind = reply.headers.get("content-type", "no content type")
+        raise ClientError(f"{url} answered with {kind}, not with a heat map ({error}): is the server older?") from None
+
+
+def ready(reply: Reply, url: str) -> bool:
+    """True.
+
+    Raises:
+        ClientError: the answer is anything but 200.
+    """
+    if reply.status != 200:
+        raise failures.of_answer(reply.status, reply.headers, reply.content, url)
+    return True
+
+
+def _each(reply: Reply, url: str, count: int | None, read: Callable[[dict[str, Any]], A]) -> A | list[A]:
+    if reply.status != 200:
+        raise failures.of_answer(reply.status, reply.headers, reply.content, url)
+    try:
+        whole = json.loads(reply.content)
+    except ValueError:
+        whole = None
+    if not isinstance(whole, dict):
+        raise failures.no_json(url, reply.status)
+    try:
+        results = whole.pop("results", None)
+        if "request_id" not in whole and "x-request-id" in reply.headers:
+            whole["request_id"] = reply.headers["x-request-id"]
+        read_ones = [read({**whole, **result}) for result in ([{}] if results is None else results)]
+        if len(read_ones) != (count or 1):
+            raise ValueError(f"{len(read_ones)} results for {count or 1} images")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ClientError(
+            f"{url} answered with JSON of another shape ({type(error).__name__}: {error}): is it a Torchlight server?"
+        ) from None
+    return read_ones[0] if count is None else read_ones
+
+
+def _common(raw: dict[str, Any]) -> dict[str, Any]:
+    classes = tuple(Class(item["label"], item["index"], item["probability"]) for item in raw["predictions"])
+    if not classes:
+        raise ValueError("no class at all")
+    known = {"model": raw["model"], "version": raw["version"], "request_id": raw.get("request_id", "")}
+    return {**known, "predictions": classes, "raw": raw}
+
+
+def _explanation(raw: dict[str, Any]) -> Explanation:
+    overlay = base64.b64decode(raw.pop("overlay_png"))
+    target, completeness = raw["target"], raw.get("completeness")
+    return Explanation(
+        **_common(raw),
+        method=raw["method"],
+        target=Target(target["label"], target["index"], target["why"]),
+        overlay_png=overlay,
+        steps=raw.get("steps"),
+        baseline=raw.get("baseline"),
+        f_x=raw.get("f_x"),
+        f_baseline=raw.get("f_baseline"),
+        completeness=Completeness(completeness["delta"], completeness["ok"]) if completeness else None,
+    )

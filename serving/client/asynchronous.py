@@ -1,0 +1,192 @@
+"""The asynchronous client: sends what calls.py builds, through httpx, under asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import sleep, to_thread
+from collections.abc import Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ssl import SSLError
+from typing import Any, TypeVar, overload
+
+from numpy.typing import NDArray
+
+try:
+    import httpx
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("AsyncClient needs httpx: run `python3 scripts/setup.py client`", name="httpx") from None
+
+from serving.client import failures
+from serving.client.answers import Explanation, Prediction, Reply
+from serving.client.calls import NOT_READY, Call, Calls, Images
+from serving.client.images import ImageLike
+from serving.client.retry import CONNECT_SECONDS, Attempts, Policy
+from serving.errors import ClientError
+
+T = TypeVar("T")
+_DEFAULT = Policy()
+
+
+class AsyncClient:
+    """One server, by the URL of its front door: `Client` with `await`. Its methods and arguments are the same.
+
+    Connections are kept open between calls: use one client for many, in an `async with` block or closed by `aclose()`.
+    Any number of tasks of one event loop may share one (at most 100 of their requests are under way at a time, the
+    others wait, which counts towards their deadline); other loops, and other threads, need their own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout: float = _DEFAULT.timeout,
+        retries: int = _DEFAULT.retries,
+        deadline: float = _DEFAULT.deadline,
+    ) -> None:
+        self._calls = Calls(url, token)
+        self._policy = Policy(timeout, retries, deadline)
+        self._http = httpx.AsyncClient(cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])))
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept."""
+        await self._http.aclose()
+
+    @overload
+    async def predict(  # type: ignore[overload-overlap]  # a str is a sequence of str, but here it is a path
+        self,
+        model: str,
+        image: ImageLike,
+        version: str | None = None,
+        *,
+        top_k: int | None = None,
+        request_id: str | None = None,
+    ) -> Prediction: ...
+
+    @overload
+    async def predict(
+        self,
+        model: str,
+        image: Sequence[ImageLike],
+        version: str | None = None,
+        *,
+        top_k: int | None = None,
+        request_id: str | None = None,
+    ) -> list[Prediction]: ...
+
+    async def predict(
+        self,
+        model: str,
+        image: Images,
+        version: str | None = None,
+        *,
+        top_k: int | None = None,
+        request_id: str | None = None,
+    ) -> Prediction | list[Prediction]:
+        """What is on an image, or on each of several; as Client.predict()."""
+        # In a thread: a file may be slow to read, and a large picture slow to encode.
+        call = await to_thread(self._calls.predict, model, image, version, top_k, request_id)
+        return await self._run(call)
+
+    @overload
+    async def explain(  # type: ignore[overload-overlap]  # as above
+        self,
+        model: str,
+        image: ImageLike,
+        version: str | None = None,
+        *,
+        method: str | None = None,
+        target: str | int | None = None,
+        top_k: int | None = None,
+        request_id: str | None = None,
+    ) -> Explanation: ...
+
+    @overload
+    async def explain(
+        self,
+        model: str,
+        image: Sequence[ImageLike],
+        version: str | None = None,
+        *,
+        method: str | None = None,
+        target: str | int | None = None,
+        top_k: int | None = None,
+        request_id: str | None = None,
+    ) -> list[Explanation]: ...
+
+    async def explain(
+        self,
+        model: str,
+        image: Images,
+        version: str | None = None,
+        *,
+        method: str | None = None,
+        target: str | int | None = None,
+        top_k: int | None = None,
+        request_id: str | None = None,
+    ) -> Explanation | list[Explanation]:
+        """What is on an image and why, or the same of several; as Client.explain()."""
+        call = await to_thread(self._calls.explain, model, image, version, method, target, top_k, request_id)
+        return await self._run(call)
+
+    async def heat_map(
+        self,
+        model: str,
+        image: Images,
+        version: str | None = None,
+        *,
+        method: str | None = None,
+        target: str | int | None = None,
+        request_id: str | None = None,
+    ) -> NDArray[Any]:
+        """How much each place adds to the target's logit: float16 (height, width); as Client.heat_map()."""
+        call = await to_thread(self._calls.heat_map, model, image, version, method, target, request_id)
+        return await self._run(call)
+
+    async def ready(self) -> bool:
+        """Whether the server takes requests now; as Client.ready()."""
+        try:
+            return await self._run(self._calls.ready(), retries=0)
+        except NOT_READY:
+            return False
+
+    async def _run(self, call: Call[T], retries: int | None = None) -> T:
+        attempts = Attempts(self._policy, retries)
+        while True:
+            try:
+                return call.read(await self._send(call, attempts))
+            except ClientError as error:
+                pause = attempts.pause_after(error)
+            await sleep(pause)
+
+    async def _send(self, call: Call[T], attempts: Attempts) -> Reply:
+        server, seconds = self._calls.url, attempts.timeout()
+        try:
+            async with asyncio.timeout(attempts.left()):
+                answer = await self._http.request(
+                    call.method,
+                    call.url,
+                    content=call.content,
+                    headers=dict(call.headers),
+                    timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds), pool=None),
+                )
+        except TimeoutError:
+            raise failures.timed_out(call.url, attempts.policy.deadline) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            tls = [inner for inner in failures.within(error) if isinstance(inner, SSLError)]
+            raise (failures.untrusted(server, tls[0]) if tls else failures.no_server(server)) from error
+        except httpx.TimeoutException as error:
+            raise failures.timed_out(call.url, seconds) from error
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            raise failures.broken(call.url) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise failures.unusable(call.url, error) from error
+        return Reply(
+            answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content
+        )

@@ -1,0 +1,76 @@
+"""`predict` and `explain` against a server that answers as told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts import explain, predict
+from tests.unit.serving.client.server import Say, Server
+from tests.unit.serving.client.test_answers import WHY
+from tests.unit.serving.client.test_requests import CLASSES, ONE, PNG, TWO
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TORCHLIGHT_TOKEN", raising=False)
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(PNG)
+    return ["a.png", "b.png"]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server(Say(body=ONE))
+    yield running
+    running.close()
+
+
+def test_one_image_prints_the_servers_json(
+    images: list[str], server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHLIGHT_TOKEN", "open-sesame")
+    predict.main(["a.png", "--url", server.url, "--model", "pets", "--version", "2.0", "--top-k", "3"])
+    assert json.loads(capsys.readouterr().out) == ONE
+    assert server.seen[0].path == "/predictions/pets/2.0?top_k=3"
+    assert server.seen[0].headers["authorization"] == "Bearer open-sesame"
+
+
+def test_several_images_are_named_in_the_answer(
+    images: list[str], server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.steps = [Say(body=TWO)]
+    predict.main([*images, "--url", server.url])
+    assert json.loads(capsys.readouterr().out) == {
+        "model": "pets",
+        "version": "1.0",
+        "request_id": "r1",
+        "results": [
+            {"image": "a.png", "predictions": CLASSES},
+            {"image": "b.png", "predictions": CLASSES[::-1]},
+        ],
+    }
+    assert len(server.seen) == 1
+
+
+def test_an_explanation_writes_its_picture(
+    images: list[str], server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.steps = [Say(body=WHY)]
+    explain.main(["a.png", "--url", server.url, "--target", "dog", "--out", "why.png"])
+    assert Path("why.png").read_bytes() == PNG
+    said = capsys.readouterr().out
+    assert said.endswith("}\nwhy.png: red speaks for 'dog', blue against it\n")
+    assert json.loads(said.rpartition("}")[0] + "}") == {k: v for k, v in WHY.items() if k != "overlay_png"}
+    assert server.seen[0].path == "/explanations/digits?top_k=5&method=ig&target=dog"
+
+
+@pytest.mark.parametrize("main", [predict.main, explain.main])
+def test_an_error_of_the_server_is_one_sentence(images: list[str], server: Server, main: object) -> None:
+    server.steps = [Say(404, {"code": 404, "type": "ModelNotFound", "message": "no such model"})]
+    with pytest.raises(SystemExit, match=r"^error: 404 ModelNotFound: no such model$"):
+        main(["a.png", "--url", server.url])  # type: ignore[operator]

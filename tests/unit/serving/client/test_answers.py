@@ -1,0 +1,210 @@
+"""What comes back."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import gzip
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.client import Class, Completeness, Explanation, Prediction, Target
+from serving.errors import ClientError, ErrorAnswer, Rejected, ServerFailed
+from tests.unit.serving.client.server import HangUp, Say, Server, Silence, unused_port
+from tests.unit.serving.client.test_requests import CLASSES, ONE, PNG, TWO
+
+Serve = Callable[..., Server]
+Connect = Callable[..., Any]
+
+WHY = {
+    "model": "pets",
+    "version": "1.0",
+    "request_id": "r1",
+    "predictions": CLASSES,
+    "method": "ig",
+    "target": {"label": "dog", "index": 1, "why": "asked"},
+    "steps": 20,
+    "baseline": "blur",
+    "f_x": 1.5,
+    "f_baseline": -0.5,
+    "completeness": {"delta": 0.01, "ok": True},
+    "overlay_png": base64.b64encode(PNG).decode(),
+}
+
+
+def npy(array: Any) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array)
+    return out.getvalue()
+
+
+def test_a_prediction_is_typed(serve: Serve, connect: Connect) -> None:
+    answer = connect(serve(Say(body=ONE)).url).predict("pets", PNG)
+    expected = (Class("cat", 0, 0.75), Class("dog", 1, 0.25))
+    assert answer == Prediction(model="pets", version="1.0", request_id="r1", predictions=expected, raw={})
+    assert answer.best == Class("cat", 0, 0.75)
+    assert answer.raw == ONE
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        answer.model = "x"
+
+
+def test_each_of_several_is_whole(serve: Serve, connect: Connect) -> None:
+    answers = connect(serve(Say(body=TWO)).url).predict("pets", [PNG, PNG])
+    assert [answer.raw for answer in answers] == [ONE, {**ONE, "predictions": CLASSES[::-1]}]
+    assert {answer.request_id for answer in answers} == {"r1"}
+
+
+def test_the_request_id_may_stand_in_the_header(serve: Serve, connect: Connect) -> None:
+    body = {name: value for name, value in ONE.items() if name != "request_id"}
+    server = serve(Say(body=body, headers={"X-Request-Id": "h1"}), Say(body=body))
+    client = connect(server.url)
+    assert [client.predict("pets", PNG).request_id for _ in range(2)] == ["h1", ""]
+
+
+def test_an_explanation_is_typed(serve: Serve, connect: Connect) -> None:
+    server = serve(Say(body=WHY))
+    answer = connect(server.url).explain("pets", PNG, "1.0", method="ig", target=1, top_k=2, request_id="r1")
+    assert server.seen[0].path == "/explanations/pets/1.0?top_k=2&method=ig&target=1"
+    assert isinstance(answer, Explanation)
+    assert answer.overlay_png == PNG
+    assert answer.target == Target("dog", 1, "asked")
+    assert (answer.method, answer.steps, answer.baseline, answer.f_x, answer.f_baseline) == (
+        "ig",
+        20,
+        "blur",
+        1.5,
+        -0.5,
+    )
+    assert answer.completeness == Completeness(0.01, True)
+    assert answer.best.label == "cat"
+    assert answer.raw == {name: value for name, value in WHY.items() if name != "overlay_png"}
+    assert "PNG" not in repr(answer)
+
+
+def test_a_method_without_a_baseline_has_none(serve: Serve, connect: Connect) -> None:
+    body = {name: WHY[name] for name in ("model", "version", "predictions", "method", "target", "overlay_png")}
+    answer = connect(serve(Say(body=body)).url).explain("pets", PNG)
+    assert (answer.steps, answer.baseline, answer.f_x, answer.completeness) == (None, None, None, None)
+
+
+def test_several_explanations_come_in_order(serve: Serve, connect: Connect) -> None:
+    other = {**WHY, "method": "saliency"}
+    body = {"model": "pets", "version": "1.0", "request_id": "r1", "results": [WHY, other]}
+    answers = connect(serve(Say(body=body)).url).explain("pets", [PNG, PNG])
+    assert [answer.method for answer in answers] == ["ig", "saliency"]
+
+
+@pytest.mark.parametrize(
+    ("images", "sent", "shape"),
+    [
+        (PNG, (4, 6), (4, 6)),
+        ([PNG], (4, 6), (1, 4, 6)),
+        ([PNG, PNG], (2, 4, 6), (2, 4, 6)),
+        (PNG, (1, 4, 6), (4, 6)),
+    ],
+)
+def test_a_heat_map_is_an_array(
+    serve: Serve, connect: Connect, images: Any, sent: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    array = np.linspace(-1, 1, int(np.prod(sent)), dtype=np.float16).reshape(sent)
+    server = serve(Say(body=npy(array), headers={"Content-Type": "application/x-npy"}))
+    found = connect(server.url).heat_map("pets", images, target="dog")
+    assert server.seen[0].path == "/explanations/pets?target=dog"
+    assert server.seen[0].headers["accept"] == "application/x-npy"
+    assert (found.dtype, found.shape) == (np.float16, shape)
+    assert np.array_equal(found.ravel(), array.ravel())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        WHY,
+        b"",
+        npy(np.zeros((2, 2), np.float16))[:-3],
+        npy(np.zeros((2, 2))),
+        npy(np.zeros((3, 2, 2), np.float16)),
+        npy(np.zeros(4, np.float16)),
+        npy(np.array(2.0, np.float16)),
+    ],
+    ids=["JSON", "empty", "cut short", "float64", "three maps", "flat", "a number"],
+)
+def test_what_is_no_heat_map_is_an_error(serve: Serve, connect: Connect, body: Any) -> None:
+    with pytest.raises(ClientError, match="not with a heat map"):
+        connect(serve(Say(body=body)).url).heat_map("pets", PNG)
+
+
+def test_a_compressed_answer_is_read(serve: Serve, connect: Connect) -> None:
+    body = gzip.compress(json.dumps(WHY).encode())
+    server = serve(Say(body=body, headers={"Content-Encoding": "gzip"}))
+    client = connect(server.url)
+    assert client.explain("pets", PNG).overlay_png == PNG
+    assert client.explain("pets", PNG).overlay_png == PNG
+    assert len({seen.port for seen in server.seen}) == 1
+
+
+def test_a_large_answer_is_read_whole(serve: Serve, connect: Connect) -> None:
+    large = bytes(range(256)) * 8000
+    body = {**WHY, "overlay_png": base64.b64encode(large).decode()}
+    assert connect(serve(Say(body=body)).url).explain("pets", PNG).overlay_png == large
+
+
+@pytest.mark.parametrize("verb", ["predict", "explain", "heat_map"])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, Rejected), (404, Rejected), (422, Rejected), (500, ServerFailed), (504, ServerFailed)]
+)
+def test_an_error_carries_status_and_type(
+    serve: Serve, connect: Connect, verb: str, status: int, kind: type[ErrorAnswer]
+) -> None:
+    body = {"code": status, "type": "SomeWord", "message": "what to do"}
+    with pytest.raises(kind, match=f"^{status} SomeWord: what to do$") as raised:
+        getattr(connect(serve(Say(status, body)).url), verb)("pets", PNG)
+    error = raised.value
+    assert isinstance(error, ErrorAnswer)
+    assert (error.status, error.type, error.retry_after) == (status, "SomeWord", None)
+
+
+@pytest.mark.parametrize(
+    ("say", "words"),
+    [
+        (Say(404, b"<html>"), "answered 404 with no JSON object: is it a Torchlight server?"),
+        (Say(200, b"[]"), "answered 200 with no JSON object: is it a Torchlight server?"),
+        (Say(200, b"\xff\xfe"), "answered 200 with no JSON object"),
+        (Say(302, b"", {"Location": "/elsewhere"}), "answered 302 with no JSON object"),
+        (Say(200, {}), "JSON of another shape .KeyError: 'predictions'"),
+        (Say(200, {**ONE, "predictions": []}), "JSON of another shape .*no class at all"),
+        (Say(200, {**ONE, "predictions": 5}), "JSON of another shape .TypeError"),
+        (Say(200, {**ONE, "results": 5}), "JSON of another shape .TypeError"),
+        (Say(200, {**ONE, "results": [5]}), "JSON of another shape .TypeError"),
+        (Say(200, TWO), "2 results for 1 images"),
+        (Say(400, {"error": "as others say it"}), "400 error: as others say it"),
+        (Say(400, {}), "400 error: it does not say why"),
+    ],
+)
+def test_another_server_is_told_from_torchlight(serve: Serve, connect: Connect, say: Say, words: str) -> None:
+    with pytest.raises(ClientError, match=words):
+        connect(serve(say).url).predict("pets", PNG)
+
+
+@pytest.mark.parametrize(
+    ("step", "ready"),
+    [(Say(200, b""), True), (Say(503, {"type": "Unavailable"}), False), (HangUp(), False), (Silence(), False)],
+)
+def test_ready_is_asked_once(serve: Serve, connect: Connect, pauses: list[float], step: Any, ready: bool) -> None:
+    server = serve(step)
+    assert connect(server.url, timeout=1).ready() is ready
+    assert [(seen.method, seen.path) for seen in server.seen] == [("GET", "/v2/health/ready")]
+    assert pauses == []
+
+
+def test_a_server_that_is_not_there_is_not_ready(connect: Connect) -> None:
+    assert connect(f"http://127.0.0.1:{unused_port()}").ready() is False
+
+
+def test_a_server_that_wants_a_token_is_no_server_that_is_not_ready(serve: Serve, connect: Connect) -> None:
+    with pytest.raises(Rejected, match="401 Unauthorized: give it"):
+        connect(serve(Say(401, {"type": "Unauthorized", "message": "give it"})).url).ready()
