@@ -36,6 +36,7 @@ WORKDIR /app
 COPY config.properties ./
 COPY deploy/haproxy deploy/haproxy
 COPY deploy/torchserve deploy/torchserve
+COPY deploy/openapi.json deploy/openapi.json
 # No handlers: the code that answers comes in each .mar.
 COPY models models
 COPY serving serving

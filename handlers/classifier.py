@@ -6,68 +6,83 @@ Nothing here knows which server it runs in.
 
 from __future__ import annotations
 
-import logging
+import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import orjson
 import torch
 from PIL import Image
 
-from handlers import decision, images
-from handlers.decision import Ranking
+from handlers import decision, images, ready
 from handlers.engine import Engine
-from handlers.errors import InferenceFailed, RequestError
+from handlers.errors import AnswerTooLarge, ImageTooLarge, InferenceFailed, RequestError
 from handlers.explain import answer as explanation
-from handlers.explain.answer import Target
+from handlers.explain.answer import Explained, Target
+from handlers.isolation import as_request_error, in_halves
+from handlers.metrics import Record
+from handlers.protocols import JSON, Picture, Result
 from handlers.request import Incoming, Request, parse
-from models.card import Card
+from models.card import Card, Limits
 
-logger = logging.getLogger(__name__)
+# Below this many encoded bytes a batch is decoded sooner by one thread than it is handed out to several.
+THREADED_BYTES = 64_000
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer."""
+    """One HTTP answer, and what is worth counting about it."""
 
     status: HTTPStatus
     body: bytes
     headers: dict[str, str]
+    record: Record
 
 
 @dataclass(slots=True)
 class Slot:
-    """What is known so far of one request on its way. Rows are its images in the batch tensor."""
+    """What is known so far of one request on its way."""
 
+    incoming: Incoming
+    record: Record
     request: Request | None = None
-    pictures: list[Image.Image] = field(default_factory=list)
-    rows: range = range(0)
+    pixels: list[torch.Tensor] = field(default_factory=list)
+    views: list[Image.Image] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
-    results: list[dict[str, Any]] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
     error: RequestError | None = None
+
+    @property
+    def asked(self) -> Request:
+        """The request, in steps that only those take which were understood."""
+        assert self.request is not None
+        return self.request
 
 
 class Classifier:
-    """A model that answers: its card and its engine."""
+    """A model that answers: its card, its engine, and the limits of a request."""
 
-    def __init__(self, card: Card, engine: Engine) -> None:
+    def __init__(self, card: Card, engine: Engine, limits: Limits | None = None) -> None:
         self.card = card
         self.engine = engine
+        self.limits = limits or card.limits
+        self._threads = ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="decode")
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device | None = None) -> Classifier:
-        """Load a release folder or an unpacked .mar.
+    def load(cls, folder: Path, device: torch.device | None = None, limits: Limits | None = None) -> Classifier:
+        """Load a release folder or an unpacked .mar; `limits` replace those of the card.
 
         Raises:
             CardError, EngineError: a part of it is missing, damaged, or does not fit the others.
         """
         card = Card.load(folder)
-        return cls(card, Engine.load(folder, card, device or torch.device("cpu")))
+        return cls(card, Engine.load(folder, card, device or torch.device("cpu")), limits)
 
     def logits(self, contents: Sequence[bytes]) -> torch.Tensor:
         """Encoded images -> logits (N, classes): the plain road of evaluation and golden answers.
@@ -75,116 +90,153 @@ class Classifier:
         Raises:
             RequestError: one of the images cannot be decoded.
         """
-        pictures = [images.decode(content) for content in contents]
-        return self.engine.logits(images.batch(pictures, self.card.input, self.engine.device))
+        spec = self.card.input
+        pixels = [images.pixels(images.decode(content, spec.size, self.limits), spec) for content in contents]
+        return self.engine.logits(images.batch(pixels, spec, self.engine.device))
 
     def answer(self, batch: Sequence[Incoming]) -> list[Answer]:
-        """Answer every request of a batch, in order; predictions and explanations may be mixed."""
-        slots = [self._understand(incoming) for incoming in batch]
-        going = [slot for slot in slots if slot.error is None]
-        pictures = [picture for slot in going for picture in slot.pictures]
-        if pictures:
-            row = 0
-            for slot in going:
-                slot.rows = range(row, row + len(slot.pictures))
-                row += len(slot.pictures)
-            tensor = images.batch(pictures, self.card.input, self.engine.device)
-            _together_or_alone(going, partial(self._predict, tensor=tensor))
-            self._explain([slot for slot in going if slot.error is None], tensor)
+        """Answer every request of a batch, in order; predictions, explanations and questions may be mixed."""
+        slots = [Slot(incoming, Record(incoming.kind, incoming.waited)) for incoming in batch]
+        going = [slot for slot in slots if sends_images(slot.incoming)]
+        self._each(going, self._understand, threaded=False)
+        size = sum(len(part.content) for slot in going for part in slot.incoming.parts if part.content)
+        self._each(_healthy(going), self._decode, threaded=size > THREADED_BYTES)
+        _settle(_healthy(going), self._predict)
+        groups: defaultdict[str, list[Slot]] = defaultdict(list)
+        for slot in _healthy(going):
+            if slot.asked.kind == "explain":
+                groups[slot.asked.options.method].append(slot)
+        for method, group in groups.items():
+            _settle(group, partial(self._explain, method=method))
         return [self._finish(slot) for slot in slots]
 
-    def _understand(self, incoming: Incoming) -> Slot:
-        slot = Slot()
-        try:
-            slot.request = request = parse(incoming)
-            if request.kind == "explain":
-                explanation.check_method(request.options.method)
-                explanation.choose_target(request.options.target, 0, self.card)
-            for number, (name, content) in enumerate(request.images, start=1):
+    # ---- steps, each for one request or for many
+
+    def _each(self, slots: Sequence[Slot], step: Callable[[Slot], None], *, threaded: bool) -> None:
+        def guarded(slot: Slot) -> None:
+            try:
+                step(slot)
+            except Exception as error:  # of this request alone
+                slot.error = as_request_error(error)
+
+        for _ in (self._threads.map if threaded and len(slots) > 1 else map)(guarded, slots):
+            pass
+
+    def _understand(self, slot: Slot) -> None:
+        slot.request = parse(slot.incoming, self.limits)
+        if slot.asked.kind == "explain":
+            explanation.check_method(slot.asked.options.method)
+            explanation.choose_target(slot.asked.options.target, 0, self.card)
+
+    def _decode(self, slot: Slot) -> None:
+        with _timed([slot], "decode"):
+            total = 0
+            for number, (name, source) in enumerate(slot.asked.images, start=1):
                 try:
-                    slot.pictures.append(images.decode(content))
+                    total = self._picture(slot, source, total)
                 except RequestError as error:
-                    if len(request.images) == 1:
+                    if len(slot.asked.images) == 1:
                         raise
-                    where = f"image {number} of {len(request.images)} ({name[:40]!r})"
+                    where = f"image {number} of {len(slot.asked.images)} ({name[:40]!r})"
                     raise type(error)(f"{where}: {error}") from None
-        except RequestError as error:
-            slot.error = error
-        return slot
 
-    def _predict(self, slots: Sequence[Slot], tensor: torch.Tensor) -> None:
-        rows = [row for slot in slots for row in slot.rows]
-        ranking = decision.rank(self.engine.logits(tensor[rows]))
-        first = 0
+    def _picture(self, slot: Slot, source: Picture, total: int) -> int:
+        """Decode one image and keep only what is needed of it; returns the pixels of the request so far."""
+        opened = images.open(source, self.limits) if isinstance(source, bytes) else images.from_array(source)
+        total += opened.width * opened.height
+        if total > self.limits.max_request_pixels:
+            most = self.limits.max_request_pixels
+            raise ImageTooLarge(f"the images of this request have more than {most:,} pixels together: send fewer")
+        picture = images.load(opened, self.card.input.size) if isinstance(source, bytes) else opened
+        slot.pixels.append(images.pixels(picture, self.card.input))
+        if slot.asked.kind == "explain":
+            slot.views.append(images.view(picture))
+        return total
+
+    def _predict(self, slots: Sequence[Slot]) -> list[list[Result]]:
+        with _timed(slots, "inference"):
+            logits = self.engine.logits(self._batch(slots))
+            ranking = decision.rank(logits)
+        sound = torch.isfinite(logits).all(dim=1).tolist()
+        row, found = 0, []
         for slot in slots:
-            for place in range(first, first + len(slot.rows)):
-                self._decide(slot, ranking, place)
-            first += len(slot.rows)
+            top_k, rows = slot.asked.options.top_k, range(row, row + len(slot.pixels))
+            if not all(sound[r] for r in rows):
+                slot.error = InferenceFailed("the model's answer for this request is no number")
+            found.append([Result(decision.predictions(ranking, r, self.card.classes, top_k)) for r in rows])
+            target = slot.asked.options.target
+            slot.targets = [explanation.choose_target(target, ranking.indices[r][0], self.card) for r in rows]
+            row += len(slot.pixels)
+        return found
 
-    def _decide(self, slot: Slot, ranking: Ranking, place: int) -> None:
-        assert slot.request is not None
-        options = slot.request.options
-        slot.results.append(
-            {"predictions": decision.predictions(ranking, place, self.card.classes, options.top_k)},
-        )
-        if slot.request.kind == "explain":
-            predicted = ranking.indices[place][0]
-            slot.targets.append(explanation.choose_target(options.target, predicted, self.card))
-
-    def _explain(self, slots: Sequence[Slot], tensor: torch.Tensor) -> None:
-        groups: defaultdict[str, list[Slot]] = defaultdict(list)
-        for slot in slots:
-            if slot.request is not None and slot.request.kind == "explain":
-                groups[slot.request.options.method].append(slot)
-        for method, group in groups.items():
-            _together_or_alone(group, partial(self._attribute, tensor=tensor, method=method))
-
-    def _attribute(self, slots: Sequence[Slot], tensor: torch.Tensor, method: str) -> None:
-        rows = [row for slot in slots for row in slot.rows]
-        pictures = [picture for slot in slots for picture in slot.pictures]
+    def _explain(self, slots: Sequence[Slot], method: str) -> list[list[Result]]:
+        views = [view for slot in slots for view in slot.views]
         targets = [target for slot in slots for target in slot.targets]
-        explained = iter(explanation.explain(self.engine, tensor[rows], pictures, targets, method))
-        for slot in slots:
-            slot.results = [
-                {
-                    "method": method,
-                    "target": {
-                        "label": self.card.classes[target.index],
-                        "index": target.index,
-                        "why": target.why,
-                    },
-                    **result,
-                    **next(explained),
-                }
-                for result, target in zip(slot.results, slot.targets, strict=True)
-            ]
+        with _timed(slots, "explanation"):
+            explained: Iterator[Explained] = iter(
+                explanation.explain(self.engine, self._batch(slots), views, targets, method, self.card.classes)
+            )
+            return [[Result(result.predictions, next(explained)) for result in slot.results] for slot in slots]
+
+    def _batch(self, slots: Sequence[Slot]) -> torch.Tensor:
+        pixels = [pixels for slot in slots for pixels in slot.pixels]
+        return images.batch(pixels, self.card.input, self.engine.device)
+
+    # ---- the answer
 
     def _finish(self, slot: Slot) -> Answer:
-        body: dict[str, Any]
-        if slot.error is not None:
-            status = HTTPStatus(slot.error.status)
-            body = {"code": status.value, "type": slot.error.type, "message": str(slot.error)}
+        """The answer of one request. Pictures are drawn and encoded here, so that too may fail."""
+        route, request_id = slot.incoming.route, slot.incoming.headers.get("x-request-id", slot.incoming.request_id)
+        headers = {"content-type": JSON, "X-Model-Version": self.card.version, "X-Request-Id": request_id}
+        body = b""
+        try:
+            if not sends_images(slot.incoming):
+                body = orjson.dumps(ready.answer(route, self.card))
+            elif slot.error is None:
+                with _timed([slot], "encode"):
+                    content = slot.asked.reply.answer(self.card, request_id, slot.results)
+                body, most = content.body, self.limits.max_answer_bytes
+                if len(body) > most:
+                    raise AnswerTooLarge(
+                        f"the answer has {len(body):,} bytes, and at most {most:,} are sent: ask less at once"
+                    )
+                headers |= {"content-type": content.content_type, **dict(content.headers)}
+                if slot.asked.options.timing:
+                    headers["Server-Timing"] = slot.record.server_timing()
+        except Exception as error:
+            slot.error = as_request_error(error)
+        if slot.error is None:
+            slot.record.succeeded(slot.results)
+            return Answer(HTTPStatus.OK, body, headers, slot.record)
+        slot.record.failed(slot.error.type)
+        body = orjson.dumps(slot.error.body(kserve=route in ("v1", "v2")))
+        return Answer(HTTPStatus(slot.error.status), body, headers, slot.record)
+
+
+def sends_images(incoming: Incoming) -> bool:
+    """Whether there is something to classify; otherwise it asks what the model is."""
+    return incoming.route not in ready.ROUTES
+
+
+def _healthy(slots: Sequence[Slot]) -> list[Slot]:
+    return [slot for slot in slots if slot.error is None]
+
+
+def _settle(slots: Sequence[Slot], work: Callable[[Sequence[Slot]], Sequence[list[Result]]]) -> None:
+    """Do `work` for all slots, and give each its results or its error."""
+    for slot, outcome in zip(slots, in_halves(slots, work), strict=True):
+        if isinstance(outcome, RequestError):
+            slot.error = outcome
         else:
-            status = HTTPStatus.OK
-            body = {"model": self.card.name, "version": self.card.version}
-            body |= slot.results[0] if len(slot.results) == 1 else {"results": slot.results}
-        headers = {"content-type": "application/json", "X-Model-Version": self.card.version}
-        return Answer(status, orjson.dumps(body), headers)
+            slot.results = outcome
 
 
-def _together_or_alone(slots: Sequence[Slot], work: Callable[[Sequence[Slot]], None]) -> None:
-    """Do `work` for all slots at once; where that raises, one by one, so that only the guilty slot fails."""
-    if not slots:
-        return
-    before = [(list(slot.results), list(slot.targets)) for slot in slots]
+@contextmanager
+def _timed(slots: Sequence[Slot], stage: str) -> Iterator[None]:
+    """Add the seconds that a stage takes to the record of each request that goes through it together."""
+    began = time.perf_counter()
     try:
-        work(slots)
-    except Exception as error:  # whatever the network, captum or the device raises, it must not reach the neighbours
-        for slot, (results, targets) in zip(slots, before, strict=True):
-            slot.results, slot.targets = results, targets
-        if len(slots) > 1:
-            for slot in slots:
-                _together_or_alone([slot], work)
-            return
-        logger.exception("inference failed")
-        slots[0].error = InferenceFailed(f"the model failed on this request: {type(error).__name__}")
+        yield
+    finally:
+        for slot in slots:
+            slot.record.seconds[stage] = slot.record.seconds.get(stage, 0.0) + time.perf_counter() - began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
@@ -13,8 +14,12 @@ from models import architectures
 from models.card import Card
 from models.release import WEIGHTS
 
+logger = logging.getLogger(__name__)
+
 # Rows in one forward pass: bounds the memory that one request with many images can take.
 MAX_ROWS = 64
+# What the CPU's allocator and the devices raise where there is no memory left.
+OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
 
 class EngineError(ValueError):
@@ -27,6 +32,7 @@ class Engine:
     def __init__(self, network: nn.Module, device: torch.device) -> None:
         self.device = device
         self.network = network.to(device).eval().requires_grad_(False)
+        self.max_rows = MAX_ROWS
 
     @classmethod
     def load(cls, folder: Path, card: Card, device: torch.device) -> Engine:
@@ -62,6 +68,27 @@ class Engine:
             raise EngineError(f"the network answers {found[-1]} classes, and the card names {classes}")
 
     def logits(self, batch: torch.Tensor) -> torch.Tensor:
-        """float32 (N, 3, size, size) -> float32 logits (N, classes), at most MAX_ROWS rows at a time."""
-        with torch.inference_mode():
-            return torch.cat([self.network(rows) for rows in torch.split(batch, MAX_ROWS)])
+        """float32 (N, 3, size, size) -> float32 logits (N, classes), at most `max_rows` at a time.
+
+        Out of memory halves `max_rows`, for good, and tries again.
+
+        Raises:
+            MemoryError, torch.OutOfMemoryError: there is not enough for one row.
+        """
+        done: list[torch.Tensor] = []
+        first = 0
+        while first < len(batch):
+            rows = batch[first : first + self.max_rows]
+            try:
+                with torch.inference_mode():
+                    done.append(self.network(rows))
+            except OUT_OF_MEMORY:
+                if len(rows) == 1:
+                    raise
+                self.max_rows = len(rows) // 2
+                logger.warning("out of memory with %d images in one pass: %d from now on", len(rows), self.max_rows)
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+            else:
+                first += len(rows)
+        return torch.cat(done)

@@ -6,17 +6,23 @@ TorchServe imports this file by its base name from the root of the unpacked .mar
 
 from __future__ import annotations
 
-from itertools import count
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import orjson
 import torch
 
-from handlers import golden
+from handlers import golden, metrics
 from handlers.classifier import Answer, Classifier
 from handlers.request import Incoming, Part
+from models.card import Card, Limits
 from models.release import verify_digests
+
+# When the front door took the request, in microseconds since 1970.
+START_HEADER = "x-torchlight-start"
+_SEPARATORS = str.maketrans(dict.fromkeys("|,:#\n", "_"))
 
 
 class ImageClassifier:
@@ -32,13 +38,16 @@ class ImageClassifier:
         folder = Path(context.system_properties["model_dir"])
         gpu = context.system_properties.get("gpu_id")
         on_gpu = gpu is not None and torch.cuda.is_available()
-        self._classifier = Classifier.load(folder, torch.device(f"cuda:{gpu}" if on_gpu else "cpu"))
+        device = torch.device(f"cuda:{gpu}" if on_gpu else "cpu")
+        card = Card.load(folder)
+        self._classifier = Classifier.load(folder, device, _limits(card, context.model_yaml_config))
         verify_digests(folder, self._classifier.card)
         golden.check(folder, self._classifier)
         _tell_repeated_parts_apart()
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: one body for each request, its status and headers set in the context."""
+        now = time.time()
         headers = [_lower(context.get_all_request_header(place)) for place in range(len(data))]
         described = [_is_describe(parts, names) for parts, names in zip(data, headers, strict=True)]
         incoming = [
@@ -46,17 +55,47 @@ class ImageClassifier:
                 kind="explain" if names.get("explain") == "True" else "predict",
                 parts=tuple(_parts(parts, context.get_all_request_header(place))),
                 headers=names,
+                request_id=context.get_request_id(place) or "",
+                waited=_waited(names, now),
             )
             for place, (parts, names) in enumerate(zip(data, headers, strict=True))
             if not described[place]
         ]
-        answers = iter(self._classifier.answer(incoming))
+        answers = self._classifier.answer(incoming)
+        self._count(answers, context.metrics)
+        left = iter(answers)
         return [
-            self._describe() if described[place] else _send(next(answers), place, context) for place in range(len(data))
+            self._describe() if described[place] else _send(next(left), place, context) for place in range(len(data))
         ]
+
+    def _count(self, answers: list[Answer], cache: Any) -> None:
+        """Hand the batch's observations to TorchServe, which makes Prometheus' text from them."""
+        from ts.metrics.metric_type_enum import MetricTypes
+
+        own = (self._classifier.card.name, self._classifier.card.version)
+        for metric, value, labels in metrics.observations([answer.record for answer in answers]):
+            label_values = [_label(text) for text in (*own, *labels)]
+            cache.get_metric(metric.name, MetricTypes(metric.kind)).add_or_update(value, label_values)
 
     def _describe(self) -> bytes:
         return orjson.dumps(self._classifier.card.model_dump(mode="json"))
+
+
+def _limits(card: Card, config: dict[str, Any]) -> Limits:
+    """The card's limits, with those that model-config.yaml names under `handler: limits:` in their place."""
+    changed = (config.get("handler") or {}).get("limits") or {}
+    return Limits.model_validate(card.limits.model_dump() | changed)
+
+
+def _waited(headers: dict[str, str], now: float) -> float | None:
+    """Seconds since the front door took the request, by the microseconds that it noted."""
+    start = headers.get(START_HEADER, "")
+    return max(0.0, now - int(start) / 1e6) if start.isascii() and start.isdigit() and len(start) < 20 else None
+
+
+def _label(text: str) -> str:
+    """A label's value as TorchServe's line of text can carry it: it separates by these signs."""
+    return text.translate(_SEPARATORS)
 
 
 def _send(answer: Answer, place: int, context: Any) -> bytes:
@@ -102,12 +141,15 @@ def _tell_repeated_parts_apart() -> None:
 
     def retrieve(batch: list[dict[str, Any]]) -> Any:
         for request in batch:
-            taken: set[str] = set()
+            seen: Counter[Any] = Counter()
+            taken = {parameter["name"] for parameter in request["parameters"]}
             for parameter in request["parameters"]:
                 name = parameter["name"]
-                numbered = (f"{name}#{number}" for number in count(2))
-                parameter["name"] = name if name not in taken else next(n for n in numbered if n not in taken)
-                taken.add(parameter["name"])
+                seen[name] += 1
+                if seen[name] > 1:
+                    while (numbered := f"{name}#{seen[name]}") in taken:
+                        seen[name] += 1
+                    parameter["name"] = numbered
         return original(batch)
 
     retrieve.tells_repeated_parts_apart = True  # type: ignore[attr-defined]

@@ -4,19 +4,24 @@
     ├── NoImage            400  nothing to classify was sent
     ├── BadMultipart       400  the multipart body cannot be taken apart
     ├── BadJSON            400  the body is not JSON, or not of a shape we take
+    ├── BadTensor          400  an array or tensor that is no image, or damaged
     ├── UnknownOption      400  an option that this endpoint does not have
     ├── BadOption          400  an option with a value it cannot have
+    ├── NotAcceptable      406  the Accept header asks for what this request cannot be answered with
     ├── ImageTooLarge      413  more bytes or pixels than allowed
+    ├── TooManyImages      413  more images in one request than allowed
+    ├── AnswerTooLarge     413  the answer would be larger than the server may send
     ├── UnsupportedImage   415  not JPEG, PNG or WebP, or animated
     ├── DamagedImage       422  cut short or corrupt
-    └── InferenceFailed    500  our fault: the network or an explanation raised
+    ├── InferenceFailed    500  our fault: the network or an explanation raised
+    └── OutOfMemory        503  no memory was left for it; later there may be
 
 The type word is the class's name. Clients may rely on it; messages may be reworded.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class RequestError(Exception):
@@ -28,6 +33,10 @@ class RequestError(Exception):
     def type(self) -> str:
         """The stable word for this kind of error."""
         return type(self).__name__
+
+    def body(self, *, kserve: bool = False) -> dict[str, Any]:
+        """The JSON of the answer; KServe's v1 and v2 protocols want the message as `error` too."""
+        return {"code": self.status, "type": self.type, "message": str(self)} | ({"error": str(self)} if kserve else {})
 
 
 class NoImage(RequestError):
@@ -42,6 +51,10 @@ class BadJSON(RequestError):
     """The body is not JSON, or not of a shape that is understood."""
 
 
+class BadTensor(RequestError):
+    """An array or tensor that is no image, or damaged."""
+
+
 class UnknownOption(RequestError):
     """An option that this endpoint does not have."""
 
@@ -50,8 +63,26 @@ class BadOption(RequestError):
     """An option with a value that it cannot have."""
 
 
+class NotAcceptable(RequestError):
+    """The Accept header asks for what this request cannot be answered with."""
+
+    status = 406
+
+
 class ImageTooLarge(RequestError):
     """More bytes or pixels than allowed."""
+
+    status = 413
+
+
+class TooManyImages(RequestError):
+    """More images in one request than allowed."""
+
+    status = 413
+
+
+class AnswerTooLarge(RequestError):
+    """The answer would be larger than the server may send."""
 
     status = 413
 
@@ -72,3 +103,9 @@ class InferenceFailed(RequestError):
     """The network or an explanation raised: our fault, not the caller's."""
 
     status = 500
+
+
+class OutOfMemory(RequestError):
+    """No memory was left for this request; later, or with less in it, there may be."""
+
+    status = 503

@@ -6,7 +6,6 @@ The only such code in the project: training, evaluation, golden answers and serv
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,60 +13,92 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from handlers.errors import DamagedImage, ImageTooLarge, NoImage, UnsupportedImage
-from models.card import Input
+from models.card import Input, Limits
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-MAX_BYTES = 6_000_000
-MAX_PIXELS = 25_000_000
 # Transparent pixels are laid on white, as a viewer would show them on a page.
 BACKGROUND = (255, 255, 255, 255)
+# The long side that explanations are drawn at: a JPEG is never decoded to less than this.
+VIEW_SIDE = 512
+LIMITS = Limits()
+# A progressive JPEG has some ten scans; each costs a pass over all pixels and as little as 44 bytes.
+MAX_SCANS = 100
+# Pillow would warn about sizes that open() below refuses anyway, through Python's warning filters, which no two threads
+# may change at once.
+Image.MAX_IMAGE_PIXELS = None
+
+Source = bytes | bytearray | memoryview
 
 
-def decode(content: bytes | bytearray | memoryview) -> Image.Image:
-    """Decode one JPEG, PNG or WebP into an upright RGB picture.
-
-    The size is checked before any pixel is decoded. EXIF orientation is applied, 16 bits are scaled to 8, transparency
-    is composited on white; CMYK, palette and grey become RGB.
+def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
+    """Read the header of one JPEG, PNG or WebP; no pixel is decoded yet.
 
     Raises:
         NoImage: `content` is empty.
-        ImageTooLarge: over MAX_BYTES or MAX_PIXELS.
+        ImageTooLarge: over the limits' max_bytes or max_pixels.
         UnsupportedImage: another format, or animated.
-        DamagedImage: cut short or corrupt.
+        DamagedImage: cut short or corrupt within the header.
     """
     if not content:
         raise NoImage("the image is empty (0 bytes): send the bytes of a JPEG, PNG or WebP file")
-    if len(content) > MAX_BYTES:
-        raise ImageTooLarge(f"the image has {len(content):,} bytes: at most {MAX_BYTES:,} are accepted")
-    image = _open(content)
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageTooLarge(
-            f"the image has {image.width} x {image.height} pixels: at most {MAX_PIXELS:,} in all are accepted"
-        )
-    # A phone's multi-picture JPEG (MPO) has further frames too, but its first is the photo.
-    if image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False):
-        raise UnsupportedImage(f"the {image.format} image is animated: send a single frame")
+    if len(content) > limits.max_bytes:
+        raise ImageTooLarge(f"the image has {len(content):,} bytes: at most {limits.max_bytes:,} are accepted")
     try:
-        image.load()
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
-        raise DamagedImage(f"the {image.format} image is cut short or corrupt: {error}") from None
-    return _rgb(_upright(image))
-
-
-def _open(content: bytes | bytearray | memoryview) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked by decode()
-            return Image.open(io.BytesIO(content), formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise ImageTooLarge(f"the image has far more than the {MAX_PIXELS:,} pixels that are accepted") from None
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         start = bytes(content[:12])
         if start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (start[:4], start[8:]) == (b"RIFF", b"WEBP"):
             raise DamagedImage("the image is cut short or corrupt within its header") from None
         raise UnsupportedImage(f"not a JPEG, PNG or WebP image (its first bytes are {start!r})") from None
+    except MemoryError:
+        raise
     except Exception as error:  # a header that is corrupt in its own way
         raise DamagedImage(f"the image's header is corrupt: {error}") from None
+    if image.width * image.height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"the image has {image.width} x {image.height} pixels: at most {limits.max_pixels:,} in all are accepted"
+        )
+    if image.format in ("JPEG", "MPO") and bytes(content).count(b"\xff\xda") > MAX_SCANS:
+        raise UnsupportedImage(f"the JPEG image has more than {MAX_SCANS} scans: save it again with an image program")
+    # A phone's multi-picture JPEG (MPO) has further frames too, but its first is the photo.
+    if image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False):
+        raise UnsupportedImage(f"the {image.format} image is animated: send a single frame")
+    return image
+
+
+def load(image: Image.Image, size: int | None = None) -> Image.Image:
+    """Decode an opened image into an upright RGB picture; its metadata is dropped.
+
+    EXIF orientation is applied, 16 bits are scaled to 8, transparency is composited on white; CMYK, palette and grey
+    become RGB.
+
+    Args:
+        size: of the network's input. A much larger JPEG is then decoded at a half, quarter or eighth of its size, which
+            the format gives away (DCT scaling): never below twice `size`, nor below VIEW_SIDE.
+
+    Raises:
+        DamagedImage: cut short or corrupt.
+    """
+    if size is not None and image.format in ("JPEG", "MPO"):
+        least = max(2 * size / min(image.size), VIEW_SIDE / max(image.size))
+        image.draft(image.mode, (int(np.ceil(image.width * least)), int(np.ceil(image.height * least))))
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
+        raise DamagedImage(f"the {image.format} image is cut short or corrupt: {error}") from None
+    return _rgb(_upright(image))
+
+
+def decode(content: Source, size: int | None = None, limits: Limits = LIMITS) -> Image.Image:
+    """Encoded image -> upright RGB picture: `open`, then `load`, with what both raise."""
+    return load(open(content, limits), size)
+
+
+def from_array(array: np.ndarray) -> Image.Image:
+    """uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> RGB picture; a fourth channel is transparency."""
+    return _rgb(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -97,6 +128,15 @@ def pixels(image: Image.Image, spec: Input) -> torch.Tensor:
     return torch.from_numpy(np.array(resized, dtype=np.uint8)).permute(2, 0, 1)
 
 
+def view(image: Image.Image) -> Image.Image:
+    """The picture for people to look at: at most VIEW_SIDE on its long side, so that it can be kept for a while."""
+    scale = VIEW_SIDE / max(image.size)
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
 def normalise(batch: torch.Tensor, spec: Input) -> torch.Tensor:
     """uint8 (N, 3, H, W) -> float32 of the same shape: (pixel / 255 - mean) / std by channel."""
     mean = torch.tensor(spec.mean, device=batch.device).view(1, 3, 1, 1)
@@ -104,6 +144,6 @@ def normalise(batch: torch.Tensor, spec: Input) -> torch.Tensor:
     return (batch.float() / 255 - mean) / std
 
 
-def batch(images: Sequence[Image.Image], spec: Input, device: torch.device) -> torch.Tensor:
-    """RGB pictures -> the network's input: float32 (N, 3, spec.size, spec.size) on `device`."""
-    return normalise(torch.stack([pixels(image, spec) for image in images]).to(device), spec)
+def batch(images: Sequence[torch.Tensor], spec: Input, device: torch.device) -> torch.Tensor:
+    """The pixels of N images -> the network's input: float32 (N, 3, spec.size, spec.size) on `device`."""
+    return normalise(torch.stack(list(images)).to(device), spec)

@@ -1,9 +1,7 @@
-"""What was asked: the bytes and headers of one HTTP request -> its kind, its images and its options."""
+"""What was asked: the bytes and headers of one HTTP request -> its kind, images, options, and how to answer it."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,10 +9,16 @@ from typing import Any, Literal
 import orjson
 
 from handlers import options
-from handlers.errors import BadJSON, NoImage
-from handlers.options import Options
+from handlers.errors import BadJSON, NoImage, TooManyImages
+from handlers.options import Given, Options
+from handlers.protocols import JSON, Picture, Reply, native, v1, v2
+from handlers.protocols.native import NPY, NativeReply
+from handlers.tensors import NPY_MAGIC, from_npy
+from models.card import Limits
 
 Kind = Literal["predict", "explain"]
+# Which road the client took; the front door says so in the header X-Torchlight-Route.
+ROUTE_HEADER = "x-torchlight-route"
 BODY = "body"
 
 
@@ -32,43 +36,94 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request as the server hands it over. Header names are in lower case."""
+    """A request as the server hands it over. Header names are in lower case.
+
+    Attributes:
+        request_id: the server's own, for a request that brings none.
+        waited: seconds from the front door to here, where that is known.
+    """
 
     kind: Kind
     parts: tuple[Part, ...]
     headers: Mapping[str, str]
+    request_id: str = ""
+    waited: float | None = None
+
+    @property
+    def route(self) -> str:
+        """v1, v2, invocations; v1-ready, v2-ready, v2-metadata; or nothing for /predictions and /explanations."""
+        return self.headers.get(ROUTE_HEADER, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that is understood: encoded images, each with a name for error messages, and the options."""
+    """A request that is understood: images, each with a name for error messages, options, and how to answer."""
 
     kind: Kind
-    images: tuple[tuple[str, bytes], ...]
+    images: tuple[tuple[str, Picture], ...]
     options: Options
+    reply: Reply
 
 
-def parse(incoming: Incoming) -> Request:
-    """Understand a request: raw bytes, multipart with one or more images, or JSON `{"image": base64}`.
+def parse(incoming: Incoming, limits: Limits) -> Request:
+    """Understand a request: raw bytes, .npy, multipart with one or more images, or JSON in one of three shapes.
 
     Raises:
-        NoImage, BadJSON, UnknownOption, BadOption: it cannot be understood.
+        RequestError: it cannot be understood; see handlers/errors.py.
     """
-    given = options.from_headers(incoming.headers)
-    images: list[tuple[str, bytes]] = []
+    given = options.from_headers(incoming.headers, incoming.route)
+    images: list[tuple[str, Picture]] = []
+    reply: Reply | None = None
     for part in incoming.parts:
         name = part.name.partition("#")[0]
-        if part.content_type.partition(";")[0].strip().lower() == "application/json" or isinstance(part.content, dict):
-            document = _document(part.content)
-            images.append(("image", _base64(document.pop("image"))))
-            given += [(key, value, "JSON") for key, value in document.items()]
+        kind = part.content_type.partition(";")[0].strip().lower()
+        binary_length = incoming.headers.get(v2.LENGTH_HEADER.lower())
+        if binary_length is not None and part.name == BODY and not isinstance(part.content, dict):
+            document = v2.split(_bytes(part.content), binary_length)
+            found, more, reply = v2.parse(_document(document[0]), document[1], incoming.kind, limits)
         elif name in options.NAMES:
-            given.append((name, _text(part.content), "multipart"))
+            found, more = [], [(name, _text(part.content), "multipart")]
+        elif _is_json(part, kind) or (incoming.route in ("v1", "v2") and part.name == BODY):
+            found, more, shaped = _shaped(_document(part.content), incoming, limits)
+            reply = shaped or reply
         else:
-            images.append((part.name, _bytes(part.content)))
+            found, more = _plain(part, kind, limits), []
+        images += found
+        given += more
     if not images:
         raise NoImage("no image was sent: send the bytes of a JPEG, PNG or WebP file as the body")
-    return Request(incoming.kind, tuple(images), options.parse(given, incoming.kind))
+    if len(images) > limits.max_images:
+        raise TooManyImages(f"{len(images)} images: at most {limits.max_images} go into one request")
+    chosen = options.parse(given, incoming.kind)
+    if reply is None:
+        accept = incoming.headers.get("accept", "")
+        reply = NativeReply(native.negotiate(accept, incoming.kind, len(images)))
+    return Request(incoming.kind, tuple(images), chosen, reply)
+
+
+def _is_json(part: Part, kind: str) -> bool:
+    """By its type, or where that says nothing by its first byte: `curl -d '{...}'` calls it a form."""
+    if isinstance(part.content, dict) or kind == JSON:
+        return True
+    return kind in ("", "application/octet-stream", "text/plain") and _bytes(part.content)[:1] == b"{"
+
+
+def _shaped(
+    document: dict[str, Any], incoming: Incoming, limits: Limits
+) -> tuple[list[tuple[str, Picture]], list[Given], Reply | None]:
+    """A JSON body by its shape; on the roads of v1 and v2 it has to have theirs."""
+    if incoming.route == "v2" or (incoming.route != "v1" and "inputs" in document):
+        return v2.parse(document, b"", incoming.kind, limits)
+    if incoming.route == "v1" or "instances" in document:
+        return v1.parse(document, incoming.kind, limits)
+    return *native.parse(document), None
+
+
+def _plain(part: Part, kind: str, limits: Limits) -> list[tuple[str, Picture]]:
+    content = _bytes(part.content)
+    if kind == NPY or content.startswith(NPY_MAGIC):
+        return [(part.name, array) for array in from_npy(content, limits)]
+    return [(part.name, content)]
 
 
 def _document(content: Any) -> dict[str, Any]:
@@ -78,20 +133,9 @@ def _document(content: Any) -> dict[str, Any]:
             document = orjson.loads(content)
         except orjson.JSONDecodeError as error:
             raise BadJSON(f"the body is not JSON: {error}") from None
-    if not isinstance(document, dict) or "image" not in document:
-        found = f"has {', '.join(map(str, document)) or 'no members'}" if isinstance(document, dict) else "is no object"
-        raise BadJSON(f'the JSON body {found:.200}: send {{"image": "<base64 of the file>"}}, with options as members')
-    return dict(document)
-
-
-def _base64(value: Any) -> bytes:
-    if not isinstance(value, str):
-        raise BadJSON(f"member 'image' is {type(value).__name__}: it must be a string, the base64 of the file")
-    encoded = value.partition(",")[2] if value.startswith("data:") else value
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadJSON(f"member 'image' is not base64 ({error}); it begins with {value[:24]!r}") from None
+    if not isinstance(document, dict):
+        raise BadJSON(f"the JSON body is no object: send {native.SHAPES}")
+    return document
 
 
 def _bytes(content: Any) -> bytes:

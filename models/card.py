@@ -51,6 +51,24 @@ class Input(Part):
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
 
+class Limits(Part):
+    """The most that one request may bring; what is larger gets a 413 of its own, and nobody else is held up by it.
+
+    Attributes:
+        max_bytes: of one image as it is sent.
+        max_pixels: of one image, read from its header before anything is decoded.
+        max_images: in one request.
+        max_request_pixels: of all images of a request together.
+        max_answer_bytes: of the answer. TorchServe kills the worker whose answer exceeds max_response_size.
+    """
+
+    max_bytes: Annotated[int, Field(ge=1)] = 6_000_000
+    max_pixels: Annotated[int, Field(ge=1)] = 25_000_000
+    max_images: Annotated[int, Field(ge=1)] = 64
+    max_request_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    max_answer_bytes: Annotated[int, Field(ge=1_000, le=60_000_000)] = 32_000_000
+
+
 class Data(Part):
     """What the network was trained and measured on. `sha256` is over all images and labels, in order."""
 
@@ -84,6 +102,7 @@ class Card(Part):
     architecture: Architecture
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
     input: Input
+    limits: Limits = Limits()
     data: Data
     metrics: Metrics
     digests: Annotated[dict[str, Sha256], Field(min_length=1)]

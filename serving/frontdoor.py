@@ -7,16 +7,26 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-TEMPLATE = Path(__file__).resolve().parent.parent / "deploy" / "haproxy" / "haproxy.cfg.template"
+from serving import VERSION
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "deploy" / "haproxy" / "haproxy.cfg.template"
+OPENAPI = ROOT / "deploy" / "openapi.json"
+
+_LINE = re.compile(
+    r'^ +(?P<rule>refuse|refuse-answer) (?P<status>\d{3}) (?P<type>\w+) "(?P<message>.*)"'
+    r"(?: \[(?P<header>[^]]*)\])?(?P<when> (?:if|unless) .*)$",
+    re.MULTILINE,
+)
 
 _NO_TOKEN = "    http-request del-header Authorization"
 _TOKEN = """\
-    # Only the token's digest stands here. TorchServe gets its own token, which no client ever sees.
+    # Only the token's digest stands here. TorchServe gets its own token, which no client ever sees. gRPC's clients take
+    # this 401 for UNAUTHENTICATED; the gateway brings their token back with its own request.
     acl has_token req.hdr(Authorization),sha2(256),hex -m str {digest}
-    http-request return status 401 content-type application/json hdr WWW-Authenticate Bearer string \
-'{{"code":401,"type":"Unauthorized","message":"send the header Authorization: Bearer <token>"}}' \
-unless is_ping or has_token
-    http-request set-header Authorization "Bearer {key}"\
+    refuse 401 Unauthorized "send the header Authorization: Bearer <token>" [WWW-Authenticate Bearer] \
+unless asks_health or has_token
+    http-request set-header Authorization "Bearer {key}" unless is_grpc\
 """
 
 
@@ -30,16 +40,24 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class FrontDoor:
-    """The settings of one front door. `backend_port` is TorchServe's inference port on loopback."""
+    """The settings of one front door.
+
+    Attributes:
+        backend_port: TorchServe's inference port on loopback.
+        gateway_port: that of the gRPC gateway, on loopback.
+        only_model: whom /invocations means, which names no model; empty where there are several.
+    """
 
     host: str
     port: int
     backend_port: int
+    gateway_port: int
     map_file: Path
     socket: Path
     max_request_size: int
     drain_seconds: int
     threads: int = 1
+    only_model: str = ""
     tokens: Tokens | None = None
 
 
@@ -49,6 +67,10 @@ def render(door: FrontDoor) -> str:
         "host": f"[{door.host}]" if ":" in door.host else door.host,
         "port": door.port,
         "backend": f"127.0.0.1:{door.backend_port}",
+        "gateway": f"127.0.0.1:{door.gateway_port}",
+        "only_model": door.only_model,
+        "openapi": _escaped(OPENAPI),
+        "version": VERSION,
         "map": _escaped(door.map_file),
         "socket": _escaped(door.socket),
         "max_request_size": door.max_request_size,
@@ -56,7 +78,20 @@ def render(door: FrontDoor) -> str:
         "threads": door.threads,
         "authorisation": _authorisation(door.tokens),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), TEMPLATE.read_text(encoding="utf-8"))
+    text = re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), TEMPLATE.read_text(encoding="utf-8"))
+    return _LINE.sub(_refusal, text)
+
+
+def _refusal(line: re.Match[str]) -> str:
+    """The rules that answer an error in our shape; KServe's protocols want the message as `error` too."""
+    stage = "http-request" if line["rule"] == "refuse" else "http-response"
+    header = f"hdr {line['header']} " if line["header"] else ""
+    body = f'{{"code":{line["status"]},"type":"{line["type"]}","message":"{line["message"]}"%[var(txn.error)]}}'
+    status, when = line["status"], line["when"]
+    return (
+        f'    {stage} set-var-fmt(txn.error) \',"error":"{line["message"]}"\' if in_kserve\n'
+        f"    {stage} return status {status} content-type application/json {header}lf-string '{body}'{when}"
+    )
 
 
 def _escaped(path: Path) -> str:

@@ -43,6 +43,10 @@ class Ports:
         return self.public + 2
 
     @property
+    def gateway(self) -> int:
+        return self.public + 3
+
+    @property
     def inference(self) -> int:
         return self.public + 5
 
@@ -57,8 +61,8 @@ class Ports:
     def check_free(self, host: str) -> None:
         """Raises StartError where one of them is taken or may not be bound."""
         wanted = [(host, self.public)]
-        loopback = (self.management, self.metrics, self.inference, self.grpc_inference, self.grpc_management)
-        wanted += [("127.0.0.1", port) for port in loopback]
+        loopback = (self.management, self.metrics, self.gateway, self.inference)
+        wanted += [("127.0.0.1", port) for port in (*loopback, self.grpc_inference, self.grpc_management)]
         for address, port in wanted:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             with socket.socket(family, socket.SOCK_STREAM) as probe:

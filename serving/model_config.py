@@ -14,10 +14,18 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.card import describe
+from models.card import Limits, describe
 from serving.errors import ConfigError
 
 FILE_NAME = "model-config.yaml"
+
+
+class HandlerConfig(BaseModel):
+    """What TorchServe hands on to the handler. `limits` replace those of the card, each that is named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limits: Limits = Limits()
 
 
 class ModelConfig(BaseModel):
@@ -43,6 +51,8 @@ class ModelConfig(BaseModel):
     """Requests that may wait; a further one is answered 503 at once."""
     deviceType: Literal["cpu", "gpu"] | None = None
     """Where to run. Left out: on GPUs where there are any."""
+    handler: HandlerConfig | None = None
+    """Settings of our own, such as `handler: {limits: {max_pixels: 50000000}}`; see models/card.py, Limits."""
 
     @model_validator(mode="after")
     def workers_are_a_range(self) -> ModelConfig:
@@ -51,8 +61,11 @@ class ModelConfig(BaseModel):
         return self
 
     def to_yaml(self) -> str:
-        """The file's text: every key, so that what runs can be read there."""
-        return yaml.safe_dump(self.model_dump(exclude_none=True), sort_keys=False)
+        """The file's text: every key of TorchServe's, so that what runs can be read there, and of ours what was set."""
+        document = self.model_dump(exclude_none=True, exclude={"handler"})
+        if self.handler is not None:
+            document["handler"] = self.handler.model_dump(exclude_unset=True)
+        return yaml.safe_dump(document, sort_keys=False)
 
 
 def load(path: Path) -> ModelConfig:

@@ -25,6 +25,7 @@ from serving.instance import State as RunState
 from serving.journal import Journal
 from serving.launch import LOOPBACK, Launch, welcome
 from serving.management import Management
+from serving.oip import launch as gateway
 from serving.tokens import KeyFile
 
 POLL_SECONDS = 0.1
@@ -42,6 +43,7 @@ class Supervisor:
         self._instance = instance
         self._launch = launch
         self._java: subprocess.Popen[str] | None = None
+        self._gateway: subprocess.Popen[str] | None = None
         self._haproxy: subprocess.Popen[str] | None = None
         self._stop = threading.Event()
         self._hurry = False
@@ -89,6 +91,7 @@ class Supervisor:
         self._await_workers()
         self._scale()
         if haproxy:
+            self._start_gateway()
             self._start_haproxy(haproxy)
         self._keep_state()
         self._report("ready", welcome(self._launch, self._instance.ports))
@@ -107,6 +110,7 @@ class Supervisor:
             "grpc_management_port": str(ports.grpc_management),
             "number_of_netty_threads": str(usable),
             "netty_client_threads": str(usable),
+            "metrics_config": str(torchserve.METRICS_CONFIG),
             "model_store": str(launch.archives[0].path.parent.resolve()),
             "disable_token_authorization": str(not launch.production).lower(),
         }
@@ -168,17 +172,25 @@ class Supervisor:
                 self._management().scale(archive.model, archive.version, wanted)
                 self._management().await_ready(archive.model, archive.version, START_SECONDS, progress=self._say)
 
+    def _start_gateway(self) -> None:
+        """The way in for gRPC: HAProxy hands its calls here, and they come back through it over HTTP."""
+        launch, ports, most = self._launch, self._instance.ports, self._properties["max_request_size"]
+        command = gateway.command(ports.gateway, launch.host, ports.public, most, DRAIN_SECONDS)
+        self._gateway = process.spawn(command, cwd=self._instance.folder, env=gateway.environment(), on_line=self._say)
+
     def _start_haproxy(self, program: Path) -> None:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
         door = FrontDoor(
             host=launch.host,
             port=ports.public,
             backend_port=ports.inference,
+            gateway_port=ports.gateway,
             map_file=Path(routing.FILE_NAME),  # HAProxy runs in the folder; its commands take no spaces in paths
             socket=self._temp / "haproxy.sock",
             max_request_size=int(self._properties["max_request_size"]),
             drain_seconds=DRAIN_SECONDS,
             threads=max(1, cores.usable() // 4),
+            only_model=next(iter(launch.state.models)) if len(launch.state.models) == 1 else "",
             tokens=self._tokens() if launch.production else None,
         )
         files.write(folder / door.map_file, routing.text(launch.archives))
@@ -220,8 +232,13 @@ class Supervisor:
 
     def _watch(self) -> int:
         while not self._stop.wait(POLL_SECONDS):
-            process.reap([child.pid for child in (self._java, self._haproxy) if child is not None])
-            for name, child in (("the model server (Java)", self._java), ("the front door (HAProxy)", self._haproxy)):
+            children = {
+                "the model server (Java)": self._java,
+                "the front door (HAProxy)": self._haproxy,
+                "the gRPC gateway": self._gateway,
+            }
+            process.reap([child.pid for child in children.values() if child is not None])
+            for name, child in children.items():
                 if child is not None and child.poll() is not None:
                     status = child.returncode
                     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
@@ -232,12 +249,14 @@ class Supervisor:
 
     def _drain(self) -> int:
         self._report("stopping", "waiting for requests in flight")
-        if self._haproxy is not None:
-            self._say("stopping: nothing new is taken, requests in flight are finished")
-            self._haproxy.send_signal(signal.SIGUSR1)
-            deadline = time.monotonic() + DRAIN_SECONDS + 5
-            while self._haproxy.poll() is None and time.monotonic() < deadline and not self._hurry:
-                time.sleep(0.02)
+        self._say("stopping: nothing new is taken, requests in flight are finished")
+        deadline = time.monotonic() + DRAIN_SECONDS + 5
+        # The gateway first: what it has taken over gRPC still has to come in through the door.
+        for child, number in ((self._gateway, signal.SIGTERM), (self._haproxy, signal.SIGUSR1)):
+            if child is not None:
+                child.send_signal(number)
+                while child.poll() is None and time.monotonic() < deadline and not self._hurry:
+                    time.sleep(0.02)
         return 0
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -248,8 +267,9 @@ class Supervisor:
 
     def _end(self) -> None:
         """Leave nothing behind: no process, no temp folder."""
-        if self._haproxy is not None:
-            process.end(self._haproxy, patience=0)
+        for child in (self._haproxy, self._gateway):
+            if child is not None:
+                process.end(child, patience=0)
         if self._java is not None:
             process.end(self._java, patience=JAVA_STOP_SECONDS)
         shutil.rmtree(self._temp, ignore_errors=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from serving import programs
 from serving.store import Archive
 
+METRICS_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / "metrics.yaml"
 LOG_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / "log4j2.xml"
 
 # In the server's folder: LogReader.errors, for those who register a version and want to know why it does not load.

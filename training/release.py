@@ -105,7 +105,7 @@ def train(
 
 
 def _load(split: Split, spec: Input) -> Labelled:
-    pixels = torch.stack([images.pixels(images.decode(content), spec) for content in split.images])
+    pixels = torch.stack([images.pixels(images.decode(content, spec.size), spec) for content in split.images])
     return Labelled(pixels, torch.tensor(split.labels))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -22,6 +22,25 @@ class Target:
 
     index: int
     why: str  # predicted | asked
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Why one image was answered so.
+
+    Attributes:
+        fields: what the answer says in words and numbers.
+        heat: the signed map, float32 (size, size) of the network's input.
+        picture: the image to lay it over.
+    """
+
+    fields: dict[str, Any]
+    heat: np.ndarray
+    picture: Image.Image
+
+    def overlay(self) -> bytes:
+        """The map laid over the picture, as PNG."""
+        return overlay.png(self.picture, self.heat)
 
 
 def choose_target(asked: str | None, predicted: int, card: Card) -> Target:
@@ -49,9 +68,14 @@ def check_method(method: str) -> None:
 
 
 def explain(
-    engine: Engine, batch: torch.Tensor, pictures: Sequence[Image.Image], targets: Sequence[Target], method: str
-) -> list[dict[str, Any]]:
-    """Explain N images with one method: what is added to the answer of each.
+    engine: Engine,
+    batch: torch.Tensor,
+    pictures: Sequence[Image.Image],
+    targets: Sequence[Target],
+    method: str,
+    classes: Sequence[str],
+) -> list[Explained]:
+    """Explain N images with one method.
 
     Args:
         batch: the normalised images, (N, 3, size, size).
@@ -59,16 +83,15 @@ def explain(
     """
     indices = torch.tensor([target.index for target in targets], device=batch.device)
     attribution = METHODS[method](engine.network, batch, indices)
-    answers = []
-    for row, picture in enumerate(pictures):
-        heat = attribution.heat(row).cpu().numpy()
-        answers.append(
-            {
-                **attribution.parameters,
-                "f_x": round(float(attribution.f_x[row]), 6),
-                "f_baseline": round(float(attribution.f_baseline[row]), 6),
-                "completeness": attribution.completeness(row),
-                "overlay_png": base64.b64encode(overlay.png(picture, heat)).decode("ascii"),
-            }
-        )
-    return answers
+    found = []
+    for row, (picture, target) in enumerate(zip(pictures, targets, strict=True)):
+        fields = {
+            "method": method,
+            "target": {"label": classes[target.index], "index": target.index, "why": target.why},
+            **attribution.parameters,
+            "f_x": round(float(attribution.f_x[row]), 6),
+            "f_baseline": round(float(attribution.f_baseline[row]), 6),
+            "completeness": attribution.completeness(row),
+        }
+        found.append(Explained(fields, attribution.heat(row).cpu().numpy(), picture))
+    return found

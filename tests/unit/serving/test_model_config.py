@@ -31,6 +31,7 @@ def test_what_is_left_out_gets_these_defaults() -> None:
         "maxRetryTimeoutInSec": 300,
         "jobQueueSize": 200,
         "deviceType": None,
+        "handler": None,
     }
 
 
@@ -51,7 +52,7 @@ def test_what_is_written_reads_back_as_it_was(path: Path) -> None:
 
 def test_every_key_is_written_and_what_is_unset_is_not() -> None:
     written = yaml.safe_load(ModelConfig().to_yaml())
-    assert list(written) == [key for key in ModelConfig.model_fields if key != "deviceType"]
+    assert list(written) == [key for key in ModelConfig.model_fields if key not in ("deviceType", "handler")]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_misspelt_key_is_answered_with_the_right_one(path: Path, key: str, nea
 
 
 def test_a_key_like_no_other_is_answered_with_all_there_are(path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"unknown key 'colour'; There are minWorkers, .*, deviceType$"):
+    with pytest.raises(ConfigError, match=r"unknown key 'colour'; There are minWorkers, .*, handler$"):
         load(path, "colour: red\n")
 
 
@@ -105,3 +106,23 @@ def test_what_is_no_yaml_is_refused(path: Path, content: bytes) -> None:
 def test_a_missing_file_is_named(path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mine\.yaml: cannot be read \(No such file or directory\)"):
         model_config.load(path)
+
+
+def test_limits_of_a_request_go_to_the_handler_as_far_as_they_are_named(path: Path) -> None:
+    config = load(path, "handler: {limits: {max_pixels: 50000000}}")
+    assert yaml.safe_load(config.to_yaml())["handler"] == {"limits": {"max_pixels": 50_000_000}}
+    assert "handler" not in yaml.safe_load(ModelConfig().to_yaml())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("handler: {limits: {max_pixel: 5}}", "handler.limits.max_pixel: Extra inputs"),
+        ("handler: {limits: {max_pixels: 0}}", "handler.limits.max_pixels: .*greater than or equal to 1"),
+        ("handler: {limits: {max_answer_bytes: 70000000}}", "handler.limits.max_answer_bytes: .*60000000"),
+        ("handler: {limit: {}}", "handler.limit: Extra inputs"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_named(path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load(path, text)

@@ -1,0 +1,106 @@
+"""Our own answers: JSON, or for an explanation, where Accept asks for it, its picture or its array alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from handlers.errors import BadJSON, NotAcceptable
+from handlers.explain.answer import Explained
+from handlers.protocols import JSON, Content, Picture, Result, from_base64
+from models.card import Card
+
+PNG = "image/png"
+NPY = "application/x-npy"
+# In the order of preference where Accept has none.
+EXPLAIN_TYPES = (JSON, PNG, NPY)
+
+SHAPES = (
+    '{"image": "<base64 of the file>"}, {"instances": [...]} (KServe v1) or {"inputs": [...]} (Open Inference v2), '
+    "with options as members"
+)
+
+
+def parse(document: dict[str, Any]) -> tuple[list[tuple[str, Picture]], list[tuple[str, Any, str]]]:
+    """`{"image": <base64 or data URL>, <option>: <value>, ...}` -> the image and its options.
+
+    Raises:
+        BadJSON: it has no image, or that is not base64.
+    """
+    if "image" not in document:
+        raise BadJSON(f"the JSON body has {', '.join(document)[:200] or 'no members'}: send {SHAPES}")
+    image = from_base64(document["image"], "member 'image'")
+    return [("image", image)], [(name, value, "JSON") for name, value in document.items() if name != "image"]
+
+
+@dataclass(frozen=True, slots=True)
+class NativeReply:
+    """`content_type` is what `negotiate` chose."""
+
+    content_type: str = JSON
+
+    def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
+        """One image: its members beside model and version; many: `results`. Else the picture or the array alone."""
+        if self.content_type == PNG:
+            return Content(_explained(results)[0].overlay(), PNG)
+        if self.content_type == NPY:
+            maps = [explained.heat.astype(np.float16) for explained in _explained(results)]
+            buffer = io.BytesIO()
+            np.save(buffer, maps[0] if len(maps) == 1 else np.stack(maps))
+            return Content(buffer.getvalue(), NPY)
+        found = [members(result) for result in results]
+        body: dict[str, Any] = {"model": card.name, "version": card.version, "request_id": request_id}
+        return Content(orjson.dumps(body | (found[0] if len(found) == 1 else {"results": found})))
+
+
+def members(result: Result) -> dict[str, Any]:
+    """The JSON members for one image."""
+    if result.explanation is None:
+        return {"predictions": result.predictions}
+    fields = result.explanation.fields
+    overlay = base64.b64encode(result.explanation.overlay()).decode("ascii")
+    return {"predictions": result.predictions, **fields, "overlay_png": overlay}
+
+
+def _explained(results: Sequence[Result]) -> list[Explained]:
+    return [result.explanation for result in results if result.explanation is not None]
+
+
+def negotiate(accept: str, kind: str, images: int) -> str:
+    """Choose the content type of an answer by the Accept header (RFC 9110, 12.5.1).
+
+    Raises:
+        NotAcceptable: none of those that this request can be answered with is accepted.
+    """
+    offered = [JSON] if kind == "predict" else [kept for kept in EXPLAIN_TYPES if kept != PNG or images == 1]
+    if not accept.strip():
+        return JSON
+    ranges = [(_quality(part), part.partition(";")[0].strip().lower()) for part in accept.split(",")[:50]]
+    best = max(offered, key=lambda kept: (_accepted(kept, ranges), -offered.index(kept)))
+    if _accepted(best, ranges)[0] <= 0:
+        many = " for one image" if kind == "explain" and images > 1 else ""
+        also = f" ({PNG}{many} too)" if many else ""
+        raise NotAcceptable(f"Accept is {accept!r:.80}: this answer can be {', '.join(offered)}{also}")
+    return best
+
+
+def _accepted(kept: str, ranges: Sequence[tuple[float, str]]) -> tuple[float, int]:
+    """Quality of a type, by the most specific range that covers it, and how specific that is."""
+    covering = {kept: 2, f"{kept.partition('/')[0]}/*": 1, "*/*": 0}
+    found = [(covering[name], quality) for quality, name in ranges if name in covering]
+    if not found:
+        return 0.0, 0
+    specific, quality = max(found)
+    return quality, specific
+
+
+def _quality(part: str) -> float:
+    match = re.search(r";\s*q\s*=\s*([01](\.\d{0,3})?)\s*(;|$)", part, re.IGNORECASE)
+    return float(match[1]) if match else 1.0
