@@ -18,12 +18,18 @@ logger = logging.getLogger(__name__)
 
 # Rows in one forward pass: bounds the memory that one request with many images can take.
 MAX_ROWS = 64
-# What the CPU's allocator and the devices raise where there is no memory left.
+# What Python and the devices raise where there is no memory left; torch's CPU allocator has no class for it.
 OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
+CPU_OUT_OF_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 
 
 class EngineError(ValueError):
     """The weights do not fit the architecture that the card names."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether it says that no memory is left, on whatever device."""
+    return isinstance(error, OUT_OF_MEMORY) or (isinstance(error, RuntimeError) and CPU_OUT_OF_MEMORY in str(error))
 
 
 class Engine:
@@ -73,7 +79,7 @@ class Engine:
         Out of memory halves `max_rows`, for good, and tries again.
 
         Raises:
-            MemoryError, torch.OutOfMemoryError: there is not enough for one row.
+            Exception: what the network raises; for want of memory only if there is not enough for one row.
         """
         done: list[torch.Tensor] = []
         first = 0
@@ -82,8 +88,8 @@ class Engine:
             try:
                 with torch.inference_mode():
                     done.append(self.network(rows))
-            except OUT_OF_MEMORY:
-                if len(rows) == 1:
+            except Exception as error:
+                if len(rows) == 1 or not is_out_of_memory(error):
                     raise
                 self.max_rows = len(rows) // 2
                 logger.warning("out of memory with %d images in one pass: %d from now on", len(rows), self.max_rows)

@@ -6,6 +6,7 @@ TorchServe imports this file by its base name from the root of the unpacked .mar
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,14 +15,16 @@ from typing import Any
 import orjson
 import torch
 
-from handlers import golden, metrics
+from handlers import golden
 from handlers.classifier import Answer, Classifier
+from handlers.metrics import Tally
 from handlers.request import Incoming, Part
 from models.card import Card, Limits
 from models.release import verify_digests
 
 # When the front door took the request, in microseconds since 1970.
 START_HEADER = "x-torchlight-start"
+FLUSH_SECONDS = 1.0
 _SEPARATORS = str.maketrans(dict.fromkeys("|,:#\n", "_"))
 
 
@@ -44,6 +47,8 @@ class ImageClassifier:
         verify_digests(folder, self._classifier.card)
         golden.check(folder, self._classifier)
         _tell_repeated_parts_apart()
+        self._tally, self._counted = Tally(), threading.Event()
+        threading.Thread(target=self._hand_on, args=(context.metrics,), name="metrics", daemon=True).start()
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: one body for each request, its status and headers set in the context."""
@@ -62,20 +67,29 @@ class ImageClassifier:
             if not described[place]
         ]
         answers = self._classifier.answer(incoming)
-        self._count(answers, context.metrics)
+        self._tally.add([answer.record for answer in answers])
+        self._counted.set()
         left = iter(answers)
         return [
             self._describe() if described[place] else _send(next(left), place, context) for place in range(len(data))
         ]
 
-    def _count(self, answers: list[Answer], cache: Any) -> None:
-        """Hand the batch's observations to TorchServe, which makes Prometheus' text from them."""
+    def _hand_on(self, cache: Any) -> None:
+        """Give TorchServe what was counted, once a second while there is something; never ends."""
+        from ts.metrics.metric_cache_errors import MetricsCacheKeyError
         from ts.metrics.metric_type_enum import MetricTypes
 
         own = (self._classifier.card.name, self._classifier.card.version)
-        for metric, value, labels in metrics.observations([answer.record for answer in answers]):
-            label_values = [_label(text) for text in (*own, *labels)]
-            cache.get_metric(metric.name, MetricTypes(metric.kind)).add_or_update(value, label_values)
+        while True:
+            self._counted.wait()
+            self._counted.clear()
+            for name, value, labels in self._tally.drain():
+                try:
+                    metric = cache.get_metric(name, MetricTypes.COUNTER)
+                except MetricsCacheKeyError:  # a TorchServe that was started without deploy/torchserve/metrics.yaml
+                    continue
+                metric.add_or_update(value, [_label(text) for text in (*own, *labels)])
+            time.sleep(FLUSH_SECONDS)
 
     def _describe(self) -> bytes:
         return orjson.dumps(self._classifier.card.model_dump(mode="json"))

@@ -36,7 +36,9 @@ class RequestError(Exception):
 
     def body(self, *, kserve: bool = False) -> dict[str, Any]:
         """The JSON of the answer; KServe's v1 and v2 protocols want the message as `error` too."""
-        return {"code": self.status, "type": self.type, "message": str(self)} | ({"error": str(self)} if kserve else {})
+        # It may quote what was sent, such as half a surrogate pair from JSON, and that cannot be sent back.
+        message = str(self).encode("utf-8", "replace").decode("utf-8")
+        return {"code": self.status, "type": self.type, "message": message} | ({"error": message} if kserve else {})
 
 
 class NoImage(RequestError):

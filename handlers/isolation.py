@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from handlers.engine import OUT_OF_MEMORY
+from handlers.engine import is_out_of_memory
 from handlers.errors import InferenceFailed, OutOfMemory, RequestError
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def as_request_error(error: Exception) -> RequestError:
     """The error to answer for whatever was raised; what is our fault is logged with its traceback."""
     if isinstance(error, RequestError):
         return error
-    if isinstance(error, OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         logger.error("out of memory on one request alone")
         return OutOfMemory("there was not enough memory for this request: try again, or with smaller images")
     logger.error("a request failed", exc_info=error)

@@ -54,7 +54,7 @@ TABLE = (
     Option(
         "target",
         "X-Target",
-        {"type": "string"},
+        {"type": ["string", "integer"]},
         "the class to explain, by label or else by index (default: the predicted one)",
         True,
     ),
@@ -85,15 +85,16 @@ def from_headers(headers: Mapping[str, str], route: str = "") -> list[Given]:
     """
     given: list[Given] = []
     try:
-        query = parse_qsl(headers.get(QUERY_HEADER, ""), keep_blank_values=True, max_num_fields=100)
+        text = headers.get(QUERY_HEADER, "")
+        query = parse_qsl(text, keep_blank_values=True, max_num_fields=100) if text else []
     except ValueError as error:
         raise BadOption(f"the query cannot be taken apart ({error}): options are name=value, joined by &") from None
     for name, value in query:
         if not (route == "invocations" and name == "model_name"):  # chooses the model, as in TorchServe
             given.append((name, value, "query"))
     if route == "invocations":
-        for text in filter(None, re.split(r"[;&,]\s*", headers.get(ATTRIBUTES_HEADER, "").strip())):
-            name, _, value = text.partition("=")
+        for pair in filter(None, re.split(r"[;&,]\s*", headers.get(ATTRIBUTES_HEADER, "").strip())):
+            name, _, value = pair.partition("=")
             if name.strip() != "explain":  # chose the kind of request, in the front door
                 given.append((name.strip(), value, "custom attributes"))
     for option in TABLE:

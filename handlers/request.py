@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import orjson
 
-from handlers import options
+from handlers import multipart, options
 from handlers.errors import BadJSON, NoImage, TooManyImages
+from handlers.multipart import Part
 from handlers.options import Given, Options
 from handlers.protocols import JSON, Picture, Reply, native, v1, v2
 from handlers.protocols.native import NPY, NativeReply
@@ -19,19 +20,11 @@ from models.card import Limits
 Kind = Literal["predict", "explain"]
 # Which road the client took; the front door says so in the header X-Torchlight-Route.
 ROUTE_HEADER = "x-torchlight-route"
+# The content type of a multipart body, which comes as a plain one, so that the server leaves it whole.
+MULTIPART_HEADER = "x-torchlight-multipart"
 BODY = "body"
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of a multipart body, or the whole of any other body (then its name is `body`).
-
-    `content` is bytes; a server that decodes JSON and text by itself may hand over its result.
-    """
-
-    name: str
-    content: Any
-    content_type: str = ""
+# A server that decodes JSON by itself hands over anything else that JSON can be.
+_ENCODED = (bytes, bytearray, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +64,26 @@ def parse(incoming: Incoming, limits: Limits) -> Request:
     Raises:
         RequestError: it cannot be understood; see handlers/errors.py.
     """
+    try:
+        return _understood(incoming, limits)
+    except RecursionError:  # hundreds of lists or objects within each other
+        raise BadJSON("the JSON is nested too deeply") from None
+
+
+def _understood(incoming: Incoming, limits: Limits) -> Request:
     given = options.from_headers(incoming.headers, incoming.route)
     images: list[tuple[str, Picture]] = []
     reply: Reply | None = None
-    for part in incoming.parts:
+    for part in _parts(incoming):
         name = part.name.partition("#")[0]
         kind = part.content_type.partition(";")[0].strip().lower()
         binary_length = incoming.headers.get(v2.LENGTH_HEADER.lower())
-        if binary_length is not None and part.name == BODY and not isinstance(part.content, dict):
+        if binary_length is not None and part.name == BODY and isinstance(part.content, _ENCODED):
             document = v2.split(_bytes(part.content), binary_length)
             found, more, reply = v2.parse(_document(document[0]), document[1], incoming.kind, limits)
         elif name in options.NAMES:
-            found, more = [], [(name, _text(part.content), "multipart")]
-        elif _is_json(part, kind) or (incoming.route in ("v1", "v2") and part.name == BODY):
+            found, more = [], [(name, _option(part.content), "multipart")]
+        elif _is_json(part, kind) or incoming.route in ("v1", "v2"):
             found, more, shaped = _shaped(_document(part.content), incoming, limits)
             reply = shaped or reply
         else:
@@ -99,6 +99,13 @@ def parse(incoming: Incoming, limits: Limits) -> Request:
         accept = incoming.headers.get("accept", "")
         reply = NativeReply(native.negotiate(accept, incoming.kind, len(images)))
     return Request(incoming.kind, tuple(images), chosen, reply)
+
+
+def _parts(incoming: Incoming) -> tuple[Part, ...]:
+    kind = incoming.headers.get(MULTIPART_HEADER)
+    if kind is None or incoming.route in ("v1", "v2") or not incoming.parts:
+        return incoming.parts
+    return tuple(multipart.parse(_bytes(incoming.parts[0].content), kind))
 
 
 def _is_json(part: Part, kind: str) -> bool:
@@ -128,7 +135,7 @@ def _plain(part: Part, kind: str, limits: Limits) -> list[tuple[str, Picture]]:
 
 def _document(content: Any) -> dict[str, Any]:
     document = content
-    if not isinstance(content, dict):
+    if isinstance(content, _ENCODED):
         try:
             document = orjson.loads(content)
         except orjson.JSONDecodeError as error:
@@ -139,8 +146,9 @@ def _document(content: Any) -> dict[str, Any]:
 
 
 def _bytes(content: Any) -> bytes:
-    return content.encode() if isinstance(content, str) else bytes(content)
+    return content.encode() if isinstance(content, str) else bytes(content or b"")
 
 
-def _text(content: Any) -> str:
-    return content if isinstance(content, str) else bytes(content).decode("utf-8", "replace")
+def _option(content: Any) -> Any:
+    """The value of a field: text, or what the server decoded from a field that was sent as JSON."""
+    return bytes(content).decode("utf-8", "replace") if isinstance(content, bytes | bytearray) else content

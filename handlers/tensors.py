@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ def from_npy(content: bytes, limits: Limits) -> list[np.ndarray]:
         raise BadTensor(f"the .npy file's header is damaged: {' '.join(str(error).split())[:120]}") from None
     if dtype.hasobject or dtype.kind not in "buif":
         raise BadTensor(f"the .npy file holds {str(dtype)[:40]!r}: send uint8, uint16 or floats from 0 to 1")
+    if len(shape) > 4 or not all(type(n) is int and 0 <= n < 2**31 for n in shape):  # numpy takes whatever stands there
+        raise BadTensor(f"the .npy file's shape is {shape!r:.60}: {_SHAPES}")
     if math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
         raise BadTensor(
             f"the .npy file is {shape} of {dtype}, and has {len(content) - stream.tell():,} bytes of data instead of "
@@ -63,12 +66,37 @@ def from_lists(value: Any, limits: Limits) -> list[np.ndarray]:
     if isinstance(inner, bool) or not isinstance(inner, int | float):
         raise BadTensor(f"the nested lists hold {type(inner).__name__}: pixels are numbers, 0 to 255 or 0.0 to 1.0")
     try:
-        array = np.array(value)
-    except (ValueError, OverflowError):
+        array = numbers(value)
+    except ValueError:
         raise BadTensor("the nested lists are ragged: every row must have as many numbers") from None
-    if array.dtype.kind not in "iuf":
-        raise BadTensor("the nested lists hold something else than numbers: pixels are 0 to 255 or 0.0 to 1.0")
+    except TypeError:
+        raise BadTensor(
+            "the nested lists hold something else than numbers: pixels are 0 to 255 or 0.0 to 1.0"
+        ) from None
     return pictures(array, limits)
+
+
+def numbers(nested: Any) -> np.ndarray:
+    """Nested lists of numbers -> int64, uint64 or float64 array.
+
+    The types are looked at first: numpy would turn numbers beside a text into texts, all as long as that one, and a
+    request of a few megabytes into as many terabytes.
+
+    Raises:
+        TypeError: something in it is no number.
+        ValueError: it is ragged.
+    """
+    level = [nested]
+    while (kinds := set(map(type, level))) == {list}:
+        level = list(chain.from_iterable(level))
+    if list in kinds:
+        raise ValueError("ragged")
+    if not kinds <= {int, float}:
+        raise TypeError("not numbers")
+    array = np.array(nested)
+    if array.dtype.kind not in "iuf":  # an integer beyond 64 bits
+        raise TypeError("not numbers")
+    return array
 
 
 def pictures(array: np.ndarray, limits: Limits) -> list[np.ndarray]:

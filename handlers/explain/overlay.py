@@ -7,8 +7,10 @@ import io
 import numpy as np
 from PIL import Image
 
+from handlers.images import VIEW_SIDE
+
 # The picture's long side in pixels: large enough to look at, small enough to send.
-MIN_SIDE, MAX_SIDE = 256, 512
+MIN_SIDE, MAX_SIDE = 256, VIEW_SIDE
 FOR = np.array([178, 24, 43], dtype=np.float32)  # the ends of ColorBrewer's RdBu, safe for the colour-blind
 AGAINST = np.array([33, 102, 172], dtype=np.float32)
 # One stray pixel must not wash out the rest: the scale ends at this percentile of the absolute values.

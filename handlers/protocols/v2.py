@@ -21,7 +21,7 @@ import orjson
 from handlers.errors import BadJSON, BadTensor, TooManyImages, UnknownOption
 from handlers.protocols import BINARY, Content, Picture, Result, from_base64
 from handlers.protocols.native import members
-from handlers.tensors import pictures
+from handlers.tensors import numbers, pictures
 from models.card import Card, Limits
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
@@ -64,16 +64,17 @@ def parse(
     identity = document.get("id", "")
     if not isinstance(parameters, dict) or not isinstance(identity, str):
         raise BadJSON("member 'parameters' must be an object with options, and 'id' a string")
+    identity = identity[:200].encode("utf-8", "replace").decode("utf-8")  # it is sent back, so it must be text
     given = [(name, value, "parameters") for name, value in parameters.items() if name != _BINARY_OUTPUT]
     outputs = _outputs(document.get("outputs"), kind, binary=parameters.get(_BINARY_OUTPUT) is True)
-    return [(f"image {n}", image) for n, image in enumerate(images)], given, V2Reply(identity[:200], outputs)
+    return [(f"image {n}", image) for n, image in enumerate(images)], given, V2Reply(identity, outputs)
 
 
 def _images(tensor: dict[str, Any], binary: bytes, limits: Limits) -> list[Picture]:
     shape, datatype, parameters = tensor.get("shape"), tensor.get("datatype"), tensor.get("parameters", {})
     if not (isinstance(shape, list) and all(type(n) is int and 0 < n < 2**31 for n in shape) and 0 < len(shape) <= 4):
         raise BadTensor(f"the tensor's shape is {shape!r:.60}: it must be a list of 1 to 4 whole numbers above 0")
-    if datatype != "BYTES" and datatype not in PIXELS:
+    if not isinstance(datatype, str) or (datatype != "BYTES" and datatype not in PIXELS):
         raise BadTensor(f"the tensor's datatype is {datatype!r:.40}: BYTES for files, for pixels {', '.join(PIXELS)}")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
     if size is None and binary:
@@ -93,9 +94,9 @@ def _images(tensor: dict[str, Any], binary: bytes, limits: Limits) -> list[Pictu
             raise BadTensor(f"a tensor {shape} of {datatype} has {count * dtype.itemsize} bytes, and {size} were sent")
         return list(pictures(np.frombuffer(binary, dtype).reshape(shape), limits))
     try:
-        values = np.array(tensor["data"])
-        fits = values.size == count and values.dtype.kind in "iuf"
-    except (ValueError, OverflowError):
+        values = numbers(tensor["data"])
+        fits = values.size == count
+    except (ValueError, TypeError):
         fits = False
     if not fits:
         raise BadTensor(f"member 'data' must be {count:,} numbers, for shape {shape}, flat or nested")

@@ -15,16 +15,20 @@ from PIL import Image
 
 from tests.integration.server import Server
 
+# Every answer has it in its body, so answers can be compared where it is given.
+ID = {"X-Request-Id": "mine"}
+
 
 def post(server: Server, path: str, body: Any = b"", kind: str | None = "image/png", **more: Any) -> requests.Response:
-    headers = {"Content-Type": kind} if kind else {}
+    headers = {"Content-Type": kind, **ID} if kind else ID
     return requests.post(server.url + path, data=body, headers=headers, timeout=30, **more)
 
 
 def failed(answer: requests.Response) -> tuple[int, str]:
     """Status and type of an error, whose shape is checked on the way."""
     body = answer.json()
-    assert set(body) == {"code", "type", "message"}
+    in_kserve = str(answer.request.path_url).startswith(("/v1/", "/v2/"))
+    assert set(body) == {"code", "type", "message"} | ({"error"} if in_kserve else set())
     assert body["code"] == answer.status_code
     assert len(body["message"]) > 20
     assert answer.headers["Content-Type"] == "application/json"
@@ -35,8 +39,8 @@ def test_a_prediction_has_the_promised_shape(server: Server, digit: dict[str, by
     answer = post(server, "/predictions/digits", digit["7"])
     body = answer.json()
     assert answer.headers["X-Model-Version"] == "1.0"
-    assert set(body) == {"model", "version", "predictions"}
-    assert (body["model"], body["version"]) == ("digits", "1.0")
+    assert set(body) == {"model", "version", "request_id", "predictions"}
+    assert (body["model"], body["version"], body["request_id"]) == ("digits", "1.0", "mine")
     assert body["predictions"][0]["label"] == "7"
     assert body["predictions"][0]["index"] == 7
     probabilities = [prediction["probability"] for prediction in body["predictions"]]
@@ -62,12 +66,13 @@ def test_the_ways_to_send_one_image_agree(server: Server, digit: dict[str, bytes
     assert post(server, url, image, "application/octet-stream").json() == raw
     assert post(server, url, image, None).json() == raw
     assert post(server, url, image, "application/x-www-form-urlencoded").json() == raw, "bare curl --data-binary"
-    assert requests.put(server.url + url, data=image, timeout=30).json() == raw, "curl -T"
-    assert requests.post(server.url + url, files={"image": ("5.png", image)}, timeout=30).json() == raw
+    more: dict[str, Any] = {"headers": ID, "timeout": 30}
+    assert requests.put(server.url + url, data=image, **more).json() == raw, "curl -T"
+    assert requests.post(server.url + url, files={"image": ("5.png", image)}, **more).json() == raw
     encoded = base64.b64encode(image).decode()
-    assert requests.post(server.url + url, json={"image": encoded}, timeout=30).json() == raw
+    assert requests.post(server.url + url, json={"image": encoded}, **more).json() == raw
     data_url = f"data:image/png;base64,{encoded}"
-    assert requests.post(server.url + url, json={"image": data_url}, timeout=30).json() == raw
+    assert requests.post(server.url + url, json={"image": data_url}, **more).json() == raw
 
 
 def test_options_come_as_query_header_field_or_member(server: Server, digit: dict[str, bytes]) -> None:
@@ -159,12 +164,16 @@ def test_what_is_not_there_gets_404(server: Server, digit: dict[str, bytes]) -> 
         "/",
         "/models",
         "/models/digits",
-        "/invocations",
+        "/invocations/digits",
         "/metrics",
+        "/api-description",
         "/workflows",
         "/token",
         "/wfpredict/x",
         "/v1/models",
+        "/v2/models",
+        "/v2/repository/index",
+        "/inference.Other/ModelInfer",
     ],
 )
 def test_only_inference_passes_the_front_door(server: Server, path: str) -> None:

@@ -2,46 +2,24 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
-from handlers.classifier import Answer, Classifier
+from handlers.classifier import Classifier
 from handlers.engine import Engine, EngineError
-from handlers.request import Incoming, Kind, Part
+from handlers.request import Kind
 from models.card import CardError
 from models.release import Release
+from tests.unit.handlers.asking import assert_alike, body, labels, request
 from training.data import Dataset
 
-JSON = "application/json"
-
-
-def request(*contents: bytes, kind: Kind = "predict", **options: str) -> Incoming:
-    query = "&".join(f"{name}={value}" for name, value in options.items())
-    names = ["image", *(f"image#{number}" for number in range(2, len(contents) + 1))]
-    parts = tuple(Part(name, content) for name, content in zip(names, contents, strict=True))
-    return Incoming(kind, parts, {"x-torchlight-query": query})
-
-
-def body(answer: Answer) -> dict[str, Any]:
-    document = json.loads(answer.body)
-    assert isinstance(document, dict)
-    return document
-
-
-def labels(answer: Answer) -> list[str]:
-    return [entry["label"] for entry in body(answer)["predictions"]]
-
-
-def picture(answer: dict[str, Any]) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["overlay_png"])))).astype(int)
+HEADERS = {"content-type": "application/json", "X-Model-Version": "1.0", "X-Request-Id": "r-1"}
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +56,8 @@ def white() -> bytes:
 def test_a_prediction_has_this_shape_and_no_other(classifier: Classifier, some: Sequence[bytes]) -> None:
     (answer,) = classifier.answer([request(some[0], top_k="2")])
     document = body(answer)
-    assert list(document) == ["model", "version", "predictions"]
-    assert (document["model"], document["version"]) == ("digits", "1.0")
+    assert list(document) == ["model", "version", "request_id", "predictions"]
+    assert (document["model"], document["version"], document["request_id"]) == ("digits", "1.0", "r-1")
     assert len(document["predictions"]) == 2
     for entry in document["predictions"]:
         assert list(entry) == ["label", "index", "probability"]
@@ -99,7 +77,18 @@ def test_an_explanation_has_this_shape_and_no_other(classifier: Classifier, some
     }
     assert document["target"] == {"label": "8", "index": 8, "why": "asked"}
     assert set(document) == {
-        *("model", "version", "method", "target", "predictions", "steps", "baseline", "f_x", "f_baseline"),
+        *(
+            "model",
+            "version",
+            "request_id",
+            "method",
+            "target",
+            "predictions",
+            "steps",
+            "baseline",
+            "f_x",
+            "f_baseline",
+        ),
         *("completeness", "overlay_png"),
     }
     assert list(document["predictions"][0]) == ["label", "index", "probability"]
@@ -117,9 +106,9 @@ def test_an_error_has_this_shape_and_no_other(classifier: Classifier) -> None:
     }
 
 
-def test_every_answer_says_its_type_and_version(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_every_answer_says_its_type_version_and_request_id(classifier: Classifier, some: Sequence[bytes]) -> None:
     answers = classifier.answer([request(some[0]), request(some[1], kind="explain"), request(b"no image")])
-    assert [answer.headers for answer in answers] == [{"content-type": JSON, "X-Model-Version": "1.0"}] * 3
+    assert [answer.headers for answer in answers] == [HEADERS] * 3
 
 
 def test_the_predicted_class_is_explained_where_none_is_asked_for(
@@ -172,32 +161,10 @@ def test_a_batch_gives_the_answers_that_each_would_get_alone(classifier: Classif
         assert_alike(one, other)
 
 
-def assert_alike(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Equal but for the last digit of float32 sums, and one grey level of the picture."""
-    assert list(one) == list(other)
-    for key, value in one.items():
-        if key == "results":
-            for left, right in zip(value, other[key], strict=True):
-                assert_alike(left, right)
-        elif key == "predictions":
-            assert [entry["label"] for entry in value] == [entry["label"] for entry in other[key]]
-            found = [entry["probability"] for entry in value]
-            assert found == pytest.approx([entry["probability"] for entry in other[key]], abs=2e-6)
-        elif key == "overlay_png":
-            assert np.abs(picture(one) - picture(other)).max() <= 1
-        elif key == "completeness":
-            assert value["ok"] is other[key]["ok"]
-            assert value["delta"] == pytest.approx(other[key]["delta"], abs=1e-4)
-        elif isinstance(value, float):
-            assert value == pytest.approx(other[key], abs=1e-4)
-        else:
-            assert value == other[key]
-
-
 def test_images_of_one_request_are_answered_in_their_order(classifier: Classifier, some: Sequence[bytes]) -> None:
     (several,) = classifier.answer([request(some[3], some[1], some[2], top_k="1")])
     single = classifier.answer([request(some[place], top_k="1") for place in (3, 1, 2)])
-    assert list(body(several)) == ["model", "version", "results"]
+    assert list(body(several)) == ["model", "version", "request_id", "results"]
     found = [[entry["label"] for entry in result["predictions"]] for result in body(several)["results"]]
     assert found == [labels(answer) for answer in single]
     assert len({label for result in found for label in result}) > 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from handlers.classifier import Classifier
 from handlers.engine import MAX_ROWS, Engine, EngineError
@@ -57,3 +58,55 @@ def test_a_card_that_names_no_architecture_there_is_is_refused(own_release: Rele
     architecture = own_release.card.architecture.model_copy(update={"name": "vit"})
     with pytest.raises(ValueError, match="no architecture 'vit'"):
         Engine.load(own_release.folder, own_release.card.model_copy(update={"architecture": architecture}), CPU)
+
+
+class Small(nn.Module):
+    """A network on a device that has memory for so many rows at a time."""
+
+    def __init__(self, rows: int, error: Exception) -> None:
+        super().__init__()
+        self.rows, self.error = rows, error
+        self.passes: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.passes.append(len(images))
+        if len(images) > self.rows:
+            raise self.error
+        return images.flatten(1)[:, :2]
+
+
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    MemoryError(),
+    RuntimeError("err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=["device", "Python", "CPU"])
+def test_out_of_memory_halves_the_rows_of_a_pass_for_good(error: Exception) -> None:
+    network = Small(9, error)
+    engine = Engine(network, CPU)
+    batch = torch.arange(40.0).view(20, 1, 1, 2)
+    assert torch.equal(engine.logits(batch), batch.flatten(1))
+    assert network.passes == [20, 10, 5, 5, 5, 5]
+    assert engine.max_rows == 5
+    network.passes.clear()
+    assert torch.equal(engine.logits(batch), batch.flatten(1))
+    assert network.passes == [5, 5, 5, 5]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=["device", "Python", "CPU"])
+def test_out_of_memory_on_one_row_is_an_error(error: Exception) -> None:
+    network = Small(0, error)
+    with pytest.raises(type(error)):
+        Engine(network, CPU).logits(torch.zeros(4, 3, 2, 2))
+    assert network.passes == [4, 2, 1]
+
+
+@pytest.mark.parametrize("words", ["CUDA error: an illegal memory access was encountered", "out of memory"])
+def test_another_error_is_not_taken_for_it(words: str) -> None:
+    network = Small(1, RuntimeError(words))
+    engine = Engine(network, CPU)
+    with pytest.raises(RuntimeError, match=words):
+        engine.logits(torch.zeros(4, 3, 2, 2))
+    assert (network.passes, engine.max_rows) == ([4], MAX_ROWS)

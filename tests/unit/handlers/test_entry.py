@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from typing import Any
 
 import pytest
@@ -12,59 +11,15 @@ from handlers.entry import ImageClassifier
 from handlers.golden import GoldenError
 from models.card import Card, CardError
 from models.release import WEIGHTS, Release, ReleaseError, sha256
-from training.data import Dataset
+from tests.unit.handlers.torchserve import Context, ask
 
-
-class Context:
-    """What the handler uses of TorchServe's context."""
-
-    def __init__(self, model_dir: str = "", headers: list[dict[str, Any]] | None = None) -> None:
-        self.system_properties = {"model_dir": model_dir, "gpu_id": None}
-        self.headers = headers or []
-        self.statuses: dict[int, tuple[int, str]] = {}
-        self.response_headers: dict[int, dict[str, str]] = {}
-
-    def get_all_request_header(self, place: int) -> dict[str, Any]:
-        return self.headers[place]
-
-    def set_response_status(self, code: int, phrase: str, idx: int) -> None:
-        self.statuses[idx] = (code, phrase)
-
-    def set_response_header(self, place: int, name: str, value: str) -> None:
-        self.response_headers.setdefault(place, {})[name] = value
-
-
-@pytest.fixture(scope="module", autouse=True)
-def service() -> Any:
-    """The class in TorchServe's worker that takes a request apart. Importing it leaves a file open."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        from ts.service import Service
-    return Service
-
-
-@pytest.fixture(scope="module")
-def handler(release: Release) -> ImageClassifier:
-    loaded = ImageClassifier()
-    loaded.initialize(Context(str(release.folder)))
-    return loaded
-
-
-@pytest.fixture
-def image(digits: Dataset) -> bytearray:
-    return bytearray(digits.test.images[0])
-
-
-def ask(handler: ImageClassifier, *requests: tuple[dict[str, Any], dict[str, Any]]) -> tuple[list[Any], Context]:
-    context = Context(headers=[headers for _, headers in requests])
-    bodies = handler.handle([parts for parts, _ in requests], context)
-    return [json.loads(body) for body in bodies], context
+pytestmark = pytest.mark.usefixtures("service")
 
 
 def test_the_answer_of_one_request_is_bytes(handler: ImageClassifier, image: bytearray) -> None:
     (body,) = handler.handle([{"body": image}], Context(headers=[{}]))
     assert isinstance(body, bytes)
-    assert list(json.loads(body)) == ["model", "version", "predictions"]
+    assert list(json.loads(body)) == ["model", "version", "request_id", "predictions"]
 
 
 def test_each_request_of_a_batch_is_explained_or_not_by_its_own_header(
@@ -87,7 +42,15 @@ def test_each_answer_has_its_own_status_and_headers(handler: ImageClassifier, im
     }
     assert [answer.get("type") for answer in answers] == [None, "UnsupportedImage", "DamagedImage", "NoImage"]
     expected = {"content-type": "application/json", "X-Model-Version": "1.0"}
-    assert context.response_headers == dict.fromkeys(range(4), expected)
+    assert context.response_headers == {place: expected | {"X-Request-Id": f"server-{place}"} for place in range(4)}
+
+
+def test_the_id_is_the_one_that_came_with_the_request_or_else_the_servers(
+    handler: ImageClassifier, image: bytearray
+) -> None:
+    answers, context = ask(handler, ({"body": image}, {"X-Request-Id": "mine"}), ({"body": image}, {}))
+    assert [answer["request_id"] for answer in answers] == ["mine", "server-1"]
+    assert [context.response_headers[place]["X-Request-Id"] for place in range(2)] == ["mine", "server-1"]
 
 
 @pytest.mark.parametrize("name", ["X-Top-K", "x-top-k", "X-TOP-K"])
@@ -105,7 +68,7 @@ def test_the_query_comes_as_a_header(handler: ImageClassifier, image: bytearray,
 def test_the_type_of_a_part_is_not_taken_for_a_header(handler: ImageClassifier, image: bytearray) -> None:
     headers = {"image": {"content-type": "image/png"}, "explain": {"content-type": "text/plain"}, "host": "a"}
     (answer,), _ = ask(handler, ({"image": image}, headers))
-    assert list(answer) == ["model", "version", "predictions"]
+    assert list(answer) == ["model", "version", "request_id", "predictions"]
 
 
 def test_the_type_of_a_part_makes_it_json(handler: ImageClassifier) -> None:
@@ -134,7 +97,7 @@ def test_a_client_that_sends_describe_with_an_image_gets_its_prediction(
         ({"body": image}, {"explain": "True", "describe": "True"}),
     )
     assert ["predictions" in answer for answer in answers] == [True, True, False, True]
-    assert answers[0] == answers[1]
+    assert answers[0] == answers[1] | {"request_id": "server-0"}
     assert "overlay_png" in answers[3]
 
 
@@ -175,9 +138,53 @@ def test_parts_with_the_same_name_are_told_apart(handler: ImageClassifier, servi
     assert inputs == [{"image": b"a", "image#2": b"b", "top_k": b"1", "image#3": b"c"}]
 
 
+def test_a_name_that_a_part_has_already_is_given_to_no_other(handler: ImageClassifier, service: Any) -> None:
+    parameters = [
+        {"name": name, "value": value, "contentType": ""}
+        for name, value in [("image", b"a"), ("image#2", b"b"), ("image", b"c"), ("image", b"d")]
+    ]
+    _, inputs, _ = service.retrieve_data_for_inference([{"requestId": b"1", "parameters": parameters}])
+    assert inputs == [{"image": b"a", "image#2": b"b", "image#3": b"c", "image#4": b"d"}]
+
+
 def test_a_second_worker_start_in_one_process_counts_parts_once(release: Release, service: Any) -> None:
     ImageClassifier().initialize(Context(str(release.folder)))
     ImageClassifier().initialize(Context(str(release.folder)))
     parameters = [{"name": "image", "value": value, "contentType": ""} for value in (b"a", b"b")]
     _, inputs, _ = service.retrieve_data_for_inference([{"requestId": b"1", "parameters": parameters}])
     assert inputs == [{"image": b"a", "image#2": b"b"}]
+
+
+def limited(release: Release, config: dict[str, Any]) -> ImageClassifier:
+    loaded = ImageClassifier()
+    loaded.initialize(Context(str(release.folder), config=config))
+    return loaded
+
+
+def test_the_archives_configuration_may_change_limits_of_the_card(release: Release, image: bytearray) -> None:
+    strict = limited(release, {"handler": {"limits": {"max_images": 1}}, "minWorkers": 1})
+    (one, two), context = ask(strict, ({"image": image}, {}), ({"image": image, "image#2": image}, {}))
+    assert [context.statuses[place][0] for place in range(2)] == [200, 413]
+    assert (list(one), two["type"]) == (["model", "version", "request_id", "predictions"], "TooManyImages")
+    assert strict._classifier.limits == release.card.limits.model_copy(update={"max_images": 1})
+
+
+@pytest.mark.parametrize("config", [{}, {"handler": None}, {"handler": {}}, {"handler": {"limits": None}}])
+def test_a_configuration_that_says_nothing_leaves_the_cards_limits(release: Release, config: dict[str, Any]) -> None:
+    assert limited(release, config)._classifier.limits == release.card.limits
+
+
+@pytest.mark.parametrize("limits", [{"max_byte": 1}, {"max_images": 0}, {"max_pixels": "many"}])
+def test_limits_that_cannot_be_are_refused_before_the_worker_is_ready(release: Release, limits: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(limits))):
+        limited(release, {"handler": {"limits": limits}})
+
+
+@pytest.mark.parametrize("content", [5, None, True, [1], "text", {"\ud800": 1}, {"id": "\ud800", "inputs": 5}])
+def test_what_torchserve_decodes_from_json_hurts_no_neighbour(
+    handler: ImageClassifier, image: bytearray, content: Any
+) -> None:
+    headers = {"body": {"content-type": "application/json"}}
+    answers, context = ask(handler, ({"body": image}, {}), ({"body": content}, headers))
+    assert {place: code for place, (code, _) in context.statuses.items()} == {0: 200, 1: 400}
+    assert answers[1]["type"] == "BadJSON"

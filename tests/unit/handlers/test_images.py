@@ -5,13 +5,14 @@ import struct
 import zlib
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from handlers import images
 from handlers.errors import DamagedImage, ImageTooLarge, NoImage, UnsupportedImage
-from models.card import Input
+from models.card import Input, Limits
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 TRANSPARENT = (255, 0, 0, 0)
@@ -64,6 +65,31 @@ def test_a_photo_taken_sideways_is_put_upright(format_: str) -> None:
     top, bottom = image.getpixel((16, 8)), image.getpixel((16, 56))
     assert (top[0] > 200, top[2] < 50) == (True, True)
     assert (bottom[0] < 50, bottom[2] > 200) == (True, True)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("exif", [b"", b"garbage", b"Exif\x00\x00", b"Exif\x00\x00MM\x00*\xff\xff\xff\xff"])
+def test_broken_exif_data_leave_the_picture_as_it_lies(exif: bytes) -> None:
+    assert images.decode(encoded(Image.new("RGB", (64, 32), BLUE), "JPEG", exif=exif)).size == (64, 32)
+
+
+def test_whatever_pillow_raises_over_exif_data_says_nothing_about_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(image: Image.Image) -> None:
+        raise struct.error
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", fails)
+    assert images.decode(encoded(Image.new("RGB", (3, 2), BLUE))).getpixel((0, 0)) == BLUE
+
+
+@pytest.mark.parametrize("step", ["Image.open", "PngImagePlugin.PngImageFile.load"])
+def test_want_of_memory_is_not_the_images_fault(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: Any, **named: Any) -> None:
+        raise MemoryError
+
+    content = encoded(noise(9, 9))
+    monkeypatch.setattr(f"PIL.{step}", fails)
+    with pytest.raises(MemoryError):
+        images.decode(content)
 
 
 @pytest.mark.parametrize(("value", "grey"), [(0, 0), (257, 1), (32768, 128), (40000, 156), (65535, 255)])
@@ -172,10 +198,10 @@ def test_nothing_is_no_image() -> None:
 
 def test_too_many_bytes_are_refused_whatever_they_are() -> None:
     with pytest.raises(ImageTooLarge, match="has 6,000,001 bytes: at most 6,000,000") as raised:
-        images.decode(bytes(images.MAX_BYTES + 1))
+        images.decode(bytes(images.LIMITS.max_bytes + 1))
     assert raised.value.status == 413
     with pytest.raises(UnsupportedImage):
-        images.decode(bytes(images.MAX_BYTES))
+        images.decode(bytes(images.LIMITS.max_bytes))
 
 
 @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (10_000, 10_000), (5_001, 5_000), (1, 25_000_001)])
@@ -189,6 +215,58 @@ def test_too_many_pixels_are_refused_before_any_is_decoded(width: int, height: i
 def test_as_many_pixels_as_allowed_are_decoded() -> None:
     with pytest.raises(DamagedImage):
         images.decode(declared(5_000, 5_000))
+
+
+def test_other_limits_take_the_place_of_those() -> None:
+    content = encoded(Image.new("RGB", (30, 20)))
+    assert images.decode(content, limits=Limits(max_bytes=len(content), max_pixels=600)).size == (30, 20)
+    with pytest.raises(ImageTooLarge, match=rf"has {len(content)} bytes: at most {len(content) - 1} are"):
+        images.decode(content, limits=Limits(max_bytes=len(content) - 1))
+    with pytest.raises(ImageTooLarge, match=r"has 30 x 20 pixels: at most 599 in all are"):
+        images.decode(content, limits=Limits(max_pixels=599))
+
+
+def with_scans(count: int) -> bytes:
+    """A progressive JPEG of one grey block, with its last scan, which refines one coefficient, over and over."""
+    content = encoded(noise(16, 16).convert("L"), "JPEG", progressive=True)
+    last, end = content.rindex(b"\xff\xda"), content.rindex(b"\xff\xd9")
+    return content[:last] + content[last:end] * (count + 1 - content.count(b"\xff\xda")) + content[end:]
+
+
+def test_a_jpeg_with_absurdly_many_scans_is_refused_before_any_is_decoded() -> None:
+    assert images.open(with_scans(images.MAX_SCANS)).size == (16, 16)
+    with pytest.raises(UnsupportedImage, match="the JPEG image has more than 100 scans: save it again") as raised:
+        images.open(with_scans(images.MAX_SCANS + 1))
+    assert raised.value.status == 415
+
+
+def test_a_progressive_jpeg_as_cameras_write_them_is_decoded() -> None:
+    content = encoded(noise(64, 48), "JPEG", progressive=True)
+    assert 5 < content.count(b"\xff\xda") < 20
+    assert images.decode(content).size == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("shape", "colour", "seen"),
+    [
+        ((2, 3), 7, (7, 7, 7)),
+        ((2, 3, 1), (7,), (7, 7, 7)),
+        ((2, 3, 3), (1, 2, 3), (1, 2, 3)),
+        ((2, 3, 4), (1, 2, 3, 255), (1, 2, 3)),
+        ((2, 3, 4), (1, 2, 3, 0), WHITE),
+    ],
+)
+def test_an_array_is_a_picture(shape: tuple[int, ...], colour: Any, seen: tuple[int, int, int]) -> None:
+    picture = images.from_array(np.full(shape, colour, np.uint8))
+    assert (picture.mode, picture.size) == ("RGB", (3, 2))
+    assert {picture.getpixel((x, y)) for x in range(3) for y in range(2)} == {seen}
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"), [((1024, 512), (512, 256)), ((512, 512), (512, 512)), ((9, 5), (9, 5)), ((2, 5000), (1, 512))]
+)
+def test_a_view_is_at_most_so_large(size: tuple[int, int], seen: tuple[int, int]) -> None:
+    assert images.view(Image.new("RGB", size, RED)).size == seen
 
 
 def test_pixels_are_channels_first_rows_from_the_top() -> None:
@@ -228,7 +306,8 @@ def test_normalised_values_are_those_computed_by_hand() -> None:
 
 
 def test_a_batch_is_every_picture_in_order() -> None:
-    batch = images.batch([Image.new("RGB", (9, 5), RED), Image.new("RGB", (2, 7), BLUE)], SPEC, torch.device("cpu"))
+    pictures = [Image.new("RGB", (9, 5), RED), Image.new("RGB", (2, 7), BLUE)]
+    batch = images.batch([images.pixels(picture, SPEC) for picture in pictures], SPEC, torch.device("cpu"))
     assert (batch.dtype, batch.shape) == (torch.float32, (2, 3, 4, 4))
     assert batch[0, :, 2, 2].tolist() == pytest.approx([1.0, -1.0, 0.0])
     assert batch[1, :, 2, 2].tolist() == pytest.approx([-1.0, -1.0, 1.0])

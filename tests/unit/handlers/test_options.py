@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -27,12 +28,26 @@ def test_headers_give_options() -> None:
     assert options.parse(given, "explain") == Options(top_k=2, method="ig", target="8")
 
 
-def test_the_docstring_lists_every_option_with_its_header() -> None:
-    rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in str(options.__doc__).splitlines() if "|" in line
-    ]
-    assert {row[0]: row[1].lower() for row in rows[2:]} == options._HEADERS
-    assert tuple(row[0] for row in rows[2:] if row[2] == "yes") == options._PREDICT
+def test_the_table_lists_every_option_with_its_header() -> None:
+    assert {option.name: (option.header, option.explain_only) for option in options.TABLE} == {
+        "top_k": ("X-Top-K", False),
+        "timing": ("X-Timing", False),
+        "method": ("X-Explain-Method", True),
+        "target": ("X-Target", True),
+    }
+    assert [field.name for field in dataclasses.fields(Options)] == list(options.NAMES)
+    assert options.accepted("predict") == ("top_k", "timing")
+    assert options.accepted("explain") == options.NAMES
+
+
+@pytest.mark.parametrize("option", options.TABLE, ids=options.NAMES)
+def test_the_table_says_the_default_that_there_is(option: options.Option) -> None:
+    assert option.schema.get("default") == getattr(Options(), option.name)
+
+
+@pytest.mark.parametrize("option", options.TABLE, ids=options.NAMES)
+def test_every_option_is_read_from_its_header(option: options.Option) -> None:
+    assert options.from_headers({option.header.lower(): "x"}) == [(option.name, "x", "header")]
 
 
 def test_the_same_value_twice_is_no_contradiction() -> None:
@@ -55,9 +70,9 @@ def test_two_values_for_one_option_are_refused_with_both(given: list[options.Giv
 
 
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:
-    with pytest.raises(UnknownOption, match=r"unknown option 'topk' \(query\): predict has top_k$"):
+    with pytest.raises(UnknownOption, match=r"unknown option 'topk' \(query\): predict has top_k, timing$"):
         options.parse([("topk", "3", "query")], "predict")
-    with pytest.raises(UnknownOption, match=r"unknown option 'x' \(JSON\): explain has top_k, method, target$"):
+    with pytest.raises(UnknownOption, match=r"unknown option 'x' \(JSON\): explain has top_k, timing, method, target$"):
         options.parse([("x", 1, "JSON")], "explain")
 
 
@@ -79,9 +94,56 @@ def test_top_k_is_a_whole_number(value: Any, top_k: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "0", "00", "-1", "+1", "1.5", "1e3", "three", "٣", "²", "1000000", "9" * 5000, True, None, 2.0, [3]]
+    "value", ["", "0", "00", "-1", "+1", "1.5", "1e3", "three", "٣", "²", "1000000", "9" * 5000, True, 2.0]
 )
 def test_top_k_cannot_be_anything_else(value: Any) -> None:
-    with pytest.raises(BadOption, match=r"top_k is .* it must be a whole number of 1 or more") as raised:
+    with pytest.raises(BadOption, match=r"top_k is .* it must be a whole number from 1 to 999999") as raised:
         options.parse([("top_k", value, "query")], "predict")
     assert len(str(raised.value)) < 130
+
+
+@pytest.mark.parametrize("name", options.NAMES)
+@pytest.mark.parametrize(("value", "found"), [(None, "NoneType"), ([3], "list"), ({"a": 1}, "dict")])
+def test_an_option_is_one_value(name: str, value: Any, found: str) -> None:
+    with pytest.raises(BadOption, match=rf"^option '{name}' is of type {found} \(JSON\): give one value$"):
+        options.parse([(name, value, "JSON")], "explain")
+
+
+@pytest.mark.parametrize(
+    ("value", "timing"),
+    [("true", True), ("True", True), ("1", True), (True, True), (1, True), ("false", False), ("0", False), (0, False)],
+)
+def test_timing_is_true_or_false(value: Any, timing: bool) -> None:
+    assert options.parse([("timing", value, "query")], "predict").timing is timing
+
+
+@pytest.mark.parametrize("value", ["", "yes", "on", "2", 1.0, "tru"])
+def test_timing_cannot_be_anything_else(value: Any) -> None:
+    with pytest.raises(BadOption, match=r"^timing is .* it must be true or false$"):
+        options.parse([("timing", value, "query")], "predict")
+
+
+def test_a_query_with_far_more_parameters_than_options_is_refused() -> None:
+    query = "&".join(f"a{number}=1" for number in range(101))
+    with pytest.raises(BadOption, match="the query cannot be taken apart"):
+        options.from_headers({"x-torchlight-query": query})
+
+
+def test_on_invocations_the_name_of_the_model_is_no_option() -> None:
+    headers = {"x-torchlight-query": "model_name=digits&top_k=2"}
+    assert options.from_headers(headers, "invocations") == [("top_k", "2", "query")]
+    with pytest.raises(UnknownOption, match="unknown option 'model_name'"):
+        options.parse(options.from_headers(headers), "predict")
+
+
+@pytest.mark.parametrize("text", ["top_k=3;explain=true", "explain=true; top_k=3", "top_k=3&explain=1", "top_k=3, "])
+def test_sagemakers_custom_attributes_are_options_on_invocations_alone(text: str) -> None:
+    headers = {"x-amzn-sagemaker-custom-attributes": text}
+    assert options.from_headers(headers, "invocations") == [("top_k", "3", "custom attributes")]
+    assert options.from_headers(headers) == []
+
+
+def test_an_attribute_that_is_no_option_is_refused_with_where_it_stood() -> None:
+    given = options.from_headers({"x-amzn-sagemaker-custom-attributes": "trace"}, "invocations")
+    with pytest.raises(UnknownOption, match=r"unknown option 'trace' \(custom attributes\)"):
+        options.parse(given, "predict")

@@ -1,21 +1,29 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from typing import Any
 
+import numpy as np
+import orjson
 import pytest
 
-from handlers.errors import BadJSON, BadOption, NoImage, UnknownOption
+from handlers.errors import BadJSON, BadOption, BadTensor, NoImage, NotAcceptable, TooManyImages, UnknownOption
 from handlers.options import Options
+from handlers.protocols.native import NPY, NativeReply
+from handlers.protocols.v1 import V1Reply
+from handlers.protocols.v2 import V2Reply
 from handlers.request import Incoming, Kind, Part, Request, parse
+from models.card import Limits
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"  # not decoded here
 BASE64 = base64.b64encode(PNG).decode("ascii")
 
 
-def ask(*parts: Part, kind: Kind = "predict", **headers: str) -> Request:
-    return parse(Incoming(kind, parts, {name.replace("_", "-"): value for name, value in headers.items()}))
+def ask(*parts: Part, kind: Kind = "predict", limits: Limits = Limits(), **headers: str) -> Request:  # noqa: B008
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return parse(Incoming(kind, parts, names), limits)
 
 
 def ask_json(document: Any, kind: Kind = "predict", **headers: str) -> Request:
@@ -25,7 +33,7 @@ def ask_json(document: Any, kind: Kind = "predict", **headers: str) -> Request:
 
 @pytest.mark.parametrize("content_type", ["", "image/png", "application/octet-stream", "text/plain"])
 def test_a_raw_body_is_the_image(content_type: str) -> None:
-    assert ask(Part("body", PNG, content_type)) == Request("predict", (("body", PNG),), Options())
+    assert ask(Part("body", PNG, content_type)) == Request("predict", (("body", PNG),), Options(), NativeReply())
 
 
 def test_options_come_from_the_query_and_headers() -> None:
@@ -40,7 +48,7 @@ def test_multipart_fields_are_options_and_images() -> None:
         Part("target", bytearray(b"7")),
         kind="explain",
     )
-    assert request == Request("explain", (("image", PNG),), Options(top_k=2, target="7"))
+    assert request == Request("explain", (("image", PNG),), Options(top_k=2, target="7"), NativeReply())
 
 
 def test_several_images_keep_their_order_and_names() -> None:
@@ -60,7 +68,7 @@ def test_fields_contradicting_the_query_are_refused() -> None:
 
 
 def test_json_holds_the_image_as_base64() -> None:
-    assert ask_json({"image": BASE64}) == Request("predict", (("image", PNG),), Options())
+    assert ask_json({"image": BASE64}) == Request("predict", (("image", PNG),), Options(), NativeReply())
 
 
 def test_members_of_the_json_are_options() -> None:
@@ -78,7 +86,9 @@ def test_json_is_known_by_its_type_whatever_its_case_and_charset() -> None:
 
 
 def test_json_that_the_server_decoded_by_itself_is_taken() -> None:
-    assert ask(Part("body", {"image": BASE64, "top_k": 1})) == Request("predict", (("image", PNG),), Options(top_k=1))
+    assert ask(Part("body", {"image": BASE64, "top_k": 1})) == Request(
+        "predict", (("image", PNG),), Options(top_k=1), NativeReply()
+    )
 
 
 def test_the_servers_own_copy_of_the_json_is_not_changed() -> None:
@@ -105,6 +115,9 @@ def test_broken_json_is_refused(content: bytes) -> None:
         ({"img": BASE64, "top_k": 3}, "has img, top_k"),
         ([BASE64], "is no object"),
         (5, "is no object"),
+        ("text", "is no object"),
+        (None, "is no object"),
+        (True, "is no object"),
     ],
 )
 def test_json_without_an_image_says_what_it_has_and_what_is_wanted(document: Any, words: str) -> None:
@@ -135,3 +148,152 @@ def test_nothing_at_all_is_no_image() -> None:
 def test_options_without_an_image_are_no_image() -> None:
     with pytest.raises(NoImage, match="no image was sent"):
         ask(Part("top_k", b"2"), Part("target", b"7"), kind="explain")
+
+
+@pytest.mark.parametrize("value", [None, 5, 10**12, 1.5, True, [1, 2], [BASE64], [[[]]], [{}]])
+@pytest.mark.parametrize("headers", [{}, {"inference_header_content_length": "5"}, {"x_torchlight_route": "v2"}])
+def test_json_that_the_server_decoded_to_something_else_is_no_object(value: Any, headers: dict[str, str]) -> None:
+    with pytest.raises(BadJSON, match="the JSON body is no object"):
+        ask(Part("body", value, "application/json"), **headers)
+
+
+@pytest.mark.parametrize("content", [None, b"", bytearray(), ""])
+def test_an_empty_body_is_left_to_the_decoder(content: Any) -> None:
+    assert ask(Part("body", content)).images == (("body", b""),)
+
+
+@pytest.mark.parametrize(("value", "top_k"), [(3, 3), ("3", 3), (b" 3 ", 3), (bytearray(b"3"), 3)])
+def test_a_field_may_be_sent_as_json(value: Any, top_k: int) -> None:
+    assert ask(Part("image", PNG), Part("top_k", value, "application/json")).options.top_k == top_k
+
+
+@pytest.mark.parametrize("value", [None, [3], {"a": 3}, 10**12, float("nan")])
+def test_a_field_of_json_that_is_no_value_is_refused(value: Any) -> None:
+    with pytest.raises(BadOption, match=r"top_k"):
+        ask(Part("image", PNG), Part("top_k", value, "application/json"))
+
+
+@pytest.mark.parametrize("content_type", ["", "application/octet-stream", "text/plain"])
+def test_json_is_known_by_its_first_byte_where_its_type_says_nothing(content_type: str) -> None:
+    content = json.dumps({"image": BASE64}).encode()
+    assert ask(Part("body", content, content_type)).images == (("image", PNG),)
+    assert ask(Part("body", content.decode(), content_type)).images == (("image", PNG),)
+
+
+def test_what_calls_itself_an_image_is_no_json_whatever_its_first_byte() -> None:
+    assert ask(Part("body", b"{", "image/png")).images == (("body", b"{"),)
+
+
+@pytest.mark.parametrize(
+    ("document", "reply"),
+    [
+        ({"image": BASE64}, NativeReply()),
+        ({"instances": [BASE64]}, V1Reply("predict")),
+        ({"inputs": [{"shape": [1], "datatype": "BYTES", "data": [BASE64]}]}, V2Reply("", {})),
+    ],
+)
+@pytest.mark.parametrize("route", ["", "invocations"])
+def test_the_shape_of_the_json_chooses_that_of_the_answer(document: Any, reply: Any, route: str) -> None:
+    request = ask_json(document, x_torchlight_route=route)
+    assert [image for _, image in request.images] == [PNG]
+    assert type(request.reply) is type(reply)
+
+
+@pytest.mark.parametrize(
+    ("route", "words"), [("v1", "member 'instances' must be a list"), ("v2", "member 'inputs' must be a list")]
+)
+@pytest.mark.parametrize("document", [{"image": BASE64}, {}, {"instances": 1, "inputs": 1}])
+def test_on_the_roads_of_kserve_the_json_must_have_their_shape(route: str, words: str, document: Any) -> None:
+    with pytest.raises(BadJSON, match=words):
+        ask_json(document, x_torchlight_route=route)
+
+
+@pytest.mark.parametrize("route", ["v1", "v2"])
+def test_on_the_roads_of_kserve_an_image_alone_is_no_request(route: str) -> None:
+    with pytest.raises(BadJSON, match="the body is not JSON"):
+        ask(Part("body", PNG, "image/png"), x_torchlight_route=route)
+
+
+def test_the_binary_extension_is_known_by_its_header_on_any_road() -> None:
+    size = 4 + len(PNG)
+    tensor = {"shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": size}}
+    document = json.dumps({"inputs": [tensor]}).encode()
+    body = document + len(PNG).to_bytes(4, "little") + PNG
+    request = ask(Part("body", bytearray(body)), inference_header_content_length=str(len(document)))
+    assert request.images == (("image 0", PNG),)
+    assert isinstance(request.reply, V2Reply)
+
+
+def test_json_with_that_header_and_nothing_after_it_is_taken_as_the_server_decoded_it() -> None:
+    document = {"inputs": [{"shape": [1], "datatype": "BYTES", "data": [BASE64]}]}
+    length = str(len(json.dumps(document)))
+    assert ask(Part("body", document, "application/json"), inference_header_content_length=length).images == (
+        ("image 0", PNG),
+    )
+
+
+def saved(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("content_type", ["application/x-npy", "Application/X-NPY; a=b", "", "image/png"])
+def test_an_npy_file_is_known_by_its_type_or_its_first_bytes(content_type: str) -> None:
+    array = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    request = ask(Part("body", saved(array), content_type))
+    assert [name for name, _ in request.images] == ["body", "body"]
+    assert np.array_equal(np.stack([image for _, image in request.images]), array)
+
+
+def test_what_calls_itself_an_npy_file_must_be_one() -> None:
+    with pytest.raises(BadTensor, match="header is damaged"):
+        ask(Part("body", PNG, "application/x-npy"))
+
+
+def test_images_of_a_form_may_be_files_and_arrays() -> None:
+    images = ask(Part("a", PNG), Part("b", saved(np.zeros((4, 5), np.uint8)))).images
+    assert [(name, type(image)) for name, image in images] == [("a", bytes), ("b", np.ndarray)]
+
+
+def test_more_images_than_allowed_are_refused() -> None:
+    parts = [Part(f"image#{number}", PNG) for number in range(4)]
+    assert len(ask(*parts, limits=Limits(max_images=4)).images) == 4
+    with pytest.raises(TooManyImages, match=r"^4 images: at most 3 go into one request$") as raised:
+        ask(*parts, limits=Limits(max_images=3))
+    assert raised.value.status == 413
+
+
+def test_accept_chooses_the_answer_of_an_explanation() -> None:
+    assert ask(Part("body", PNG), kind="explain", accept=NPY).reply == NativeReply(NPY)
+    with pytest.raises(NotAcceptable):
+        ask(Part("body", PNG), kind="predict", accept=NPY)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{"instances": [BASE64]}, {"inputs": [{"shape": [1], "datatype": "BYTES", "data": [BASE64]}]}],
+)
+def test_the_protocols_of_kserve_are_answered_in_json_whatever_accept_says(document: dict[str, Any]) -> None:
+    assert not isinstance(ask_json(document, kind="explain", accept="image/png").reply, NativeReply)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"instances": [' + b'{"image": ' * 1000 + b"1" + b"}" * 1000 + b"]}",
+        b'{"inputs": [{"shape": ' + b"[" * 1000 + b"]" * 1000 + b"}]}",
+        b'{"inputs": [{"shape": [1], "datatype": ' + b"[" * 1000 + b"]" * 1000 + b"}]}",
+        b'{"instances": [' + b"[" * 1000 + b"]" * 1000 + b"]}",
+    ],
+)
+@pytest.mark.parametrize("decode", [bytes, orjson.loads], ids=["as sent", "decoded by the server"])
+def test_json_nested_too_deeply_is_the_callers_fault(document: bytes, decode: Any) -> None:
+    with pytest.raises((BadJSON, BadTensor)):
+        ask(Part("body", decode(document), "application/json"))
+
+
+def test_a_thousand_objects_in_each_other_do_not_end_the_worker() -> None:
+    content = b'{"instances": [' + b'{"image": ' * 1000 + b"1" + b"}" * 1000 + b"]}"
+    with pytest.raises(BadJSON, match=r"^the JSON is nested too deeply$"):
+        ask(Part("body", content, "application/json"))

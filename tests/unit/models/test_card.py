@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from models.card import Card, CardError
+from models.card import Card, CardError, Limits
 
 
 def changed(card: Card, folder: Path, **update: Any) -> Path:
@@ -55,6 +55,10 @@ def test_a_card_cannot_be_changed_in_memory(card: Card) -> None:
         ({"classes": ["cat", "dog", "cat"]}, ["classes", "'cat'"]),
         ({"classes": ["cat"]}, ["classes", "'cat'"]),
         ({"schema_version": 2}, ["schema_version", "2"]),
+        ({"limits": {"max_byte": 5}}, ["limits.max_byte", "not permitted"]),
+        ({"limits": {"max_images": 0}}, ["limits.max_images", "0"]),
+        ({"limits": {"max_pixels": "many"}}, ["limits.max_pixels", "'many'"]),
+        ({"limits": {"max_answer_bytes": 60_000_001}}, ["limits.max_answer_bytes", "60000001"]),
         ({"digests": {"weights.safetensors": "abc"}}, ["digests.weights.safetensors", "'abc'"]),
         ({"input": {"size": 8, "mean": [0, 0, 0], "std": [1, 0, 1]}}, ["input.std.1", "0"]),
         ({"input": {"size": 8, "mean": [0, 0], "std": [1, 1, 1]}}, ["input.mean"]),
@@ -77,6 +81,23 @@ def test_an_error_names_the_file_the_key_and_the_value(
 def test_all_wrong_keys_are_named_at_once(card: Card, tmp_path: Path) -> None:
     with pytest.raises(CardError, match=r"name: .*'a b'.*; version: .*'x'"):
         Card.load(changed(card, tmp_path, name="a b", version="x"))
+
+
+def test_a_card_that_names_no_limits_has_those_of_the_contract(card: Card, tmp_path: Path) -> None:
+    content = card.model_dump(mode="json")
+    del content["limits"]
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert Card.load(tmp_path).limits == Limits(
+        max_bytes=6_000_000,
+        max_pixels=25_000_000,
+        max_images=64,
+        max_request_pixels=100_000_000,
+        max_answer_bytes=32_000_000,
+    )
+
+
+def test_a_card_may_change_some_limits_and_keep_the_others(card: Card, tmp_path: Path) -> None:
+    assert Card.load(changed(card, tmp_path, limits={"max_images": 4})).limits == Limits(max_images=4)
 
 
 def test_a_missing_key_is_named(card: Card, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from models.card import Limits
 from serving import programs, properties
 from serving.errors import ConfigError
 
@@ -33,9 +34,11 @@ def test_the_projects_own_file_is_closed_to_the_network() -> None:
 
 
 def test_the_handler_and_the_frontend_accept_the_same_photos() -> None:
-    from handlers.images import MAX_BYTES
+    assert int(properties.load()["max_request_size"]) > Limits().max_bytes * 4 / 3  # as base64
 
-    assert int(properties.load()["max_request_size"]) > MAX_BYTES * 4 / 3  # as base64
+
+def test_the_handler_refuses_the_answers_that_would_kill_its_worker() -> None:
+    assert int(properties.load()["max_response_size"]) > Limits().max_answer_bytes
 
 
 def test_every_group_of_the_projects_own_settings_begins_with_its_reason() -> None:

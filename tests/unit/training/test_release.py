@@ -81,8 +81,9 @@ def test_the_card_vouches_for_the_weights(release: Release) -> None:
 
 
 def test_pixels_are_normalised_by_what_was_trained_on(release: Release, digits: Dataset) -> None:
-    pictures = [images.decode(content) for content in digits.train.images]
-    batch = images.batch(pictures, release.card.input, torch.device("cpu"))
+    spec = release.card.input
+    pixels = [images.pixels(images.decode(content), spec) for content in digits.train.images]
+    batch = images.batch(pixels, spec, torch.device("cpu"))
     assert batch.mean(dim=(0, 2, 3)).tolist() == pytest.approx([0, 0, 0], abs=1e-3)
     assert batch.std(dim=(0, 2, 3)).tolist() == pytest.approx([1, 1, 1], abs=1e-3)
 

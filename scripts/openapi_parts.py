@@ -1,0 +1,153 @@
+"""What deploy/openapi.json refers to: parameters, bodies, answers and errors, made from the code that keeps to them."""
+
+from __future__ import annotations
+
+from handlers import options
+from handlers.protocols import v2
+from models.card import NAME_PATTERN, VERSION_PATTERN
+from scripts.openapi_schemas import (
+    COUNT,
+    LIMITS,
+    WORD,
+    Schema,
+    any_of,
+    many,
+    object_of,
+    options_for,
+    ref,
+    schema,
+    schemas,
+)
+
+LENGTH = v2.LENGTH_HEADER
+SAGEMAKER = ["model_name", "X-Amzn-SageMaker-Target-Model", "X-Amzn-SageMaker-Custom-Attributes"]
+
+
+def answers(success: str) -> Schema:
+    """The answers of an operation: one of success, and errors."""
+    return {
+        "200": ref("responses", success),
+        "4XX": ref("responses", "Refused"),
+        "5XX": ref("responses", "Failed"),
+    }
+
+
+# ---- parameters
+
+
+def options_of(kind: str) -> list[str]:
+    """The names of the parameters, in query and header, that a request of this kind may have."""
+    return [name for option in options_for(kind) for name in (option.name, option.header)] + ["X-Request-Id"]
+
+
+def _parameter(name: str, where: str, shape: Schema, says: str = "") -> Schema:
+    about = {"description": says} if says else {}
+    return {"name": name, "in": where, **({"required": True} if where == "path" else {}), **about, "schema": shape}
+
+
+def _parameters() -> Schema:
+    found = {
+        "model": _parameter("model", "path", {**WORD, "pattern": NAME_PATTERN}),
+        "version": _parameter("version", "path", {**WORD, "pattern": VERSION_PATTERN}),
+    }
+    for option in options.TABLE:
+        found[option.name] = _parameter(option.name, "query", schema(option.name))
+        found[option.header] = _parameter(option.header, "header", schema(option.name))
+    name, target, attributes = SAGEMAKER
+    return found | {
+        "X-Request-Id": _parameter("X-Request-Id", "header", WORD, "comes back; else one is made"),
+        LENGTH: _parameter(LENGTH, "header", COUNT, "bytes of JSON before binary tensor data"),
+        name: _parameter(name, "query", WORD),
+        target: _parameter(target, "header", WORD),
+        attributes: _parameter(attributes, "header", WORD, "options, as top_k=3;explain=true"),
+    }
+
+
+# ---- bodies and answers
+
+
+def _bodies() -> Schema:
+    file = {"schema": schema("File")}
+    found: Schema = {}
+    for kind in ("predict", "explain"):
+        name = kind.capitalize()
+        members = {option.name: schema(option.name) for option in options_for(kind)}
+        fields = {"image": many(schema("File"), LIMITS.max_images), **members}
+        found[name] = {
+            "required": True,
+            "content": {
+                "image/*": file,
+                "application/octet-stream": file,
+                "application/x-npy": file,
+                "multipart/form-data": {"schema": object_of(fields, [], more=schema("File"))},
+                "application/json": {"schema": any_of(name, f"{name}V1", f"{name}V2")},
+            },
+        }
+        found[f"{name}V1"] = {"required": True, "content": {"application/json": {"schema": schema(f"{name}V1")}}}
+        found[f"{name}V2"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema(f"{name}V2")}, "application/octet-stream": {}},
+        }
+    return found
+
+
+def _answer(says: str, content: Schema, *headers: str) -> Schema:
+    return {
+        "description": says,
+        "headers": {name: ref("headers", name) for name in ("X-Request-Id", *headers)},
+        "content": content,
+    }
+
+
+def _json(shape: Schema) -> Schema:
+    return {"application/json": {"schema": shape}}
+
+
+def _responses() -> Schema:
+    model, timed = "X-Model-Version", ("X-Model-Version", "Server-Timing")
+    binary: Schema = {"application/octet-stream": {}}
+    pictures: Schema = {"image/png": {}, "application/x-npy": {}}
+    yes: Schema = {"const": True}
+    tensors = schema("Tensors")
+    metadata = object_of(
+        {"name": WORD, "versions": many(WORD), "platform": WORD, "inputs": tensors, "outputs": tensors}
+    )
+    return {
+        "Predicted": _answer(
+            "as the body's shape", _json(any_of("Predicted", "PredictedV1", "AnswerV2")) | binary, *timed
+        ),
+        "Explained": _answer(
+            "as the body's shape, or as Accept",
+            _json(any_of("Explained", "ExplainedV1", "Predicted", "PredictedV1", "AnswerV2")) | pictures | binary,
+            *timed,
+        ),
+        "PredictedV1": _answer("in order", _json(schema("PredictedV1")), *timed),
+        "ExplainedV1": _answer("in order", _json(schema("ExplainedV1")), *timed),
+        "PredictedV2": _answer("rows in order", _json(schema("AnswerV2")) | binary, *timed),
+        "ModelReady": _answer("it is", _json(object_of({"name": WORD, "ready": yes})), model),
+        "Metadata": _answer("tensors", _json(metadata), model),
+        "Status": _answer("it does", _json(object_of({"status": WORD}))),
+        "Live": _answer("it does", _json(object_of({"live": yes}))),
+        "Ready": _answer("it does", _json(object_of({"ready": yes}))),
+        "Server": _answer("name", _json(object_of({"name": WORD, "version": WORD, "extensions": many(WORD)}))),
+        "Description": _answer("this", _json({"type": "object"})),
+        "Refused": _answer("cannot be answered as it is", _json(schema("Error"))),
+        "Failed": _answer("our fault; after a 503 again", _json(schema("Error")), "Retry-After"),
+    }
+
+
+def components() -> Schema:
+    """Everything that is referred to."""
+    return {
+        "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        "parameters": _parameters(),
+        "headers": {
+            "X-Request-Id": {"required": True, "schema": WORD},
+            "X-Model-Version": {"required": True, "schema": WORD},
+            "Server-Timing": {"schema": WORD},
+            "Retry-After": {"schema": COUNT},
+        },
+        "requestBodies": _bodies(),
+        "responses": _responses(),
+        "schemas": schemas(),
+    }

@@ -1,0 +1,217 @@
+"""The schemas of deploy/openapi.json: what goes in and comes out, and what can be wrong."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from handlers import errors, options
+from handlers.errors import RequestError
+from handlers.options import Option
+from handlers.protocols import v2
+from models.card import Limits
+from serving import frontdoor, properties
+from serving.frontdoor import FrontDoor, Tokens
+
+LIMITS = Limits()
+Schema = dict[str, Any]
+WORD: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+
+
+def ref(kind: str, name: str) -> Schema:
+    """A reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def schema(name: str) -> Schema:
+    """A reference to a schema."""
+    return ref("schemas", name)
+
+
+def max_body() -> int:
+    """The largest body in bytes: TorchServe's and the front door's."""
+    return int(properties.load()["max_request_size"])
+
+
+def handler_errors() -> dict[str, int]:
+    """The type words of a worker's errors, and their status."""
+    return {kind.__name__: kind.status for kind in RequestError.__subclasses__() if kind.__module__ == errors.__name__}
+
+
+def door_errors() -> dict[str, int]:
+    """The type words of the errors that the front door answers itself, read from its configuration."""
+    nowhere = Path("nowhere")
+    settings = FrontDoor("127.0.0.1", 1, 1, 1, nowhere, nowhere, max_body(), 1, tokens=Tokens("public", "inference"))
+    found: dict[str, int] = {}
+    for status, kind in re.findall(r'\{"code":(\d{3}),"type":"(\w+)"', frontdoor.render(settings)):
+        assert found.setdefault(kind, int(status)) == int(status), f"{kind} has two statuses"
+    return found
+
+
+def all_errors() -> dict[str, int]:
+    """Every type word, and its status."""
+    return handler_errors() | door_errors()
+
+
+def _error() -> Schema:
+    by_status: defaultdict[int, list[str]] = defaultdict(list)
+    for kind, status in all_errors().items():
+        by_status[status].append(kind)
+    return {
+        **object_of({"code": {"type": "integer"}, "type": WORD, "message": WORD}),
+        "oneOf": [
+            {"properties": {"code": {"const": status}, "type": {"enum": sorted(kinds)}}}
+            for status, kinds in sorted(by_status.items())
+        ],
+    }
+
+
+def options_for(kind: str) -> list[Option]:
+    """The options that a request of this kind may have."""
+    names = options.accepted(kind)
+    return [option for option in options.TABLE if option.name in names]
+
+
+def object_of(properties: Schema, required: list[str] | None = None, *, more: Schema | bool = True) -> Schema:
+    """An object; all its properties are required unless said otherwise."""
+    needed = list(properties) if required is None else required
+    found: Schema = {"type": "object", "properties": properties}
+    if needed:
+        found["required"] = needed
+    if more is not True:
+        found["additionalProperties"] = more
+    return found
+
+
+def many(items: Schema, most: int | None = None) -> Schema:
+    """A list that is not empty."""
+    return {"type": "array", "minItems": 1, **({"maxItems": most} if most else {}), "items": items}
+
+
+def any_of(*names: str) -> Schema:
+    """One of several schemas, by name."""
+    return {"anyOf": [schema(name) for name in names]}
+
+
+def _requests(kind: str) -> Schema:
+    """The JSON bodies of a kind of request: our own, KServe's V1, the Open Inference Protocol's."""
+    members = {option.name: schema(option.name) for option in options_for(kind)}
+    parameters = object_of(members, [], more=False)
+    name = kind.capitalize()
+    instances = many(schema("Instance"), LIMITS.max_images)
+    inputs = {"type": "array", "minItems": 1, "maxItems": 1, "items": schema("Input")}
+    in_v2 = object_of({**members, "binary_data_output": {"type": "boolean"}}, [], more=False)
+    return {
+        name: object_of({"image": schema("Base64"), **members}, ["image"], more=False),
+        f"{name}V1": object_of(
+            {"instances": instances, "signature_name": WORD, "parameters": parameters, **members},
+            ["instances"],
+            more=False,
+        ),
+        f"{name}V2": object_of(
+            {"id": WORD, "inputs": inputs, "parameters": in_v2, "outputs": {"type": "array", "items": _WANTED}},
+            ["inputs"],
+        ),
+    }
+
+
+_WANTED = object_of(
+    {
+        "name": {"enum": [*v2.OUTPUTS, v2.EXPLANATION]},
+        "parameters": object_of({"binary_data": {"type": "boolean"}}, [], more=False),
+    },
+    ["name"],
+)
+
+
+def schemas() -> Schema:
+    """All schemas by name."""
+    found: Schema = {option.name: {**option.schema, "description": option.says} for option in options.TABLE}
+    one = {"predictions": schema("Classes")}
+    why = {
+        **one,
+        "method": WORD,
+        "target": object_of({"label": WORD, "index": COUNT, "why": {"enum": ["predicted", "asked"]}}),
+        "steps": COUNT,
+        "baseline": WORD,
+        "f_x": NUMBER,
+        "f_baseline": NUMBER,
+        "completeness": object_of({"delta": NUMBER, "ok": {"type": "boolean"}}),
+        "overlay_png": {**WORD, "contentEncoding": "base64"},
+    }
+    own = {"model": WORD, "version": WORD, "request_id": WORD}
+    pixels = f"at most {LIMITS.max_pixels} pixels, {LIMITS.max_request_pixels} in a request"
+    return {
+        **found,
+        "File": {
+            **WORD,
+            "format": "binary",
+            "maxLength": LIMITS.max_bytes,
+            "description": f"JPEG, PNG or WebP; {pixels}",
+        },
+        "Base64": {**WORD, "format": "byte", "description": "a file in base64, or its data: URL"},
+        "Pixels": {**many(many({})), "description": "H x W, H x W x C or C x H x W; 0 to 255, or 0.0 to 1.0"},
+        "Instance": {
+            "anyOf": [
+                schema("Base64"),
+                schema("Pixels"),
+                object_of({"b64": schema("Base64")}, more=False),
+                object_of({"image_bytes": schema("Instance")}, more=False),
+                object_of({"image": schema("Instance")}, more=False),
+            ]
+        },
+        "Input": object_of(
+            {
+                "name": WORD,
+                "datatype": {"enum": ["BYTES", *v2.PIXELS]},
+                "shape": schema("Shape"),
+                "data": {"type": "array"},
+                "parameters": schema("Size"),
+            },
+            ["datatype", "shape"],
+        ),
+        **_requests("predict"),
+        **_requests("explain"),
+        "Classes": many(object_of({"label": WORD, "index": COUNT, "probability": {**NUMBER, "maximum": 1}})),
+        "Found": object_of(one),
+        "Why": object_of(why, [name for name in why if name not in ("steps", "baseline", "completeness")]),
+        "Predicted": {
+            **object_of(own),
+            "anyOf": [schema("Found"), object_of({"results": many(schema("Found"))})],
+        },
+        "Explained": {
+            **object_of(own),
+            "anyOf": [schema("Why"), object_of({"results": many(schema("Why"))})],
+        },
+        "PredictedV1": object_of({"predictions": many(schema("Classes"))}),
+        "ExplainedV1": object_of({"explanations": many(schema("Why"))}),
+        "AnswerV2": object_of(
+            {
+                "model_name": WORD,
+                "model_version": WORD,
+                "id": WORD,
+                "outputs": many(
+                    object_of(
+                        {
+                            "name": {"enum": [*v2.OUTPUTS, v2.EXPLANATION]},
+                            "datatype": {"enum": ["BYTES", "INT64", "FP32"]},
+                            "shape": schema("Shape"),
+                            "data": {"type": "array"},
+                            "parameters": schema("Size"),
+                        },
+                        ["name", "datatype", "shape"],
+                    )
+                ),
+            }
+        ),
+        "Tensors": many(
+            object_of({"name": WORD, "datatype": WORD, "shape": {"type": "array", "items": {"type": "integer"}}})
+        ),
+        "Shape": {"type": "array", "minItems": 1, "maxItems": 4, "items": {"type": "integer", "minimum": 1}},
+        "Size": object_of({"binary_data_size": COUNT}, []),
+        "Error": _error(),
+    }

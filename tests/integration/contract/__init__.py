@@ -1,0 +1,100 @@
+"""The rows of docs/http.md, each as a test: `@row("key")` says which row a function holds to.
+
+One module for each section of the document; test_contract.py runs them.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+
+from tests.integration.server import Server
+
+SECTIONS = ("endpoints", "bodies", "options", "headers", "answers", "errors", "limits")
+TIMEOUT = 60
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a row's test asks with: a running server, and the sample images by label.
+
+    `fixture` gets what few rows need: `door`, of test_contract.py.
+    """
+
+    server: Server
+    digit: dict[str, bytes]
+    fixture: Callable[[str], Any]
+
+    def post(self, path: str, body: Any = None, **more: Any) -> requests.Response:
+        """Send a body, or with `json=` or `files=` what these say."""
+        return requests.post(self.server.url + path, data=body, timeout=TIMEOUT, **more)
+
+    def get(self, path: str, **more: Any) -> requests.Response:
+        return requests.get(self.server.url + path, timeout=TIMEOUT, **more)
+
+    def b64(self, label: str) -> str:
+        return base64.b64encode(self.digit[label]).decode()
+
+    def v2(self, *labels: str, **more: Any) -> dict[str, Any]:
+        """A request of the Open Inference Protocol with these images."""
+        data = [self.b64(label) for label in labels]
+        return {"inputs": [{"name": "image", "shape": [len(data)], "datatype": "BYTES", "data": data}], **more}
+
+
+ROWS: dict[str, Callable[[Ask], None]] = {}
+Test = Callable[[Ask], None]
+
+
+def row(*keys: str) -> Callable[[Test], Test]:
+    """Name the row, or rows, of docs/http.md that a function tests."""
+
+    def register(test: Test) -> Test:
+        for key in keys:
+            assert key not in ROWS, f"two tests for the row {key}"
+            ROWS[key] = test
+        return test
+
+    return register
+
+
+def ok(answer: requests.Response) -> Any:
+    """The JSON of a success."""
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "application/json"
+    return answer.json()
+
+
+def labels(answer: requests.Response) -> list[str]:
+    """The most probable class of each image, in whichever of the three shapes the answer is."""
+    body = ok(answer)
+    if "outputs" in body:
+        output = next(output for output in body["outputs"] if output["name"] == "label")
+        rows, columns = output["shape"]
+        return [output["data"][row * columns] for row in range(rows)]
+    if "explanations" in body:
+        return [entry["predictions"][0]["label"] for entry in body["explanations"]]
+    if "model" not in body:
+        return [entry[0]["label"] for entry in body["predictions"]]
+    return [result["predictions"][0]["label"] for result in body.get("results", [body])]
+
+
+def failed(answer: requests.Response, status: int, kind: str) -> dict[str, Any]:
+    """The JSON of an error of this status and type, whose shape is checked on the way."""
+    assert answer.headers["Content-Type"] == "application/json", answer.text
+    body: dict[str, Any] = answer.json()
+    assert (answer.status_code, body["code"], body["type"]) == (status, status, kind), answer.text
+    assert set(body) - {"error"} == {"code", "type", "message"}
+    assert body.get("error", body["message"]) == body["message"]
+    assert answer.headers["X-Request-Id"]
+    return body
+
+
+for _section in SECTIONS:
+    pytest.register_assert_rewrite(f"{__name__}.{_section}")
+    importlib.import_module(f"{__name__}.{_section}")

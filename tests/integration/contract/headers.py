@@ -1,0 +1,142 @@
+"""Headers, of requests and of answers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import requests
+
+from tests.integration.contract import Ask, failed, labels, ok, row
+from tests.integration.contract.bodies import elements, send_binary
+from tests.integration.stub import TOKEN, front_door
+
+PREDICT, EXPLAIN = "/predictions/digits", "/explanations/digits"
+
+
+@row("accept")
+def accept(ask: Ask) -> None:
+    for value, kind in {
+        "image/png": "image/png",
+        "application/x-npy": "application/x-npy",
+        "image/png;q=0.5, application/json": "application/json",
+        "image/*": "image/png",
+        "*/*": "application/json",
+    }.items():
+        answer = ask.post(EXPLAIN, ask.digit["3"], headers={"Accept": value})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, kind)
+    on_v1 = ask.post("/v1/models/digits:explain", json={"instances": [ask.b64("3")]}, headers={"Accept": "image/png"})
+    assert labels(on_v1) == ["3"]
+
+
+@row("authorization", "has-challenge")
+def authorization(ask: Ask) -> None:
+    with front_door(tokens=True) as door:
+        url = f"{door.url}{PREDICT}"
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
+            refused = requests.post(url, data=b"an image", headers=headers, timeout=30)
+            failed(refused, 401, "Unauthorized")
+            assert refused.headers["WWW-Authenticate"] == "Bearer"
+        good = {"Authorization": f"Bearer {TOKEN}"}
+        assert requests.post(url, data=b"an image", headers=good, timeout=30).status_code == 200
+        assert requests.get(f"{door.url}/v2/health/live", timeout=30).status_code == 200
+        failed(requests.get(f"{door.url}/openapi.json", timeout=30), 401, "Unauthorized")
+
+
+@row("request-id")
+def request_id(ask: Ask) -> None:
+    for given in ("7", "a.b_c:d@e/f+g=h-i", "x" * 128):
+        answer = ask.post(PREDICT, ask.digit["3"], headers={"X-Request-Id": given})
+        assert answer.headers["X-Request-Id"] == ok(answer)["request_id"] == given
+    for odd in ("", "a b", 'a"b', "x" * 129, "-x"):
+        answer = ask.post(PREDICT, ask.digit["3"], headers={"X-Request-Id": odd})
+        assert answer.headers["X-Request-Id"] == ok(answer)["request_id"]
+        assert re.fullmatch(r"[0-9a-f-]{36}", answer.headers["X-Request-Id"])
+
+
+@row("binary-length")
+def binary_length(ask: Ask) -> None:
+    data = elements(ask.digit["3"])
+    assert labels(send_binary(ask, "BYTES", [1], data)) == ["3"]
+    for length in ("x", "-1", "999999999"):
+        headers = {"Inference-Header-Content-Length": length}
+        failed(ask.post("/v2/models/digits/infer", data, headers=headers), 400, "BadTensor")
+
+
+@row("target-model")
+def target_model(ask: Ask) -> None:
+    for name in ("digits", "digits.mar", "digits.tar.gz"):
+        headers = {"X-Amzn-SageMaker-Target-Model": name}
+        assert labels(ask.post("/invocations", ask.digit["3"], headers=headers)) == ["3"]
+    headers = {"X-Amzn-SageMaker-Target-Model": "nothing.mar"}
+    failed(ask.post("/invocations", ask.digit["3"], headers=headers), 404, "ModelNotFound")
+
+
+@row("content-encoding", "UnsupportedEncoding")
+def content_encoding(ask: Ask) -> None:
+    for encoding in ("gzip", "br"):
+        answer = ask.post(PREDICT, ask.digit["3"], headers={"Content-Encoding": encoding})
+        failed(answer, 415, "UnsupportedEncoding")
+    assert labels(ask.post(PREDICT, ask.digit["3"], headers={"Content-Encoding": "identity"})) == ["3"]
+
+
+@row("not-passed")
+def not_passed(ask: Ask) -> None:
+    headers = {"explain": "True", "describe": "True", "X-Torchlight-Query": "top_k=1", "X-Torchlight-Route": "v1"}
+    for path in (PREDICT, "/invocations"):
+        body = ok(ask.post(path, ask.digit["3"], headers=headers))
+        assert "method" not in body
+        assert len(body["predictions"]) == 5
+
+
+@row("has-version")
+def has_version(ask: Ask) -> None:
+    assert ask.post(PREDICT, ask.digit["3"]).headers["X-Model-Version"] == "1.0"
+    assert ask.post(PREDICT, b"rubbish").headers["X-Model-Version"] == "1.0"
+    assert "X-Model-Version" not in ask.get("/v2").headers
+
+
+@row("has-request-id")
+def has_request_id(ask: Ask) -> None:
+    headers = {"X-Request-Id": "mine"}
+    answers = [ask.get(path, headers=headers) for path in ("/ping", "/v2", "/nothing", "/openapi.json", PREDICT)]
+    answers.append(ask.post(PREDICT, b"rubbish", headers=headers))
+    assert [answer.headers["X-Request-Id"] for answer in answers] == ["mine"] * 6
+    assert '"id":"mine"' in ask.server.log()
+
+
+@row("has-timing")
+def has_timing(ask: Ask) -> None:
+    for path, stages in {
+        f"{PREDICT}?timing=true": ["wait", "decode", "inference", "encode"],
+        f"{EXPLAIN}?timing=true": ["wait", "decode", "inference", "explanation", "encode"],
+    }.items():
+        entries = ask.post(path, ask.digit["3"]).headers["Server-Timing"].split(", ")
+        assert [entry.partition(";")[0] for entry in entries] == stages
+        assert all(0 <= float(entry.partition(";dur=")[2]) < 60_000 for entry in entries)
+    assert "Server-Timing" not in ask.post(PREDICT, ask.digit["3"]).headers
+
+
+@row("has-allow")
+def has_allow(ask: Ask) -> None:
+    assert ask.get(PREDICT).headers["Allow"] == "POST, PUT"
+    assert ask.post("/v2/health/live").headers["Allow"] == "GET"
+
+
+@row("has-length")
+def has_length(ask: Ask) -> None:
+    answer = ask.post("/v2/models/digits/infer", json=ask.v2("3", parameters={"binary_data_output": True}))
+    length = int(answer.headers["Inference-Header-Content-Length"])
+    assert answer.content[length - 1 : length] == b"}"
+    assert "Inference-Header-Content-Length" not in ask.post("/v2/models/digits/infer", json=ask.v2("3")).headers
+
+
+@row("has-retry-after", "Overloaded")
+def has_retry_after(ask: Ask) -> None:
+    door = ask.fixture("door")
+    answer = door.answers(503)
+    failed(answer, 503, "Overloaded")
+    assert answer.headers["Retry-After"] == "1"
+    door.answers(200)
+    with pytest.raises(KeyError):
+        _ = door.answers(200).headers["Retry-After"]

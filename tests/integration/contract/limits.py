@@ -1,0 +1,135 @@
+"""Limits: what is just within passes, and what is just beyond does not."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+
+import numpy as np
+import requests
+from PIL import Image
+
+from tests.integration.contract import Ask, failed, labels, row
+from tests.integration.contract.bodies import npy
+from tests.integration.contract.errors import told
+from tests.integration.stub import SHORTER
+
+PREDICT = "/predictions/digits"
+PIXELS = 25_000_000
+
+
+def png(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("1", (width, height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@row("max-body")
+def max_body(ask: Ask) -> None:
+    failed(ask.post(PREDICT, b"\0" * 8_500_000), 413, "ImageTooLarge")
+    failed(ask.post(PREDICT, b"\0" * 8_500_001), 413, "RequestTooLarge")
+
+
+@row("max-bytes")
+def max_bytes(ask: Ask) -> None:
+    padded = ask.digit["5"] + b"\0" * (6_000_000 - len(ask.digit["5"]))
+    assert labels(ask.post(PREDICT, padded)) == ["5"]
+    assert "6,000,000" in failed(ask.post(PREDICT, padded + b"\0"), 413, "ImageTooLarge")["message"]
+
+
+@row("max-pixels")
+def max_pixels(ask: Ask) -> None:
+    assert ask.post(PREDICT, png(5_000, 5_000)).status_code == 200
+    assert "25,000,000" in failed(ask.post(PREDICT, png(5_000, 5_001)), 413, "ImageTooLarge")["message"]
+
+
+@row("max-images")
+def max_images(ask: Ask) -> None:
+    for count, status in ((64, 200), (65, 413)):
+        array = npy(np.zeros((count, 8, 8, 1), np.uint8))
+        answers = [
+            ask.post(PREDICT, array),
+            ask.post(PREDICT, files=[("image", ask.digit["5"])] * count),
+            ask.post(PREDICT, json={"instances": [ask.b64("5")] * count}),
+            ask.post("/v2/models/digits/infer", json=ask.v2(*"5" * count)),
+        ]
+        assert [answer.status_code for answer in answers] == [status] * 4
+    for answer in answers:
+        failed(answer, 413, "TooManyImages")
+
+
+@row("max-request-pixels")
+def max_request_pixels(ask: Ask) -> None:
+    large, small = png(5_000, 5_000), png(1, 1)
+    assert ask.post(PREDICT, files=[("image", large)] * 4).status_code == 200
+    body = failed(ask.post(PREDICT, files=[("image", large)] * 4 + [("image", small)]), 413, "ImageTooLarge")
+    assert "100,000,000" in body["message"]
+
+
+@row("max-scans")
+def max_scans(ask: Ask) -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64), 90).save(buffer, "JPEG", progressive=True)
+    whole = buffer.getvalue()
+    last = whole.rindex(b"\xff\xda")
+    for count, status in ((100, 200), (101, 415)):
+        more = count - whole.count(b"\xff\xda")
+        answer = ask.post(PREDICT, whole[:last] + whole[last:-2] * (more + 1) + b"\xff\xd9")
+        assert answer.status_code == status, answer.text
+    failed(answer, 415, "UnsupportedImage")
+
+
+@row("max-query")
+def max_query(ask: Ask) -> None:
+    for count, kind in ((100, "UnknownOption"), (101, "BadOption")):
+        query = "&".join(f"a{number}=1" for number in range(count))
+        failed(ask.post(f"{PREDICT}?{query}", ask.digit["5"]), 400, kind)
+
+
+@row("max-address", "AddressTooLong")
+def max_address(ask: Ask) -> None:
+    within = f"{PREDICT}?mine={'x' * 2_000}"[:2_000]
+    failed(ask.post(within, ask.digit["5"]), 400, "UnknownOption")
+    failed(ask.post(within + "x", ask.digit["5"]), 414, "AddressTooLong")
+    assert "error" in failed(ask.post(f"/v1/models/{'%22' * 3_000}:predict", b""), 414, "AddressTooLong")
+
+
+@row("max-headers", "HeadersTooLarge")
+def max_headers(ask: Ask) -> None:
+    within = f"{PREDICT}?top_k=1&timing={'true'.rjust(1_900)}"  # the query becomes a header too
+    assert labels(ask.post(within, ask.digit["5"], headers={"X-Mine": "x" * 5_200})) == ["5"]
+    failed(ask.post(PREDICT, ask.digit["5"], headers={"X-Mine": "x" * 5_501}), 431, "HeadersTooLarge")
+    failed(ask.post(PREDICT, ask.digit["5"], headers={"X-Mine": "x" * 30_000}), 431, "HeadersTooLarge")
+
+
+def head(length: int) -> bytes:
+    return b"POST /predictions/digits HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % length
+
+
+@row("time-headers", "RequestTimeout")
+def time_headers(ask: Ask) -> None:
+    assert "timeout http-request 10s" in SHORTER
+    assert told(ask.fixture("door").port, head(9)).startswith(b"HTTP/1.1 408")
+
+
+@row("time-silence")
+def time_silence(ask: Ask) -> None:
+    assert "timeout client 30s" in SHORTER
+    said = told(ask.fixture("door").port, head(9) + b"\r\nhalf")
+    assert said.startswith(b"HTTP/1.1 400")
+    assert b'"type":"BadRequest"' in said
+    with socket.create_connection(("127.0.0.1", ask.fixture("door").port), timeout=15) as connection:
+        connection.sendall(head(9) + b"\r\n")
+        for byte in b"an image!":
+            time.sleep(0.2)
+            connection.sendall(bytes([byte]))
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@row("time-answer", "GatewayTimeout")
+def time_answer(ask: Ask) -> None:
+    assert "timeout server 180s" in SHORTER
+    door = ask.fixture("door")
+    door.script.pause = 1.5
+    failed(requests.post(f"{door.url}{PREDICT}", data=b"an image", timeout=30), 504, "GatewayTimeout")

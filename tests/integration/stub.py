@@ -1,0 +1,126 @@
+"""The real front door before a model server of the test's own, which answers, or fails, as it is told."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import requests
+
+from serving import frontdoor, programs
+from serving.frontdoor import FrontDoor, Tokens
+from tests.integration.server import free_port
+
+TOKEN = "open-sesame"
+# The timeouts of the template, and what they are here.
+SHORTER = {
+    "timeout client 30s": "timeout client 700ms",
+    "timeout http-request 10s": "timeout http-request 500ms",
+    "timeout server 180s": "timeout server 900ms",
+}
+
+
+@dataclass
+class Script:
+    """What the model server does next. `status` 0: hang up; `pause`: seconds before it answers."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=dict)
+    pause: float = 0.0
+
+
+@dataclass
+class Door:
+    """A front door that runs, its model server's script, and that server, which may be closed."""
+
+    url: str
+    port: int
+    script: Script
+    backend: ThreadingHTTPServer
+
+    def answers(self, status: int, body: str = "{}", **headers: str) -> requests.Response:
+        """The door's answer to a prediction that the model server answers so."""
+        self.script.status, self.script.body, self.script.headers = status, body.encode(), headers
+        return requests.post(f"{self.url}/predictions/digits", data=b"an image", timeout=30)
+
+
+@contextmanager
+def front_door(*, tokens: bool = False, only_model: str = "digits") -> Iterator[Door]:
+    """Start both, with shorter timeouts, and end them."""
+    script = Script()
+    backend = ThreadingHTTPServer(("127.0.0.1", 0), _handler(script))
+    threading.Thread(target=backend.serve_forever, args=(0.05,), daemon=True).start()
+    port = free_port()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = FrontDoor(
+            host="127.0.0.1",
+            port=port,
+            backend_port=backend.server_port,
+            gateway_port=port + 3,
+            map_file=folder / "versions.map",
+            socket=folder / "haproxy.sock",
+            max_request_size=8_500_000,
+            drain_seconds=1,
+            only_model=only_model,
+            tokens=Tokens(TOKEN, "inner") if tokens else None,
+        )
+        settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
+        text = frontdoor.render(settings)
+        for long, short in SHORTER.items():
+            assert text.count(long) == 1, long
+            text = text.replace(long, short)
+        config = folder / "haproxy.cfg"
+        config.write_text(text, encoding="utf-8")
+        haproxy = subprocess.Popen([programs.haproxy(), "-db", "-f", config], stdout=subprocess.DEVNULL)
+        try:
+            door = Door(f"http://127.0.0.1:{port}", port, script, backend)
+            _await(door.url)
+            yield door
+        finally:
+            haproxy.kill()
+            haproxy.wait()
+            backend.shutdown()
+            backend.server_close()
+
+
+def _await(url: str) -> None:
+    for _ in range(100):
+        try:
+            requests.get(f"{url}/v2/health/live", timeout=1)
+        except requests.RequestException:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("the front door did not come up")
+
+
+def _handler(script: Script) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            time.sleep(script.pause)
+            if script.status == 0:
+                self.close_connection = True
+                self.connection.close()
+                return
+            self.send_response(script.status)
+            for name, value in {"Content-Length": str(len(script.body)), **script.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(script.body)
+
+        def log_message(self, *arguments: object) -> None:
+            """Quietly."""
+
+    return Handler

@@ -1,0 +1,23 @@
+"""Every row of docs/http.md, by its key; tests/unit/test_docs.py sees to it that none is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.contract import ROWS, Ask
+from tests.integration.server import Server
+from tests.integration.stub import Door, front_door
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    """A front door whose model server does what the test says."""
+    with front_door() as running:
+        yield running
+
+
+@pytest.mark.parametrize("key", ROWS)
+def test_row(key: str, server: Server, digit: dict[str, bytes], request: pytest.FixtureRequest) -> None:
+    ROWS[key](Ask(server, digit, request.getfixturevalue))

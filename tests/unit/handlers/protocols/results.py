@@ -1,0 +1,33 @@
+"""What a reply is made from in these tests: results written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from handlers.explain.answer import Explained
+from handlers.protocols import Result
+
+FIELDS: dict[str, Any] = {
+    "method": "ig",
+    "target": {"label": "dog", "index": 1, "why": "predicted"},
+    "steps": 20,
+    "baseline": "blur",
+    "f_x": 2.5,
+    "f_baseline": -0.5,
+    "completeness": {"delta": 0.0, "ok": True},
+}
+
+
+def found(*labels: str) -> list[dict[str, Any]]:
+    """Predictions of these labels, each half as probable as the one before."""
+    return [{"label": label, "index": place, "probability": 0.5 ** (place + 1)} for place, label in enumerate(labels)]
+
+
+def explained(heat: float = 1.0) -> Result:
+    """A prediction with its explanation, whose map has the value `heat` in its upper left corner."""
+    values = np.zeros((4, 4), np.float32)
+    values[0, 0] = heat
+    return Result(found("dog", "cat"), Explained(dict(FIELDS), values, Image.new("RGB", (8, 8), "red")))

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from handlers.errors import BadJSON, BadTensor, ImageTooLarge, TooManyImages
+from handlers.protocols import JSON, Result
+from handlers.protocols.native import members
+from handlers.protocols.v1 import V1Reply, parse
+from models.card import Card, Limits
+from tests.unit.handlers.protocols.results import explained, found
+
+CONTENT = b"\x89PNG and so on"
+BASE64 = base64.b64encode(CONTENT).decode("ascii")
+PIXELS = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+
+
+def ask(document: dict[str, Any], limits: Limits = Limits()) -> Any:  # noqa: B008
+    return parse(document, "predict", limits)
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        BASE64,
+        f"data:image/png;base64,{BASE64}",
+        {"b64": BASE64},
+        {"image": BASE64},
+        {"image": {"b64": BASE64}},
+        {"image_bytes": {"b64": BASE64}},
+        {"image_bytes": BASE64},
+    ],
+)
+def test_an_encoded_image_comes_in_each_of_these_forms(instance: Any) -> None:
+    images, given, reply = ask({"instances": [instance]})
+    assert (images, given, reply) == ([("instance 0", CONTENT)], [], V1Reply("predict"))
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        PIXELS.tolist(),
+        np.moveaxis(PIXELS, 2, 0).tolist(),
+        {"image": PIXELS.tolist()},
+        (PIXELS / 255).tolist(),
+    ],
+    ids=["last", "first", "named", "floats"],
+)
+def test_pixels_come_as_nested_lists(instance: Any) -> None:
+    ((_, picture),), _, _ = ask({"instances": [instance]})
+    assert np.array_equal(picture, PIXELS)
+
+
+def test_instances_of_all_forms_may_be_mixed_and_keep_their_order() -> None:
+    images, _, _ = ask({"instances": [BASE64, [[1, 2]], {"b64": "AA=="}]})
+    assert [name for name, _ in images] == ["instance 0", "instance 1", "instance 2"]
+    assert (images[0][1], images[1][1].shape[:2], images[2][1]) == (CONTENT, (1, 2), b"\x00")
+
+
+def test_options_stand_beside_the_instances_or_among_the_parameters() -> None:
+    _, given, _ = ask({"instances": [BASE64], "top_k": 2, "parameters": {"target": "dog"}})
+    assert given == [("top_k", 2, "JSON"), ("target", "dog", "JSON")]
+
+
+def test_the_name_of_a_signature_says_nothing() -> None:
+    assert ask({"signature_name": "serving_default", "instances": [BASE64]})[1] == []
+
+
+@pytest.mark.parametrize("value", [None, 5, {}, "text", []])
+def test_instances_must_be_a_list_of_some(value: Any) -> None:
+    with pytest.raises(BadJSON, match=r"^member 'instances' must be a list of images: {\"instances\": \[\.\.\.\]}"):
+        ask({"instances": value} if value is not None else {})
+
+
+@pytest.mark.parametrize(("value", "kind"), [(None, "NoneType"), ([], "list"), ("a", "str")])
+def test_parameters_must_be_an_object(value: Any, kind: str) -> None:
+    with pytest.raises(BadJSON, match=f"^member 'parameters' is {kind}: it must be an object with options$"):
+        ask({"instances": [BASE64], "parameters": value})
+
+
+@pytest.mark.parametrize(
+    ("instance", "words"),
+    [
+        (5, "instance 1 is 5: send"),
+        (None, "instance 1 is None: send"),
+        (True, "instance 1 is True: send"),
+        ({}, "instance 1 is an object with no members: send"),
+        ({"picture": BASE64}, "instance 1 is an object with picture: send"),
+        ({"b64": BASE64, "top_k": 1}, "instance 1 is an object with b64, top_k: send"),
+        ({"image": 7}, "instance 1 is 7: send"),
+        ({"b64": 7}, "instance 1 is int: it must be a string"),
+        ({"b64": None}, "instance 1 is NoneType: it must be a string"),
+        ("no base64!", "instance 1 is not base64"),
+        ({"image_bytes": {"b64": "?"}}, "instance 1 is not base64"),
+    ],
+)
+def test_an_instance_that_is_no_image_is_named(instance: Any, words: str) -> None:
+    with pytest.raises(BadJSON, match=f"^{words}"):
+        ask({"instances": [BASE64, instance]})
+
+
+@pytest.mark.parametrize("instance", [[], [1], [[]], [[["a"]]], [[1], [2, 3]], [[0, 256]], [[[[1]]]], [[1.5]]])
+def test_nested_lists_that_are_no_image_are_refused(instance: Any) -> None:
+    with pytest.raises(BadTensor):
+        ask({"instances": [instance]})
+
+
+def test_limits_hold() -> None:
+    with pytest.raises(TooManyImages, match=r"^3 instances: at most 2 images"):
+        ask({"instances": ["", "", ""]}, Limits(max_images=2))
+    with pytest.raises(ImageTooLarge, match=r"has 2 x 3 pixels: at most 5"):
+        ask({"instances": [[[1, 2]] * 3]}, Limits(max_pixels=5))
+
+
+def test_predictions_are_a_list_for_each_instance(card: Card) -> None:
+    content = V1Reply("predict").answer(card, "r-1", [Result(found("dog", "cat")), Result(found("cat", "dog"))])
+    assert (content.content_type, content.headers) == (JSON, ())
+    assert json.loads(content.body) == {"predictions": [found("dog", "cat"), found("cat", "dog")]}
+
+
+def test_one_instance_is_answered_in_a_list_too(card: Card) -> None:
+    assert json.loads(V1Reply("predict").answer(card, "r-1", [Result(found("dog"))]).body) == {
+        "predictions": [found("dog")]
+    }
+
+
+def test_explanations_are_an_object_for_each_instance(card: Card) -> None:
+    content = V1Reply("explain").answer(card, "r-1", [explained(), explained(2)])
+    assert json.loads(content.body) == {"explanations": [members(explained()), members(explained(2))]}

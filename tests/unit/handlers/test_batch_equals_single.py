@@ -1,0 +1,134 @@
+"""Whatever else is in its batch, a request gets the answer that it gets alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from handlers.classifier import Answer, Classifier
+from handlers.request import Incoming, Kind, Part
+from training.data import Dataset
+
+IMAGES = 12
+# How much two answers may differ, by member. A matrix product sums in another order for another number of rows, so the
+# last bits of float32 logits change with the batch: some 1e-6 of values around 10. A softmax shrinks that to less than
+# one in its sixth digit, which rounding may show as 1e-6 or, at a border, as 2e-6. Logits themselves (f_x, f_baseline)
+# and sums over a whole map (delta) keep more of it, and a picture may change by one grey level.
+TOLERANCE = {"probability": 2e-6, "f_x": 1e-4, "f_baseline": 1e-4, "delta": 1e-4}
+GREY_LEVELS = 1
+
+
+def jpeg(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(content)).convert("RGB").resize((1100, 700)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "none": lambda content: content,
+    "jpeg": jpeg,
+    "cut": lambda content: content[: len(content) * 2 // 3],
+    "flipped": lambda content: content[:-30] + bytes([content[-30] ^ 255]) + content[-29:],
+    "text": lambda content: b"text",
+    "empty": lambda content: b"",
+}
+Sent = list[tuple[int, str]]  # images by number, and what is done to each
+
+
+@st.composite
+def asked(draw: st.DrawFn) -> tuple[str, Kind, Sent, dict[str, str]]:
+    """A request: its form, kind, images and options; one in some is wrong in some way."""
+    form = draw(st.sampled_from(["raw", "multipart", "json", "v1", "v2", "npy"]))
+    kind: Kind = draw(st.sampled_from(["predict", "explain"]))
+    damage = st.sampled_from(["none"] * 5 + list(DAMAGES))
+    most = 1 if form in ("raw", "json") else 3
+    images = draw(st.lists(st.tuples(st.integers(0, IMAGES - 1), damage), min_size=1, max_size=most))
+    options = {}
+    if draw(st.booleans()):
+        options["top_k"] = draw(st.sampled_from(["1", "3", "10", "99", "0"]))
+    if kind == "explain" and draw(st.booleans()):
+        options["target"] = draw(st.sampled_from([*"0123456789", "ten"]))
+    return form, kind, images, options
+
+
+def incoming(ask: tuple[str, Kind, Sent, dict[str, str]], files: Sequence[bytes], place: int) -> Incoming:
+    form, kind, images, options = ask
+    contents = [DAMAGES[damage](files[number]) for number, damage in images]
+    encoded = [base64.b64encode(content).decode("ascii") for content in contents]
+    headers = {"x-torchlight-query": "&".join(f"{name}={value}" for name, value in options.items())}
+    parts: list[Part]
+    if form == "raw":
+        parts = [Part("body", contents[0])]
+    elif form == "multipart":
+        parts = [Part(f"image#{number}", content, "image/png") for number, content in enumerate(contents)]
+    elif form == "npy":
+        parts = [Part("body", npy(images, files), "application/x-npy")]
+    else:
+        document: dict[str, Any] = {"image": encoded[0]}
+        if form == "v1":
+            document = {"instances": [{"b64": text} for text in encoded]}
+        if form == "v2":
+            document = {"inputs": [{"name": "x", "shape": [len(encoded)], "datatype": "BYTES", "data": encoded}]}
+        headers |= {"x-torchlight-route": form} if form in ("v1", "v2") else {}
+        parts = [Part("body", json.dumps(document).encode(), "application/json")]
+    return Incoming(kind, tuple(parts), headers, request_id=f"r-{place}")
+
+
+def npy(images: Sent, files: Sequence[bytes]) -> bytes:
+    """The digits in one array, cut short where the first image is to be damaged."""
+    pictures = [Image.open(io.BytesIO(files[number])).convert("RGB") for number, _ in images]
+    buffer = io.BytesIO()
+    np.save(buffer, np.stack([np.asarray(picture) for picture in pictures]))
+    return buffer.getvalue() if images[0][1] in ("none", "jpeg") else buffer.getvalue()[:-1]
+
+
+def assert_same(one: Any, other: Any, name: str = "") -> None:
+    """Equal, but for what float32 sums may change."""
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        for key in one:
+            assert_same(one[key], other[key], key)
+    elif isinstance(one, list):
+        if name == "outputs":
+            one, other = ([{tensor["name"]: tensor.pop("data"), **tensor} for tensor in both] for both in (one, other))
+        assert len(one) == len(other)
+        for left, right in zip(one, other, strict=True):
+            assert_same(left, right, name)
+    elif name == "explanation" and isinstance(one, str) and one.startswith("{"):
+        assert_same(json.loads(one), json.loads(other))
+    elif name == "overlay_png":
+        left, right = (np.asarray(Image.open(io.BytesIO(base64.b64decode(both)))).astype(int) for both in (one, other))
+        assert left.shape == right.shape
+        assert np.abs(left - right).max() <= GREY_LEVELS
+    elif name in TOLERANCE and isinstance(one, float):
+        assert one == pytest.approx(other, abs=TOLERANCE[name])
+    else:
+        assert (type(one), one) == (type(other), other)
+
+
+def assert_same_answer(one: Answer, other: Answer) -> None:
+    assert (one.status, one.headers) == (other.status, other.headers)
+    if one.body != other.body:
+        assert_same(json.loads(one.body), json.loads(other.body))
+    assert (one.record.kind, one.record.error) == (other.record.kind, other.record.error)
+    assert [label for label, _ in one.record.found] == [label for label, _ in other.record.found]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(batch=st.lists(asked(), min_size=1, max_size=8))
+def test_a_batch_answers_each_request_as_if_it_were_alone(
+    classifier: Classifier, digits: Dataset, batch: list[tuple[str, Kind, Sent, dict[str, str]]]
+) -> None:
+    requests = [incoming(ask, digits.test.images[:IMAGES], place) for place, ask in enumerate(batch)]
+    for answer, alone in zip(classifier.answer(requests), map(classifier.answer, [[r] for r in requests]), strict=True):
+        assert answer.status in (200, 400, 413, 415, 422)
+        assert_same_answer(answer, alone[0])

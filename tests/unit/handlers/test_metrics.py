@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+from handlers import metrics
+from handlers.metrics import CONFIDENCE, HISTOGRAMS, STAGES, TOTALS, Histogram, Record, Tally
+from handlers.protocols import Result
+
+METRICS = Path(__file__).resolve().parents[3] / "deploy" / "torchserve" / "metrics.yaml"
+
+
+def counted(*batches: list[Record]) -> dict[tuple[str, ...], float]:
+    """What these batches came to, without what stayed 0: (name, own label if any) -> by how much."""
+    tally = Tally()
+    for batch in batches:
+        tally.add(batch)
+    return {(name.removeprefix("torchlight_"), *labels): value for name, value, labels in tally.drain() if value}
+
+
+def totals(*batches: list[Record]) -> dict[tuple[str, ...], float]:
+    return {key: value for key, value in counted(*batches).items() if key[0].endswith("_total")}
+
+
+def answered(*tops: tuple[str, float], kind: str = "predict", **seconds: float) -> Record:
+    record = Record(kind, seconds=seconds)
+    entries = [
+        [{"label": label, "index": 0, "probability": probability}, {"label": "other", "index": 1, "probability": 0.0}]
+        for label, probability in tops
+    ]
+    record.succeeded([Result(predictions) for predictions in entries])
+    return record
+
+
+def failed(error: str, kind: str = "predict") -> Record:
+    record = Record(kind)
+    record.failed(error)
+    return record
+
+
+def test_torchserve_is_told_of_exactly_these_metrics() -> None:
+    assert yaml.safe_load(METRICS.read_text(encoding="utf-8"))["model_metrics"] == {"counter": metrics.declaration()}
+
+
+def test_names_say_what_is_counted_and_in_which_unit() -> None:
+    names = [entry["name"] for entry in metrics.declaration()]
+    assert len(set(names)) == len(names)
+    assert [name for name in names if not name.startswith("torchlight_")] == []
+    assert [total.name for total in TOTALS if not total.name.endswith("_total")] == []
+    assert {histogram.unit == "seconds" for histogram in HISTOGRAMS if histogram.name.endswith("_seconds")} == {True}
+
+
+@pytest.mark.parametrize("histogram", HISTOGRAMS, ids=[histogram.name for histogram in HISTOGRAMS])
+def test_the_buckets_of_a_histogram_rise(histogram: Histogram) -> None:
+    assert sorted(set(histogram.bounds)) == list(histogram.bounds)
+
+
+def test_every_increment_is_of_a_metric_that_is_declared_with_as_many_labels() -> None:
+    labels = {entry["name"]: len(entry["dimensions"]) - len(metrics.LABELS) for entry in metrics.declaration()}
+    record = answered(("cat", 0.5), **dict.fromkeys(STAGES, 0.1))
+    record.waited = 0.0
+    tally = Tally()
+    tally.add([record, failed("NoImage")])
+    found = tally.drain()
+    assert {name for name, _, _ in found} == set(labels)
+    assert [name for name, _, own in found if len(own) != labels[name]] == []
+
+
+def test_no_requests_are_no_observation() -> None:
+    assert counted([]) == {}
+
+
+def test_at_first_every_bucket_is_there_and_empty_and_then_only_what_changed() -> None:
+    tally = Tally()
+    first = tally.drain()
+    buckets = [name for name, _, _ in first if name.endswith("_bucket")]
+    assert len(buckets) == sum(len(histogram.bounds) + 1 for histogram in HISTOGRAMS)
+    assert {value for _, value, _ in first} == {0}
+    assert tally.drain() == []
+    tally.add([failed("NoImage")])
+    assert ("torchlight_errors_total", 1, ("NoImage",)) in tally.drain()
+    assert tally.drain() == []
+
+
+def test_buckets_are_cumulative_as_prometheus_wants_them() -> None:
+    found = counted([answered(("cat", 0.5), ("cat", 0.92))], [answered(("cat", 1.0))])
+    buckets = {key[1]: value for key, value in found.items() if key[0] == "confidence_bucket"}
+    assert buckets == {
+        **dict.fromkeys(("0.5", "0.6", "0.7", "0.8", "0.9"), 1),
+        **dict.fromkeys(("0.95", "0.99", "0.999"), 2),
+        **dict.fromkeys(("1", "+Inf"), 3),
+    }
+    assert found["confidence_sum",] == pytest.approx(2.42)
+    assert found["confidence_count",] == 3
+
+
+def test_what_is_beyond_the_last_bound_is_in_the_last_bucket_alone() -> None:
+    found = counted([answered(("cat", 0.5), decode=31.0)])
+    assert [key for key in found if key[0] == "decode_seconds_bucket"] == [("decode_seconds_bucket", "+Inf")]
+    assert (found["decode_seconds_sum",], found["decode_seconds_count",]) == (31.0, 1)
+
+
+def test_the_bounds_are_written_as_people_write_them() -> None:
+    tally = Tally()
+    bounds = {labels[0] for name, _, labels in tally.drain() if name == f"{CONFIDENCE.name}_bucket"}
+    assert bounds == {"0.25", "0.5", "0.6", "0.7", "0.8", "0.9", "0.95", "0.99", "0.999", "1", "+Inf"}
+
+
+def test_the_wait_is_counted_where_it_is_known() -> None:
+    known = answered(("cat", 0.5))
+    known.waited = 0.0
+    found = counted([known, answered(("cat", 0.5))])
+    assert (found["wait_seconds_count",], found["wait_seconds_bucket", "0.0005"]) == (1, 1)
+
+
+def test_what_a_batch_goes_through_together_is_observed_once() -> None:
+    batch = [answered(("cat", 0.5), decode=0.1, inference=0.5, explanation=0.7, encode=0.2) for _ in range(3)]
+    found = counted(batch)
+    assert {stage: found[f"{stage}_seconds_count",] for stage in STAGES} == {
+        "decode": 3,
+        "inference": 1,
+        "explanation": 1,
+        "encode": 3,
+    }
+    assert found["inference_seconds_sum",] == 0.5
+    assert (found["batch_size_count",], found["batch_size_sum",]) == (1, 3)
+    assert [key[1] for key in found if key[0] == "batch_size_bucket"] == ["4", "8", "16", "32", "64", "128", "+Inf"]
+
+
+def test_requests_images_classes_and_errors_are_added_up() -> None:
+    batch = [answered(("cat", 0.5), ("dog", 0.25)), answered(("cat", 0.125), kind="explain"), failed("NoImage")]
+    assert totals(batch, [answered(("dog", 0.5)), failed("NoImage", "explain")]) == {
+        ("requests_total", "predict"): 3,
+        ("requests_total", "explain"): 2,
+        ("images_total", "predict"): 3,
+        ("images_total", "explain"): 1,
+        ("predicted_total", "cat"): 2,
+        ("predicted_total", "dog"): 2,
+        ("errors_total", "NoImage"): 2,
+    }
+
+
+def test_threads_lose_nothing() -> None:
+    tally, drained = Tally(), []
+
+    def add() -> None:
+        for _ in range(500):
+            tally.add([answered(("cat", 0.5))])
+            drained.extend(tally.drain())
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(value for name, value, _ in drained if name == "torchlight_requests_total") == 2000
+
+
+@pytest.mark.parametrize(
+    ("waited", "seconds", "header"),
+    [
+        (None, {}, ""),
+        (None, {"decode": 0.0012345}, "decode;dur=1.23"),
+        (0.5, {"decode": 0.25, "inference": 1.0}, "wait;dur=500.00, decode;dur=250.00, inference;dur=1000.00"),
+    ],
+)
+def test_server_timing_has_the_milliseconds_of_each_stage(
+    waited: float | None, seconds: dict[str, float], header: str
+) -> None:
+    assert Record("predict", waited, seconds).server_timing() == header

@@ -1,0 +1,95 @@
+"""docs/http.md says all that the code does, its numbers are the code's, and each of its rows has a test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from handlers import entry, images, options, request
+from handlers.protocols import v2
+from handlers.protocols.native import EXPLAIN_TYPES
+from models.card import Limits
+from scripts.openapi_schemas import all_errors, max_body
+from serving.frontdoor import TEMPLATE
+from tests.integration.contract import ROWS
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
+
+
+def sections() -> dict[str, list[list[str]]]:
+    """The cells of each row of each section's tables, without their heads."""
+    found = {}
+    for section in TEXT.split("\n## ")[1:]:
+        lines = [line for line in section.splitlines() if line.startswith("| `")]
+        found[section.partition("\n")[0]] = [
+            [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines
+        ]
+    return found
+
+
+ROWS_OF = sections()
+KEYS = [row[0].strip("`") for rows in ROWS_OF.values() for row in rows]
+
+
+def row(key: str) -> list[str]:
+    return next(row for rows in ROWS_OF.values() for row in rows if row[0] == f"`{key}`")
+
+
+def test_each_row_has_a_test_and_each_test_a_row() -> None:
+    assert len(KEYS) == len(set(KEYS)) > 100
+    assert set(KEYS) == set(ROWS)
+
+
+def test_each_option_has_its_row() -> None:
+    documented = {cells[0].strip("`"): cells for cells in ROWS_OF["Options"]}
+    for option in options.TABLE:
+        _, name, header, kinds, says = documented[option.name]
+        assert (name, header) == (f"`{option.name}`", f"`{option.header}`")
+        assert kinds == ("explanations" if option.explain_only else "both")
+        default = option.schema.get("default")
+        assert default is None or str(default).lower() in says.lower()
+
+
+def test_each_error_has_its_row_and_status() -> None:
+    documented = {cells[0].strip("`"): int(cells[1]) for cells in ROWS_OF["Errors"]}
+    assert documented == all_errors()
+
+
+def test_each_header_that_is_read_or_written_has_its_row() -> None:
+    documented = {cells[1].strip("`").lower() for cells in ROWS_OF["Headers"]}
+    ours = {options.ATTRIBUTES_HEADER, v2.LENGTH_HEADER, "X-Model-Version", "X-Request-Id", "Server-Timing", "Accept"}
+    template = TEMPLATE.read_text(encoding="utf-8")
+    read = set(re.findall(r"req\.(?:hdr|hdr_val)\(([\w-]+)\)", template))
+    written = set(re.findall(r"(?:set-header|hdr) ([A-Z][\w-]+)", template)) | {"WWW-Authenticate"}
+    internal = {options.QUERY_HEADER, request.ROUTE_HEADER, request.MULTIPART_HEADER, entry.START_HEADER}
+    internal |= {"content-type", "content-length"}
+    in_a_table_of_its_own = {"link"}  # the row `options`
+    everything = {name.lower() for name in ours | read | written} - internal - in_a_table_of_its_own
+    assert everything - documented == set()
+
+
+@pytest.mark.parametrize("name", Limits.model_fields)
+def test_each_limit_of_a_model_has_its_row_and_value(name: str) -> None:
+    assert f"{getattr(Limits(), name):,} " in row(name.replace("_", "-"))[1]
+
+
+def test_the_other_limits_are_those_of_the_code() -> None:
+    template = TEMPLATE.read_text(encoding="utf-8")
+    assert f"{max_body():,} bytes" in row("max-body")[1]
+    assert f"{images.MAX_SCANS} scans" in row("max-scans")[1]
+    for key, setting in {
+        "time-headers": "http-request",
+        "time-silence": "client",
+        "time-answer": "server",
+    }.items():
+        seconds = re.search(rf"^    timeout {setting} (\d+)s$", template, re.MULTILINE)
+        assert seconds is not None
+        assert f"{seconds[1]} s" in row(key)[1]
+
+
+def test_each_type_of_an_answer_and_of_a_tensor_is_named() -> None:
+    assert [kind for kind in EXPLAIN_TYPES if kind not in TEXT] == ["application/json"]
+    assert all(datatype in row("tensor-pixels")[1] for datatype in v2.PIXELS)
+    assert all(f"`{output}`" in TEXT for output in (*v2.OUTPUTS, v2.EXPLANATION))
