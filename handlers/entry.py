@@ -18,7 +18,8 @@ import torch
 from handlers import golden
 from handlers.classifier import Answer, Classifier
 from handlers.metrics import Tally
-from handlers.request import Incoming, Part
+from handlers.multipart import Part
+from handlers.request import Incoming
 from models.card import Card, Limits
 from models.release import verify_digests
 

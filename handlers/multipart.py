@@ -50,7 +50,7 @@ def parse(body: bytes, content_type: str) -> list[Part]:
         raise BadMultipart(f"the multipart body has more than {MAX_PARTS:,} parts")
     if not sections:
         raise BadMultipart(f"the boundary {boundary!r:.80} of the header does not occur in the body")
-    found = []
+    found: list[Part] = []
     for number, section in enumerate(sections, start=1):
         if section.startswith(b"--"):
             return found

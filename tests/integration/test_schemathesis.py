@@ -29,7 +29,7 @@ CONFIG = """
 "path.version" = "1.0"
 
 [checks.negative_data_rejection]
-expected-statuses = [400, 401, 404, 405, 406, 413, 415, 422]
+expected-statuses = [400, 401, 404, 405, 406, 413, 414, 415, 422, 431]
 """
 
 

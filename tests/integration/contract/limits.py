@@ -97,7 +97,7 @@ def max_address(ask: Ask) -> None:
 
 @row("max-headers", "HeadersTooLarge")
 def max_headers(ask: Ask) -> None:
-    within = f"{PREDICT}?top_k=1&timing={'true'.rjust(1_900)}"  # the query becomes a header too
+    within = f"{PREDICT}?top_k=1&timing={'+' * 1_900}true"  # the query becomes a header too
     assert labels(ask.post(within, ask.digit["5"], headers={"X-Mine": "x" * 5_200})) == ["5"]
     failed(ask.post(PREDICT, ask.digit["5"], headers={"X-Mine": "x" * 5_501}), 431, "HeadersTooLarge")
     failed(ask.post(PREDICT, ask.digit["5"], headers={"X-Mine": "x" * 30_000}), 431, "HeadersTooLarge")
