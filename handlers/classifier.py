@@ -22,7 +22,7 @@ from PIL import Image
 
 from handlers import decision, images, ready
 from handlers.engine import Engine
-from handlers.errors import AnswerTooLarge, ImageTooLarge, InferenceFailed, RequestError
+from handlers.errors import AnswerTooLarge, ImageTooLarge, InferenceFailed, Overloaded, RequestError
 from handlers.explain import answer as explanation
 from handlers.explain.answer import Explained, Target
 from handlers.isolation import as_request_error, in_halves
@@ -33,6 +33,12 @@ from models.card import Card, Limits
 
 # Images of fewer bytes are decoded sooner than they are handed to another thread (some 20 microseconds).
 THREADED_BYTES = 16_000
+
+
+# Images that go through the network, or are explained, between two looks at the clock.
+PREDICT_IMAGES = 64
+EXPLAIN_IMAGES = 16
+BUDGET_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +72,37 @@ class Slot:
 
 
 class Classifier:
-    """A model that answers: its card, its engine, and the limits of a request."""
+    """A model that answers: its card, its engine, the limits of a request, and the seconds that a batch may take.
 
-    def __init__(self, card: Card, engine: Engine, limits: Limits | None = None) -> None:
+    What cannot be begun within `budget` is refused, so that the server need not give up on the whole batch.
+    """
+
+    def __init__(
+        self, card: Card, engine: Engine, limits: Limits | None = None, budget: float = BUDGET_SECONDS
+    ) -> None:
         self.card = card
         self.engine = engine
         self.limits = limits or card.limits
+        self.budget = budget
+        self._deadline = float("inf")
         self._threads = ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="decode")
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device | None = None, limits: Limits | None = None) -> Classifier:
+    def load(
+        cls,
+        folder: Path,
+        device: torch.device | None = None,
+        *,
+        limits: Limits | None = None,
+        budget: float = BUDGET_SECONDS,
+    ) -> Classifier:
         """Load a release folder or an unpacked .mar; `limits` replace those of the card.
 
         Raises:
             CardError, EngineError: a part of it is missing, damaged, or does not fit the others.
         """
         card = Card.load(folder)
-        return cls(card, Engine.load(folder, card, device or torch.device("cpu")), limits)
+        return cls(card, Engine.load(folder, card, device or torch.device("cpu")), limits, budget)
 
     def logits(self, contents: Sequence[bytes]) -> torch.Tensor:
         """Encoded images -> logits (N, classes): the plain road of evaluation and golden answers.
@@ -96,19 +116,20 @@ class Classifier:
 
     def answer(self, batch: Sequence[Incoming]) -> list[Answer]:
         """Answer every request of a batch, in order; predictions, explanations and questions may be mixed."""
+        self._deadline = time.monotonic() + self.budget
         slots = [Slot(incoming, Record(_kind(incoming), incoming.waited)) for incoming in batch]
         going = [slot for slot in slots if sends_images(slot.incoming)]
         self._each(going, self._understand, threaded=False)
         sources = [source for slot in _healthy(going) for _, source in slot.asked.images]
         size = max((len(source) for source in sources if isinstance(source, bytes)), default=0)
         self._each(_healthy(going), self._decode, threaded=size > THREADED_BYTES and torch.get_num_threads() > 1)
-        _settle(_healthy(going), self._predict)
+        self._settle(_healthy(going), self._predict, PREDICT_IMAGES)
         groups: defaultdict[str, list[Slot]] = defaultdict(list)
         for slot in _healthy(going):
             if slot.asked.kind == "explain":
                 groups[slot.asked.options.method].append(slot)
         for method, group in groups.items():
-            _settle(group, partial(self._explain, method=method))
+            self._settle(group, partial(self._explain, method=method), EXPLAIN_IMAGES)
         return [self._finish(slot) for slot in slots]
 
     # ---- steps, each for one request or for many
@@ -123,6 +144,22 @@ class Classifier:
         for _ in (self._threads.map if threaded and len(slots) > 1 else map)(guarded, slots):
             pass
 
+    def _settle(
+        self, slots: Sequence[Slot], work: Callable[[Sequence[Slot]], Sequence[list[Result]]], images_at_once: int
+    ) -> None:
+        """Do `work` for all slots, some images at once, and give each its results or its error."""
+        for some in _chunks(slots, images_at_once):
+            for slot, outcome in zip(some, in_halves(some, work), strict=True):
+                if isinstance(outcome, RequestError):
+                    slot.error = outcome
+                else:
+                    slot.results = outcome
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            together = "what is answered together with this request"
+            raise Overloaded(f"{together} takes more than {self.budget:g} s: try again later, or with fewer images")
+
     def _understand(self, slot: Slot) -> None:
         slot.request = parse(slot.incoming, self.limits)
         if slot.asked.kind == "explain":
@@ -133,6 +170,7 @@ class Classifier:
         with _timed([slot], "decode"):
             total = 0
             for number, (name, source) in enumerate(slot.asked.images, start=1):
+                self._check_time()
                 try:
                     total = self._picture(slot, source, total)
                 except RequestError as error:
@@ -155,6 +193,7 @@ class Classifier:
         return total
 
     def _predict(self, slots: Sequence[Slot]) -> list[list[Result]]:
+        self._check_time()
         with _timed(slots, "inference"):
             logits = self.engine.logits(self._batch(slots))
             ranking = decision.rank(logits)
@@ -173,11 +212,16 @@ class Classifier:
     def _explain(self, slots: Sequence[Slot], method: str) -> list[list[Result]]:
         views = [view for slot in slots for view in slot.views]
         targets = [target for slot in slots for target in slot.targets]
+        explained: list[Explained] = []
         with _timed(slots, "explanation"):
-            explained: Iterator[Explained] = iter(
-                explanation.explain(self.engine, self._batch(slots), views, targets, method, self.card.classes)
-            )
-            return [[Result(result.predictions, next(explained)) for result in slot.results] for slot in slots]
+            for rows in torch.split(self._batch(slots), EXPLAIN_IMAGES):
+                self._check_time()
+                these = slice(len(explained), len(explained) + len(rows))
+                explained += explanation.explain(
+                    self.engine, rows, views[these], targets[these], method, self.card.classes
+                )
+        left = iter(explained)
+        return [[Result(result.predictions, next(left)) for result in slot.results] for slot in slots]
 
     def _batch(self, slots: Sequence[Slot]) -> torch.Tensor:
         pixels = [pixels for slot in slots for pixels in slot.pixels]
@@ -228,13 +272,18 @@ def _healthy(slots: Sequence[Slot]) -> list[Slot]:
     return [slot for slot in slots if slot.error is None]
 
 
-def _settle(slots: Sequence[Slot], work: Callable[[Sequence[Slot]], Sequence[list[Result]]]) -> None:
-    """Do `work` for all slots, and give each its results or its error."""
-    for slot, outcome in zip(slots, in_halves(slots, work), strict=True):
-        if isinstance(outcome, RequestError):
-            slot.error = outcome
-        else:
-            slot.results = outcome
+def _chunks(slots: Sequence[Slot], images_at_once: int) -> Iterator[list[Slot]]:
+    """Slots in order, as many together as have so many images; one with more than that by itself."""
+    chunk: list[Slot] = []
+    count = 0
+    for slot in slots:
+        if chunk and count + len(slot.pixels) > images_at_once:
+            yield chunk
+            chunk, count = [], 0
+        chunk.append(slot)
+        count += len(slot.pixels)
+    if chunk:
+        yield chunk
 
 
 @contextmanager

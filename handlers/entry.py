@@ -16,7 +16,7 @@ import orjson
 import torch
 
 from handlers import golden
-from handlers.classifier import Answer, Classifier
+from handlers.classifier import BUDGET_SECONDS, Answer, Classifier
 from handlers.metrics import Tally
 from handlers.multipart import Part
 from handlers.request import Incoming
@@ -44,7 +44,10 @@ class ImageClassifier:
         on_gpu = gpu is not None and torch.cuda.is_available()
         device = torch.device(f"cuda:{gpu}" if on_gpu else "cpu")
         card = Card.load(folder)
-        self._classifier = Classifier.load(folder, device, _limits(card, context.model_yaml_config))
+        config = context.model_yaml_config
+        # Beyond responseTimeout TorchServe kills the worker, and the whole batch gets a 500.
+        budget = float(config.get("responseTimeout", 2 * BUDGET_SECONDS)) / 2
+        self._classifier = Classifier.load(folder, device, limits=_limits(card, config), budget=budget)
         verify_digests(folder, self._classifier.card)
         golden.check(folder, self._classifier)
         _tell_repeated_parts_apart()

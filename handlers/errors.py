@@ -14,6 +14,7 @@
     ├── UnsupportedImage   415  not JPEG, PNG or WebP, or animated
     ├── DamagedImage       422  cut short or corrupt
     ├── InferenceFailed    500  our fault: the network or an explanation raised
+    ├── Overloaded         503  no time was left for it in its batch; later there may be
     └── OutOfMemory        503  no memory was left for it; later there may be
 
 The type word is the class's name. Clients may rely on it; messages may be reworded.
@@ -105,6 +106,12 @@ class InferenceFailed(RequestError):
     """The network or an explanation raised: our fault, not the caller's."""
 
     status = 500
+
+
+class Overloaded(RequestError):
+    """No time was left for this request before the server would have given up on its whole batch."""
+
+    status = 503
 
 
 class OutOfMemory(RequestError):

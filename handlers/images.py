@@ -35,7 +35,7 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
 
     Raises:
         NoImage: `content` is empty.
-        ImageTooLarge: over the limits' max_bytes or max_pixels.
+        ImageTooLarge: over the limits' max_bytes, max_side or max_pixels.
         UnsupportedImage: another format, or animated.
         DamagedImage: cut short or corrupt within the header.
     """
@@ -54,6 +54,10 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
         raise
     except Exception as error:  # a header that is corrupt in its own way
         raise DamagedImage(f"the image's header is corrupt: {error}") from None
+    if max(image.size) > limits.max_side:
+        raise ImageTooLarge(
+            f"the image has {image.width} x {image.height} pixels: at most {limits.max_side:,} on a side are accepted"
+        )
     if image.width * image.height > limits.max_pixels:
         raise ImageTooLarge(
             f"the image has {image.width} x {image.height} pixels: at most {limits.max_pixels:,} in all are accepted"

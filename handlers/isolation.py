@@ -38,8 +38,10 @@ def in_halves(
 
 def as_request_error(error: Exception) -> RequestError:
     """The error to answer for whatever was raised; what is our fault is logged with its traceback."""
+    # An error that is kept would keep its frames, and with them the decoded image, until the garbage is collected.
     if isinstance(error, RequestError):
-        return error
+        error.__context__ = error.__cause__ = None
+        return error.with_traceback(None)
     if is_out_of_memory(error):
         logger.error("out of memory on one request alone")
         return OutOfMemory("there was not enough memory for this request: try again, or with smaller images")

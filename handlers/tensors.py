@@ -116,6 +116,10 @@ def pictures(array: np.ndarray, limits: Limits) -> list[np.ndarray]:
     height, width = many.shape[1:3]
     if len(many) > limits.max_images:
         raise TooManyImages(f"the array holds {len(many):,} images: at most {limits.max_images} go into one request")
+    if max(height, width) > limits.max_side:
+        raise ImageTooLarge(
+            f"an image of the array has {width} x {height} pixels: at most {limits.max_side:,} on a side are accepted"
+        )
     if height * width > limits.max_pixels:
         raise ImageTooLarge(
             f"an image of the array has {width} x {height} pixels: at most {limits.max_pixels:,} in all are accepted"

@@ -57,6 +57,7 @@ class Limits(Part):
     Attributes:
         max_bytes: of one image as it is sent.
         max_pixels: of one image, read from its header before anything is decoded.
+        max_side: pixels of its longer side; an image of one row takes several times as long as a square one.
         max_images: in one request.
         max_request_pixels: of all images of a request together.
         max_answer_bytes: of the answer. TorchServe kills the worker whose answer exceeds max_response_size.
@@ -64,6 +65,7 @@ class Limits(Part):
 
     max_bytes: Annotated[int, Field(ge=1)] = 6_000_000
     max_pixels: Annotated[int, Field(ge=1)] = 25_000_000
+    max_side: Annotated[int, Field(ge=1)] = 16_384
     max_images: Annotated[int, Field(ge=1)] = 64
     max_request_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     max_answer_bytes: Annotated[int, Field(ge=1_000, le=60_000_000)] = 32_000_000

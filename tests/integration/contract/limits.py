@@ -7,9 +7,14 @@ import socket
 import time
 
 import numpy as np
+import orjson
 import requests
 from PIL import Image
 
+from handlers.classifier import BUDGET_SECONDS, Classifier
+from handlers.multipart import Part
+from handlers.request import Incoming
+from serving.model_config import ModelConfig
 from tests.integration.contract import Ask, failed, labels, row
 from tests.integration.contract.bodies import npy
 from tests.integration.contract.errors import told
@@ -42,6 +47,13 @@ def max_bytes(ask: Ask) -> None:
 def max_pixels(ask: Ask) -> None:
     assert ask.post(PREDICT, png(5_000, 5_000)).status_code == 200
     assert "25,000,000" in failed(ask.post(PREDICT, png(5_000, 5_001)), 413, "ImageTooLarge")["message"]
+
+
+@row("max-side")
+def max_side(ask: Ask) -> None:
+    assert ask.post(PREDICT, png(16_384, 1)).status_code == 200
+    assert "16,384" in failed(ask.post(PREDICT, png(1, 16_385)), 413, "ImageTooLarge")["message"]
+    failed(ask.post(PREDICT, npy(np.zeros((16_385, 1), np.uint8))), 413, "ImageTooLarge")
 
 
 @row("max-images")
@@ -125,6 +137,17 @@ def time_silence(ask: Ask) -> None:
             time.sleep(0.2)
             connection.sendall(bytes([byte]))
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@row("time-batch")
+def time_batch(ask: Ask) -> None:
+    assert ModelConfig().responseTimeout / 2 == BUDGET_SECONDS == 30
+    folder = ask.server.workspace / "releases" / "digits" / "1.0"
+    part = Part("body", ask.digit["5"])
+    for budget, status in ((30.0, 200), (-1.0, 503)):
+        answer = Classifier.load(folder, budget=budget).answer([Incoming("predict", (part,), {})])[0]
+        assert answer.status == status
+    assert orjson.loads(answer.body)["type"] == "Overloaded"
 
 
 @row("time-answer", "GatewayTimeout")

@@ -26,6 +26,7 @@ def test_every_type_word_has_the_status_that_the_docstring_draws() -> None:
         "UnsupportedImage": 415,
         "DamagedImage": 422,
         "InferenceFailed": 500,
+        "Overloaded": 503,
         "OutOfMemory": 503,
     }
     drawn = [line.split() for line in str(errors.__doc__).splitlines() if "──" in line]

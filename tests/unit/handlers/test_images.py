@@ -204,12 +204,18 @@ def test_too_many_bytes_are_refused_whatever_they_are() -> None:
         images.decode(bytes(images.LIMITS.max_bytes))
 
 
-@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (10_000, 10_000), (5_001, 5_000), (1, 25_000_001)])
+@pytest.mark.parametrize(("width", "height"), [(16_000, 16_000), (10_000, 10_000), (5_001, 5_000), (16_384, 1_526)])
 def test_too_many_pixels_are_refused_before_any_is_decoded(width: int, height: int) -> None:
     # Decoded, they would be found cut short: a DamagedImage.
     with pytest.raises(ImageTooLarge, match="25,000,000") as raised:
         images.decode(declared(width, height))
     assert raised.value.status == 413
+
+
+@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (16_385, 1), (1, 25_000_000)])
+def test_too_long_a_side_is_refused_before_any_pixel_is_decoded(width: int, height: int) -> None:
+    with pytest.raises(ImageTooLarge, match="16,384 on a side"):
+        images.decode(declared(width, height))
 
 
 def test_as_many_pixels_as_allowed_are_decoded() -> None:

@@ -1,0 +1,56 @@
+"""A batch has so much time; what cannot begin within it is refused, rather than everybody failed with the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from handlers import classifier as road
+from handlers.classifier import EXPLAIN_IMAGES, PREDICT_IMAGES, Classifier
+from handlers.engine import Engine
+from tests.unit.handlers.asking import body, request
+from tests.unit.handlers.test_guarding import Wrapped
+from training.data import Dataset
+
+
+@pytest.fixture
+def slow(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Classifier]:
+    """The classifier with a budget, on a clock by which each pass through the network takes ten seconds."""
+    now = [0.0]
+
+    def pass_ten_seconds(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        now[0] += 10
+        return logits
+
+    monkeypatch.setattr(road.time, "monotonic", lambda: now[0])
+    engine = Engine(Wrapped(classifier.engine.network, pass_ten_seconds), torch.device("cpu"))
+    return lambda budget: Classifier(classifier.card, engine, budget=budget)
+
+
+def test_requests_that_cannot_begin_in_time_are_told_to_come_again(
+    slow: Callable[[float], Classifier], digits: Dataset
+) -> None:
+    many = request(*digits.test.images[:PREDICT_IMAGES])
+    answers = slow(25).answer([many] * 5)
+    assert [answer.status for answer in answers] == [200, 200, 200, 503, 503]
+    assert body(answers[3])["type"] == "Overloaded"
+    assert "25 s" in body(answers[3])["message"]
+    assert slow(25).answer([many])[0].status == 200, "the next batch has its own time"
+
+
+def test_explanations_look_at_the_clock_too_within_one_request_as_well(
+    slow: Callable[[float], Classifier], digits: Dataset
+) -> None:
+    images = digits.test.images
+    one, sixteen = request(images[0], kind="explain"), request(*images[:EXPLAIN_IMAGES], kind="explain")
+    statuses = [answer.status for answer in slow(50).answer([sixteen, one, request(images[1])])]
+    assert statuses == [200, 503, 200], "an explanation takes more than five passes; predictions came first"
+    whole = request(*images[: 3 * EXPLAIN_IMAGES], kind="explain")
+    assert slow(50).answer([whole])[0].status == 503
+    assert slow(100_000).answer([whole])[0].status == 200
+
+
+def test_images_are_not_decoded_beyond_it(slow: Callable[[float], Classifier], digits: Dataset) -> None:
+    assert slow(-1).answer([request(digits.test.images[0])])[0].status == 503
