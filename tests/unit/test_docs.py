@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers import entry, images, options, request
+from handlers import entry, images, metrics, options, request
 from handlers.protocols import v2
 from handlers.protocols.native import EXPLAIN_TYPES
 from models.card import Limits
@@ -15,7 +15,8 @@ from scripts.openapi_schemas import all_errors, max_body
 from serving.frontdoor import TEMPLATE
 from tests.integration.contract import ROWS
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TEXT = (DOCS / "http.md").read_text(encoding="utf-8")
 
 
 def sections() -> dict[str, list[list[str]]]:
@@ -93,3 +94,12 @@ def test_each_type_of_an_answer_and_of_a_tensor_is_named() -> None:
     assert [kind for kind in EXPLAIN_TYPES if kind not in TEXT] == ["application/json"]
     assert all(datatype in row("tensor-pixels")[1] for datatype in v2.PIXELS)
     assert all(f"`{output}`" in TEXT for output in (*v2.OUTPUTS, v2.EXPLANATION))
+
+
+def test_each_metric_has_its_row() -> None:
+    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\|", text, re.MULTILINE)
+    assert rows == [
+        *((total.name, total.label) for total in metrics.TOTALS),
+        *((histogram.name, "") for histogram in metrics.HISTOGRAMS),
+    ]
