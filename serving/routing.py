@@ -17,6 +17,8 @@ from serving.errors import Unreachable
 from serving.store import Archive
 
 FILE_NAME = "versions.map"
+# HAProxy's runtime API, in the temp folder of the run.
+SOCKET = "haproxy.sock"
 TIMEOUT_SECONDS = 5.0
 
 
@@ -65,6 +67,15 @@ class Routing:
             files.write(self._map_file, _text(entries))
         if key in self._running():
             self._command(f"del map {self._map_file.name} {key}")
+
+    def close_grpc(self) -> None:
+        """Send the gRPC gateway nothing more: new calls get a 503, which is UNAVAILABLE to their clients."""
+        self._command("set server grpc/gateway state drain")
+
+    def grpc_in_flight(self) -> int:
+        """Calls over gRPC that the front door has taken and not yet answered (`show stat`: qcur and scur)."""
+        rows = (line.split(",") for line in self._command("show stat").splitlines())
+        return next((int(row[2]) + int(row[4]) for row in rows if row[:2] == ["grpc", "BACKEND"]), 0)
 
     def default(self, model: str) -> str | None:
         """The default version of a model, as the map on disk has it."""

@@ -15,10 +15,11 @@ import subprocess
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from serving import cores, files, frontdoor, process, programs, properties, routing, state, tokens, torchserve
-from serving.errors import ManagementError, StartError
+from serving.errors import ManagementError, StartError, Unreachable
 from serving.frontdoor import FrontDoor, Tokens
 from serving.instance import TOKEN, Instance, Status
 from serving.instance import State as RunState
@@ -186,7 +187,7 @@ class Supervisor:
             backend_port=ports.inference,
             gateway_port=ports.gateway,
             map_file=Path(routing.FILE_NAME),  # HAProxy runs in the folder; its commands take no spaces in paths
-            socket=self._temp / "haproxy.sock",
+            socket=self._socket,
             max_request_size=int(self._properties["max_request_size"]),
             drain_seconds=DRAIN_SECONDS,
             threads=max(1, cores.usable() // 4),
@@ -208,6 +209,10 @@ class Supervisor:
             if self._haproxy.poll() is not None or time.monotonic() > deadline:
                 raise StartError("the front door (HAProxy) did not come up; see the log")
             time.sleep(0.02)
+
+    @property
+    def _socket(self) -> Path:
+        return self._temp / routing.SOCKET
 
     def _tokens(self) -> Tokens:
         """The token for clients, made once and kept for the next start, and TorchServe's own for inference."""
@@ -251,13 +256,21 @@ class Supervisor:
         self._report("stopping", "waiting for requests in flight")
         self._say("stopping: nothing new is taken, requests in flight are finished")
         deadline = time.monotonic() + DRAIN_SECONDS + 5
-        # The gateway first: what it has taken over gRPC still has to come in through the door.
-        for child, number in ((self._gateway, signal.SIGTERM), (self._haproxy, signal.SIGUSR1)):
-            if child is not None:
-                child.send_signal(number)
-                while child.poll() is None and time.monotonic() < deadline and not self._hurry:
-                    time.sleep(0.02)
+        if self._gateway is not None:
+            self._drain_gateway(deadline)
+        if self._haproxy is not None:
+            self._haproxy.send_signal(signal.SIGUSR1)
+            while self._haproxy.poll() is None and time.monotonic() < deadline and not self._hurry:
+                time.sleep(0.02)
         return 0
+
+    def _drain_gateway(self, deadline: float) -> None:
+        """Before the door closes: what came in over gRPC still has to come in through it, over HTTP."""
+        door = routing.Routing(self._instance.folder / routing.FILE_NAME, self._socket)
+        with suppress(Unreachable):  # HAProxy died: nothing is in flight
+            door.close_grpc()
+            while door.grpc_in_flight() and time.monotonic() < deadline and not self._hurry:
+                time.sleep(0.05)
 
     def _on_signal(self, number: int, frame: object) -> None:
         self._hurry = self._stop.is_set()

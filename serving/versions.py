@@ -25,7 +25,7 @@ from serving.instance import Instance
 from serving.journal import Journal
 from serving.management import Management
 from serving.routing import FILE_NAME as MAP
-from serving.routing import Routing
+from serving.routing import SOCKET, Routing
 from serving.state import ModelState, State
 from serving.tokens import FILE_NAME as KEY_FILE
 from serving.tokens import KeyFile
@@ -70,7 +70,7 @@ class Versions:
         self._root = root
         keys = KeyFile(self._folder / KEY_FILE, instance.ports.management)
         self._management = Management(instance.ports.management, keys if instance.token() else None)
-        self._routing = Routing(self._folder / MAP, Path(status.temp) / "haproxy.sock")
+        self._routing = Routing(self._folder / MAP, Path(status.temp) / SOCKET)
 
     def table(self) -> list[Row]:
         """Every registered version: the default first, then by TorchServe's order."""

@@ -10,8 +10,10 @@ import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import requests
+import tritonclient.grpc
 
 from tests.integration.conftest import batching
 from tests.integration.server import Server, alive, run
@@ -49,11 +51,33 @@ def test_sigterm_with_requests_in_flight_fails_none(workspace: Path, tmp_path: P
         assert not Path(status.temp).exists()
 
 
+def test_nor_over_grpc(workspace: Path, tmp_path: Path, digit: dict[str, bytes]) -> None:
+    with Server(batching(workspace, tmp_path, size=64, delay_ms=2000)) as server, ThreadPoolExecutor(20) as pool:
+        address = f"127.0.0.1:{server.ports.public}"
+        clients = [tritonclient.grpc.InferenceServerClient(address) for _ in range(20)]
+        assert all(client.is_server_live() for client in clients), "connected, so that the calls leave at once"
+
+        def ask(number: int) -> bytes:
+            tensor = tritonclient.grpc.InferInput("image", [1], "BYTES")
+            tensor.set_data_from_numpy(np.array([digit[str(number % 10)]], dtype=object))
+            label: bytes = clients[number].infer("digits", [tensor]).as_numpy("label")[0, 0]
+            return label
+
+        futures = [pool.submit(ask, number) for number in range(20)]
+        time.sleep(1)
+        assert not any(future.done() for future in futures), "they must be in flight for this to mean anything"
+        server.process.send_signal(signal.SIGTERM)
+        assert [future.result() for future in futures] == [str(n % 10).encode() for n in range(20)]
+        assert server.process.wait(30) == 0
+        for client in clients:
+            client.close()
+
+
 def test_a_killed_worker_costs_its_batch_alone(workspace: Path, digit: dict[str, bytes]) -> None:
     with Server(workspace) as server, ThreadPoolExecutor(20) as pool:
         ((worker, status),) = server.workers()
         assert status == "READY"
-        many = [("image", (f"{i}.png", digit[str(i % 10)], "image/png")) for i in range(200)]
+        many = [("image", (f"{i}.png", digit[str(i % 10)], "image/png")) for i in range(64)]
         doomed = pool.submit(requests.post, f"{server.url}/explanations/digits", files=many, timeout=60)
         time.sleep(0.7)
         assert not doomed.done(), "it must be in the worker for this to mean anything"
