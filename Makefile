@@ -16,7 +16,8 @@ WHICH = $(if $(MODEL),--model $(MODEL)) $(if $(VERSION),--version $(VERSION))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev train archive serve stop predict explain models register promote retire rollback history samples \
-	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure check fix clean
+	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure measure-bad-inputs openapi check \
+	fix clean
 
 help: ## this list
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-24s %s\n", $$1, $$2}'
@@ -42,7 +43,7 @@ serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= 
 stop: setup ## stop it without losing a request [PORT=]
 	@$(RUN) scripts.stop --port $(PORT)
 
-predict: setup ## ask it [IMAGE=samples/3.png MODEL= VERSION= PORT=]
+predict: setup ## ask it, about one image or several [IMAGE="samples/3.png samples/7.png" MODEL= VERSION= PORT=]
 	@$(RUN) scripts.predict $(IMAGE) $(WHICH) --port $(PORT)
 
 explain: setup ## ask it why, as a picture [IMAGE= OUT=overlay.png TARGET=8 MODEL= VERSION= PORT=]
@@ -84,6 +85,12 @@ test: setup-dev ## every test, against a real TorchServe, HAProxy and Docker (th
 
 measure: setup ## docs/measured.md: what each step costs on this machine
 	@$(RUN) benchmarks.first_road
+
+measure-bad-inputs: setup ## docs/reliability.md: 10,000 bad requests among good ones, some 3 minutes [COUNT= SEED=]
+	@$(RUN) benchmarks.bad_inputs $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+openapi: setup ## deploy/openapi.json, from the definitions that the code goes by
+	@$(RUN) scripts.openapi
 
 check: setup-dev ## formatting, lint and types; changes nothing
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy

@@ -10,25 +10,24 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
 import orjson
 import torch
-from PIL import Image
 
 from handlers import decision, images, ready
 from handlers.engine import Engine
 from handlers.errors import AnswerTooLarge, ImageTooLarge, InferenceFailed, Overloaded, RequestError
 from handlers.explain import answer as explanation
-from handlers.explain.answer import Explained, Target
+from handlers.explain.answer import Explained
 from handlers.isolation import as_request_error, in_halves
 from handlers.metrics import Record
 from handlers.protocols import JSON, Picture, Result
-from handlers.request import Incoming, Request, parse
+from handlers.request import Incoming, parse
+from handlers.slots import Slot, chunks, healthy, kind, sends_images, timed
 from models.card import Card, Limits
 
 # Images of fewer bytes are decoded sooner than they are handed to another thread (some 20 microseconds).
@@ -38,6 +37,9 @@ THREADED_BYTES = 16_000
 # Images that go through the network, or are explained, between two looks at the clock.
 PREDICT_IMAGES = 64
 EXPLAIN_IMAGES = 16
+# TorchServe takes in a batch's answers in time that grows with the square of their size: 40 MB in some 6 s.
+BATCH_BYTES = 24_000_000
+# Half of TorchServe's responseTimeout, as our archives set it.
 BUDGET_SECONDS = 30.0
 
 
@@ -49,26 +51,6 @@ class Answer:
     body: bytes
     headers: dict[str, str]
     record: Record
-
-
-@dataclass(slots=True)
-class Slot:
-    """What is known so far of one request on its way."""
-
-    incoming: Incoming
-    record: Record
-    request: Request | None = None
-    pixels: list[torch.Tensor] = field(default_factory=list)
-    views: list[Image.Image] = field(default_factory=list)
-    targets: list[Target] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
-    error: RequestError | None = None
-
-    @property
-    def asked(self) -> Request:
-        """The request, in steps that only those take which were understood."""
-        assert self.request is not None
-        return self.request
 
 
 class Classifier:
@@ -117,20 +99,26 @@ class Classifier:
     def answer(self, batch: Sequence[Incoming]) -> list[Answer]:
         """Answer every request of a batch, in order; predictions, explanations and questions may be mixed."""
         self._deadline = time.monotonic() + self.budget
-        slots = [Slot(incoming, Record(_kind(incoming), incoming.waited)) for incoming in batch]
+        slots = [Slot(incoming, Record(kind(incoming), incoming.waited)) for incoming in batch]
         going = [slot for slot in slots if sends_images(slot.incoming)]
         self._each(going, self._understand, threaded=False)
-        sources = [source for slot in _healthy(going) for _, source in slot.asked.images]
+        sources = [source for slot in healthy(going) for _, source in slot.asked.images]
         size = max((len(source) for source in sources if isinstance(source, bytes)), default=0)
-        self._each(_healthy(going), self._decode, threaded=size > THREADED_BYTES and torch.get_num_threads() > 1)
-        self._settle(_healthy(going), self._predict, PREDICT_IMAGES)
+        self._each(healthy(going), self._decode, threaded=size > THREADED_BYTES and torch.get_num_threads() > 1)
+        for _ in self._settle(healthy(going), self._predict, PREDICT_IMAGES):
+            pass
         groups: defaultdict[str, list[Slot]] = defaultdict(list)
-        for slot in _healthy(going):
+        for slot in healthy(going):
             if slot.asked.kind == "explain":
                 groups[slot.asked.options.method].append(slot)
         for method, group in groups.items():
-            self._settle(group, partial(self._explain, method=method), EXPLAIN_IMAGES)
-        return [self._finish(slot) for slot in slots]
+            for explained in self._settle(group, partial(self._explain, method=method), EXPLAIN_IMAGES):
+                self._each(explained, self._draw, threaded=torch.get_num_threads() > 1)
+        answers, room = [], BATCH_BYTES
+        for slot in slots:
+            answers.append(self._finish(slot, room))
+            room -= len(answers[-1].body)
+        return answers
 
     # ---- steps, each for one request or for many
 
@@ -146,14 +134,18 @@ class Classifier:
 
     def _settle(
         self, slots: Sequence[Slot], work: Callable[[Sequence[Slot]], Sequence[list[Result]]], images_at_once: int
-    ) -> None:
-        """Do `work` for all slots, some images at once, and give each its results or its error."""
-        for some in _chunks(slots, images_at_once):
+    ) -> Iterator[list[Slot]]:
+        """Do `work` for all slots, some images at once, and give each its results or its error.
+
+        Yields those that have results, after each time.
+        """
+        for some in chunks(slots, images_at_once):
             for slot, outcome in zip(some, in_halves(some, work), strict=True):
                 if isinstance(outcome, RequestError):
                     slot.error = outcome
                 else:
                     slot.results = outcome
+            yield healthy(some)
 
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
@@ -161,13 +153,14 @@ class Classifier:
             raise Overloaded(f"{together} takes more than {self.budget:g} s: try again later, or with fewer images")
 
     def _understand(self, slot: Slot) -> None:
+        self._check_time()
         slot.request = parse(slot.incoming, self.limits)
         if slot.asked.kind == "explain":
             explanation.check_method(slot.asked.options.method)
             explanation.choose_target(slot.asked.options.target, 0, self.card)
 
     def _decode(self, slot: Slot) -> None:
-        with _timed([slot], "decode"):
+        with timed([slot], "decode"):
             total = 0
             for number, (name, source) in enumerate(slot.asked.images, start=1):
                 self._check_time()
@@ -194,7 +187,7 @@ class Classifier:
 
     def _predict(self, slots: Sequence[Slot]) -> list[list[Result]]:
         self._check_time()
-        with _timed(slots, "inference"):
+        with timed(slots, "inference"):
             logits = self.engine.logits(self._batch(slots))
             ranking = decision.rank(logits)
         sound = torch.isfinite(logits).all(dim=1).tolist()
@@ -213,7 +206,7 @@ class Classifier:
         views = [view for slot in slots for view in slot.views]
         targets = [target for slot in slots for target in slot.targets]
         explained: list[Explained] = []
-        with _timed(slots, "explanation"):
+        with timed(slots, "explanation"):
             for rows in torch.split(self._batch(slots), EXPLAIN_IMAGES):
                 self._check_time()
                 these = slice(len(explained), len(explained) + len(rows))
@@ -223,14 +216,28 @@ class Classifier:
         left = iter(explained)
         return [[Result(result.predictions, next(left)) for result in slot.results] for slot in slots]
 
+    def _draw(self, slot: Slot) -> None:
+        """Draw a request's explanations, as long as there is time for it and room in the answer."""
+        size = 0
+        with timed([slot], "encode"):
+            for result in slot.results if slot.asked.reply.pictures else ():
+                if result.explanation is not None:
+                    self._check_time()
+                    size += len(result.explanation.overlay())
+                    self._check_size(size)
+
     def _batch(self, slots: Sequence[Slot]) -> torch.Tensor:
         pixels = [pixels for slot in slots for pixels in slot.pixels]
         return images.batch(pixels, self.card.input, self.engine.device)
 
     # ---- the answer
 
-    def _finish(self, slot: Slot) -> Answer:
-        """The answer of one request. Pictures are drawn and encoded here, so that too may fail."""
+    def _check_size(self, size: int) -> None:
+        if size > (most := self.limits.max_answer_bytes):
+            raise AnswerTooLarge(f"the answer has {size:,} bytes or more, and {most:,} may be sent: ask less at once")
+
+    def _finish(self, slot: Slot, room: int) -> Answer:
+        """The answer of one request, of at most `room` bytes, or its error; encoding may fail too."""
         route, request_id = slot.incoming.route, slot.incoming.headers.get("x-request-id", slot.incoming.request_id)
         headers = {"content-type": JSON, "X-Model-Version": self.card.version, "X-Request-Id": request_id}
         body = b""
@@ -238,13 +245,12 @@ class Classifier:
             if not sends_images(slot.incoming):
                 body = orjson.dumps(ready.answer(route, self.card))
             elif slot.error is None:
-                with _timed([slot], "encode"):
+                with timed([slot], "encode"):
                     content = slot.asked.reply.answer(self.card, request_id, slot.results)
-                body, most = content.body, self.limits.max_answer_bytes
-                if len(body) > most:
-                    raise AnswerTooLarge(
-                        f"the answer has {len(body):,} bytes, and at most {most:,} are sent: ask less at once"
-                    )
+                body = content.body
+                self._check_size(len(body))
+                if len(body) > room:
+                    raise Overloaded("the answers to what came together with this request are too large: try again")
                 headers |= {"content-type": content.content_type, **dict(content.headers)}
                 if slot.asked.options.timing:
                     headers["Server-Timing"] = slot.record.server_timing()
@@ -256,42 +262,3 @@ class Classifier:
         slot.record.failed(slot.error.type)
         body = orjson.dumps(slot.error.body(kserve=route in ("v1", "v2")))
         return Answer(HTTPStatus(slot.error.status), body, headers, slot.record)
-
-
-def sends_images(incoming: Incoming) -> bool:
-    """Whether there is something to classify; otherwise it asks what the model is."""
-    return incoming.route not in ready.ROUTES
-
-
-def _kind(incoming: Incoming) -> str:
-    """As it is counted: `predict`, `explain`, or `ask` for a question about the model."""
-    return incoming.kind if sends_images(incoming) else "ask"
-
-
-def _healthy(slots: Sequence[Slot]) -> list[Slot]:
-    return [slot for slot in slots if slot.error is None]
-
-
-def _chunks(slots: Sequence[Slot], images_at_once: int) -> Iterator[list[Slot]]:
-    """Slots in order, as many together as have so many images; one with more than that by itself."""
-    chunk: list[Slot] = []
-    count = 0
-    for slot in slots:
-        if chunk and count + len(slot.pixels) > images_at_once:
-            yield chunk
-            chunk, count = [], 0
-        chunk.append(slot)
-        count += len(slot.pixels)
-    if chunk:
-        yield chunk
-
-
-@contextmanager
-def _timed(slots: Sequence[Slot], stage: str) -> Iterator[None]:
-    """Add the seconds that a stage takes to the record of each request that goes through it together."""
-    began = time.perf_counter()
-    try:
-        yield
-    finally:
-        for slot in slots:
-            slot.record.seconds[stage] = slot.record.seconds.get(stage, 0.0) + time.perf_counter() - began

@@ -6,6 +6,7 @@ TorchServe imports this file by its base name from the root of the unpacked .mar
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,8 @@ from handlers.multipart import Part
 from handlers.request import Incoming
 from models.card import Card, Limits
 from models.release import verify_digests
+
+logger = logging.getLogger(__name__)
 
 # When the front door took the request, in microseconds since 1970.
 START_HEADER = "x-torchlight-start"
@@ -80,20 +83,26 @@ class ImageClassifier:
 
     def _hand_on(self, cache: Any) -> None:
         """Give TorchServe what was counted, once a second while there is something; never ends."""
+        while True:
+            self._counted.wait()
+            self._counted.clear()
+            try:
+                self._emit(cache)
+            except Exception:  # what is counted must not depend on what once went wrong
+                logger.exception("metrics of a second are lost")
+            time.sleep(FLUSH_SECONDS)
+
+    def _emit(self, cache: Any) -> None:
         from ts.metrics.metric_cache_errors import MetricsCacheKeyError
         from ts.metrics.metric_type_enum import MetricTypes
 
         own = (self._classifier.card.name, self._classifier.card.version)
-        while True:
-            self._counted.wait()
-            self._counted.clear()
-            for name, value, labels in self._tally.drain():
-                try:
-                    metric = cache.get_metric(name, MetricTypes.COUNTER)
-                except MetricsCacheKeyError:  # a TorchServe that was started without deploy/torchserve/metrics.yaml
-                    continue
-                metric.add_or_update(value, [_label(text) for text in (*own, *labels)])
-            time.sleep(FLUSH_SECONDS)
+        for name, value, labels in self._tally.drain():
+            try:
+                metric = cache.get_metric(name, MetricTypes.COUNTER)
+            except MetricsCacheKeyError:  # a TorchServe that was started without deploy/torchserve/metrics.yaml
+                continue
+            metric.add_or_update(value, [_label(text) for text in (*own, *labels)])
 
     def _describe(self) -> bytes:
         return orjson.dumps(self._classifier.card.model_dump(mode="json"))

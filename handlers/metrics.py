@@ -63,12 +63,14 @@ class Record:
 
     Attributes:
         waited: seconds from the front door to the worker: network, queue, and until the batch was full.
-        seconds: by stage; a stage that a batch went through together counts whole for each of its requests.
+        seconds: by stage; a stage that several requests went through together counts whole for each of them.
+        passes: each time that something was done, by stage; what was done for several stands with the first of them.
     """
 
     kind: str
     waited: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    passes: list[tuple[str, float]] = field(default_factory=list)
     error: str = ""
     found: list[tuple[str, float]] = field(default_factory=list)
 
@@ -101,12 +103,11 @@ class Tally:
         self._sums = dict.fromkeys(self._counts, 0.0)
 
     def add(self, records: Sequence[Record]) -> None:
-        """Count one batch. What its requests went through together is observed once."""
+        """Count one batch."""
         if not records:
             return
         with self._lock:
             self._observe(BATCH_SIZE, len(records))
-            together = set()
             for record in records:
                 self._totals[REQUESTS.name, record.kind] += 1
                 self._totals[IMAGES.name, record.kind] += len(record.found)
@@ -114,11 +115,8 @@ class Tally:
                     self._totals[ERRORS.name, record.error] += 1
                 if record.waited is not None:
                     self._observe(WAIT, record.waited)
-                for stage, seconds in record.seconds.items():
-                    if stage not in together:
-                        self._observe(STAGES[stage], seconds)
-                        if stage in ("inference", "explanation"):
-                            together.add(stage)
+                for stage, seconds in record.passes:
+                    self._observe(STAGES[stage], seconds)
                 for label, probability in record.found:
                     self._totals[CLASSES.name, label] += 1
                     self._observe(CONFIDENCE, probability)

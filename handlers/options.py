@@ -1,7 +1,7 @@
 """The options of a request: one table, wherever they stand.
 
-TABLE has a row for each option; its documentation (docs/http.md, docs/openapi.json) is made from it. An option may come
-as query parameter, header, multipart field or JSON member, and on /invocations in SageMaker's custom attributes.
+TABLE has a row for each option; deploy/openapi.json is made from it, and docs/http.md compared with it. An option may
+come as query parameter, header, multipart field or JSON member, and on /invocations in SageMaker's custom attributes.
 
 TorchServe drops the query of a POST, so the front door hands it on in the header X-Torchlight-Query.
 """
@@ -94,9 +94,11 @@ def from_headers(headers: Mapping[str, str], route: str = "") -> list[Given]:
             given.append((name, value, "query"))
     if route == "invocations":
         for pair in filter(None, re.split(r"[;&,]\s*", headers.get(ATTRIBUTES_HEADER, "").strip())):
-            name, _, value = pair.partition("=")
-            if name.strip() != "explain":  # chose the kind of request, in the front door
-                given.append((name.strip(), value, "custom attributes"))
+            name, _, value = (text.strip() for text in pair.partition("="))
+            if name != "explain":
+                given.append((name, value, "custom attributes"))
+            else:  # it chose the kind of request, in the front door, if that could read it
+                _truth("explain", value)
     for option in TABLE:
         if (value_of := headers.get(option.header.lower())) is not None:
             given.append((option.name, value_of, "header"))
@@ -117,7 +119,7 @@ def parse(given: list[Given], kind: str) -> Options:
             raise UnknownOption(f"unknown option {name[:40]!r} ({where}): {kind} has {', '.join(names)}")
         if not isinstance(value, str | int | float):
             raise BadOption(f"option {name!r} is of type {type(value).__name__} ({where}): give one value")
-        text = value.strip() if isinstance(value, str) else str(value)
+        text = value.strip() if isinstance(value, str) else str(value).lower()  # JSON's true is Python's True
         if values.setdefault(name, text) != text:
             raise BadOption(f"option {name!r} is given as {values[name]!r:.60} and as {text!r:.60}: give it once")
     return Options(

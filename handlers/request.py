@@ -78,7 +78,12 @@ def _understood(incoming: Incoming, limits: Limits) -> Request:
         name = part.name.partition("#")[0]
         kind = part.content_type.partition(";")[0].strip().lower()
         binary_length = incoming.headers.get(v2.LENGTH_HEADER.lower())
-        if binary_length is not None and part.name == BODY and isinstance(part.content, _ENCODED):
+        if (
+            binary_length is not None
+            and incoming.route != "v1"
+            and part.name == BODY
+            and isinstance(part.content, _ENCODED)
+        ):
             document = v2.split(_bytes(part.content), binary_length)
             found, more, reply = v2.parse(_document(document[0]), document[1], incoming.kind, limits)
         elif name in options.NAMES:

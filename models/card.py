@@ -60,7 +60,8 @@ class Limits(Part):
         max_side: pixels of its longer side; an image of one row takes several times as long as a square one.
         max_images: in one request.
         max_request_pixels: of all images of a request together.
-        max_answer_bytes: of the answer. TorchServe kills the worker whose answer exceeds max_response_size.
+        max_answer_bytes: of the answer. TorchServe kills the worker whose answer exceeds max_response_size, and is slow
+            with large ones.
     """
 
     max_bytes: Annotated[int, Field(ge=1)] = 6_000_000
@@ -68,7 +69,7 @@ class Limits(Part):
     max_side: Annotated[int, Field(ge=1)] = 16_384
     max_images: Annotated[int, Field(ge=1)] = 64
     max_request_pixels: Annotated[int, Field(ge=1)] = 100_000_000
-    max_answer_bytes: Annotated[int, Field(ge=1_000, le=60_000_000)] = 32_000_000
+    max_answer_bytes: Annotated[int, Field(ge=1_000, le=24_000_000)] = 16_000_000
 
 
 class Data(Part):

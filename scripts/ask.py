@@ -23,4 +23,4 @@ def client(arguments: argparse.Namespace) -> Client:
     token = os.environ.get("TORCHLIGHT_TOKEN")
     if token is None and arguments.url is None:
         token = Instance(Ports(arguments.port)).token()
-    return Client(arguments.url or f"http://127.0.0.1:{arguments.port}", token)
+    return Client(arguments.url or Instance(Ports(arguments.port)).url, token)

@@ -14,6 +14,7 @@ from scripts import archive
 from scripts.command import command
 from serving import container, daemon, image, store
 from serving.errors import ContainerEnded, DockerError
+from serving.instance import http_url
 from serving.launch import LOOPBACK
 from serving.model_config import ModelConfig
 
@@ -118,8 +119,7 @@ def _stop(arguments: argparse.Namespace) -> None:
 
 
 def _welcome(settings: container.Settings) -> str:
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    url = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    url = http_url(settings.host, settings.port)
     name = container.name(settings.port)
     model = store.choose(settings.model, settings.version)[0].model
     token = f' -H "Authorization: Bearer $(docker exec {name} cat .run/{container.PORT}/token)"'

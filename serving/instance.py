@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from serving import files
 from serving.errors import ConfigError, StartError
 
 ROOT = Path(".run")
+# HAProxy binds to `haproxy.sock.<pid>.tmp` in it first.
+LONGEST_TEMP = 80
 TOKEN = "token"
 State = Literal["starting", "ready", "stopping", "stopped", "failed"]
 
@@ -85,6 +88,13 @@ class Status:
     pid: int
     temp: str
     tokens: bool = False
+    host: str = "127.0.0.1"
+
+
+def http_url(host: str, port: int) -> str:
+    """The URL by which this machine reaches what is bound to an address, or to all of them."""
+    address = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
 class Instance:
@@ -135,6 +145,12 @@ class Instance:
         """Write the status, whole or not at all."""
         files.write(self.folder / "status.json", json.dumps(asdict(status)))
 
+    @property
+    def url(self) -> str:
+        """Where this machine reaches the front door, by the status; 127.0.0.1 where there is none."""
+        status = self.status()
+        return http_url(status.host if status else "127.0.0.1", self.ports.public)
+
     def token(self) -> str | None:
         """The token that clients of this server need, or None where it asks for none."""
         status = self.status()
@@ -161,3 +177,12 @@ class Instance:
                 )
             time.sleep(0.1)
         return True
+
+
+def temp_folder() -> Path:
+    """A folder of our own under TMPDIR; under /tmp where that is too long for the path of a socket (unix(7): 107)."""
+    folder = Path(tempfile.mkdtemp(prefix="torchlight-"))
+    if len(str(folder)) > LONGEST_TEMP:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="torchlight-", dir="/tmp"))
+    return folder

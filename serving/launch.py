@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from serving.instance import Ports
+from serving.instance import Ports, http_url
 from serving.state import State
 from serving.store import Archive
 
@@ -38,8 +38,7 @@ def welcome(launch: Launch, ports: Ports) -> str:
     """What is said when it is READY: the URLs, a line to paste, how to stop it, and what is less than safe."""
     if launch.container:
         return f"{READY}on port {ports.public} of the container"
-    host = "127.0.0.1" if launch.host in ("0.0.0.0", "::") else launch.host
-    url = f"http://[{host}]:{ports.public}" if ":" in host else f"http://{host}:{ports.public}"
+    url = http_url(launch.host, ports.public)
     model = launch.archives[0].model
     lines = [f"{READY}at {url}"]
     for name, entry in launch.state.models.items():
@@ -53,8 +52,8 @@ def welcome(launch: Launch, ports: Ports) -> str:
     ]
     if not launch.front:
         lines.append(
-            "no front door: no default versions, query options, form-encoded images, limits or soft stop; stopping "
-            "cuts off requests in flight"
+            "no front door: no default versions, query options, form-encoded images, checks of multipart bodies, gRPC, "
+            "limits or soft stop; stopping cuts off requests in flight"
         )
     elif not launch.production:
         lines.append("no token is asked for: this is for one machine; `make serve MODE=production` asks for one")

@@ -1,7 +1,8 @@
 """Starts TorchServe and the front door, watches them, and stops them without losing a request. Fit to be PID 1.
 
-Stopping: the front door takes nothing new and finishes what it has; then Java gets SIGTERM, which would cut off
-whatever was still in flight; then every process and the temp folder are gone. A second signal skips the waiting.
+Stopping: calls over gRPC are finished, then the front door takes nothing new and finishes what it has; then Java gets
+SIGTERM, which would cut off whatever was still in flight; then every process and the temp folder are gone. A second
+signal skips the waiting.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -21,7 +21,7 @@ from pathlib import Path
 from serving import cores, files, frontdoor, process, programs, properties, routing, state, tokens, torchserve
 from serving.errors import ManagementError, StartError, Unreachable
 from serving.frontdoor import FrontDoor, Tokens
-from serving.instance import TOKEN, Instance, Status
+from serving.instance import TOKEN, Instance, Status, temp_folder
 from serving.instance import State as RunState
 from serving.journal import Journal
 from serving.launch import LOOPBACK, Launch, welcome
@@ -31,10 +31,9 @@ from serving.tokens import KeyFile
 
 POLL_SECONDS = 0.1
 DRAIN_SECONDS = 60
+GRPC_DRAIN_SECONDS = 15
 START_SECONDS = 180
 JAVA_STOP_SECONDS = 15
-# HAProxy binds to `haproxy.sock.<pid>.tmp` first.
-LONGEST_TEMP = 80
 
 
 class Supervisor:
@@ -61,7 +60,7 @@ class Supervisor:
         """
         self._instance.claim()
         self._sweep()
-        self._temp = _temp_folder()
+        self._temp = temp_folder()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
@@ -254,12 +253,12 @@ class Supervisor:
 
     def _drain(self) -> int:
         self._report("stopping", "waiting for requests in flight")
-        self._say("stopping: nothing new is taken, requests in flight are finished")
-        deadline = time.monotonic() + DRAIN_SECONDS + 5
+        self._say("stopping: calls over gRPC are finished, then everything else that is in flight")
         if self._gateway is not None:
-            self._drain_gateway(deadline)
+            self._drain_gateway(time.monotonic() + GRPC_DRAIN_SECONDS)
         if self._haproxy is not None:
             self._haproxy.send_signal(signal.SIGUSR1)
+            deadline = time.monotonic() + DRAIN_SECONDS + 5
             while self._haproxy.poll() is None and time.monotonic() < deadline and not self._hurry:
                 time.sleep(0.02)
         return 0
@@ -306,14 +305,5 @@ class Supervisor:
         print(message, flush=True)
 
     def _report(self, run_state: RunState, message: str) -> None:
-        status = Status(run_state, message, os.getpid(), str(self._temp), self._launch.production)
+        status = Status(run_state, message, os.getpid(), str(self._temp), self._launch.production, self._launch.host)
         self._instance.report(status)
-
-
-def _temp_folder() -> Path:
-    """A folder of our own under TMPDIR; under /tmp where that is too long for the path of a socket (unix(7): 107)."""
-    folder = Path(tempfile.mkdtemp(prefix="torchlight-"))
-    if len(str(folder)) > LONGEST_TEMP:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="torchlight-", dir="/tmp"))
-    return folder

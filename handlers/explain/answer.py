@@ -24,7 +24,7 @@ class Target:
     why: str  # predicted | asked
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Explained:
     """Why one image was answered so.
 
@@ -37,10 +37,12 @@ class Explained:
     fields: dict[str, Any]
     heat: np.ndarray
     picture: Image.Image
+    drawn: bytes = b""
 
     def overlay(self) -> bytes:
-        """The map laid over the picture, as PNG."""
-        return overlay.png(self.picture, self.heat)
+        """The map laid over the picture, as PNG; drawn once."""
+        self.drawn = self.drawn or overlay.png(self.picture, self.heat)
+        return self.drawn
 
 
 def choose_target(asked: str | None, predicted: int, card: Card) -> Target:

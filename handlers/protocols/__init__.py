@@ -41,7 +41,10 @@ class Content:
 
 
 class Reply(Protocol):
-    """How one request wants to be answered."""
+    """How one request wants to be answered; `pictures` says whether explanations are drawn for it."""
+
+    @property
+    def pictures(self) -> bool: ...  # noqa: D102
 
     def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
         """The answer for the request's images, in their order."""

@@ -46,6 +46,11 @@ class NativeReply:
 
     content_type: str = JSON
 
+    @property
+    def pictures(self) -> bool:
+        """All but the array alone have them."""
+        return self.content_type != NPY
+
     def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
         """One image: its members beside model and version; many: `results`. Else the picture or the array alone."""
         if self.content_type == PNG:

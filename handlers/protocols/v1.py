@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -67,6 +67,7 @@ class V1Reply:
     """An entry for each instance: the list of its classes, or an object that explains them."""
 
     kind: str
+    pictures: ClassVar[bool] = True
 
     def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
         """`predictions` or `explanations`, in the order of the instances."""

@@ -154,6 +154,11 @@ class V2Reply:
     identity: str
     outputs: dict[str, bool]
 
+    @property
+    def pictures(self) -> bool:
+        """They are in the output `explanation`."""
+        return EXPLANATION in self.outputs
+
     def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
         """The outputs, one row for each image."""
         shape = [len(results), len(results[0].predictions)]

@@ -1,9 +1,10 @@
 """What is sent again, when, and for how long.
 
 Inference has no side effects, so a request may be sent again wherever that can help: the connection was refused, or
-broke before the whole answer had come; 502 and 503; and a 500 that says that the worker died. An answer that says that
-the request is at fault (4xx) or that the model fails on it (other 5xx) would come again. Silence is not answered with
-more of the same: a server that does not answer in time may be busy with this very request.
+broke before the whole answer had come; 502 and 503; and once a 500 that says that the worker died, for a request beside
+it may have killed it. An answer that says that the request is at fault (4xx) or that the model fails on it (other 5xx)
+would come again. Silence is not answered with more of the same: a server that does not answer in time may be busy with
+this very request.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from serving.errors import BrokenConnection, ClientError, ConfigError, NoServer,
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
+WORKER_DIED = "WorkerDied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Attempts:
         self._retries = policy.retries if retries is None else retries
         self._end = monotonic() + policy.deadline
         self._retried = 0
+        self._worker_died = False
 
     def left(self) -> float:
         """Seconds until the deadline; 0 or less when it is over."""
@@ -73,6 +76,10 @@ class Attempts:
         """
         if self._retried >= self._retries or not may_be_sent_again(error):
             raise error
+        if isinstance(error, ServerFailed) and error.type == WORKER_DIED:
+            if self._worker_died:  # at the second time it is this request that kills workers
+                raise error
+            self._worker_died = True
         asked = after(error.retry_after) if isinstance(error, ServerFailed) else None
         bound = min(FIRST_PAUSE_SECONDS * 2.0**self._retried, LONGEST_PAUSE_SECONDS)
         pause = random.uniform(0, bound) if asked is None else asked
@@ -85,7 +92,7 @@ class Attempts:
 def may_be_sent_again(error: ClientError) -> bool:
     """Whether the same request may be answered if it is sent once more."""
     if isinstance(error, ServerFailed):
-        return error.status in (502, 503) or (error.status == 500 and error.type == "WorkerDied")
+        return error.status in (502, 503) or (error.status == 500 and error.type == WORKER_DIED)
     return isinstance(error, NoServer | BrokenConnection)
 
 

@@ -6,14 +6,14 @@ import os
 import sys
 from pathlib import Path
 
+from serving.instance import http_url
+
 ROOT = Path(__file__).resolve().parents[2]
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def command(port: int, host: str, door_port: int, max_request_size: str, grace_seconds: int) -> list[str]:
     """The gateway's command line; `host` and `door_port` are where the front door listens."""
-    address = _ANYWHERE.get(host, host)
-    door = f"http://[{address}]:{door_port}" if ":" in address else f"http://{address}:{door_port}"
+    door = http_url(host, door_port)
     flags = {"--port": port, "--door": door, "--max-request-size": max_request_size, "--grace": grace_seconds}
     return [sys.executable, "-m", "serving.oip.gateway", *(str(word) for flag in flags.items() for word in flag)]
 

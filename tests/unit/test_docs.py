@@ -11,7 +11,7 @@ from handlers import entry, images, metrics, options, request
 from handlers.protocols import v2
 from handlers.protocols.native import EXPLAIN_TYPES
 from models.card import Limits
-from scripts.openapi_schemas import all_errors, max_body
+from scripts.openapi.schemas import all_errors, max_body
 from serving.frontdoor import TEMPLATE
 from tests.integration.contract import ROWS
 

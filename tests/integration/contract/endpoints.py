@@ -160,3 +160,5 @@ def options(ask: Ask) -> None:
 def elsewhere(ask: Ask) -> None:
     for path in ("/", "/models", "/models/digits", "/metrics", "/v2/nothing", "/predictions/digits/1.0/more"):
         failed(ask.post(path, ask.digit["7"]), 404, "NotFound")
+    for path in ("/v2/models/digits:predict", "/v2/models/digits/versions/1.0:explain", "/v1/models/digits/infer"):
+        assert "error" in failed(ask.post(path, ask.digit["7"]), 404, "NotFound")

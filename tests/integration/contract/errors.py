@@ -216,7 +216,7 @@ def out_of_memory(ask: Ask) -> None:
 
 @row("AnswerTooLarge", "max-answer-bytes")
 def answer_too_large(ask: Ask) -> None:
-    assert Limits().max_answer_bytes == 32_000_000
+    assert Limits().max_answer_bytes == 16_000_000
     limits = Limits(max_answer_bytes=1000)
     classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0", limits=limits)
     parts = tuple(Part(f"part {number}", ask.digit["1"]) for number in range(5))

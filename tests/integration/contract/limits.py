@@ -8,10 +8,11 @@ import time
 
 import numpy as np
 import orjson
+import pytest
 import requests
 from PIL import Image
 
-from handlers.classifier import BUDGET_SECONDS, Classifier
+from handlers.classifier import BATCH_BYTES, BUDGET_SECONDS, Classifier
 from handlers.multipart import Part
 from handlers.request import Incoming
 from serving.model_config import ModelConfig
@@ -92,6 +93,15 @@ def max_scans(ask: Ask) -> None:
     failed(answer, 415, "UnsupportedImage")
 
 
+@row("max-parts")
+def max_parts(ask: Ask) -> None:
+    options = [("top_k", (None, "1"))]
+    image = [("image", ask.digit["5"])]
+    assert labels(ask.post(PREDICT, files=image + options * 199)) == ["5"]
+    failed(ask.post(PREDICT, files=image + options * 200), 400, "BadMultipart")
+    failed(ask.post(PREDICT, files=[("image", ("x" * 1_000, ask.digit["5"]))]), 400, "BadMultipart")
+
+
 @row("max-query")
 def max_query(ask: Ask) -> None:
     for count, kind in ((100, "UnknownOption"), (101, "BadOption")):
@@ -137,6 +147,19 @@ def time_silence(ask: Ask) -> None:
             time.sleep(0.2)
             connection.sendall(bytes([byte]))
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@row("max-batch-answers")
+def max_batch_answers(ask: Ask) -> None:
+    assert BATCH_BYTES == 24_000_000
+    classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0")
+    request = Incoming("predict", (Part("body", ask.digit["5"]),), {})
+    size = len(classifier.answer([request])[0].body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("handlers.classifier.BATCH_BYTES", 2 * size)
+        answers = classifier.answer([request] * 3)
+    assert [answer.status for answer in answers] == [200, 200, 503]
+    assert orjson.loads(answers[2].body)["type"] == "Overloaded"
 
 
 @row("time-batch")

@@ -79,12 +79,19 @@ def in_parameters(ask: Ask) -> None:
 
 @row("in-attributes", "attributes")
 def in_attributes(ask: Ask) -> None:
-    for text in ("top_k=2;explain=true", "explain=true; top_k=2", "top_k=2,explain=1"):
+    for text in ("top_k=2;explain=true", "explain = true ; top_k = 2", "top_k=2,explain=1"):
         headers = {"X-Amzn-SageMaker-Custom-Attributes": text}
         body = ok(ask.post("/invocations", ask.digit["3"], headers=headers))
         assert len(body["predictions"]) == 2
         assert body["method"] == "ig"
         assert "method" not in ok(ask.post(PREDICT, ask.digit["3"], headers=headers))
+    for text, kind in (
+        ("explain=1000", "BadOption"),
+        ("explain=yes", "BadOption"),
+        ("explained=true", "UnknownOption"),
+    ):
+        headers = {"X-Amzn-SageMaker-Custom-Attributes": text}
+        failed(ask.post("/invocations", ask.digit["3"], headers=headers), 400, kind)
 
 
 @row("twice")
@@ -92,6 +99,7 @@ def twice(ask: Ask) -> None:
     headers = {"X-Top-K": "2"}
     assert len(ok(ask.post(f"{PREDICT}?top_k=2", ask.digit["3"], headers=headers))["predictions"]) == 2
     failed(ask.post(f"{PREDICT}?top_k=3", ask.digit["3"], headers=headers), 400, "BadOption")
+    ok(ask.post(f"{PREDICT}?timing=true", json={"image": ask.b64("3"), "timing": True}))
 
 
 @row("unknown")

@@ -94,7 +94,7 @@ def test_an_answer_that_is_too_large_is_not_sent(classifier: Classifier, some: S
     batch = [request(some[0], kind="explain"), request(some[1])]
     large, small = strict.answer(batch)
     assert (int(large.status), body(large)["type"], small.status) == (413, "AnswerTooLarge", 200)
-    assert body(large)["message"].endswith("at most 1,000 are sent: ask less at once")
+    assert body(large)["message"].endswith("1,000 may be sent: ask less at once")
     assert large.headers["content-type"] == "application/json"
     assert (large.record.error, large.record.found) == ("AnswerTooLarge", [])
 

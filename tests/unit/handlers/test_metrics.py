@@ -26,7 +26,7 @@ def totals(*batches: list[Record]) -> dict[tuple[str, ...], float]:
 
 
 def answered(*tops: tuple[str, float], kind: str = "predict", **seconds: float) -> Record:
-    record = Record(kind, seconds=seconds)
+    record = Record(kind, seconds=seconds, passes=list(seconds.items()))
     entries = [
         [{"label": label, "index": 0, "probability": probability}, {"label": "other", "index": 1, "probability": 0.0}]
         for label, probability in tops
@@ -117,7 +117,10 @@ def test_the_wait_is_counted_where_it_is_known() -> None:
 
 
 def test_what_a_batch_goes_through_together_is_observed_once() -> None:
-    batch = [answered(("cat", 0.5), decode=0.1, inference=0.5, explanation=0.7, encode=0.2) for _ in range(3)]
+    first = answered(("cat", 0.5), decode=0.1, inference=0.5, explanation=0.7, encode=0.2)
+    batch = [first, *(answered(("cat", 0.5), decode=0.1, encode=0.2) for _ in range(2))]
+    for record in batch[1:]:  # they went through the network with the first
+        record.seconds |= {"inference": 0.5, "explanation": 0.7}
     found = counted(batch)
     assert {stage: found[f"{stage}_seconds_count",] for stage in STAGES} == {
         "decode": 3,

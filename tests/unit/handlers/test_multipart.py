@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import requests
 
@@ -59,19 +61,31 @@ def test_a_quoted_boundary_is_taken() -> None:
         (body(part(b"1"), part(b"2"))[:-12], TYPE, "cut short"),
         (body(part(b"1"))[:-9], TYPE, "part 2 has no headers|cut short"),
         (body(b"no headers"), TYPE, "part 1 has no headers"),
-        (body(b"X: " + b"y" * 9_000 + b"\r\n\r\n1"), TYPE, "more than 8192 bytes"),
+        (body(b"X: " + b"y" * 9_000 + b"\r\n\r\n1"), TYPE, "more than 1000 bytes"),
         (body(part(b"1"), b"X: y\r\n\r\n1"), TYPE, "part 2 has no header Content-Disposition"),
         (body(b"Content-Disposition: form-data\r\n\r\n1"), TYPE, 'name="..."'),
         (body(b'Content-Disposition: attachment; name="a"\r\n\r\n1'), TYPE, "form-data"),
         (body(part(b"1", more=b"\r\nContent-Transfer-Encoding: base64")), TYPE, "is encoded .'base64'"),
         (body(part(b"1", more=b"\r\nContent-Type: multipart/mixed; boundary=i")), TYPE, "is encoded"),
-        (body(*[part(b"")] * (MAX_PARTS + 1)), TYPE, "more than 1,000 parts"),
+        (body(*[part(b"")] * (MAX_PARTS + 1)), TYPE, "more than 200 parts"),
         (body(part(b"1")).replace(b"\r\n", b"\n"), TYPE, "no headers|does not occur|cut short"),
     ],
 )
 def test_what_is_not_whole_is_refused(content: bytes, content_type: str, says: str) -> None:
     with pytest.raises(BadMultipart, match=says):
         parse(content, content_type)
+
+
+def test_as_many_parts_as_allowed_are_taken() -> None:
+    assert len(parse(body(*[part(b"")] * MAX_PARTS), TYPE)) == MAX_PARTS
+
+
+def test_headers_that_are_hard_to_parse_cost_little() -> None:
+    hard = b"Content-Disposition: " + b'";' * 450 + b"\r\n\r\n"
+    began = time.perf_counter()
+    with pytest.raises(BadMultipart):
+        parse(body(*[b'Content-Disposition: form-data; name="a"; x=' + b'";' * 450 + b"\r\n\r\n"] * 150, hard), TYPE)
+    assert time.perf_counter() - began < 5
 
 
 def test_a_body_of_nothing_but_boundaries_costs_little() -> None:

@@ -92,7 +92,7 @@ def test_a_card_that_names_no_limits_has_those_of_the_contract(card: Card, tmp_p
         max_pixels=25_000_000,
         max_images=64,
         max_request_pixels=100_000_000,
-        max_answer_bytes=32_000_000,
+        max_answer_bytes=16_000_000,
     )
 
 

@@ -12,8 +12,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from handlers import options
 from models.card import Limits
-from scripts import openapi
-from scripts.openapi_schemas import all_errors, door_errors, handler_errors
+from scripts.openapi import __main__ as openapi
+from scripts.openapi.schemas import all_errors, door_errors, handler_errors
 from serving.frontdoor import OPENAPI, TEMPLATE
 
 

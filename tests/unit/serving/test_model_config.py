@@ -119,7 +119,7 @@ def test_limits_of_a_request_go_to_the_handler_as_far_as_they_are_named(path: Pa
     [
         ("handler: {limits: {max_pixel: 5}}", "handler.limits.max_pixel: Extra inputs"),
         ("handler: {limits: {max_pixels: 0}}", "handler.limits.max_pixels: .*greater than or equal to 1"),
-        ("handler: {limits: {max_answer_bytes: 70000000}}", "handler.limits.max_answer_bytes: .*60000000"),
+        ("handler: {limits: {max_answer_bytes: 70000000}}", "handler.limits.max_answer_bytes: .*24000000"),
         ("handler: {limit: {}}", "handler.limit: Extra inputs"),
     ],
 )

@@ -187,3 +187,7 @@ def test_calls_at_a_time_get_their_own_answers(door: FakeDoor, gateway: Gateway)
     for caller in callers:
         caller.join()
     assert wrong == []
+
+
+def test_every_error_of_the_contract_has_a_code_of_its_own() -> None:
+    assert {status for status in all_errors().values() if status not in errors._CODES} == set()

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scripts import openapi_parts as parts
 from scripts.command import command
-from scripts.openapi_schemas import ref
+from scripts.openapi import parts
+from scripts.openapi.schemas import ref
 from serving import VERSION
 from serving.frontdoor import OPENAPI
 
@@ -19,7 +19,7 @@ default one. On the same port: the Open Inference Protocol over gRPC (h2c). Erro
 
 
 def document() -> dict[str, Any]:
-    """The whole description: paths here, what they refer to in openapi_parts.py."""
+    """The whole description: paths here, what they refer to in parts.py."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "Torchlight", "version": VERSION, "description": _ABOUT},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers import options
 from handlers.protocols import v2
 from models.card import NAME_PATTERN, VERSION_PATTERN
-from scripts.openapi_schemas import (
+from scripts.openapi.schemas import (
     COUNT,
     LIMITS,
     WORD,

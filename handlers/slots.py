@@ -1,0 +1,80 @@
+"""Where a request keeps what is known of it on its way through a batch, and how a batch is gone through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+
+from handlers import ready
+from handlers.errors import RequestError
+from handlers.explain.answer import Target
+from handlers.metrics import Record
+from handlers.protocols import Result
+from handlers.request import Incoming, Request
+
+
+@dataclass(slots=True)
+class Slot:
+    """What is known so far of one request on its way."""
+
+    incoming: Incoming
+    record: Record
+    request: Request | None = None
+    pixels: list[torch.Tensor] = field(default_factory=list)
+    views: list[Image.Image] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    error: RequestError | None = None
+
+    @property
+    def asked(self) -> Request:
+        """The request, in steps that only those take which were understood."""
+        assert self.request is not None
+        return self.request
+
+
+def sends_images(incoming: Incoming) -> bool:
+    """Whether there is something to classify; otherwise it asks what the model is."""
+    return incoming.route not in ready.ROUTES
+
+
+def kind(incoming: Incoming) -> str:
+    """As it is counted: `predict`, `explain`, or `ask` for a question about the model."""
+    return incoming.kind if sends_images(incoming) else "ask"
+
+
+def healthy(slots: Sequence[Slot]) -> list[Slot]:
+    """Those that go on."""
+    return [slot for slot in slots if slot.error is None]
+
+
+def chunks(slots: Sequence[Slot], images_at_once: int) -> Iterator[list[Slot]]:
+    """Slots in order, as many together as have so many images; one with more than that by itself."""
+    chunk: list[Slot] = []
+    count = 0
+    for slot in slots:
+        if chunk and count + len(slot.pixels) > images_at_once:
+            yield chunk
+            chunk, count = [], 0
+        chunk.append(slot)
+        count += len(slot.pixels)
+    if chunk:
+        yield chunk
+
+
+@contextmanager
+def timed(slots: Sequence[Slot], stage: str) -> Iterator[None]:
+    """Note the seconds that a stage takes for each request that goes through it together, and once as a pass."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds = time.perf_counter() - began
+        slots[0].record.passes.append((stage, seconds))
+        for slot in slots:
+            slot.record.seconds[stage] = slot.record.seconds.get(stage, 0.0) + seconds
