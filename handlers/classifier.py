@@ -113,7 +113,8 @@ class Classifier:
                 groups[slot.asked.options.method].append(slot)
         for method, group in groups.items():
             for explained in self._settle(group, partial(self._explain, method=method), EXPLAIN_IMAGES):
-                self._each(explained, self._draw, threaded=torch.get_num_threads() > 1)
+                drawn = [slot for slot in explained if slot.asked.reply.pictures]
+                self._each(drawn, self._draw, threaded=torch.get_num_threads() > 1)
         answers, room = [], BATCH_BYTES
         for slot in slots:
             answers.append(self._finish(slot, room))
@@ -219,8 +220,8 @@ class Classifier:
     def _draw(self, slot: Slot) -> None:
         """Draw a request's explanations, as long as there is time for it and room in the answer."""
         size = 0
-        with timed([slot], "encode"):
-            for result in slot.results if slot.asked.reply.pictures else ():
+        with timed([slot], "drawing"):
+            for result in slot.results:
                 if result.explanation is not None:
                     self._check_time()
                     size += len(result.explanation.overlay())

@@ -43,7 +43,7 @@ class Histogram:
 WAIT = Histogram("torchlight_wait_seconds", "seconds")
 STAGES = {
     stage: Histogram(f"torchlight_{stage}_seconds", "seconds")
-    for stage in ("decode", "inference", "explanation", "encode")
+    for stage in ("decode", "inference", "explanation", "drawing", "encode")
 }
 BATCH_SIZE = Histogram("torchlight_batch_size", "requests", (1, 2, 4, 8, 16, 32, 64, 128))
 CONFIDENCE = Histogram("torchlight_confidence", "probability", (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1))

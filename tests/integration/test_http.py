@@ -189,7 +189,7 @@ def test_health_is_answered(server: Server) -> None:
 def test_another_method_gets_405(server: Server) -> None:
     answer = requests.get(server.url + "/predictions/digits", timeout=30)
     assert failed(answer) == (405, "MethodNotAllowed")
-    assert answer.headers["Allow"] == "POST, PUT"
+    assert answer.headers["Allow"] == "POST, PUT, OPTIONS"
 
 
 def test_too_large_a_body_gets_413_with_and_without_a_length(server: Server) -> None:

@@ -113,6 +113,7 @@ def test_each_class_is_counted_whatever_its_name(counted: Samples) -> None:
         ("torchlight_decode_seconds", 17),  # not of the request with a method that does not exist
         ("torchlight_inference_seconds", 13),
         ("torchlight_explanation_seconds", 2),
+        ("torchlight_drawing_seconds", 2),
         ("torchlight_encode_seconds", 13),
         ("torchlight_batch_size", 18),  # one at a time, so each is a batch
         ("torchlight_confidence", 15),

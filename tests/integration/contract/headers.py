@@ -109,7 +109,7 @@ def has_request_id(ask: Ask) -> None:
 def has_timing(ask: Ask) -> None:
     for path, stages in {
         f"{PREDICT}?timing=true": ["wait", "decode", "inference", "encode"],
-        f"{EXPLAIN}?timing=true": ["wait", "decode", "inference", "explanation", "encode"],
+        f"{EXPLAIN}?timing=true": ["wait", "decode", "inference", "explanation", "drawing", "encode"],
     }.items():
         entries = ask.post(path, ask.digit["3"]).headers["Server-Timing"].split(", ")
         assert [entry.partition(";")[0] for entry in entries] == stages
@@ -119,7 +119,7 @@ def has_timing(ask: Ask) -> None:
 
 @row("has-allow")
 def has_allow(ask: Ask) -> None:
-    assert ask.get(PREDICT).headers["Allow"] == "POST, PUT"
+    assert ask.get(PREDICT).headers["Allow"] == "POST, PUT, OPTIONS"
     assert ask.post("/v2/health/live").headers["Allow"] == "GET"
 
 

@@ -117,7 +117,7 @@ def test_the_wait_is_counted_where_it_is_known() -> None:
 
 
 def test_what_a_batch_goes_through_together_is_observed_once() -> None:
-    first = answered(("cat", 0.5), decode=0.1, inference=0.5, explanation=0.7, encode=0.2)
+    first = answered(("cat", 0.5), decode=0.1, inference=0.5, explanation=0.7, drawing=0.1, encode=0.2)
     batch = [first, *(answered(("cat", 0.5), decode=0.1, encode=0.2) for _ in range(2))]
     for record in batch[1:]:  # they went through the network with the first
         record.seconds |= {"inference": 0.5, "explanation": 0.7}
@@ -126,6 +126,7 @@ def test_what_a_batch_goes_through_together_is_observed_once() -> None:
         "decode": 3,
         "inference": 1,
         "explanation": 1,
+        "drawing": 1,
         "encode": 3,
     }
     assert found["inference_seconds_sum",] == 0.5

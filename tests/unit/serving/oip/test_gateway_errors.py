@@ -11,6 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
+from scripts.openapi.schemas import all_errors
+from serving.oip import errors
 from tests.unit.serving.oip.fake_door import FakeDoor, Said, error, prediction
 from tests.unit.serving.oip.gateway_process import Gateway, image_request
 
