@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from tritonclient import http
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from handlers.errors import BadTensor
@@ -111,7 +112,6 @@ def test_the_metadata_say_what_goes_in_and_comes_out(card: Card) -> None:
 
 
 def test_triton_s_own_http_client_encodes_what_is_read_and_reads_what_is_encoded(card: Card) -> None:
-    http = pytest.importorskip("tritonclient.http")
     values = np.array(CONTENTS, dtype=object)
     asked = http.InferInput("image", [3], "BYTES")
     asked.set_data_from_numpy(values, binary_data=True)
