@@ -31,8 +31,8 @@ setup-dev: ## the same with what tests and checks need
 setup-docker:
 	@$(PYTHON) scripts/setup.py train docker
 
-train: setup ## train a model into releases/ [MODEL=digits VERSION=2.0]
-	@$(RUN) scripts.train $(WHICH)
+train: setup ## train a model into releases/ [MODEL=digits VERSION=2.0 DATA=folder/of/your/images SIZE=48 EPOCHS=30]
+	@$(RUN) scripts.train $(WHICH) $(if $(DATA),--data $(DATA)) $(if $(SIZE),--image-size $(SIZE)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml]
 	@$(RUN) scripts.archive $(WHICH) $(if $(CONFIG),--config $(CONFIG))

@@ -1,0 +1,121 @@
+"""A folder of one's own images: how it is split, what is said about it, and what cannot be trained on."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.data import folder
+from training.data.folder import DataError, load
+
+
+def picture(seed: int, shade: int = 100) -> bytes:
+    """A small picture like no other."""
+    noise = np.random.default_rng(seed).integers(0, 60, (12, 12, 3)) + shade
+    buffer = io.BytesIO()
+    Image.fromarray(noise.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def fill(root: Path, first: int = 0, **counts: int) -> Path:
+    """A sub-folder for each class with so many pictures; `first` sets the seeds apart."""
+    for shade, (label, count) in enumerate(counts.items()):
+        (root / label).mkdir(parents=True)
+        for number in range(count):
+            (root / label / f"{number}.png").write_bytes(picture(1000 * (first + shade) + number, 40 * shade + 20))
+    return root
+
+
+def test_a_folder_without_splits_is_split_in_proportion_and_always_alike(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets", cat=50, dog=30)
+    dataset, findings = load(root)
+    assert (dataset.name, dataset.classes, findings) == ("pets", ("cat", "dog"), [])
+    splits = (dataset.train, dataset.calibration, dataset.test)
+    assert [Counter(split.labels) for split in splits] == [{0: 30, 1: 18}, {0: 10, 1: 6}, {0: 10, 1: 6}]
+    assert len({content for split in splits for content in split.images}) == 80
+    again, _ = load(root)
+    assert again == dataset
+    assert load(root, seed=1)[0].test != dataset.test
+
+
+def test_its_own_splits_are_kept(tmp_path: Path) -> None:
+    fill(tmp_path / "pets" / "Train", 0, cat=20, dog=20)
+    fill(tmp_path / "pets" / "test", 5, cat=3, dog=4)
+    dataset, _ = load(tmp_path / "pets")
+    assert [len(split) for split in (dataset.train, dataset.calibration, dataset.test)] == [30, 10, 7]
+    fill(tmp_path / "pets" / "valid", 9, cat=2, dog=2)
+    dataset, _ = load(tmp_path / "pets")
+    assert [len(split) for split in (dataset.train, dataset.calibration, dataset.test)] == [40, 4, 7]
+
+
+def test_classes_are_in_the_order_that_people_count_in(tmp_path: Path) -> None:
+    root = fill(tmp_path / "n", **{"10": 5, "2": 5, "1": 5})
+    assert load(root)[0].classes == ("1", "2", "10")
+
+
+def test_what_is_wrong_with_single_images_is_said_and_they_are_left_out(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets", cat=20, dog=20)
+    (root / "cat" / "broken.jpg").write_bytes(picture(0)[:80])
+    (root / "cat" / "notes.txt").write_text("no image, and not called one")
+    shutil.copy(root / "cat" / "0.png", root / "cat" / "copy.png")
+    shutil.copy(root / "cat" / "1.png", root / "dog" / "wrong.png")
+    dataset, findings = load(root)
+    assert sum(len(split) for split in (dataset.train, dataset.calibration, dataset.test)) == 39
+    assert len(findings) == 4
+    assert "broken.jpg: the PNG image is cut short" in findings[0]
+    assert "copy.png: the same image as" in findings[1] + findings[2]
+    assert sum("the same image is labelled cat and dog" in finding for finding in findings) == 2
+
+
+def test_an_image_of_the_test_split_that_was_trained_on_is_not_tested(tmp_path: Path) -> None:
+    fill(tmp_path / "pets" / "train", 0, cat=20, dog=20)
+    fill(tmp_path / "pets" / "test", 5, cat=3, dog=3)
+    shutil.copy(tmp_path / "pets" / "train" / "cat" / "7.png", tmp_path / "pets" / "test" / "cat" / "seven.png")
+    dataset, findings = load(tmp_path / "pets")
+    assert len(dataset.test) == 6
+    assert "seven.png: the same image as" in findings[0]
+
+
+def test_unequal_classes_are_said(tmp_path: Path) -> None:
+    _, findings = load(fill(tmp_path / "pets", cat=40, dog=10))
+    assert findings == ["the classes are of unequal size (cat 40, dog 10): accuracy alone will flatter the largest"]
+
+
+def test_the_digest_follows_images_labels_and_splits(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets", cat=10, dog=10)
+    before = load(root)[0].sha256
+    (root / "cat" / "0.png").rename(root / "cat" / "zero.png")
+    assert load(root, seed=1)[0].sha256 != before, "another split"
+    (root / "dog" / "0.png").write_bytes(picture(77))
+    assert load(root)[0].sha256 != before
+
+
+def test_what_cannot_be_trained_on_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere is neither a folder nor a known data set: give a folder"):
+        load(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"holds no image: put \.jpg"):
+        load(tmp_path / "empty")
+    with pytest.raises(DataError, match="holds one class alone, 'cat'"):
+        load(fill(tmp_path / "one", cat=9))
+    with pytest.raises(DataError, match=r"too few images of dog \(4\): each class needs at least 5"):
+        load(fill(tmp_path / "few", cat=9, dog=4))
+    fill(tmp_path / "uneven" / "train", cat=9, dog=9)
+    fill(tmp_path / "uneven" / "test", 5, cat=9)
+    with pytest.raises(DataError, match="its split test has no image of dog"):
+        load(tmp_path / "uneven")
+    fill(tmp_path / "more" / "train", cat=9, dog=9)
+    fill(tmp_path / "more" / "test", 5, cat=9, dog=9, emu=9)
+    with pytest.raises(DataError, match="its split test has classes that train/ has not: emu"):
+        load(tmp_path / "more")
+
+
+def test_every_split_has_a_name_of_its_own() -> None:
+    names = [name for names in folder.NAMES.values() for name in names]
+    assert len(names) == len(set(names))
