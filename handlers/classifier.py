@@ -30,14 +30,14 @@ from handlers.request import Incoming, parse
 from handlers.slots import Slot, chunks, healthy, kind, sends_images, timed
 from models.card import Card, Limits
 
-# Images of fewer bytes are decoded sooner than they are handed to another thread (some 20 microseconds).
+# Images of fewer bytes are decoded sooner than they are handed to another thread.
 THREADED_BYTES = 16_000
 
 
 # Images that go through the network, or are explained, between two looks at the clock.
 PREDICT_IMAGES = 64
 EXPLAIN_IMAGES = 16
-# TorchServe takes in a batch's answers in time that grows with the square of their size: 40 MB in some 6 s.
+# TorchServe takes in a batch's answers in time that grows faster than their size.
 BATCH_BYTES = 24_000_000
 # Half of TorchServe's responseTimeout, as our archives set it.
 BUDGET_SECONDS = 30.0

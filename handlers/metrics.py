@@ -1,6 +1,6 @@
 """What is counted about each request, under the names that deploy/torchserve/metrics.yaml declares to TorchServe.
 
-TorchServe takes metrics as lines of text, each of which costs as much as a tenth of a small request, and gives every
+TorchServe takes metrics as lines of text, which it takes apart one by one, and gives every
 histogram the same buckets from 5 ms. So a worker adds up by itself, in buckets that fit, and hands on the sums once a
 second: Prometheus' histograms are nothing but counters called _bucket (cumulative, by `le`), _sum and _count.
 """
