@@ -15,8 +15,8 @@ RUN := .venv/bin/python -m
 WHICH = $(if $(MODEL),--model $(MODEL)) $(if $(VERSION),--version $(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train archive serve stop predict explain models register promote retire rollback history samples \
-	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure measure-bad-inputs openapi check \
+.PHONY: help setup setup-dev train evaluate compare archive serve stop predict explain models register promote retire rollback history samples \
+	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure measure-training measure-bad-inputs openapi check \
 	fix clean
 
 help: ## this list
@@ -31,8 +31,16 @@ setup-dev: ## the same with what tests and checks need
 setup-docker:
 	@$(PYTHON) scripts/setup.py train docker
 
-train: setup ## train a model into releases/ [MODEL=digits VERSION=2.0 DATA=folder/of/your/images SIZE=48 EPOCHS=30]
-	@$(RUN) scripts.train $(WHICH) $(if $(DATA),--data $(DATA)) $(if $(SIZE),--image-size $(SIZE)) $(if $(EPOCHS),--epochs $(EPOCHS))
+train: setup ## train a model into releases/ [DATA=folder/of/your/images MODEL= VERSION= RECIPE=tuned ARCH=resnet9 RESUME=1 MORE=--help]
+	@$(RUN) scripts.train $(WHICH) $(if $(DATA),--data $(DATA)) $(if $(RECIPE),--recipe $(RECIPE)) \
+		$(if $(ARCH),--architecture $(ARCH)) $(if $(INIT),--init $(INIT)) $(if $(SIZE),--image-size $(SIZE)) \
+		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(filter-out 0,$(RESUME)),--resume) $(MORE)
+
+evaluate: setup ## a release on any data set, with a report [MODEL= VERSION= DATA= SPLIT=test]
+	@$(RUN) scripts.evaluate $(WHICH) $(if $(DATA),--data $(DATA)) $(if $(SPLIT),--split $(SPLIT))
+
+compare: setup ## whether one release is better than another [A=cells/1.0 B=cells/2.0 DATA=]
+	@$(RUN) scripts.compare $(A) $(B) $(if $(DATA),--data $(DATA))
 
 archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml]
 	@$(RUN) scripts.archive $(WHICH) $(if $(CONFIG),--config $(CONFIG))
@@ -85,6 +93,9 @@ test: setup-dev ## every test, against a real TorchServe, HAProxy and Docker (th
 
 measure: setup ## docs/measured.md: what each step costs on this machine
 	@$(RUN) benchmarks.first_road
+
+measure-training: setup ## docs/training.md: what recipes come to on CIFAR-10, an hour or so [CIFAR10=folder FOLDER= ONLY=tuned]
+	@$(RUN) benchmarks.training $(if $(CIFAR10),--cifar10 $(CIFAR10)) $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
 
 measure-bad-inputs: setup ## docs/reliability.md: 10,000 bad requests among good ones, some 3 minutes [COUNT= SEED=]
 	@$(RUN) benchmarks.bad_inputs $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

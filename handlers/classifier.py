@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -18,8 +18,8 @@ from pathlib import Path
 import orjson
 import torch
 
-from handlers import decision, images, ready
-from handlers.engine import Engine
+from handlers import decision, images, ready, trust
+from handlers.engine import Engine, Outputs
 from handlers.errors import AnswerTooLarge, ImageTooLarge, InferenceFailed, Overloaded, RequestError
 from handlers.explain import answer as explanation
 from handlers.explain.answer import Explained
@@ -28,7 +28,8 @@ from handlers.metrics import Record
 from handlers.protocols import JSON, Picture, Result
 from handlers.request import Incoming, parse
 from handlers.slots import Slot, chunks, healthy, kind, sends_images, timed
-from models.card import Card, Limits
+from handlers.trust import Judge
+from models.card import Card, Limits, Policy
 
 # Images of fewer bytes are decoded sooner than they are handed to another thread.
 THREADED_BYTES = 16_000
@@ -54,16 +55,24 @@ class Answer:
 
 
 class Classifier:
-    """A model that answers: its card, its engine, the limits of a request, and the seconds that a batch may take.
+    """A model that answers: its card, its engine, its judge, the limits of a request, and the seconds of a batch.
 
-    What cannot be begun within `budget` is refused, so that the server need not give up on the whole batch.
+    What cannot be begun within `budget` is refused, so that the server need not give up on the whole batch. The judge
+    can be left out where the card has no `trust`, or one that needs no tensors.
     """
 
     def __init__(
-        self, card: Card, engine: Engine, limits: Limits | None = None, budget: float = BUDGET_SECONDS
+        self,
+        card: Card,
+        engine: Engine,
+        limits: Limits | None = None,
+        budget: float = BUDGET_SECONDS,
+        *,
+        judge: Judge | None = None,
     ) -> None:
         self.card = card
         self.engine = engine
+        self.judge = judge or (Judge(card.trust) if card.trust else None)
         self.limits = limits or card.limits
         self.budget = budget
         self._deadline = float("inf")
@@ -76,25 +85,41 @@ class Classifier:
         device: torch.device | None = None,
         *,
         limits: Limits | None = None,
+        policy: Policy | None = None,
         budget: float = BUDGET_SECONDS,
     ) -> Classifier:
-        """Load a release folder or an unpacked .mar; `limits` replace those of the card.
+        """Load a release folder or an unpacked .mar; `limits` and `policy` replace those of the card.
 
         Raises:
-            CardError, EngineError: a part of it is missing, damaged, or does not fit the others.
+            CardError, EngineError, TrustError: a part of it is missing, damaged, or does not fit the others.
         """
         card = Card.load(folder)
-        return cls(card, Engine.load(folder, card, device or torch.device("cpu")), limits, budget)
+        engine = Engine.load(folder, card, device or torch.device("cpu"))
+        judge = Judge.load(folder, card, engine)
+        return cls(card, engine, limits, budget, judge=judge.under(policy) if judge and policy else judge)
 
-    def logits(self, contents: Sequence[bytes]) -> torch.Tensor:
-        """Encoded images -> logits (N, classes): the plain road of evaluation and golden answers.
+    def outputs(self, pictures: Sequence[Picture]) -> Outputs:
+        """Encoded images or arrays -> logits and embeddings: the plain road of evaluation and golden answers.
 
         Raises:
             RequestError: one of the images cannot be decoded.
         """
         spec = self.card.input
-        pixels = [images.pixels(images.decode(content, spec.size), spec) for content in contents]
-        return self.engine.logits(images.batch(pixels, spec, self.engine.device))
+        pixels = [images.pixels(images.picture(picture, spec), spec) for picture in pictures]
+        return self.engine.outputs(images.batch(pixels, spec, self.engine.device))
+
+    def logits(self, pictures: Sequence[Picture]) -> torch.Tensor:
+        """The logits (N, classes) of `outputs`, with what it raises."""
+        return self.outputs(pictures).logits
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by; 1 where the card has no `trust`."""
+        return self.judge.trust.temperature if self.judge else 1.0
+
+    def probabilities(self, pictures: Sequence[Picture]) -> torch.Tensor:
+        """The probabilities that are answered, (N, classes) in the order of the card; with what `outputs` raises."""
+        return trust.probabilities(self.logits(pictures), self.temperature)
 
     def answer(self, batch: Sequence[Incoming]) -> list[Answer]:
         """Answer every request of a batch, in order; predictions, explanations and questions may be mixed."""
@@ -155,7 +180,7 @@ class Classifier:
 
     def _understand(self, slot: Slot) -> None:
         self._check_time()
-        slot.request = parse(slot.incoming, self.limits)
+        slot.request = parse(slot.incoming, self.limits, trusted=self.judge is not None)
         if slot.asked.kind == "explain":
             explanation.check_method(slot.asked.options.method)
             explanation.choose_target(slot.asked.options.target, 0, self.card)
@@ -180,24 +205,30 @@ class Classifier:
         if total > self.limits.max_request_pixels:
             most = self.limits.max_request_pixels
             raise ImageTooLarge(f"the images of this request have more than {most:,} pixels together: send fewer")
-        picture = images.load(opened, self.card.input.size) if isinstance(source, bytes) else opened
+        picture = images.load(opened, self.card.input.canvas) if isinstance(source, bytes) else opened
         slot.pixels.append(images.pixels(picture, self.card.input))
         if slot.asked.kind == "explain":
-            slot.views.append(images.view(picture))
+            slot.views.append(images.view(picture, self.card.input))
         return total
 
     def _predict(self, slots: Sequence[Slot]) -> list[list[Result]]:
         self._check_time()
         with timed(slots, "inference"):
-            logits = self.engine.logits(self._batch(slots))
-            ranking = decision.rank(logits)
-        sound = torch.isfinite(logits).all(dim=1).tolist()
+            outputs = self.engine.outputs(self._batch(slots))
+            ranking = decision.rank(outputs.logits, self.temperature)
+            judged = decision.judgements(ranking, outputs, self.judge, self.card.classes) if self.judge else None
+        sound = torch.isfinite(outputs.logits).all(dim=1).tolist()
         row, found = 0, []
         for slot in slots:
             top_k, rows = slot.asked.options.top_k, range(row, row + len(slot.pixels))
             if not all(sound[r] for r in rows):
                 slot.error = InferenceFailed("the model's answer for this request is no number")
-            found.append([Result(decision.predictions(ranking, r, self.card.classes, top_k)) for r in rows])
+            found.append(
+                [
+                    Result(decision.predictions(ranking, r, self.card.classes, top_k), judged[r] if judged else None)
+                    for r in rows
+                ]
+            )
             target = slot.asked.options.target
             slot.targets = [explanation.choose_target(target, ranking.indices[r][0], self.card) for r in rows]
             row += len(slot.pixels)
@@ -215,7 +246,7 @@ class Classifier:
                     self.engine, rows, views[these], targets[these], method, self.card.classes
                 )
         left = iter(explained)
-        return [[Result(result.predictions, next(left)) for result in slot.results] for slot in slots]
+        return [[replace(result, explanation=next(left)) for result in slot.results] for slot in slots]
 
     def _draw(self, slot: Slot) -> None:
         """Draw a request's explanations, as long as there is time for it and room in the answer."""

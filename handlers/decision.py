@@ -1,32 +1,89 @@
-"""Logits -> what is answered: the most probable classes with their probabilities."""
+"""What the network puts out -> what is answered: the most probable classes, and whether to accept that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-# Digits after the point. Batch size changes the last bits of float32; six digits do not show it.
-DIGITS = 6
+from handlers.engine import Outputs
+from handlers.trust import DIGITS, Judge, probabilities, set_sizes
+from models.card import Policy
+
+Decision = Literal["accept", "refer"]
+Reason = Literal["out_of_distribution", "ambiguous", "unsure"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """All classes of a batch of N images, most probable first: indices and probabilities, each (N, classes)."""
+    """All classes of a batch of N images, most probable first: indices and probabilities, each (N, classes).
+
+    `ranked` has the probabilities once more, as float64.
+    """
 
     indices: list[list[int]]
     probabilities: list[list[float]]
+    ranked: torch.Tensor
 
 
-def rank(logits: torch.Tensor) -> Ranking:
-    """Order the classes of each row of logits (N, classes) by softmax probability."""
-    probabilities, indices = logits.softmax(dim=1).sort(dim=1, descending=True, stable=True)
-    return Ranking(indices.tolist(), probabilities.tolist())
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How far the answer for one image can be trusted.
+
+    Attributes:
+        set: the labels of the classes that it may be, most probable first.
+        score: how strange the image is, by `method`; above `threshold` it is out of distribution.
+        reason: why a person should look at it; None where the answer is accepted.
+    """
+
+    set: list[str]
+    score: float
+    threshold: float
+    method: str
+    reason: Reason | None
+
+    @property
+    def decision(self) -> Decision:
+        """What to do with the answer."""
+        return "accept" if self.reason is None else "refer"
+
+    def members(self) -> dict[str, Any]:
+        """The JSON members that an answer has for it."""
+        ood = {"score": self.score, "threshold": self.threshold, "method": self.method}
+        return {"set": self.set, "ood": ood, "decision": self.decision, "reason": self.reason}
+
+
+def rank(logits: torch.Tensor, temperature: float = 1.0) -> Ranking:
+    """Order the classes of each row of logits (N, classes) by probability."""
+    ranked, indices = probabilities(logits, temperature).sort(dim=1, descending=True, stable=True)
+    return Ranking(indices.tolist(), ranked.tolist(), ranked)
 
 
 def predictions(ranking: Ranking, row: int, classes: Sequence[str], top_k: int) -> list[dict[str, Any]]:
     """The answer's `predictions` for one image: at most `top_k` classes, most probable first."""
     pairs = zip(ranking.indices[row][:top_k], ranking.probabilities[row][:top_k], strict=True)
     return [{"label": classes[i], "index": i, "probability": round(p, DIGITS)} for i, p in pairs]
+
+
+def judgements(ranking: Ranking, outputs: Outputs, judge: Judge, classes: Sequence[str]) -> list[Judgement]:
+    """Judge the answers for N images."""
+    sizes = set_sizes(ranking.ranked, judge.trust.conformal).tolist()
+    ood, policy = judge.trust.ood, judge.trust.policy
+    found = []
+    for row, (size, score) in enumerate(zip(sizes, judge.scores(outputs), strict=True)):
+        labels = [classes[index] for index in ranking.indices[row][:size]]
+        best = round(ranking.probabilities[row][0], DIGITS)
+        reason = _reason(policy, strange=score > ood.threshold, size=size, best=best)
+        found.append(Judgement(labels, score, ood.threshold, ood.score, reason))
+    return found
+
+
+def _reason(policy: Policy, *, strange: bool, size: int, best: float) -> Reason | None:
+    """The first reason to refer an answer: its `set` and its probability mean little for an image that is strange."""
+    if policy.out_of_distribution and strange:
+        return "out_of_distribution"
+    if policy.max_set_size is not None and size > policy.max_set_size:
+        return "ambiguous"
+    return "unsure" if best < policy.min_probability else None

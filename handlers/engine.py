@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
 
 from models import architectures
+from models.architectures import Network
 from models.card import Card
 from models.release import WEIGHTS
 
@@ -32,10 +33,18 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, OUT_OF_MEMORY) or (isinstance(error, RuntimeError) and CPU_OUT_OF_MEMORY in str(error))
 
 
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the network makes of N images: float32 logits (N, classes), and embeddings (N, D), the head's input."""
+
+    logits: torch.Tensor
+    embeddings: torch.Tensor
+
+
 class Engine:
     """The eager float32 network of a card with its weights, in evaluation mode on one device."""
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
+    def __init__(self, network: Network, device: torch.device) -> None:
         self.device = device
         self.network = network.to(device).eval().requires_grad_(False)
         self.max_rows = MAX_ROWS
@@ -73,21 +82,24 @@ class Engine:
         if found != (1, classes):
             raise EngineError(f"the network answers {found[-1]} classes, and the card names {classes}")
 
-    def logits(self, batch: torch.Tensor) -> torch.Tensor:
-        """float32 (N, 3, size, size) -> float32 logits (N, classes), at most `max_rows` at a time.
+    def outputs(self, batch: torch.Tensor) -> Outputs:
+        """float32 (N, 3, size, size) -> logits and embeddings, at most `max_rows` at a time.
 
         Out of memory halves `max_rows`, for good, and tries again.
 
         Raises:
             Exception: what the network raises; for want of memory only if there is not enough for one row.
         """
-        done: list[torch.Tensor] = []
+        logits: list[torch.Tensor] = []
+        embeddings: list[torch.Tensor] = []
         first = 0
         while first < len(batch):
             rows = batch[first : first + self.max_rows]
             try:
                 with torch.inference_mode():
-                    done.append(self.network(rows))
+                    seen = self.network.embed(rows)
+                    logits.append(self.network.head(seen))
+                    embeddings.append(seen)
             except Exception as error:
                 if len(rows) == 1 or not is_out_of_memory(error):
                     raise
@@ -97,4 +109,8 @@ class Engine:
                     torch.cuda.empty_cache()
             else:
                 first += len(rows)
-        return torch.cat(done)
+        return Outputs(torch.cat(logits), torch.cat(embeddings))
+
+    def logits(self, batch: torch.Tensor) -> torch.Tensor:
+        """The logits of `outputs`, with what it raises."""
+        return self.outputs(batch).logits

@@ -21,7 +21,7 @@ from handlers.classifier import BUDGET_SECONDS, Answer, Classifier
 from handlers.metrics import Tally
 from handlers.multipart import Part
 from handlers.request import Incoming
-from models.card import Card, Limits
+from models.card import Card, Limits, Policy
 from models.release import verify_digests
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ class ImageClassifier:
         """Load the model and prove it, or raise: TorchServe then never calls this worker READY.
 
         Raises:
-            CardError, ReleaseError, EngineError, GoldenError: the archive is not whole, or computes something else
-                on this machine than it did where it was trained.
+            CardError, ReleaseError, EngineError, TrustError, GoldenError: the archive is not whole, or computes
+                something else on this machine than it did where it was trained.
         """
         folder = Path(context.system_properties["model_dir"])
         gpu = context.system_properties.get("gpu_id")
@@ -50,7 +50,8 @@ class ImageClassifier:
         config = context.model_yaml_config
         # Beyond responseTimeout TorchServe kills the worker, and the whole batch gets a 500.
         budget = float(config.get("responseTimeout", 2 * BUDGET_SECONDS)) / 2
-        self._classifier = Classifier.load(folder, device, limits=_limits(card, config), budget=budget)
+        limits, policy = _limits(card, config), _policy(card, config)
+        self._classifier = Classifier.load(folder, device, limits=limits, policy=policy, budget=budget)
         verify_digests(folder, self._classifier.card)
         golden.check(folder, self._classifier)
         _tell_repeated_parts_apart()
@@ -112,6 +113,12 @@ def _limits(card: Card, config: dict[str, Any]) -> Limits:
     """The card's limits, with those that model-config.yaml names under `handler: limits:` in their place."""
     changed = (config.get("handler") or {}).get("limits") or {}
     return Limits.model_validate(card.limits.model_dump() | changed)
+
+
+def _policy(card: Card, config: dict[str, Any]) -> Policy | None:
+    """The policy of the card's `trust`, with what `handler: policy:` names in its place."""
+    changed = (config.get("handler") or {}).get("policy") or {}
+    return Policy.model_validate(card.trust.policy.model_dump() | changed) if card.trust else None
 
 
 def _waited(headers: dict[str, str], now: float) -> float | None:

@@ -14,7 +14,7 @@ def write(folder: Path, classifier: Classifier, contents: dict[str, bytes]) -> N
     (folder / FOLDER).mkdir()
     for name, content in contents.items():
         (folder / FOLDER / name).write_bytes(content)
-    found = classifier.logits(list(contents.values())).softmax(dim=1).tolist()
+    found = classifier.probabilities(list(contents.values())).tolist()
     (folder / ANSWERS).write_bytes(Golden(TOLERANCE, dict(zip(contents, found, strict=True))).to_json())
 
 
@@ -31,7 +31,7 @@ def check(folder: Path, classifier: Classifier) -> int:
         raise GoldenError(f"{error.filename}: {error.strerror}; archive the release again") from None
     for name, content in zip(golden.probabilities, contents, strict=True):
         try:
-            found = classifier.logits([content]).softmax(dim=1)[0].tolist()
+            found = classifier.probabilities([content])[0].tolist()
         except RequestError as error:
             raise GoldenError(f"golden image {name}: {error}; archive the release again") from None
         golden.check(name, found, classifier.card.classes)

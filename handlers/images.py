@@ -126,14 +126,43 @@ def _rgb(image: Image.Image) -> Image.Image:
 def pixels(image: Image.Image, spec: Input) -> torch.Tensor:
     """Resize an RGB picture to what the network takes: uint8 (3, spec.size, spec.size).
 
-    Bilinear with antialiasing, stretched to a square.
+    Bilinear with antialiasing, of what `seen` says.
     """
-    resized = image.resize((spec.size, spec.size), Image.Resampling.BILINEAR)
+    return _resized(image, seen(image, spec), spec.size)
+
+
+def canvas(image: Image.Image, spec: Input) -> torch.Tensor:
+    """The same with the margin that training moves its crop in: uint8 (3, spec.canvas, spec.canvas).
+
+    Its middle is what `pixels` gives.
+    """
+    return _resized(image, _square(image, 1.0) if spec.resize == "crop" else (0, 0, *image.size), spec.canvas)
+
+
+def seen(image: Image.Image, spec: Input) -> tuple[float, float, float, float]:
+    """The part of a picture that the network sees: left, top, right, bottom in pixels, not always whole ones."""
+    return _square(image, spec.size / spec.canvas) if spec.resize == "crop" else (0, 0, *image.size)
+
+
+def _square(image: Image.Image, share: float) -> tuple[float, float, float, float]:
+    side = min(image.size) * share
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    return left, top, left + side, top + side
+
+
+def _resized(image: Image.Image, box: tuple[float, float, float, float], size: int) -> torch.Tensor:
+    resized = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
     return torch.from_numpy(np.array(resized, dtype=np.uint8)).permute(2, 0, 1)
 
 
-def view(image: Image.Image) -> Image.Image:
-    """The picture for people to look at: at most VIEW_SIDE on its long side, so that it can be kept for a while."""
+def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -> Image.Image:
+    """An encoded image or an array of pixels -> RGB picture, with what `open`, `load` and `from_array` raise."""
+    return from_array(source) if isinstance(source, np.ndarray) else decode(source, spec.canvas, limits)
+
+
+def view(image: Image.Image, spec: Input) -> Image.Image:
+    """What the network sees, for people to look at: at most VIEW_SIDE on its long side, so that it can be kept."""
+    image = image.crop(tuple(round(edge) for edge in seen(image, spec)))  # type: ignore[arg-type]
     scale = VIEW_SIDE / max(image.size)
     if scale >= 1:
         return image

@@ -47,12 +47,14 @@ STAGES = {
 }
 BATCH_SIZE = Histogram("torchlight_batch_size", "requests", (1, 2, 4, 8, 16, 32, 64, 128))
 CONFIDENCE = Histogram("torchlight_confidence", "probability", (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1))
-HISTOGRAMS = (WAIT, *STAGES.values(), BATCH_SIZE, CONFIDENCE)
+SET_SIZE = Histogram("torchlight_set_size", "classes", (1, 2, 3, 4, 5, 10, 20, 50, 100))
+HISTOGRAMS = (WAIT, *STAGES.values(), BATCH_SIZE, CONFIDENCE, SET_SIZE)
 REQUESTS = Total("torchlight_requests_total", "requests", "kind")
 IMAGES = Total("torchlight_images_total", "images", "kind")
 ERRORS = Total("torchlight_errors_total", "requests", "type")
 CLASSES = Total("torchlight_predicted_total", "images", "label")
-TOTALS = (REQUESTS, IMAGES, ERRORS, CLASSES)
+DECISIONS = Total("torchlight_decisions_total", "images", "decision")
+TOTALS = (REQUESTS, IMAGES, ERRORS, CLASSES, DECISIONS)
 
 Increment = tuple[str, float, tuple[str, ...]]  # the name of a counter, by how much, the value of its own label
 
@@ -73,11 +75,14 @@ class Record:
     passes: list[tuple[str, float]] = field(default_factory=list)
     error: str = ""
     found: list[tuple[str, float]] = field(default_factory=list)
+    judged: list[tuple[str, int]] = field(default_factory=list)
 
     def succeeded(self, results: Sequence[Result]) -> None:
-        """Keep the most probable class of each image, and its probability."""
+        """Keep the most probable class of each image with its probability, and the judgement with its set's size."""
         tops = [result.predictions[0] for result in results]
         self.found = [(top["label"], top["probability"]) for top in tops]
+        judgements = [result.judgement for result in results if result.judgement is not None]
+        self.judged = [(one.reason or one.decision, len(one.set)) for one in judgements]
 
     def failed(self, error: str) -> None:
         """Keep the type word of the error."""
@@ -120,6 +125,9 @@ class Tally:
                 for label, probability in record.found:
                     self._totals[CLASSES.name, label] += 1
                     self._observe(CONFIDENCE, probability)
+                for decision, size in record.judged:
+                    self._totals[DECISIONS.name, decision] += 1
+                    self._observe(SET_SIZE, size)
 
     def _observe(self, histogram: Histogram, value: float) -> None:
         self._counts[histogram.name][bisect_left(histogram.bounds, value)] += 1

@@ -58,19 +58,22 @@ class Request:
     reply: Reply
 
 
-def parse(incoming: Incoming, limits: Limits) -> Request:
+def parse(incoming: Incoming, limits: Limits, *, trusted: bool = False) -> Request:
     """Understand a request: raw bytes, .npy, multipart with one or more images, or JSON in one of three shapes.
+
+    Args:
+        trusted: whether answers come with a judgement, which v2 has outputs of its own for.
 
     Raises:
         RequestError: it cannot be understood; see handlers/errors.py.
     """
     try:
-        return _understood(incoming, limits)
+        return _understood(incoming, limits, trusted)
     except RecursionError:  # hundreds of lists or objects within each other
         raise BadJSON("the JSON is nested too deeply") from None
 
 
-def _understood(incoming: Incoming, limits: Limits) -> Request:
+def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
     given = options.from_headers(incoming.headers, incoming.route)
     images: list[tuple[str, Picture]] = []
     reply: Reply | None = None
@@ -85,11 +88,12 @@ def _understood(incoming: Incoming, limits: Limits) -> Request:
             and isinstance(part.content, _ENCODED)
         ):
             document = v2.split(_bytes(part.content), binary_length)
-            found, more, reply = v2.parse(_document(document[0]), document[1], incoming.kind, limits)
+            head = _document(document[0])
+            found, more, reply = v2.parse(head, document[1], incoming.kind, limits, trusted=trusted)
         elif name in options.NAMES:
             found, more = [], [(name, _option(part.content), "multipart")]
         elif _is_json(part, kind) or incoming.route in ("v1", "v2"):
-            found, more, shaped = _shaped(_document(part.content), incoming, limits)
+            found, more, shaped = _shaped(_document(part.content), incoming, limits, trusted)
             reply = shaped or reply
         else:
             found, more = _plain(part, kind, limits), []
@@ -121,11 +125,11 @@ def _is_json(part: Part, kind: str) -> bool:
 
 
 def _shaped(
-    document: dict[str, Any], incoming: Incoming, limits: Limits
+    document: dict[str, Any], incoming: Incoming, limits: Limits, trusted: bool
 ) -> tuple[list[tuple[str, Picture]], list[Given], Reply | None]:
     """A JSON body by its shape; on the roads of v1 and v2 it has to have theirs."""
     if incoming.route == "v2" or (incoming.route != "v1" and "inputs" in document):
-        return v2.parse(document, b"", incoming.kind, limits)
+        return v2.parse(document, b"", incoming.kind, limits, trusted=trusted)
     if incoming.route == "v1" or "instances" in document:
         return v1.parse(document, incoming.kind, limits)
     return *native.parse(document), None

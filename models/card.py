@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError, field_validator
 
 FILE_NAME = "card.yaml"
 
@@ -43,12 +43,23 @@ class Architecture(Part):
 
 
 class Input(Part):
-    """What the network takes: RGB, `size` x `size` pixels, (pixel / 255 - mean) / std by channel."""
+    """What the network takes: RGB, `size` x `size` pixels, (pixel / 255 - mean) / std by channel.
+
+    Attributes:
+        resize: how a picture becomes a square. `stretch` takes all of it; `crop` takes the middle of its middle square,
+            `crop` of its side (torchvision's 224 of 256 is 0.875).
+    """
 
     size: Annotated[int, Field(ge=4, le=4096)]
-    resize: Literal["stretch"] = "stretch"
+    resize: Literal["stretch", "crop"] = "stretch"
+    crop: Annotated[float, Field(gt=0.1, le=1)] = 1.0
     mean: tuple[float, float, float]
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+    @property
+    def canvas(self) -> int:
+        """Pixels of a side before the crop, the same margin on each: what training takes its random crops from."""
+        return self.size if self.resize == "stretch" else self.size + 2 * round((self.size / self.crop - self.size) / 2)
 
 
 class Limits(Part):
@@ -83,6 +94,63 @@ class Data(Part):
     test: int
 
 
+class Conformal(Part):
+    """Which classes an answer's set holds, so that the right one is among them as often as `coverage` says.
+
+    The most probable class always is in the set, and the k-th (k > 1) is if the probability of those before it
+    together, plus `penalty` for each rank beyond `free`, is at most `threshold`. `aps` has no penalty (Romano et al.
+    2020, arXiv:2006.02544), `raps` has (Angelopoulos et al. 2021, arXiv:2009.14193).
+    """
+
+    method: Literal["aps", "raps"]
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Annotated[FiniteFloat, Field(ge=0)]
+    penalty: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    free: Annotated[int, Field(ge=0)] = 0
+
+
+class OutOfDistribution(Part):
+    """When an image is unlike what the network was trained on: its score, higher is stranger, is above `threshold`.
+
+    `energy` is -logsumexp of the logits (Liu et al. 2020, arXiv:2010.03759); `mahalanobis` the squared distance of the
+    embedding from the nearest class mean (Lee et al. 2018, arXiv:1807.03888), for which `trust.safetensors` is needed.
+
+    Attributes:
+        false_alarms: the share of images of the calibration split that are above the threshold.
+    """
+
+    score: Literal["energy", "mahalanobis"]
+    threshold: FiniteFloat
+    false_alarms: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Policy(Part):
+    """When an answer is `refer`, for a person to look at, rather than `accept`.
+
+    Attributes:
+        out_of_distribution: refer what is unlike the training images.
+        max_set_size: refer what has a larger set; null: none is too large.
+        min_probability: refer what is less probable.
+    """
+
+    out_of_distribution: bool = True
+    max_set_size: Annotated[int, Field(ge=1)] | None = 1
+    min_probability: Share = 0.0
+
+
+class Trust(Part):
+    """What makes the answers honest; fitted on the calibration split.
+
+    Attributes:
+        temperature: the logits are divided by it before softmax (Guo et al. 2017, arXiv:1706.04599).
+    """
+
+    temperature: Annotated[FiniteFloat, Field(gt=0)] = 1.0
+    conformal: Conformal
+    ood: OutOfDistribution
+    policy: Policy = Policy()
+
+
 class Metrics(Part):
     """Measured on the test split, through the image code that serves."""
 
@@ -106,6 +174,7 @@ class Card(Part):
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
     input: Input
     limits: Limits = Limits()
+    trust: Trust | None = None
     data: Data
     metrics: Metrics
     digests: Annotated[dict[str, Sha256], Field(min_length=1)]

@@ -11,6 +11,8 @@ from models.card import NAME_PATTERN, VERSION_PATTERN, Card, CardError
 
 ROOT = Path("releases")
 WEIGHTS = "weights.safetensors"
+# What `trust` of the card is computed with, where that needs more than numbers; otherwise there is none.
+TRUST = "trust.safetensors"
 REPORT = "report"
 
 

@@ -33,7 +33,7 @@ def run(model: str, version: str | None, config: ModelConfig, root: Path = store
     if model == BUNDLED and not versions(model):
         from scripts import train  # only here: torch and scikit-learn take seconds to import
 
-        train.run(model, version or "1.0")
+        train.main(["--model", model, "--version", version or "1.0"])
     path, count = archive(find(model, version), config, root)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {count} golden answers came out of it")
 

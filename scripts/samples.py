@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     dataset = DATASETS["digits"]()
     for index, label in enumerate(dataset.classes):
         content = dataset.test.images[dataset.test.labels.index(index)]
+        assert isinstance(content, bytes), "digits are PNG files"
         image = Image.open(io.BytesIO(content)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         image.save(arguments.out / f"{label}.png", optimize=True)
     print(f"{arguments.out}/: {len(dataset.classes)} images of {SIDE} x {SIDE} pixels")

@@ -53,9 +53,15 @@ def archive(release: Release, config: ModelConfig, root: Path = store.ROOT) -> t
 
     Raises:
         ReleaseError: the release is not whole.
-        ArchiveError: the archiver failed, or the golden answers do not come out of the archive.
+        ArchiveError: the config has a policy, and the card no `trust`; the archiver failed; or the golden answers do
+            not come out of the archive.
     """
     verify_digests(release.folder, release.card)
+    if config.handler is not None and "policy" in config.handler.model_fields_set and release.card.trust is None:
+        raise ArchiveError(
+            f"the settings have a policy, and the card of {release.folder} no trust for it to go by: leave `policy` "
+            "out, or train the model again"
+        )
     target = store.path_of(release.card.name, release.card.version, root)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="torchlight-archive-") as scratch:
@@ -100,7 +106,8 @@ def _stage(release: Release, config: ModelConfig, stage: Path) -> Path:
     for package in CODE:
         shutil.copytree(REPOSITORY / package, stage / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     shutil.copytree(release.folder / golden.FOLDER, stage / golden.FOLDER)
-    shutil.copy(release.folder / CARD_FILE, stage)
+    for name in (CARD_FILE, *sorted(release.card.digests.keys() - {WEIGHTS})):
+        shutil.copy(release.folder / name, stage)
     (stage.parent / CONFIG_FILE).write_text(config.to_yaml(), encoding="utf-8")
     return stage
 

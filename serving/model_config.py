@@ -14,18 +14,19 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.card import Limits, describe
+from models.card import Limits, Policy, describe
 from serving.errors import ConfigError
 
 FILE_NAME = "model-config.yaml"
 
 
 class HandlerConfig(BaseModel):
-    """What TorchServe hands on to the handler. `limits` replace those of the card, each that is named."""
+    """What TorchServe hands on to the handler. `limits` and `policy` replace the card's, each that is named."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limits: Limits = Limits()
+    policy: Policy = Policy()
 
 
 class ModelConfig(BaseModel):
@@ -52,7 +53,8 @@ class ModelConfig(BaseModel):
     deviceType: Literal["cpu", "gpu"] | None = None
     """Where to run. Left out: on GPUs where there are any."""
     handler: HandlerConfig | None = None
-    """Settings of our own, such as `handler: {limits: {max_pixels: 50000000}}`; see models/card.py, Limits."""
+    """Settings of our own, such as `handler: {limits: {max_pixels: 50000000}, policy: {max_set_size: 2}}`; see Limits
+    and Policy in models/card.py."""
 
     @model_validator(mode="after")
     def workers_are_a_range(self) -> ModelConfig:

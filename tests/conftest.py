@@ -10,9 +10,9 @@ import torch
 
 from handlers.classifier import Classifier
 from models.release import Release
+from training import recipe
 from training.data import DATASETS, Dataset
-from training.loop import Settings
-from training.release import train
+from training.train import train
 
 torch.set_num_threads(1)
 
@@ -25,7 +25,10 @@ def digits() -> Dataset:
 @pytest.fixture(scope="session")
 def release(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Release:
     """Trained for 4 epochs: some 97 % right. Not to be changed; `own_release` is a copy that may be."""
-    return train(digits, "digits", "1.0", Settings(epochs=4), root=tmp_path_factory.mktemp("releases"))
+    root = tmp_path_factory.mktemp("releases")
+    release = train(digits, "digits", "1.0", recipe.load("default", {"epochs": 4}), root=root)
+    assert release is not None
+    return release
 
 
 @pytest.fixture

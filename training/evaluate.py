@@ -1,45 +1,181 @@
-"""How good a classifier is on a split, measured through the code that serves."""
+"""What a classifier answers to a split, through the code that serves, and how good that is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
+from torchmetrics.functional import classification
 from tqdm import tqdm
 
+from handlers import decision, images, trust
 from handlers.classifier import Classifier
-from training.data import Dataset
-from training.data.dataset import Split
+from handlers.decision import Judgement
+from handlers.engine import Outputs
+from handlers.errors import RequestError
+from handlers.trust import Judge
+from models.card import Card
+from training.data.dataset import DataError, Dataset, Split
 
 CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Figures over one split.
+    """The answers to N images of C classes; every figure of a report is derived from them.
 
     Attributes:
-        accuracy: share of images whose most probable class is the labelled one.
-        loss: mean cross-entropy in nats.
-        confusion: counts (classes, classes), row = labelled, column = answered.
+        card: of the release that answered.
+        labels: int64 (N,), indices into the card's classes.
+        logits: float32 (N, C), as the network gave them.
+        judgements: of each image its set, its out-of-distribution score and the decision; None where the card has no
+            `trust`.
     """
 
-    accuracy: float
-    loss: float
-    confusion: torch.Tensor
+    card: Card
+    labels: torch.Tensor
+    logits: torch.Tensor
+    judgements: Sequence[Judgement] | None = None
+
+    @classmethod
+    def of(cls, card: Card, judge: Judge | None, outputs: Outputs, labels: Sequence[int]) -> Evaluation:
+        """Judge what the network made of N images as the server does."""
+        ranking = decision.rank(outputs.logits, judge.trust.temperature if judge else 1.0)
+        judged = decision.judgements(ranking, outputs, judge, card.classes) if judge else None
+        return cls(card, torch.tensor(labels), outputs.logits.cpu(), judged)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before softmax; 1 where the card has no `trust`."""
+        return self.card.trust.temperature if self.card.trust else 1.0
+
+    @property
+    def probabilities(self) -> torch.Tensor:
+        """As they are served, float64 (N, C): calibrated where the card has `trust`."""
+        return trust.probabilities(self.logits, self.temperature)
+
+    @property
+    def answered(self) -> torch.Tensor:
+        """The most probable class, int64 (N,)."""
+        return self.logits.argmax(dim=1)
+
+    @property
+    def right(self) -> torch.Tensor:
+        """Whether that is the labelled one, bool (N,)."""
+        return self.answered == self.labels
+
+    @property
+    def losses(self) -> torch.Tensor:
+        """The negative log of the served probability of the labelled class in nats, float64 (N,)."""
+        return functional.cross_entropy(self.logits.double() / self.temperature, self.labels, reduction="none")
+
+    @property
+    def scores(self) -> torch.Tensor | None:
+        """How unlike the training images each is, float64 (N,); None where the card has no `trust`."""
+        if self.judgements is None:
+            return None
+        return torch.tensor([one.score for one in self.judgements], dtype=torch.float64)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images whose most probable class is the labelled one."""
+        return float(self.right.double().mean())
+
+    @property
+    def loss(self) -> float:
+        """The mean of `losses`."""
+        return float(self.losses.mean())
+
+    @property
+    def confusion(self) -> torch.Tensor:
+        """Counts, int64 (C, C): row = labelled, column = answered."""
+        classes = len(self.card.classes)
+        counts: torch.Tensor = classification.multiclass_confusion_matrix(self.answered, self.labels, classes)
+        return counts
 
 
-def evaluate(classifier: Classifier, dataset: Dataset, split: Split) -> Evaluation:
-    """Answer every image of `split` as the server would, and compare with its labels."""
-    labels = torch.tensor(split.labels)
-    starts = tqdm(range(0, len(split), CHUNK), desc="evaluate", unit="chunk", disable=None, leave=False)
-    logits = torch.cat([classifier.logits(split.images[start : start + CHUNK]).cpu() for start in starts])
-    answered = logits.argmax(dim=1)
-    classes = len(dataset.classes)
-    confusion = torch.bincount(labels * classes + answered, minlength=classes**2).view(classes, classes)
-    return Evaluation(
-        accuracy=float((answered == labels).float().mean()),
-        loss=functional.cross_entropy(logits, labels).item(),
-        confusion=confusion,
-    )
+def evaluate(classifier: Classifier, split: Split) -> Evaluation:
+    """Answer every image of `split`, whose labels are indices into the card's classes, as the server would.
+
+    Raises:
+        DataError: an image cannot be served, which the message names, or there is none.
+    """
+    return Evaluation.of(classifier.card, classifier.judge, outputs(classifier, split), split.labels)
+
+
+def strangeness(classifier: Classifier, split: Split) -> torch.Tensor | None:
+    """The out-of-distribution scores of a split, float64 (N,), higher is stranger; its labels do not matter.
+
+    None where the card has no `trust`. Raises what `evaluate` raises.
+    """
+    if classifier.judge is None:
+        return None
+    return torch.tensor(classifier.judge.scores(outputs(classifier, split)), dtype=torch.float64)
+
+
+def outputs(classifier: Classifier, split: Split) -> Outputs:
+    """What the network makes of all images of `split`, on its device; with what `evaluate` raises."""
+    if not len(split):
+        raise DataError("there is no image to answer: the split is empty")
+    chunks = list(_chunks(classifier, split))
+    return Outputs(torch.cat([chunk.logits for chunk in chunks]), torch.cat([chunk.embeddings for chunk in chunks]))
+
+
+def matched(split: Split, theirs: Sequence[str], card: Card) -> Split:
+    """`split`, whose labels are indices into the classes `theirs`, with indices into the card's classes instead.
+
+    Raises:
+        DataError: some of its classes are unknown to the model.
+    """
+    unknown = [name for name in theirs if name not in card.classes]
+    if unknown:
+        raise DataError(
+            f"the data has classes that {card.name} {card.version} does not know: {_listed(unknown)}; "
+            f"it knows {_listed(card.classes)}"
+        )
+    places = [card.classes.index(name) for name in theirs]
+    return Split(split.images, [places[label] for label in split.labels], split.names)
+
+
+def caveat(card: Card, data: Dataset, split: str) -> str | None:
+    """Why the figures on the `split` ("train", "calibration", "test") of `data` may flatter a release; None if not."""
+    release = f"{card.name} {card.version}"
+    if card.data.sha256 != data.sha256:
+        return f"{release} was trained on another data set or split; its training images may be among these"
+    if split != "test":
+        return f"{release} was fitted on the {split} split of this data set, so the figures flatter it"
+    return None
+
+
+def _listed(names: Sequence[str], most: int = 20) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _chunks(classifier: Classifier, split: Split) -> Iterator[Outputs]:
+    """Decoded in threads, one chunk after the other, so that not all images need be in memory."""
+    spec = classifier.card.input
+
+    def pixels(index: int) -> torch.Tensor:
+        try:
+            return images.pixels(images.picture(split.images[index], spec), spec)
+        except RequestError as error:
+            raise DataError(f"{split.name(index)}: {error}") from None
+
+    # disable=None: no bar where stderr is no terminal, so logs stay readable.
+    with (
+        ThreadPoolExecutor(thread_name_prefix="decode") as threads,
+        tqdm(total=len(split), desc="evaluate", unit="image", disable=None, leave=False) as bar,
+    ):
+        for start in range(0, len(split), CHUNK):
+            rows = range(start, min(start + CHUNK, len(split)))
+            yield classifier.engine.outputs(
+                images.batch(list(threads.map(pixels, rows)), spec, classifier.engine.device)
+            )
+            bar.update(len(rows))

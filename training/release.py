@@ -1,102 +1,96 @@
-"""Where a release is written: data set and settings -> `releases/<model>/<version>/`, whole or not at all."""
+"""Where a release is written: a trained network -> `releases/<model>/<version>/`, whole or not at all."""
 
 from __future__ import annotations
 
 import datetime
+import io
 import shutil
 import subprocess
 import tempfile
-import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from PIL import Image
+from safetensors.torch import save
 
-from handlers import golden, images
+from handlers import golden
 from handlers.classifier import Classifier
-from handlers.engine import Engine
-from models import architectures
-from models.card import Architecture, Card, Data, Input, Metrics
-from models.release import REPORT, ROOT, WEIGHTS, Release, ReleaseError, checked_name, checked_version, sha256
-from training import report
-from training.data import Dataset
-from training.data.dataset import Split
-from training.evaluate import evaluate
-from training.loop import Labelled, Settings, fit
+from handlers.engine import Engine, Outputs
+from models.card import Architecture, Card, Data, Metrics, Trust
+from models.release import REPORT, TRUST, WEIGHTS, Release, sha256
+from training import report, trust
+from training.cost import Spent, cost
+from training.data.dataset import Dataset, Picture, Split
+from training.evaluate import Evaluation, evaluate, strangeness
+from training.history import Epoch
+from training.loop import Training
+from training.measure import served
+from training.pixels import Source
+from training.recipe import FILE_NAME as RECIPE_FILE
+from training.recipe import Recipe
+from training.trust import Scored
 
 GOLDEN_IMAGES = 10
 
 
-def train(
-    dataset: Dataset,
-    model: str,
-    version: str,
-    settings: Settings,
-    *,
-    architecture: str = "cnn",
-    image_size: int = 24,
-    root: Path = ROOT,
-) -> Release:
-    """Train a network on `dataset`, measure it on the test split, and write the release.
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training leaves behind.
+
+    Attributes:
+        arguments: those that its network was built with.
+        findings: what was found about the data.
+        unlike: name and images of something else, by which it is drawn how well strange images are told.
+    """
+
+    dataset: Dataset
+    recipe: Recipe
+    arguments: dict[str, Any]
+    training: Training
+    history: list[Epoch]
+    spent: Spent
+    findings: tuple[str, ...] = ()
+    unlike: tuple[str, Split] | None = None
+
+
+def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[str], None]) -> Release:
+    """Fit the network's trust on the calibration split, measure it on the test split, and write all of it.
 
     The folder is made under another name and renamed at the end, so a run that is killed leaves no half release.
-
-    Raises:
-        ReleaseError: the name or version is not allowed, or the release exists.
-        ValueError, FloatingPointError: settings that cannot work, or did not.
     """
-    folder = root / checked_name(model) / checked_version(version)
-    if folder.exists():
-        raise ReleaseError(f"{folder} exists, and a release is never written over: choose another VERSION")
-    torch.manual_seed(settings.seed)
-    arguments = {"image_size": image_size, "classes": len(dataset.classes)}
-    network = architectures.build(architecture, **arguments)
-
-    cpu = time.process_time()
-    raw = Input(size=image_size, mean=(0, 0, 0), std=(1, 1, 1))
-    train_split, calibration_split = (_load(split, raw) for split in (dataset.train, dataset.calibration))
-    spec = _fitted(raw, train_split)
-    history = fit(network, spec, train_split, calibration_split, settings)
-    cpu_seconds = time.process_time() - cpu
-
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=folder.parent))
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, draft / WEIGHTS)
+        network = trained.training.network
+        weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+        # Not by save_file: it lets nobody else read the file, and has an error of its own for a full disk.
+        (draft / WEIGHTS).write_bytes(save(weights))
+        fitted = _fitted(trained, Engine(network, device))
+        for remark in fitted.remarks:
+            say(remark)
+        if fitted.tensors:
+            (draft / TRUST).write_bytes(save(fitted.tensors))
         # The card wants the test figures, and these want a classifier, which wants a card: draw it up, then fill it in.
-        card = Card(
-            name=model,
-            version=version,
-            description=f"{architecture} trained on {dataset.name}",
-            licence=dataset.licence,
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            git_revision=_git_revision(),
-            architecture=Architecture(name=architecture, arguments=arguments),
-            classes=dataset.classes,
-            input=spec,
-            data=Data(
-                name=dataset.name,
-                source=dataset.source,
-                sha256=dataset.sha256,
-                train=len(dataset.train),
-                calibration=len(dataset.calibration),
-                test=len(dataset.test),
-            ),
-            metrics=Metrics(accuracy=0, loss=0, test_images=0, train_cpu_seconds=0),
-            digests={WEIGHTS: sha256(draft / WEIGHTS)},
-        )
-        classifier = Classifier(card, Engine(network, torch.device("cpu")))
-        test = evaluate(classifier, dataset, dataset.test)
+        card = _card(folder, draft, trained, fitted.trust)
+        card.save(draft)
+        classifier = Classifier.load(draft, device)
+        test = evaluate(classifier, trained.dataset.test)
         metrics = Metrics(
             accuracy=round(test.accuracy, 6),
             loss=round(test.loss, 6),
-            test_images=len(dataset.test),
-            train_cpu_seconds=round(cpu_seconds, 1),
+            test_images=len(trained.dataset.test),
+            train_cpu_seconds=round(trained.training.cpu_seconds, 1),
         )
         card = card.model_copy(update={"metrics": metrics})
         card.save(draft)
-        golden.write(draft, classifier, _golden_images(dataset))
-        report.write(draft / REPORT, settings, history, test, dataset.classes)
+        test = replace(test, card=card)
+        golden.write(draft, classifier, _golden_images(trained.dataset))
+        (draft / RECIPE_FILE).write_text(trained.recipe.to_yaml(), encoding="utf-8")
+        findings = (*trained.findings, *fitted.remarks)
+        report.write(draft / REPORT, _report(trained, classifier, test, draft / WEIGHTS, findings))
         draft.chmod(0o755)
         draft.rename(folder)
     finally:
@@ -104,28 +98,84 @@ def train(
     return Release(folder, card)
 
 
-def _load(split: Split, spec: Input) -> Labelled:
-    pixels = torch.stack([images.pixels(images.decode(content, spec.size), spec) for content in split.images])
-    return Labelled(pixels, torch.tensor(split.labels))
+def _fitted(trained: Trained, engine: Engine) -> trust.Fitted:
+    training = trained.training
+    train, calibration = (_scored(engine, source, training) for source in (training.train, training.calibration))
+    return trust.fit(train, calibration, trained.recipe.trust)
 
 
-def _fitted(spec: Input, train: Labelled) -> Input:
-    """The input with mean and standard deviation by channel of the training pixels, to four digits."""
-    share = train.pixels.float() / 255
-    mean, std = share.mean(dim=(0, 2, 3)), share.std(dim=(0, 2, 3)).clamp(min=1e-3)
-    update = {"mean": tuple(round(v, 4) for v in mean.tolist()), "std": tuple(round(v, 4) for v in std.tolist())}
-    return spec.model_copy(update=update)
+def _scored(engine: Engine, source: Source, training: Training) -> Scored:
+    """What the network makes of a split, as it will be served."""
+    logits, embeddings = [], []
+    for _, batch in served(source, training.spec):
+        outputs = engine.outputs(batch)
+        logits.append(outputs.logits.cpu())
+        embeddings.append(outputs.embeddings.cpu())
+    return Scored(Outputs(torch.cat(logits), torch.cat(embeddings)), source.labels.cpu())
+
+
+def _card(folder: Path, draft: Path, trained: Trained, fitted: Trust) -> Card:
+    dataset, name = trained.dataset, trained.recipe.architecture.name
+    return Card(
+        name=folder.parent.name,
+        version=folder.name,
+        description=f"{name} trained on {dataset.name}",
+        licence=dataset.licence,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        git_revision=_git_revision(),
+        architecture=Architecture(name=name, arguments=trained.arguments),
+        classes=dataset.classes,
+        input=trained.training.spec,
+        trust=fitted,
+        data=Data(
+            name=dataset.name,
+            source=dataset.source,
+            sha256=dataset.sha256,
+            train=len(dataset.train),
+            calibration=len(dataset.calibration),
+            test=len(dataset.test),
+        ),
+        metrics=Metrics(accuracy=0, loss=0, test_images=0, train_cpu_seconds=0),
+        digests={name: sha256(draft / name) for name in (WEIGHTS, TRUST) if (draft / name).exists()},
+    )
+
+
+def _report(
+    trained: Trained, classifier: Classifier, test: Evaluation, weights: Path, findings: Sequence[str]
+) -> report.Report:
+    strange = None
+    if trained.unlike is not None:
+        name, others = trained.unlike
+        scores = strangeness(classifier, others)
+        strange = None if scores is None else report.Unlike(name, scores)
+    return report.Report(
+        test=test,
+        pictures=trained.dataset.test,
+        source=f"the test split of {trained.dataset.name}",
+        history=trained.history,
+        recipe=trained.recipe.model_dump(mode="json"),
+        unlike=strange,
+        cost=cost(trained.spent, classifier.engine.network, test.card.input.size, weights),
+        findings=findings,
+    )
 
 
 def _golden_images(dataset: Dataset) -> dict[str, bytes]:
     """The first calibration image of each class, up to GOLDEN_IMAGES classes."""
     chosen: dict[str, bytes] = {}
     for index in range(min(len(dataset.classes), GOLDEN_IMAGES)):
-        place = dataset.calibration.labels.index(index)
-        content = dataset.calibration.images[place]
+        content = _encoded(dataset.calibration.images[dataset.calibration.labels.index(index)])
         suffix = "png" if content.startswith(b"\x89PNG") else "jpg" if content.startswith(b"\xff\xd8") else "webp"
         chosen[f"{index:02d}.{suffix}"] = content
     return chosen
+
+
+def _encoded(picture: Picture) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _git_revision() -> str:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from handlers.decision import Judgement
 from handlers.errors import BadJSON
 from handlers.explain.answer import Explained
 from models.card import Card
@@ -25,9 +26,15 @@ BINARY = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was found on one image: classes, most probable first, and why, where that was asked."""
+    """What was found on one image: classes, most probable first.
+
+    Attributes:
+        judgement: how far that can be trusted, where the card has `trust`.
+        explanation: why, where that was asked.
+    """
 
     predictions: list[dict[str, Any]]
+    judgement: Judgement | None = None
     explanation: Explained | None = None
 
 

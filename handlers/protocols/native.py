@@ -67,11 +67,13 @@ class NativeReply:
 
 def members(result: Result) -> dict[str, Any]:
     """The JSON members for one image."""
-    if result.explanation is None:
-        return {"predictions": result.predictions}
-    fields = result.explanation.fields
-    overlay = base64.b64encode(result.explanation.overlay()).decode("ascii")
-    return {"predictions": result.predictions, **fields, "overlay_png": overlay}
+    found: dict[str, Any] = {"predictions": result.predictions}
+    if result.judgement is not None:
+        found |= result.judgement.members()
+    if result.explanation is not None:
+        overlay = base64.b64encode(result.explanation.overlay()).decode("ascii")
+        found |= {**result.explanation.fields, "overlay_png": overlay}
+    return found
 
 
 def _explained(results: Sequence[Result]) -> list[Explained]:

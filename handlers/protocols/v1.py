@@ -64,7 +64,7 @@ def _picture(value: Any, place: int, limits: Limits) -> Picture:
 
 @dataclass(frozen=True, slots=True)
 class V1Reply:
-    """An entry for each instance: the list of its classes, or an object that explains them."""
+    """An entry for each instance: the list of its classes, or where there is more to say an object with all of it."""
 
     kind: str
     pictures: ClassVar[bool] = True
@@ -73,4 +73,5 @@ class V1Reply:
         """`predictions` or `explanations`, in the order of the instances."""
         if self.kind == "explain":
             return Content(orjson.dumps({"explanations": [members(result) for result in results]}))
-        return Content(orjson.dumps({"predictions": [result.predictions for result in results]}))
+        found = [result.predictions if result.judgement is None else members(result) for result in results]
+        return Content(orjson.dumps({"predictions": found}))

@@ -1,8 +1,9 @@
 """The Open Inference Protocol, v2, over HTTP, with Triton's binary tensor data extension.
 
 One input tensor holds the images: BYTES [n] of encoded files, or pixels as UINT8 or FP32 [n, h, w, c] and the other
-shapes of handlers/tensors.py. The outputs are `label` BYTES [n, k], `index` INT64 [n, k] and `probability` FP32 [n, k],
-and for explanations `explanation` BYTES [n], the JSON text of each.
+shapes of handlers/tensors.py. The outputs are `label` BYTES [n, k], `index` INT64 [n, k] and `probability` FP32 [n, k];
+where the card has `trust`, `set` BYTES [n] (the JSON text of a list), `ood_score` FP32 [n], `decision` BYTES [n] and
+`reason` BYTES [n] (empty for none); and for explanations `explanation` BYTES [n], the JSON text of each.
 
 Source: the Open Inference Protocol specification, "Inference"; Triton, "Binary Tensor Data Extension".
 """
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from handlers.decision import Judgement
 from handlers.errors import BadJSON, BadTensor, TooManyImages, UnknownOption
 from handlers.protocols import BINARY, Content, Picture, Result, from_base64
 from handlers.protocols.native import members
@@ -27,7 +29,9 @@ from models.card import Card, Limits
 LENGTH_HEADER = "Inference-Header-Content-Length"
 # The datatypes that pixels may have, as little-endian numpy types.
 PIXELS = {"UINT8": "<u1", "UINT16": "<u2", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
-OUTPUTS = ("label", "index", "probability")
+# Outputs and their datatypes: of shape [n, k]; and of shape [n], from models whose card has `trust`.
+OUTPUTS = {"label": "BYTES", "index": "INT64", "probability": "FP32"}
+TRUSTED = {"set": "BYTES", "ood_score": "FP32", "decision": "BYTES", "reason": "BYTES"}
 EXPLANATION = "explanation"
 # Of requests and requested outputs: they say how to send, not what.
 _BINARY_OUTPUT, _BINARY_DATA = "binary_data_output", "binary_data"
@@ -47,9 +51,12 @@ def split(body: bytes, length: str) -> tuple[bytes, bytes]:
 
 
 def parse(
-    document: dict[str, Any], binary: bytes, kind: str, limits: Limits
+    document: dict[str, Any], binary: bytes, kind: str, limits: Limits, *, trusted: bool = False
 ) -> tuple[list[tuple[str, Picture]], list[tuple[str, Any, str]], V2Reply]:
     """Take a document with `inputs` apart: images, options, and how to answer.
+
+    Args:
+        trusted: whether the outputs TRUSTED are there.
 
     Raises:
         BadJSON: it is none.
@@ -66,7 +73,8 @@ def parse(
         raise BadJSON("member 'parameters' must be an object with options, and 'id' a string")
     identity = identity[:200].encode("utf-8", "replace").decode("utf-8")  # it is sent back, so it must be text
     given = [(name, value, "parameters") for name, value in parameters.items() if name != _BINARY_OUTPUT]
-    outputs = _outputs(document.get("outputs"), kind, binary=parameters.get(_BINARY_OUTPUT) is True)
+    there = (*OUTPUTS, *(TRUSTED if trusted else ()), *((EXPLANATION,) if kind == "explain" else ()))
+    outputs = _outputs(document.get("outputs"), there, binary=parameters.get(_BINARY_OUTPUT) is True)
     return [(f"image {n}", image) for n, image in enumerate(images)], given, V2Reply(identity, outputs)
 
 
@@ -128,9 +136,8 @@ def _elements(binary: bytes, count: int) -> list[Picture]:
     return found
 
 
-def _outputs(asked: Any, kind: str, *, binary: bool) -> dict[str, bool]:
-    """The outputs to answer, and whether each goes as binary data."""
-    there = (*OUTPUTS, EXPLANATION) if kind == "explain" else OUTPUTS
+def _outputs(asked: Any, there: Sequence[str], *, binary: bool) -> dict[str, bool]:
+    """Which of the outputs that are there to answer, and whether each goes as binary data."""
     if asked is None or asked == []:
         return dict.fromkeys(there, binary)
     if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
@@ -188,9 +195,22 @@ def _tensor(name: str, shape: list[int], results: Sequence[Result]) -> tuple[dic
     if name == EXPLANATION:
         texts = [orjson.dumps(members(result)).decode() for result in results]
         return {"name": name, "datatype": "BYTES", "shape": shape[:1]}, texts
-    datatype = {"label": "BYTES", "index": "INT64", "probability": "FP32"}[name]
+    if name in TRUSTED:
+        judged = [result.judgement for result in results if result.judgement is not None]
+        return {"name": name, "datatype": TRUSTED[name], "shape": shape[:1]}, [_judged(name, one) for one in judged]
     values = [found[name] for result in results for found in result.predictions]
-    return {"name": name, "datatype": datatype, "shape": shape}, values
+    return {"name": name, "datatype": OUTPUTS[name], "shape": shape}, values
+
+
+def _judged(name: str, judgement: Judgement) -> str | float:
+    match name:
+        case "set":
+            return orjson.dumps(judgement.set).decode()
+        case "ood_score":
+            return judgement.score
+        case "decision":
+            return judgement.decision
+    return judgement.reason or ""
 
 
 def _binary(datatype: str, values: list[Any]) -> bytes:
@@ -203,14 +223,13 @@ def _binary(datatype: str, values: list[Any]) -> bytes:
 def metadata(card: Card) -> dict[str, Any]:
     """What a client may ask of a model before it sends anything (`GET /v2/models/<model>`)."""
     k = -1  # as many as top_k asks for
+    outputs = [{"name": name, "datatype": datatype, "shape": [-1, k]} for name, datatype in OUTPUTS.items()]
+    if card.trust is not None:
+        outputs += [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in TRUSTED.items()]
     return {
         "name": card.name,
         "versions": [card.version],
         "platform": "pytorch_torchserve",
         "inputs": [{"name": "image", "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [
-            {"name": "label", "datatype": "BYTES", "shape": [-1, k]},
-            {"name": "index", "datatype": "INT64", "shape": [-1, k]},
-            {"name": "probability", "datatype": "FP32", "shape": [-1, k]},
-        ],
+        "outputs": outputs,
     }

@@ -1,7 +1,7 @@
 """The list of architectures: every module of this package is one, and its name is the name a card uses.
 
-To add one, put a file here with a `build(image_size, classes, **arguments)` function that returns an `nn.Module`
-mapping float32 images (N, 3, image_size, image_size) to logits (N, classes). Nothing else has to change.
+To add one, put a file here with a `build(image_size, classes, **arguments)` function that returns a Network. Nothing
+else has to change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,28 @@ import inspect
 import pkgutil
 from typing import Any
 
+import torch
 from torch import nn
+
+
+class Network(nn.Module):
+    """A classifier in two parts, `head(embed(images))`: what it sees in an image, and which class that speaks for.
+
+    Every activation is a module of its own (`nn.ReLU()`, each used once): attribution methods that hook activations
+    (DeepLift) give wrong answers, without an error, where one is shared or functional.
+    """
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 images (N, 3, image_size, image_size) -> embeddings (N, D), the input of the last linear layer."""
+        raise NotImplementedError
+
+    def head(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Embeddings (N, D) -> logits (N, classes): the last linear layer."""
+        raise NotImplementedError
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 images (N, 3, image_size, image_size) -> logits (N, classes)."""
+        return self.head(self.embed(images))
 
 
 def names() -> list[str]:
@@ -19,7 +40,7 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def build(name: str, **arguments: Any) -> nn.Module:
+def build(name: str, **arguments: Any) -> Network:
     """Build the architecture `name` with fresh weights.
 
     Raises:
@@ -32,5 +53,5 @@ def build(name: str, **arguments: Any) -> nn.Module:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
         raise ValueError(f"architecture {name!r}: {error}; it is {name}{inspect.signature(function)}") from None
-    network: nn.Module = function(**arguments)
+    network: Network = function(**arguments)
     return network

@@ -9,20 +9,17 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from models.architectures import Network
+from models.arguments import at_least, at_least_two_classes
 
-class CNN(nn.Module):
-    """float32 images (N, 3, image_size, image_size) -> logits (N, classes).
 
-    Every activation is an `nn.ReLU` of its own: attribution methods that hook activations (DeepLift) give wrong
-    answers, without an error, where one is shared or functional.
-    """
+class CNN(Network):
+    """float32 images (N, 3, image_size, image_size) -> logits (N, classes)."""
 
     def __init__(self, image_size: int, classes: int) -> None:
         super().__init__()
-        if image_size < 4:
-            raise ValueError(f"image_size is {image_size}: two 2x2 poolings need at least 4 pixels")
-        if classes < 2:
-            raise ValueError(f"classes is {classes}: a classifier needs at least 2")
+        at_least(4, "image_size", image_size, "two 2x2 poolings need at least 4 pixels")
+        at_least_two_classes(classes)
         self.features = nn.Sequential(
             nn.Conv2d(3, 32, kernel_size=3, padding=1),
             nn.ReLU(),
@@ -39,9 +36,16 @@ class CNN(nn.Module):
             nn.Linear(128, classes),
         )
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 (N, 3, image_size, image_size) -> logits (N, classes)."""
-        logits: torch.Tensor = self.classifier(self.features(images))
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 (N, 3, image_size, image_size) -> (N, 128)."""
+        values: torch.Tensor = self.features(images)
+        for layer in list(self.classifier)[:-1]:
+            values = layer(values)
+        return values
+
+    def head(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """(N, 128) -> logits (N, classes)."""
+        logits: torch.Tensor = self.classifier[-1](embeddings)
         return logits
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from handlers import errors, options
+from handlers.decision import Decision, Reason
 from handlers.errors import RequestError
 from handlers.options import Option
 from handlers.protocols import v2
-from models.card import Limits
+from models.card import Limits, OutOfDistribution
 from serving import frontdoor, properties
 from serving.frontdoor import FrontDoor, Tokens
 
@@ -119,9 +120,11 @@ def _requests(kind: str) -> Schema:
     }
 
 
+_METHOD: Schema = {"enum": list(get_args(OutOfDistribution.model_fields["score"].annotation))}
+_OUTPUTS = [*v2.OUTPUTS, *v2.TRUSTED, v2.EXPLANATION]
 _WANTED = object_of(
     {
-        "name": {"enum": [*v2.OUTPUTS, v2.EXPLANATION]},
+        "name": {"enum": _OUTPUTS},
         "parameters": object_of({"binary_data": {"type": "boolean"}}, [], more=False),
     },
     ["name"],
@@ -131,7 +134,13 @@ _WANTED = object_of(
 def schemas() -> Schema:
     """All schemas by name."""
     found: Schema = {option.name: {**option.schema, "description": option.says} for option in options.TABLE}
-    one = {"predictions": schema("Classes")}
+    judged = {
+        "set": many(WORD),
+        "ood": object_of({"score": NUMBER, "threshold": NUMBER, "method": _METHOD}),
+        "decision": {"enum": list(get_args(Decision))},
+        "reason": {"enum": [*get_args(Reason), None]},
+    }
+    one = {"predictions": schema("Classes"), **judged}
     why = {
         **one,
         "method": WORD,
@@ -177,8 +186,8 @@ def schemas() -> Schema:
         **_requests("predict"),
         **_requests("explain"),
         "Classes": many(object_of({"label": WORD, "index": COUNT, "probability": {**NUMBER, "maximum": 1}})),
-        "Found": object_of(one),
-        "Why": object_of(why, [name for name in why if name not in ("steps", "baseline", "completeness")]),
+        "Found": object_of(one, ["predictions"]) | {"description": "the rest where the card has trust"},
+        "Why": object_of(why, [name for name in why if name not in (*judged, "steps", "baseline", "completeness")]),
         "Predicted": {
             **object_of(own),
             "anyOf": [schema("Found"), object_of({"results": many(schema("Found"))})],
@@ -187,7 +196,7 @@ def schemas() -> Schema:
             **object_of(own),
             "anyOf": [schema("Why"), object_of({"results": many(schema("Why"))})],
         },
-        "PredictedV1": object_of({"predictions": many(schema("Classes"))}),
+        "PredictedV1": object_of({"predictions": many(any_of("Classes", "Found"))}),
         "ExplainedV1": object_of({"explanations": many(schema("Why"))}),
         "AnswerV2": object_of(
             {
@@ -197,7 +206,7 @@ def schemas() -> Schema:
                 "outputs": many(
                     object_of(
                         {
-                            "name": {"enum": [*v2.OUTPUTS, v2.EXPLANATION]},
+                            "name": {"enum": _OUTPUTS},
                             "datatype": {"enum": ["BYTES", "INT64", "FP32"]},
                             "shape": schema("Shape"),
                             "data": {"type": "array"},

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from serving.client.answers import Class, Completeness, Explanation, Prediction, Target
+from serving.client.answers import Class, Completeness, Explanation, Prediction, Strangeness, Target
 from serving.client.images import ImageLike, read_image
 from serving.client.sync import Client
 
@@ -31,6 +31,7 @@ __all__ = [
     "Explanation",
     "ImageLike",
     "Prediction",
+    "Strangeness",
     "Target",
     "read_image",
 ]

@@ -36,14 +36,29 @@ class Class:
     probability: float
 
 
+@dataclass(frozen=True, slots=True)
+class Strangeness:
+    """How unlike the training images one is, by `method`; above `threshold` it is out of distribution."""
+
+    score: float
+    threshold: float
+    method: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """What is on one image.
+
+    The last four are None from a model whose card has no `trust`.
 
     Attributes:
         request_id: by which the server's log knows the request; empty where the server sends none.
         predictions: the classes that were asked for, the most probable first.
         raw: the same as JSON, to be printed.
+        set: the labels of the classes that it may be, the most probable first.
+        ood: how strange the image is.
+        decision: `accept`, or `refer` to a person.
+        reason: why it is referred: `out_of_distribution`, `ambiguous` or `unsure`; else None.
     """
 
     model: str
@@ -51,6 +66,10 @@ class Prediction:
     request_id: str
     predictions: tuple[Class, ...]
     raw: Mapping[str, Any] = field(repr=False, compare=False)
+    set: tuple[str, ...] | None = None
+    ood: Strangeness | None = None
+    decision: str | None = None
+    reason: str | None = None
 
     @property
     def best(self) -> Class:
@@ -173,7 +192,14 @@ def _common(raw: dict[str, Any]) -> dict[str, Any]:
     if not classes:
         raise ValueError("no class at all")
     known = {"model": raw["model"], "version": raw["version"], "request_id": raw.get("request_id", "")}
-    return {**known, "predictions": classes, "raw": raw}
+    return {**known, "predictions": classes, "raw": raw, **_judged(raw)}
+
+
+def _judged(raw: dict[str, Any]) -> dict[str, Any]:
+    if "decision" not in raw:
+        return {}
+    ood = Strangeness(raw["ood"]["score"], raw["ood"]["threshold"], raw["ood"]["method"])
+    return {"set": tuple(raw["set"]), "ood": ood, "decision": raw["decision"], "reason": raw["reason"]}
 
 
 def _explanation(raw: dict[str, Any]) -> Explanation:

@@ -106,6 +106,12 @@ def test_each_class_is_counted_whatever_its_name(counted: Samples) -> None:
     assert by_label(counted, "torchlight_predicted_total") == dict(zip(names, counts, strict=True))
 
 
+def test_each_image_that_was_answered_is_judged_once(counted: Samples) -> None:
+    decisions = by_label(counted, "torchlight_decisions_total")
+    assert sum(decisions.values()) == 15
+    assert decisions.keys() <= {"accept", "out_of_distribution", "ambiguous", "unsure"}
+
+
 @pytest.mark.parametrize(
     ("name", "count"),
     [
@@ -117,6 +123,7 @@ def test_each_class_is_counted_whatever_its_name(counted: Samples) -> None:
         ("torchlight_encode_seconds", 13),
         ("torchlight_batch_size", 18),  # one at a time, so each is a batch
         ("torchlight_confidence", 15),
+        ("torchlight_set_size", 15),
     ],
 )
 def test_histograms_are_exact_and_plausible(counted: Samples, name: str, count: int) -> None:
@@ -127,6 +134,8 @@ def test_histograms_are_exact_and_plausible(counted: Samples, name: str, count: 
     mean = counted[f"{name}_sum"][()] / count
     if name == "torchlight_batch_size":
         assert mean == 1
+    elif name == "torchlight_set_size":
+        assert 1 <= mean <= 10
     elif name == "torchlight_confidence":
         assert 0.5 < mean <= 1
     else:

@@ -5,13 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+# An encoded JPEG, PNG or WebP, as a client would send it; or uint8 pixels (H, W, 3), as a client may send them too.
+Picture = bytes | np.ndarray
+
+
+class DataError(ValueError):
+    """The data cannot be trained on; the message says what is wrong with them and what to do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Encoded images (JPEG, PNG or WebP, as a client would send them) and the index of the class of each."""
+    """Images, and of each the index of its class and where it comes from.
 
-    images: Sequence[bytes]
+    Attributes:
+        images: may be read from disk only when one is asked for.
+        labels: empty where the images have no class.
+        names: a path, or what else tells people which image it is.
+    """
+
+    images: Sequence[Picture]
     labels: Sequence[int]
+    names: Sequence[str] = ()
+
+    def name(self, index: int) -> str:
+        """Which image it is, in words."""
+        return self.names[index] if self.names else f"image {index}"
 
     def __len__(self) -> int:
         return len(self.images)

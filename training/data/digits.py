@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from training.data.dataset import Dataset, Split
+from training.data.split import SPLIT_SEED, complete
 
 NAME = "digits"
-# Fixed: who trains again must measure on the same test images.
-SPLIT_SEED = 20240229
 
 
-def load() -> Dataset:
+def load(seed: int = SPLIT_SEED) -> Dataset:
     """The data set, split 60 : 20 : 20 with each class in proportion."""
     bundle = load_digits()
     pixels = np.rint(bundle.images * (255 / 16)).astype(np.uint8)
     labels = bundle.target.astype(np.int64)
-    rest, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=SPLIT_SEED)
-    train, calibration = train_test_split(rest, test_size=0.25, stratify=labels[rest], random_state=SPLIT_SEED)
+    splits = complete({"train": list(range(len(labels)))}, labels.__getitem__, seed)
 
-    def split(indices: np.ndarray) -> Split:
+    def split(indices: Sequence[int]) -> Split:
         return Split([_png(pixels[index]) for index in indices], labels[indices].tolist())
 
     return Dataset(
@@ -36,9 +34,9 @@ def load() -> Dataset:
         source="UCI Optical Recognition of Handwritten Digits, as bundled with scikit-learn",
         licence="CC BY 4.0",
         classes=tuple(str(name) for name in bundle.target_names),
-        train=split(train),
-        calibration=split(calibration),
-        test=split(test),
+        train=split(splits["train"]),
+        calibration=split(splits["calibration"]),
+        test=split(splits["test"]),
         sha256=hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
     )
 

@@ -3,180 +3,105 @@
     photos/cat/1.jpg                photos/train/cat/1.jpg
     photos/dog/2.png                photos/test/dog/2.png
 
-Without such splits one is drawn, each class in proportion and the same for the same seed. What is wrong with the images
-is said, not swallowed; what would spoil the figures is kept out of them.
+A split that has no folder is drawn from the others, each class in proportion and the same for the same seed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from sklearn.model_selection import train_test_split
-from tqdm import tqdm
+from PIL import Image
 
-from handlers import images
-from handlers.errors import RequestError
-from training.data.dataset import Dataset, Split
+from training.data.checks import Listed
+from training.data.dataset import DataError, Dataset
+from training.data.labelled import build, natural
+from training.data.split import SPLIT_SEED, called
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-SPLIT_SEED = 20240229
-# What the folders of a split may be called; the first is ours. `val` calibrates.
-NAMES = {
-    "train": ("train", "training"),
-    "calibration": ("val", "validation", "valid", "calibration"),
-    "test": ("test", "testing"),
-}
-# Of one class: fewer cannot be split into training, calibration and test.
-FEWEST = 5
-TEST_SHARE, CALIBRATION_SHARE = 0.2, 0.2
-
-
-class DataError(ValueError):
-    """The folder cannot be trained on; the message says what is wrong with it and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One readable image: where it lies, its bytes, its class."""
-
-    path: Path
-    content: bytes
-    label: str
 
 
 def load(root: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
-    """Read a folder; returns the data set, and sentences on what was found wrong with it.
-
-    An image that stands in two splits stays in training alone, lest the test split flatters; one that stands in two
-    classes is left out.
+    """Read a folder; returns the data set, and sentences on what was found wrong with it (`labelled.build`).
 
     Raises:
-        DataError: there is no such folder, no image, a single class, or too few images of one.
+        DataError: no image, a single class, too few images of one, or splits of different classes.
     """
-    if not root.is_dir():
-        raise DataError(
-            f"DATA={root} is neither a folder nor a known data set: give a folder with a sub-folder of images for each "
-            "class"
-        )
-    folders = {split: path for split, names in NAMES.items() for path in root.iterdir() if path.name.lower() in names}
-    findings: list[str] = []
-    if "train" in folders and "test" in folders:
-        splits = {split: list(_read(path, findings)) for split, path in folders.items()}
-    else:
-        splits = {"train": list(_read(root, findings))}
-    classes = _classes(root, splits["train"])
-    splits = _distinct(splits, findings)
-    _check(root, splits, classes, findings)
-    if "test" not in splits:
-        splits["train"], splits["test"] = _divide(splits["train"], TEST_SHARE, seed)
-    if "calibration" not in splits:
-        share = CALIBRATION_SHARE / (1 - TEST_SHARE)
-        splits["train"], splits["calibration"] = _divide(splits["train"], share, seed)
-    made = {split: _split(items, classes) for split, items in splits.items()}
-    digest = hashlib.sha256()
-    for split in NAMES:
-        for item in splits[split]:
-            digest.update(f"{split} {item.label} ".encode() + hashlib.sha256(item.content).digest())
-    return (
-        Dataset(
-            name=root.resolve().name,
-            source=f"the folder {root.resolve().name}",
-            licence="",
-            classes=classes,
-            train=made["train"],
-            calibration=made["calibration"],
-            test=made["test"],
-            sha256=digest.hexdigest(),
-        ),
-        findings,
-    )
-
-
-def _read(root: Path, findings: list[str]) -> Iterator[Item]:
-    """The readable images below each class's folder, in an order that does not depend on the file system."""
-    folders = sorted((path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")), key=_natural)
-    files = [(folder.name, path) for folder in folders for path in sorted(folder.rglob("*"), key=_natural)]
-    for label, path in tqdm(files, desc=f"read {root.name}", unit="image", disable=None, leave=False):
-        if path.is_file() and path.suffix.lower() in SUFFIXES:
-            content = path.read_bytes()
-            try:
-                images.decode(content)
-            except RequestError as error:
-                findings.append(f"left out: {path}: {error}")
-            else:
-                yield Item(path, content, label)
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """2.png before 10.png, and a class called 2 before one called 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
-
-
-def _classes(root: Path, train: Sequence[Item]) -> tuple[str, ...]:
-    classes = tuple(dict.fromkeys(item.label for item in train))
-    if not classes:
+    listed: list[Listed] = []
+    splits = _splits(root)
+    ignored = _loose(root, splits)
+    for split, folder in splits.items():
+        for label in _folders(folder):
+            names = _files(folder / label)
+            found = [name for name in names if _is_read(name)]
+            if not found:
+                ignored.append(f"left out: {folder / label}: no image in it, so it is no class")
+            where = (folder / label).relative_to(root)
+            listed += [Listed(str(where / name), label, split) for name in found]
+            ignored += _others(folder / label, names)
+        if folder != root and not any(entry.split == split for entry in listed):
+            raise DataError(f"DATA={root}: its split {folder.name} has no image: fill the folder, or remove it")
+    if not listed:
         raise DataError(f"DATA={root} holds no image: put {', '.join(SUFFIXES)} files into a sub-folder for each class")
-    if len(classes) == 1:
-        raise DataError(
-            f"DATA={root} holds one class alone, {classes[0]!r}: a classifier needs at least two sub-folders"
-        )
-    return classes
+    dataset, findings = build(root, root, listed, seed)
+    return dataset, findings + ignored
 
 
-def _distinct(splits: dict[str, list[Item]], findings: list[str]) -> dict[str, list[Item]]:
-    """Each image once: in the first split that has it, and nowhere if it has two labels."""
-    labels: dict[bytes, set[str]] = {}
-    for item in (item for items in splits.values() for item in items):
-        labels.setdefault(hashlib.sha256(item.content).digest(), set()).add(item.label)
-    seen: dict[bytes, Path] = {}
-    kept: dict[str, list[Item]] = {}
-    for split in (name for name in NAMES if name in splits):
-        kept[split] = []
-        for item in splits[split]:
-            digest = hashlib.sha256(item.content).digest()
-            if len(labels[digest]) > 1:
-                findings.append(
-                    f"left out: {item.path}: the same image is labelled {' and '.join(sorted(labels[digest]))}"
-                )
-            elif digest in seen:
-                findings.append(f"left out: {item.path}: the same image as {seen[digest]}")
-            else:
-                seen[digest] = item.path
-                kept[split].append(item)
-    return kept
+def _is_read(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
 
 
-def _check(root: Path, splits: dict[str, list[Item]], classes: Sequence[str], findings: list[str]) -> None:
-    counts = {split: Counter(item.label for item in items) for split, items in splits.items()}
-    few = [name for name in classes if counts["train"][name] < FEWEST]
-    if few:
-        named = ", ".join(f"{name} ({counts['train'][name]})" for name in few[:10])
-        raise DataError(f"DATA={root}: too few images of {named}: each class needs at least {FEWEST} to train on")
-    for split, found in counts.items():
-        missing = [name for name in classes if not found[name]]
-        unknown = sorted(set(found) - set(classes))
-        if missing or unknown:
-            what = (
-                f"no image of {', '.join(missing)}" if missing else f"classes that train/ has not: {', '.join(unknown)}"
-            )
-            raise DataError(f"DATA={root}: its split {split} has {what}: each split needs the same classes")
-    most, least = max(counts["train"].values()), min(counts["train"].values())
-    if most > 3 * least:
-        spread = ", ".join(f"{name} {counts['train'][name]}" for name in classes[:20])
-        findings.append(f"the classes are of unequal size ({spread}): accuracy alone will flatter the largest")
+def _splits(root: Path) -> dict[str, Path]:
+    """The folder of each split that has one; the whole is `train` where none has."""
+    folders: dict[str | None, list[str]] = {}
+    for name in _folders(root):
+        folders.setdefault(called(name), []).append(name)
+    # A sub-folder called train may be a class too, beside car/ and ship/.
+    if "train" not in folders or ("test" not in folders and None in folders):
+        return {"train": root}
+    named = {split: names for split, names in folders.items() if split}
+    for names in named.values():
+        if len(names) > 1:
+            raise DataError(f"DATA={root}: {' and '.join(names)} are folders of the same split: keep one")
+    return {split: root / names[0] for split, names in named.items()}
 
 
-def _divide(items: Sequence[Item], share: float, seed: int) -> tuple[list[Item], list[Item]]:
-    kept, taken = train_test_split(
-        list(items), test_size=max(share, 0.0), stratify=[item.label for item in items], random_state=seed
-    )
-    return kept, taken
+def _loose(root: Path, splits: dict[str, Path]) -> list[str]:
+    """What is said of images that lie in no class's folder, and of folders beside those of the splits."""
+    findings = []
+    for folder in dict.fromkeys((root, *splits.values())):
+        count = sum(_is_read(path.name) and path.is_file() for path in folder.iterdir())
+        if count:
+            findings.append(f"left out: {folder}: {count} images that are in no class's folder")
+    if root not in splits.values():
+        others = [root / name for name in _folders(root) if root / name not in splits.values()]
+        findings += [f"left out: {path}: it is none of the splits" for path in others]
+    return findings
 
 
-def _split(items: Sequence[Item], classes: Sequence[str]) -> Split:
-    return Split([item.content for item in items], [classes.index(item.label) for item in items])
+def _folders(root: Path) -> list[str]:
+    names = [path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return sorted(names, key=natural)
+
+
+def _files(root: Path) -> list[str]:
+    """All files below `root`, as paths relative to it, in an order that does not depend on the file system."""
+    found: list[str] = []
+    for folder, folders, names in os.walk(root):
+        # Hidden ones are what other programs leave behind: .ipynb_checkpoints/, and a Mac's ._1.jpg.
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = Path(folder).relative_to(root)
+        found += [str(below / name) for name in names if not name.startswith(".")]
+    return sorted(found, key=natural)
+
+
+def _others(folder: Path, names: Sequence[str]) -> list[str]:
+    """What is said of images in formats that Pillow knows and the server does not take."""
+    suffixes = Counter(Path(name).suffix.lower() for name in names if not _is_read(name))
+    return [
+        f"left out: {folder}: {count} {suffix} files: {', '.join(SUFFIXES)} are read"
+        for suffix, count in suffixes.items()
+        if suffix in Image.registered_extensions()
+    ]

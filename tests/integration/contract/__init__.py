@@ -80,7 +80,7 @@ def labels(answer: requests.Response) -> list[str]:
     if "explanations" in body:
         return [entry["predictions"][0]["label"] for entry in body["explanations"]]
     if "model" not in body:
-        return [entry[0]["label"] for entry in body["predictions"]]
+        return [entry["predictions"][0]["label"] for entry in body["predictions"]]
     return [result["predictions"][0]["label"] for result in body.get("results", [body])]
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 from typing import Any
 
 import numpy as np
+import pytest
 import requests
 from PIL import Image
 
+from models.card import Card, Trust
 from tests.integration.contract import Ask, ok, row
 
+JUDGED = ["set", "ood", "decision", "reason"]
 WHY = {
     "predictions",
+    *JUDGED,
     "method",
     "target",
     "steps",
@@ -25,6 +30,7 @@ WHY = {
     "overlay_png",
 }
 OUTPUTS = ["label", "index", "probability"]
+TRUSTED = ["set", "ood_score", "decision", "reason"]
 
 
 def assert_classes(found: list[dict[str, Any]], label: str) -> None:
@@ -35,9 +41,19 @@ def assert_classes(found: list[dict[str, Any]], label: str) -> None:
     assert (found[0]["label"], found[0]["index"]) == (label, int(label))
 
 
+def assert_judged(found: dict[str, Any]) -> None:
+    assert found["set"] == [one["label"] for one in found["predictions"]][: len(found["set"])] != []
+    assert list(found["ood"]) == ["score", "threshold", "method"]
+    assert (found["decision"], found["reason"]) in {
+        ("accept", None),
+        *(("refer", reason) for reason in ("out_of_distribution", "ambiguous", "unsure")),
+    }
+
+
 def assert_why(found: dict[str, Any], label: str) -> None:
     assert set(found) == WHY
     assert_classes(found["predictions"], label)
+    assert_judged(found)
     assert found["target"] == {"label": label, "index": int(label), "why": "predicted"}
     assert found["completeness"]["ok"] is True
     assert abs(found["completeness"]["delta"]) < 1
@@ -47,9 +63,10 @@ def assert_why(found: dict[str, Any], label: str) -> None:
 @row("answer-one")
 def answer_one(ask: Ask) -> None:
     body = ok(ask.post("/predictions/digits", ask.digit["6"]))
-    assert list(body) == ["model", "version", "request_id", "predictions"]
+    assert list(body) == ["model", "version", "request_id", "predictions", *JUDGED]
     assert (body["model"], body["version"]) == ("digits", "1.0")
     assert_classes(body["predictions"], "6")
+    assert_judged(body)
 
 
 @row("answer-many")
@@ -57,8 +74,9 @@ def answer_many(ask: Ask) -> None:
     body = ok(ask.post("/predictions/digits", files=[("a", ask.digit[label]) for label in "6017"]))
     assert list(body) == ["model", "version", "request_id", "results"]
     for result, label in zip(body["results"], "6017", strict=True):
-        assert list(result) == ["predictions"]
+        assert list(result) == ["predictions", *JUDGED]
         assert_classes(result["predictions"], label)
+        assert_judged(result)
 
 
 @row("answer-why")
@@ -96,7 +114,9 @@ def answer_v1(ask: Ask) -> None:
     body = ok(ask.post("/v1/models/digits:predict", json={"instances": [ask.b64("6"), ask.b64("0")]}))
     assert list(body) == ["predictions"]
     for found, label in zip(body["predictions"], "60", strict=True):
-        assert_classes(found, label)
+        assert list(found) == ["predictions", *JUDGED]
+        assert_classes(found["predictions"], label)
+        assert_judged(found)
 
 
 @row("answer-v1-why")
@@ -116,8 +136,12 @@ def answer_v2(ask: Ask) -> None:
         ("label", "BYTES", [2, 3]),
         ("index", "INT64", [2, 3]),
         ("probability", "FP32", [2, 3]),
+        ("set", "BYTES", [2]),
+        ("ood_score", "FP32", [2]),
+        ("decision", "BYTES", [2]),
+        ("reason", "BYTES", [2]),
     ]
-    rows = list(zip(*(one["data"] for one in body["outputs"]), strict=True))
+    rows = list(zip(*(one["data"] for one in body["outputs"][:3]), strict=True))
     for start, label in ((0, "6"), (3, "0")):
         assert_classes([dict(zip(OUTPUTS, one, strict=True)) for one in rows[start : start + 3]], label)
 
@@ -125,7 +149,7 @@ def answer_v2(ask: Ask) -> None:
 @row("answer-v2-why")
 def answer_v2_why(ask: Ask) -> None:
     body = ok(ask.post("/v2/models/digits/explain", json=ask.v2("6", "0")))
-    assert [one["name"] for one in body["outputs"]] == [*OUTPUTS, "explanation"]
+    assert [one["name"] for one in body["outputs"]] == [*OUTPUTS, *TRUSTED, "explanation"]
     explanation = body["outputs"][-1]
     assert (explanation["datatype"], explanation["shape"]) == ("BYTES", [2])
     for text, label in zip(explanation["data"], "60", strict=True):
@@ -143,7 +167,7 @@ def answer_v2_outputs(ask: Ask) -> None:
 def answer_v2_binary(ask: Ask) -> None:
     everything = ask.v2("6", parameters={"binary_data_output": True, "top_k": 2})
     head, data = parted(ask.post("/v2/models/digits/infer", json=everything))
-    assert [one["parameters"]["binary_data_size"] for one in head["outputs"]] == [10, 16, 8]
+    assert [one["parameters"]["binary_data_size"] for one in head["outputs"]][:3] == [10, 16, 8]
     assert data[:5] == b"\x01\0\0\x006"
     assert np.frombuffer(data[10:26], "<i8")[0] == 6
     some = ask.v2("6", outputs=[{"name": "label"}, {"name": "index", "parameters": {"binary_data": True}}])
@@ -157,3 +181,83 @@ def parted(answer: requests.Response) -> tuple[dict[str, Any], bytes]:
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/octet-stream")
     length = int(answer.headers["Inference-Header-Content-Length"])
     return json.loads(answer.content[:length]), answer.content[length:]
+
+
+# ---- trust: what the card of `digits` promises
+
+
+def trust(ask: Ask) -> Trust:
+    found = Card.load(ask.server.workspace / "releases" / "digits" / "1.0").trust
+    assert found is not None
+    return found
+
+
+def board() -> bytes:
+    """A checkerboard, which is no digit."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.full((3, 3), 255)).astype(np.uint8)).save(
+        buffer, "PNG"
+    )
+    return buffer.getvalue()
+
+
+@row("answer-probability")
+def answer_probability(ask: Ask) -> None:
+    """The odds of the two best classes are those of their logits over the card's temperature."""
+    answers = {label: ok(ask.post("/predictions/digits?top_k=10", image)) for label, image in ask.digit.items()}
+    for body in answers.values():
+        assert sum(one["probability"] for one in body["predictions"]) == pytest.approx(1, abs=1e-5)
+    least = min(answers, key=lambda label: answers[label]["predictions"][0]["probability"])
+    first, second = answers[least]["predictions"][:2]
+    logits = [
+        ok(ask.post(f"/explanations/digits?target={one['label']}", ask.digit[least]))["f_x"] for one in (first, second)
+    ]
+    odds = math.log(first["probability"] / second["probability"])
+    assert odds == pytest.approx((logits[0] - logits[1]) / trust(ask).temperature, rel=1e-3)
+
+
+@row("answer-set")
+def answer_set(ask: Ask) -> None:
+    """The classes as long as the probability of those before, with the penalty for their rank, is in the threshold."""
+    conformal = trust(ask).conformal
+    for label in "0123456789":
+        body = ok(ask.post("/predictions/digits?top_k=10", ask.digit[label]))
+        before, expected = 0.0, []
+        for rank, one in enumerate(body["predictions"], start=1):
+            score = before + conformal.penalty * max(0, rank - conformal.free)
+            if rank == 1 or score <= conformal.threshold:
+                expected.append(one["label"])
+            before += one["probability"]
+        assert body["set"] == expected
+
+
+def judged(ask: Ask) -> list[dict[str, Any]]:
+    """The answers for the samples, and for a checkerboard."""
+    return [ok(ask.post("/predictions/digits", image)) for image in (*ask.digit.values(), board())]
+
+
+@row("answer-ood")
+def answer_ood(ask: Ask) -> None:
+    ood = trust(ask).ood
+    *digits, other = (body["ood"] for body in judged(ask))
+    assert {(one["threshold"], one["method"]) for one in (*digits, other)} == {(ood.threshold, ood.score)}
+    assert sum(one["score"] <= ood.threshold for one in digits) >= 7, "samples are enlarged: a little strange"
+    assert other["score"] > ood.threshold
+
+
+@row("answer-decision", "answer-reason")
+def answer_decision(ask: Ask) -> None:
+    policy = trust(ask).policy
+    found = []
+    for body in judged(ask):
+        reason = None
+        if body["predictions"][0]["probability"] < policy.min_probability:
+            reason = "unsure"
+        if policy.max_set_size is not None and len(body["set"]) > policy.max_set_size:
+            reason = "ambiguous"
+        if policy.out_of_distribution and body["ood"]["score"] > body["ood"]["threshold"]:
+            reason = "out_of_distribution"
+        assert (body["decision"], body["reason"]) == ("refer" if reason else "accept", reason)
+        found.append(reason)
+    assert found[-1] == "out_of_distribution"
+    assert found.count(None) >= 5

@@ -77,7 +77,10 @@ def v2_metadata(ask: Ask) -> None:
         body = ok(ask.get(path))
         assert (body["name"], body["versions"]) == ("digits", ["1.0"])
         assert [tensor["name"] for tensor in body["inputs"]] == ["image"]
-        assert [tensor["name"] for tensor in body["outputs"]] == ["label", "index", "probability"]
+        assert [tensor["name"] for tensor in body["outputs"]] == [
+            *("label", "index", "probability"),
+            *("set", "ood_score", "decision", "reason"),
+        ]
 
 
 @row("v2-model-ready")

@@ -52,6 +52,8 @@ def assert_alike(one: dict[str, Any], other: dict[str, Any]) -> None:
         elif key == "completeness":
             assert value["ok"] is other[key]["ok"]
             assert value["delta"] == pytest.approx(other[key]["delta"], abs=1e-4)
+        elif key == "ood":
+            assert value == {**other[key], "score": pytest.approx(other[key]["score"], rel=1e-3)}
         elif isinstance(value, float):
             assert value == pytest.approx(other[key], abs=1e-4)
         else:

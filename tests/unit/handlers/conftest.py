@@ -1,16 +1,23 @@
-"""What the tests of the handler's entry share."""
+"""What the tests of the handlers share: the entry, and classifiers whose card has `trust` and has none."""
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from handlers import golden
+from handlers.classifier import Classifier
 from handlers.entry import ImageClassifier
-from models.release import Release
+from models.card import Policy
+from models.release import TRUST, Release, sha256
 from tests.unit.handlers.torchserve import Context
 from training.data import Dataset
+from training.trust import Scored, Settings, fit
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +39,35 @@ def handler(release: Release, service: Any) -> ImageClassifier:
 @pytest.fixture
 def image(digits: Dataset) -> bytearray:
     return bytearray(digits.test.images[0])
+
+
+@pytest.fixture(scope="session")
+def plain(classifier: Classifier) -> Classifier:
+    """One that answers as those do whose card has no `trust`."""
+    return Classifier(classifier.card.model_copy(update={"trust": None}), classifier.engine)
+
+
+@pytest.fixture(scope="session")
+def trusted_release(
+    release: Release, plain: Classifier, digits: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> Release:
+    """The digits with trust: sets that hold more than one class for some, and Mahalanobis scores. Not to be changed."""
+    folder = tmp_path_factory.mktemp("trusted") / "digits" / "1.0"
+    shutil.copytree(release.folder, folder)
+    train, calibration = (
+        Scored(plain.outputs(split.images), torch.tensor(split.labels)) for split in (digits.train, digits.calibration)
+    )
+    fitted = fit(train, calibration, Settings(coverage=0.99, policy=Policy(max_set_size=2)))
+    save_file(fitted.tensors, folder / TRUST)
+    digests = release.card.digests | {TRUST: sha256(folder / TRUST)}
+    card = release.card.model_copy(update={"trust": fitted.trust, "digests": digests})
+    card.save(folder)
+    images = {path.name: path.read_bytes() for path in sorted((folder / golden.FOLDER).glob("*.png"))}
+    shutil.rmtree(folder / golden.FOLDER)
+    golden.write(folder, Classifier.load(folder), images)
+    return Release(folder, card)
+
+
+@pytest.fixture(scope="session")
+def trusted(trusted_release: Release) -> Classifier:
+    return Classifier.load(trusted_release.folder)

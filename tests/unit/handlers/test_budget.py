@@ -27,7 +27,7 @@ def slow(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> Callable[[f
 
     monkeypatch.setattr(road.time, "monotonic", lambda: now[0])
     engine = Engine(Wrapped(classifier.engine.network, pass_ten_seconds), torch.device("cpu"))
-    return lambda budget: Classifier(classifier.card, engine, budget=budget)
+    return lambda budget: Classifier(classifier.card, engine, budget=budget, judge=classifier.judge)
 
 
 def test_requests_that_cannot_begin_in_time_are_told_to_come_again(
@@ -65,7 +65,7 @@ def test_pictures_are_not_drawn_beyond_it(
     monkeypatch.setattr(road.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(overlay, "png", draw)
     two, four = (request(*digits.test.images[:count], kind="explain") for count in (2, 4))
-    patient = Classifier(classifier.card, classifier.engine, budget=25)
+    patient = Classifier(classifier.card, classifier.engine, budget=25, judge=classifier.judge)
     assert [answer.status for answer in patient.answer([two, four])] == [200, 503]
     assert now == [30], "the third picture began at 20, the fourth would have at 30"
 

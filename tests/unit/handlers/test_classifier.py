@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from handlers.classifier import Classifier
 from handlers.engine import Engine, EngineError
 from handlers.request import Kind
+from models.architectures import Network
 from models.card import CardError
 from models.release import Release
 from tests.unit.handlers.asking import assert_alike, body, labels, request
@@ -27,23 +27,26 @@ def some(digits: Dataset) -> Sequence[bytes]:
     return digits.test.images[:8]
 
 
-class FailsOnWhite(nn.Module):
+class FailsOnWhite(Network):
     """A network that cannot take a batch with an all-white image in it."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
         if bool((images.flatten(1).amin(dim=1) > 0.5).any()):
             raise RuntimeError("a secret detail")
-        logits: torch.Tensor = self.network(images)
-        return logits
+        return self.network.embed(images)
+
+    def head(self, embeddings: torch.Tensor) -> torch.Tensor:
+        return self.network.head(embeddings)
 
 
 @pytest.fixture
 def fragile(classifier: Classifier) -> Classifier:
-    return Classifier(classifier.card, Engine(FailsOnWhite(classifier.engine.network), torch.device("cpu")))
+    engine = Engine(FailsOnWhite(classifier.engine.network), torch.device("cpu"))
+    return Classifier(classifier.card, engine, judge=classifier.judge)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +56,8 @@ def white() -> bytes:
     return buffer.getvalue()
 
 
-def test_a_prediction_has_this_shape_and_no_other(classifier: Classifier, some: Sequence[bytes]) -> None:
-    (answer,) = classifier.answer([request(some[0], top_k="2")])
+def test_a_prediction_has_this_shape_and_no_other(plain: Classifier, some: Sequence[bytes]) -> None:
+    (answer,) = plain.answer([request(some[0], top_k="2")])
     document = body(answer)
     assert list(document) == ["model", "version", "request_id", "predictions"]
     assert (document["model"], document["version"], document["request_id"]) == ("digits", "1.0", "r-1")
@@ -65,8 +68,8 @@ def test_a_prediction_has_this_shape_and_no_other(classifier: Classifier, some: 
         assert 0 <= entry["probability"] <= 1
 
 
-def test_an_explanation_has_this_shape_and_no_other(classifier: Classifier, some: Sequence[bytes]) -> None:
-    (answer,) = classifier.answer([request(some[0], kind="explain", target="8", top_k="1")])
+def test_an_explanation_has_this_shape_and_no_other(plain: Classifier, some: Sequence[bytes]) -> None:
+    (answer,) = plain.answer([request(some[0], kind="explain", target="8", top_k="1")])
     document = body(answer)
     assert {key: document[key] for key in ("model", "version", "method", "steps", "baseline")} == {
         "model": "digits",
@@ -239,13 +242,13 @@ def test_where_only_the_explanation_raises_its_neighbours_keep_theirs(
     classifier: Classifier, some: Sequence[bytes]
 ) -> None:
     class FailsOnGradient(FailsOnWhite):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
+        def embed(self, images: torch.Tensor) -> torch.Tensor:
             if images.requires_grad and len(images) > 20:
                 raise RuntimeError("too much for one pass")
-            return super().forward(images)
+            return super().embed(images)
 
-    network = FailsOnGradient(classifier.engine.network)
-    answers = Classifier(classifier.card, Engine(network, torch.device("cpu"))).answer(
+    engine = Engine(FailsOnGradient(classifier.engine.network), torch.device("cpu"))
+    answers = Classifier(classifier.card, engine, judge=classifier.judge).answer(
         [request(some[0], kind="explain"), request(some[1]), request(some[2], kind="explain")]
     )
     assert [int(answer.status) for answer in answers] == [200, 200, 200]

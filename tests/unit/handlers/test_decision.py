@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from handlers import decision
+from handlers.decision import Judgement
+from handlers.engine import Outputs
+from handlers.trust import Judge
+from models.card import Conformal, OutOfDistribution, Policy, Trust
 
 CLASSES = ("cat", "dog", "fish")
+NO_EMBEDDINGS = torch.zeros(1, 1)
 
 
 def test_classes_are_ranked_by_softmax_probability() -> None:
@@ -15,6 +21,12 @@ def test_classes_are_ranked_by_softmax_probability() -> None:
     assert ranking.indices == [[2, 1, 0], [0, 1, 2]]
     assert ranking.probabilities[0] == pytest.approx([0.5, 0.375, 0.125])
     assert ranking.probabilities[1] == pytest.approx([0.5, 0.25, 0.25])
+
+
+def test_a_temperature_changes_probabilities_and_no_order() -> None:
+    ranking = decision.rank(torch.tensor([[0.0, 2 * math.log(3), 2 * math.log(4)]]), temperature=2.0)
+    assert ranking.indices == [[2, 1, 0]]
+    assert ranking.probabilities[0] == pytest.approx([0.5, 0.375, 0.125])
 
 
 def test_predictions_name_label_index_and_probability() -> None:
@@ -41,3 +53,71 @@ def test_probabilities_are_rounded_to_six_digits() -> None:
 
 def test_a_huge_logit_is_certain_and_not_nan() -> None:
     assert decision.rank(torch.tensor([[1e4, 0.0, -1e4]])).probabilities == [[1.0, 0.0, 0.0]]
+
+
+def judged(threshold: float = 0.6, strange: float = 0.0, **policy: Any) -> Judgement:
+    """Fish 0.5, dog 0.375, cat 0.125, with an energy of -log 8 = -2.079."""
+    trust = Trust(
+        conformal=Conformal(method="aps", coverage=0.9, threshold=threshold),
+        ood=OutOfDistribution(score="energy", threshold=strange, false_alarms=0.05),
+        policy=Policy(**policy),
+    )
+    outputs = Outputs(torch.tensor([[0.0, math.log(3), math.log(4)]]), NO_EMBEDDINGS)
+    (found,) = decision.judgements(decision.rank(outputs.logits), outputs, Judge(trust), CLASSES)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("threshold", "labels"),
+    [
+        (0.0, ["fish"]),
+        (0.499999, ["fish"]),
+        (0.5, ["fish", "dog"]),
+        (0.874999, ["fish", "dog"]),
+        (0.875, ["fish", "dog", "cat"]),
+    ],
+)
+def test_the_set_has_classes_as_long_as_those_before_are_no_more_than_the_threshold(
+    threshold: float, labels: list[str]
+) -> None:
+    assert judged(threshold).set == labels
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ({"strange": -3.0}, "out_of_distribution"),
+        ({"strange": -2.079}, "ambiguous"),  # as strange as the threshold is not stranger
+        ({"strange": -3.0, "out_of_distribution": False}, "ambiguous"),
+        ({"max_set_size": 2, "min_probability": 0.500001}, "unsure"),
+        ({"max_set_size": None, "min_probability": 0.500001}, "unsure"),
+        ({"min_probability": 1.0}, "ambiguous"),
+        ({"strange": -3.0, "min_probability": 1.0}, "out_of_distribution"),
+    ],
+)
+def test_an_answer_is_referred_for_the_first_reason_that_applies(policy: dict[str, Any], reason: str) -> None:
+    found = judged(**policy)
+    assert (found.decision, found.reason) == ("refer", reason)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"max_set_size": 2},
+        {"max_set_size": None, "min_probability": 0.5},
+        {"threshold": 0.0, "strange": -2.079},
+        {"max_set_size": 2, "strange": -3.0, "out_of_distribution": False},
+    ],
+)
+def test_an_answer_with_no_reason_against_it_is_accepted(policy: dict[str, Any]) -> None:
+    found = judged(**policy)
+    assert (found.decision, found.reason) == ("accept", None)
+
+
+def test_the_members_are_those_of_the_contract() -> None:
+    assert judged(max_set_size=2).members() == {
+        "set": ["fish", "dog"],
+        "ood": {"score": -2.079, "threshold": 0.0, "method": "energy"},
+        "decision": "accept",
+        "reason": None,
+    }

@@ -7,6 +7,7 @@ from torch import nn
 
 from handlers.classifier import Classifier
 from handlers.engine import MAX_ROWS, Engine, EngineError
+from models.architectures import Network
 from models.release import WEIGHTS, Release
 
 CPU = torch.device("cpu")
@@ -20,13 +21,15 @@ def test_the_network_is_frozen_and_in_evaluation_mode(classifier: Classifier) ->
 
 def test_more_rows_than_fit_one_pass_come_out_in_order(classifier: Classifier) -> None:
     passes: list[int] = []
-    hook = classifier.engine.network.register_forward_hook(lambda module, inputs, out: passes.append(len(out)))
+    first = next(module for module in classifier.engine.network.modules() if isinstance(module, nn.Conv2d))
+    hook = first.register_forward_hook(lambda module, inputs, out: passes.append(len(out)))
     batch = torch.randn(2 * MAX_ROWS + 3, 3, 24, 24, generator=torch.Generator().manual_seed(0))
-    logits = classifier.engine.logits(batch)
+    outputs = classifier.engine.outputs(batch)
     hook.remove()
     assert passes == [64, 64, 3]
-    assert logits.shape == (131, 10)
-    assert torch.allclose(logits[-1:], classifier.engine.logits(batch[-1:]), atol=1e-4)
+    assert outputs.logits.shape == (131, 10)
+    assert torch.allclose(outputs.logits[-1:], classifier.engine.logits(batch[-1:]), atol=1e-4)
+    assert torch.allclose(classifier.engine.network.head(outputs.embeddings), outputs.logits, atol=1e-4)
 
 
 def test_logits_carry_no_gradient(classifier: Classifier) -> None:
@@ -60,7 +63,7 @@ def test_a_card_that_names_no_architecture_there_is_is_refused(own_release: Rele
         Engine.load(own_release.folder, own_release.card.model_copy(update={"architecture": architecture}), CPU)
 
 
-class Small(nn.Module):
+class Small(Network):
     """A network on a device that has memory for so many rows at a time."""
 
     def __init__(self, rows: int, error: Exception) -> None:
@@ -68,11 +71,14 @@ class Small(nn.Module):
         self.rows, self.error = rows, error
         self.passes: list[int] = []
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
         self.passes.append(len(images))
         if len(images) > self.rows:
             raise self.error
-        return images.flatten(1)[:, :2]
+        return images.flatten(1)
+
+    def head(self, embeddings: torch.Tensor) -> torch.Tensor:
+        return embeddings[:, :2]
 
 
 NO_MEMORY = [

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from handlers.entry import ImageClassifier
 from handlers.golden import GoldenError
-from models.card import Card, CardError
-from models.release import WEIGHTS, Release, ReleaseError, sha256
+from models.card import Card, CardError, Policy
+from models.release import TRUST, WEIGHTS, Release, ReleaseError, sha256
 from tests.unit.handlers.torchserve import Context, ask
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("service")
 def test_the_answer_of_one_request_is_bytes(handler: ImageClassifier, image: bytearray) -> None:
     (body,) = handler.handle([{"body": image}], Context(headers=[{}]))
     assert isinstance(body, bytes)
-    assert list(json.loads(body)) == ["model", "version", "request_id", "predictions"]
+    assert list(json.loads(body))[:4] == ["model", "version", "request_id", "predictions"]
 
 
 def test_each_request_of_a_batch_is_explained_or_not_by_its_own_header(
@@ -68,7 +70,7 @@ def test_the_query_comes_as_a_header(handler: ImageClassifier, image: bytearray,
 def test_the_type_of_a_part_is_not_taken_for_a_header(handler: ImageClassifier, image: bytearray) -> None:
     headers = {"image": {"content-type": "image/png"}, "explain": {"content-type": "text/plain"}, "host": "a"}
     (answer,), _ = ask(handler, ({"image": image}, headers))
-    assert list(answer) == ["model", "version", "request_id", "predictions"]
+    assert list(answer)[:4] == ["model", "version", "request_id", "predictions"]
 
 
 def test_the_type_of_a_part_makes_it_json(handler: ImageClassifier) -> None:
@@ -165,7 +167,7 @@ def test_the_archives_configuration_may_change_limits_of_the_card(release: Relea
     strict = limited(release, {"handler": {"limits": {"max_images": 1}}, "minWorkers": 1})
     (one, two), context = ask(strict, ({"image": image}, {}), ({"image": image, "image#2": image}, {}))
     assert [context.statuses[place][0] for place in range(2)] == [200, 413]
-    assert (list(one), two["type"]) == (["model", "version", "request_id", "predictions"], "TooManyImages")
+    assert (list(one)[:4], two["type"]) == (["model", "version", "request_id", "predictions"], "TooManyImages")
     assert strict._classifier.limits == release.card.limits.model_copy(update={"max_images": 1})
 
 
@@ -178,6 +180,31 @@ def test_a_configuration_that_says_nothing_leaves_the_cards_limits(release: Rele
 def test_limits_that_cannot_be_are_refused_before_the_worker_is_ready(release: Release, limits: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(limits))):
         limited(release, {"handler": {"limits": limits}})
+
+
+def test_the_archives_configuration_may_change_the_policy_of_the_card(
+    trusted_release: Release, image: bytearray
+) -> None:
+    (own,), _ = ask(limited(trusted_release, {}), ({"image": image}, {}))
+    assert own["decision"] == "accept"
+    strict = limited(trusted_release, {"handler": {"policy": {"min_probability": 1.0}}})
+    assert strict._classifier.judge.trust.policy == Policy(min_probability=1.0, max_set_size=2)
+    (changed,), _ = ask(strict, ({"image": image}, {}))
+    assert (changed.pop("decision"), changed.pop("reason")) == ("refer", "unsure")
+    assert changed == {name: own[name] for name in changed}
+
+
+def test_a_policy_that_cannot_be_is_refused_before_the_worker_is_ready(trusted_release: Release) -> None:
+    with pytest.raises(ValueError, match="max_set_sise"):
+        limited(trusted_release, {"handler": {"policy": {"max_set_sise": 2}}})
+
+
+def test_tensors_the_card_does_not_vouch_for_are_refused(trusted_release: Release, tmp_path: Path) -> None:
+    shutil.copytree(trusted_release.folder, tmp_path / "copy")
+    tensors = load_file(tmp_path / "copy" / TRUST)
+    save_file({name: value + 1e-6 for name, value in tensors.items()}, tmp_path / "copy" / TRUST)
+    with pytest.raises(ReleaseError, match=r"trust\.safetensors: its SHA-256 is not the card's"):
+        ImageClassifier().initialize(Context(str(tmp_path / "copy")))
 
 
 @pytest.mark.parametrize("content", [5, None, True, [1], "text", {"\ud800": 1}, {"id": "\ud800", "inputs": 5}])

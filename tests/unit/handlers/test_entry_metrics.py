@@ -21,11 +21,11 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
-def counting(release: Release, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageClassifier, Metrics]:
+def counting(trusted_release: Release, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageClassifier, Metrics]:
     """A handler that hands on what it counted without delay, and what TorchServe got of it."""
     monkeypatch.setattr(entry, "FLUSH_SECONDS", 0)
     metrics, loaded = Metrics(), ImageClassifier()
-    loaded.initialize(Context(str(release.folder), metrics=metrics))
+    loaded.initialize(Context(str(trusted_release.folder), metrics=metrics))
     return loaded, metrics
 
 
@@ -136,12 +136,12 @@ def hand_on(handler: ImageClassifier, cache: Any, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def counted(release: Release, image: bytearray, monkeypatch: pytest.MonkeyPatch) -> ImageClassifier:
+def counted(trusted_release: Release, image: bytearray, monkeypatch: pytest.MonkeyPatch) -> ImageClassifier:
     """A handler that has counted something of every kind, and a thread of its own that does not hand it on."""
     loaded = ImageClassifier()
     with monkeypatch.context() as patch:
         patch.setattr(entry.threading.Thread, "start", lambda thread: None)
-        loaded.initialize(Context(str(release.folder)))
+        loaded.initialize(Context(str(trusted_release.folder)))
     asked = [{"x-torchlight-start": "1"}, {"explain": "True"}, {}]
     loaded.handle([{"body": image}, {"body": image}, {"body": b""}], Context(headers=asked))
     return loaded

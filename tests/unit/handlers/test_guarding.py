@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from handlers import classifier as road
 from handlers import images
@@ -19,6 +18,7 @@ from handlers.classifier import Classifier
 from handlers.engine import Engine
 from handlers.explain import overlay
 from handlers.request import Incoming, Part
+from models.architectures import Network
 from models.card import Limits
 from tests.unit.handlers.asking import assert_alike, body, labels, request
 from tests.unit.handlers.test_scaled_decode import jpeg, photo
@@ -33,22 +33,27 @@ def some(digits: Dataset) -> Sequence[bytes]:
 
 
 def limited(classifier: Classifier, **limits: int) -> Classifier:
-    return Classifier(classifier.card, classifier.engine, Limits(**limits))
+    return Classifier(classifier.card, classifier.engine, Limits(**limits), judge=classifier.judge)
 
 
-class Wrapped(nn.Module):
+class Wrapped(Network):
     """A network whose input and output another function sees, and may change."""
 
-    def __init__(self, network: nn.Module, change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+    def __init__(self, network: Network, change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         self.network, self.change = network, change
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.change(inputs, self.network(inputs))
+    def embed(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.inputs = inputs
+        return self.network.embed(inputs)
+
+    def head(self, embeddings: torch.Tensor) -> torch.Tensor:
+        return self.change(self.inputs, self.network.head(embeddings))
 
 
 def wrapped(classifier: Classifier, change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Classifier:
-    return Classifier(classifier.card, Engine(Wrapped(classifier.engine.network, change), CPU))
+    engine = Engine(Wrapped(classifier.engine.network, change), CPU)
+    return Classifier(classifier.card, engine, judge=classifier.judge)
 
 
 # ---- limits
@@ -256,7 +261,7 @@ def test_a_batch_is_decoded_in_threads_to_what_each_gives_alone(
     classifier: Classifier, some: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    threaded = Classifier(classifier.card, classifier.engine)
+    threaded = Classifier(classifier.card, classifier.engine, judge=classifier.judge)
     decoded = images.open
     names = set()
 

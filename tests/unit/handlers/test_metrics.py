@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from handlers import metrics
+from handlers.decision import Judgement, Reason
 from handlers.metrics import CONFIDENCE, HISTOGRAMS, STAGES, TOTALS, Histogram, Record, Tally
 from handlers.protocols import Result
 
@@ -32,6 +33,13 @@ def answered(*tops: tuple[str, float], kind: str = "predict", **seconds: float) 
         for label, probability in tops
     ]
     record.succeeded([Result(predictions) for predictions in entries])
+    return record
+
+
+def judged(classes: list[str], reason: Reason | None) -> Record:
+    record = Record("predict")
+    predictions = [{"label": "cat", "index": 0, "probability": 0.5}]
+    record.succeeded([Result(predictions, Judgement(classes, 1.0, 2.0, "energy", reason))])
     return record
 
 
@@ -63,7 +71,7 @@ def test_every_increment_is_of_a_metric_that_is_declared_with_as_many_labels() -
     record = answered(("cat", 0.5), **dict.fromkeys(STAGES, 0.1))
     record.waited = 0.0
     tally = Tally()
-    tally.add([record, failed("NoImage")])
+    tally.add([record, judged(["cat"], None), failed("NoImage")])
     found = tally.drain()
     assert {name for name, _, _ in found} == set(labels)
     assert [name for name, _, own in found if len(own) != labels[name]] == []
@@ -145,6 +153,14 @@ def test_requests_images_classes_and_errors_are_added_up() -> None:
         ("predicted_total", "dog"): 2,
         ("errors_total", "NoImage"): 2,
     }
+
+
+def test_decisions_are_counted_by_their_reason_and_sets_by_their_size() -> None:
+    batch = [judged(["cat"], None), judged(["cat"], "unsure"), judged(["cat", "dog"], "ambiguous")]
+    found = counted(batch, [judged(["cat"], None), answered(("cat", 0.5))])
+    decisions = {key[1]: value for key, value in found.items() if key[0] == "decisions_total"}
+    assert decisions == {"accept": 2, "unsure": 1, "ambiguous": 1}
+    assert (found["set_size_count",], found["set_size_sum",], found["set_size_bucket", "1"]) == (4, 5, 3)
 
 
 def test_threads_lose_nothing() -> None:

@@ -9,6 +9,11 @@ from pydantic import ValidationError
 
 from models.card import Card, CardError, Limits
 
+TRUST = {
+    "conformal": {"method": "aps", "coverage": 0.9, "threshold": 0.5},
+    "ood": {"score": "energy", "threshold": -2.0, "false_alarms": 0.05},
+}
+
 
 def changed(card: Card, folder: Path, **update: Any) -> Path:
     """A folder with this card, some of whose keys are others."""
@@ -59,6 +64,13 @@ def test_a_card_cannot_be_changed_in_memory(card: Card) -> None:
         ({"limits": {"max_images": 0}}, ["limits.max_images", "0"]),
         ({"limits": {"max_pixels": "many"}}, ["limits.max_pixels", "'many'"]),
         ({"limits": {"max_answer_bytes": 60_000_001}}, ["limits.max_answer_bytes", "60000001"]),
+        ({"trust": TRUST | {"temperature": 0}}, ["trust.temperature", "0"]),
+        ({"trust": TRUST | {"temperature": float("inf")}}, ["trust.temperature", "inf"]),
+        ({"trust": TRUST | {"policy": {"max_set_sise": 1}}}, ["trust.policy.max_set_sise", "not permitted"]),
+        ({"trust": TRUST | {"policy": {"max_set_size": 0}}}, ["trust.policy.max_set_size", "0"]),
+        ({"trust": TRUST | {"ood": TRUST["ood"] | {"threshold": float("nan")}}}, ["trust.ood.threshold", "nan"]),
+        ({"trust": TRUST | {"ood": TRUST["ood"] | {"score": "magic"}}}, ["trust.ood.score", "'magic'"]),
+        ({"trust": {"ood": TRUST["ood"]}}, ["trust.conformal", "Field required"]),
         ({"digests": {"weights.safetensors": "abc"}}, ["digests.weights.safetensors", "'abc'"]),
         ({"input": {"size": 8, "mean": [0, 0, 0], "std": [1, 0, 1]}}, ["input.std.1", "0"]),
         ({"input": {"size": 8, "mean": [0, 0], "std": [1, 1, 1]}}, ["input.mean"]),
@@ -98,6 +110,15 @@ def test_a_card_that_names_no_limits_has_those_of_the_contract(card: Card, tmp_p
 
 def test_a_card_may_change_some_limits_and_keep_the_others(card: Card, tmp_path: Path) -> None:
     assert Card.load(changed(card, tmp_path, limits={"max_images": 4})).limits == Limits(max_images=4)
+
+
+def test_trust_is_optional_and_reads_back_as_it_was(card: Card, tmp_path: Path) -> None:
+    assert card.trust is None
+    loaded = Card.load(changed(card, tmp_path, trust=TRUST | {"policy": {"max_set_size": None}}))
+    assert loaded.trust is not None
+    assert (loaded.trust.temperature, loaded.trust.policy.max_set_size) == (1.0, None)
+    loaded.save(tmp_path)
+    assert Card.load(tmp_path) == loaded
 
 
 def test_a_missing_key_is_named(card: Card, tmp_path: Path) -> None:

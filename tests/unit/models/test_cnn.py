@@ -40,8 +40,3 @@ def test_every_activation_is_a_module_used_once() -> None:
 def test_an_image_that_cannot_be_pooled_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="image_size is 3: two 2x2 poolings need at least 4"):
         cnn.build(image_size=3)
-
-
-def test_a_single_class_is_refused() -> None:
-    with pytest.raises(ValueError, match="classes is 1: a classifier needs at least 2"):
-        cnn.build(classes=1)

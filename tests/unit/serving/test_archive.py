@@ -2,19 +2,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
-from models.card import Card
-from models.release import WEIGHTS, Release, ReleaseError
+from handlers import golden
+from handlers.classifier import Classifier
+from models.card import Card, Conformal, OutOfDistribution, Policy, Trust
+from models.release import TRUST, WEIGHTS, Release, ReleaseError, sha256
 from serving import archive as archiving
 from serving import store
 from serving.archive import archive, prove
 from serving.errors import ArchiveError
-from serving.model_config import ModelConfig
+from serving.model_config import HandlerConfig, ModelConfig
+
+ENERGY = Trust(
+    temperature=2.0,
+    conformal=Conformal(method="aps", coverage=0.9, threshold=0.5),
+    ood=OutOfDistribution(score="energy", threshold=0.0, false_alarms=0.05),
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +86,38 @@ def test_the_same_release_gives_the_same_bytes(
     assert again.read_bytes() == mar.read_bytes()
     other, _ = archive(release, ModelConfig(batchSize=9), tmp_path)
     assert other.read_bytes() != mar.read_bytes()
+
+
+def test_what_else_the_card_vouches_for_travels_along(own_release: Release, tmp_path: Path) -> None:
+    (own_release.folder / TRUST).write_bytes(b"tensors")
+    digests = own_release.card.digests | {TRUST: sha256(own_release.folder / TRUST)}
+    card = own_release.card.model_copy(update={"trust": ENERGY, "digests": digests})
+    card.save(own_release.folder)
+    answers = own_release.folder / "golden" / "answers.json"
+    with_it, _ = archive(whole(own_release, card), ModelConfig(), tmp_path / "with")
+    with zipfile.ZipFile(with_it) as opened:
+        assert opened.read(TRUST) == b"tensors"
+    assert answers.is_file()
+    without = whole(own_release, card.model_copy(update={"digests": digests | {"other.bin": "0" * 64}}))
+    with pytest.raises(ReleaseError, match=r"other\.bin: missing, though the card lists it"):
+        archive(without, ModelConfig(), tmp_path / "without")
+
+
+def whole(release: Release, card: Card) -> Release:
+    """The release with this card, and the golden answers that it gives with it."""
+    card.save(release.folder)
+    folder = release.folder / golden.FOLDER
+    images = {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+    shutil.rmtree(folder)
+    golden.write(release.folder, Classifier.load(release.folder), images)
+    return Release(release.folder, card)
+
+
+def test_a_policy_needs_a_card_with_trust(own_release: Release, tmp_path: Path) -> None:
+    config = ModelConfig(handler=HandlerConfig(policy=Policy(max_set_size=2)))
+    bare = own_release.card.model_copy(update={"trust": None})
+    with pytest.raises(ArchiveError, match=r"the settings have a policy, and the card of .* no trust"):
+        archive(Release(own_release.folder, bare), config, tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])

@@ -114,6 +114,12 @@ def test_limits_of_a_request_go_to_the_handler_as_far_as_they_are_named(path: Pa
     assert "handler" not in yaml.safe_load(ModelConfig().to_yaml())
 
 
+def test_a_policy_goes_to_the_handler_as_far_as_it_is_named(path: Path) -> None:
+    for policy in ({"max_set_size": 2}, {"max_set_size": None, "min_probability": 0.7}, {"out_of_distribution": False}):
+        config = load(path, yaml.safe_dump({"handler": {"policy": policy}}))
+        assert yaml.safe_load(config.to_yaml())["handler"] == {"policy": policy}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -121,8 +127,10 @@ def test_limits_of_a_request_go_to_the_handler_as_far_as_they_are_named(path: Pa
         ("handler: {limits: {max_pixels: 0}}", "handler.limits.max_pixels: .*greater than or equal to 1"),
         ("handler: {limits: {max_answer_bytes: 70000000}}", "handler.limits.max_answer_bytes: .*24000000"),
         ("handler: {limit: {}}", "handler.limit: Extra inputs"),
+        ("handler: {policy: {max_set_size: 0}}", "handler.policy.max_set_size: .*greater than or equal to 1"),
+        ("handler: {policy: {max_size: 2}}", "handler.policy.max_size: Extra inputs"),
     ],
 )
-def test_a_limit_that_cannot_be_is_named(path: Path, text: str, says: str) -> None:
+def test_a_limit_or_policy_that_cannot_be_is_named(path: Path, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         load(path, text)

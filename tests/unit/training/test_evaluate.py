@@ -1,44 +1,113 @@
 from __future__ import annotations
 
-import dataclasses
+import math
 
+import numpy as np
 import pytest
 import torch
 
-from handlers.classifier import Classifier
-from handlers.errors import DamagedImage
-from training.data import Dataset
-from training.data.dataset import Split
-from training.evaluate import CHUNK, evaluate
+from models.card import Card
+from tests.unit.training.colours import NAMES, TRUST, card, classifier, plain, split
+from training.data.dataset import DataError, Dataset, Split
+from training.evaluate import CHUNK, caveat, evaluate, matched, outputs, strangeness
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
-def test_figures_agree_with_each_other_and_with_the_card(classifier: Classifier, digits: Dataset) -> None:
-    found = evaluate(classifier, digits, digits.test)
-    assert found.confusion.shape == (10, 10)
-    assert found.confusion.sum() == len(digits.test)
-    assert found.confusion.sum(dim=1).tolist() == torch.bincount(torch.tensor(digits.test.labels)).tolist()
-    assert found.accuracy == pytest.approx(int(found.confusion.trace()) / 360)
-    assert round(found.accuracy, 6) == classifier.card.metrics.accuracy
-    assert found.loss == pytest.approx(classifier.card.metrics.loss, abs=1e-4)
+def test_a_mistake_stands_in_the_row_of_its_label() -> None:
+    found = evaluate(classifier(), split((RED, 0), (GREEN, 1), (GREEN, 1), (BLUE, 0)))
+    assert found.confusion.tolist() == [[1, 0, 1], [0, 2, 0], [0, 0, 0]]
+    assert found.accuracy == 0.75
+    assert found.right.tolist() == [True, True, True, False]
 
 
-def test_a_mistake_stands_in_the_row_of_its_label(classifier: Classifier, digits: Dataset) -> None:
-    answered = int(classifier.logits([digits.test.images[0]]).argmax())
-    wrong = (answered + 1) % 10
-    found = evaluate(classifier, digits, Split(digits.test.images[:1], [wrong]))
-    assert found.accuracy == 0
-    assert found.confusion[wrong, answered] == 1
-    assert found.confusion.sum() == 1
-    assert found.loss > 0.69
+def test_the_loss_is_that_of_the_probability_served() -> None:
+    pictures = split((RED, 0), (RED, 1))
+    raw = [-math.log(math.exp(10) / (math.exp(10) + 2)), -math.log(1 / (math.exp(10) + 2))]
+    assert evaluate(classifier(), pictures).losses.tolist() == pytest.approx(raw)
+    cooled = [-math.log(math.exp(5) / (math.exp(5) + 2)), -math.log(1 / (math.exp(5) + 2))]
+    assert evaluate(classifier(TRUST), pictures).losses.tolist() == pytest.approx(cooled)
+    assert evaluate(classifier(TRUST), pictures).loss == pytest.approx(sum(cooled) / 2)
 
 
-def test_more_images_than_one_chunk_are_all_counted(classifier: Classifier, digits: Dataset) -> None:
-    content, label = digits.test.images[0], digits.test.labels[0]
-    found = evaluate(classifier, digits, Split([content] * (CHUNK + 1), [label] * (CHUNK + 1)))
-    assert found.confusion.sum() == 257
+def test_what_is_measured_is_what_is_served() -> None:
+    served = classifier(TRUST)
+    pictures = split((RED, 0), ((200, 180, 10), 1), ((3, 2, 1), 2))
+    found = evaluate(served, pictures)
+    assert torch.equal(found.logits, served.logits(pictures.images))
+    assert torch.equal(found.probabilities, served.probabilities(pictures.images))
+    assert found.judgements is not None
+    assert [one.reason for one in found.judgements] == [None, "ambiguous", "out_of_distribution"]
+    assert [one.set for one in found.judgements][:2] == [["red"], ["red", "green"]]
 
 
-def test_an_image_that_cannot_be_served_cannot_be_measured(classifier: Classifier, digits: Dataset) -> None:
-    broken = dataclasses.replace(digits, test=Split([digits.test.images[0][:60]], [0]))
-    with pytest.raises(DamagedImage):
-        evaluate(classifier, broken, broken.test)
+def test_without_trust_nothing_is_judged() -> None:
+    found = evaluate(classifier(), split((RED, 0)))
+    assert (found.judgements, found.scores, found.temperature) == (None, None, 1.0)
+    assert strangeness(classifier(), split((RED, 0))) is None
+
+
+def test_strange_images_have_higher_scores() -> None:
+    scores = strangeness(classifier(TRUST), Split([plain(*RED), plain(0, 0, 0)], []))
+    assert scores is not None
+    assert scores.tolist() == pytest.approx([-10.0, -math.log(3)], abs=1e-3)
+
+
+def test_more_images_than_one_chunk_are_all_answered_in_order() -> None:
+    colours = [(RED, GREEN, BLUE)[place % 3] for place in range(CHUNK + 5)]
+    found = evaluate(classifier(), Split([plain(*colour) for colour in colours], [0] * len(colours)))
+    assert found.answered.tolist() == [place % 3 for place in range(261)]
+
+
+def test_images_may_be_read_when_they_are_asked_for() -> None:
+    class Lazily(list[np.ndarray]):
+        def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]
+            assert isinstance(index, int), "an index at a time: what reads files need not know slices"
+            return super().__getitem__(index)
+
+    assert len(outputs(classifier(), Split(Lazily([plain(*RED)] * 3), [0] * 3)).logits) == 3
+
+
+def test_an_image_that_cannot_be_served_is_named() -> None:
+    broken = Split([plain(*RED), b"\x89PNG\r\n\x1a\n cut"], [0, 0], ["a.png", "folder/b.png"])
+    with pytest.raises(DataError, match=r"folder/b\.png: the image is cut short"):
+        evaluate(classifier(), broken)
+
+
+def test_no_image_is_an_error() -> None:
+    with pytest.raises(DataError, match="no image"):
+        evaluate(classifier(), Split([], []))
+
+
+def test_classes_are_matched_by_name() -> None:
+    pictures = matched(split((BLUE, 0), (RED, 1)), ("blue", "red"), card())
+    assert pictures.labels == [2, 0]
+    assert evaluate(classifier(), pictures).accuracy == 1
+
+
+def test_classes_that_the_model_does_not_know_are_listed_with_those_it_knows() -> None:
+    with pytest.raises(DataError, match=r"colours 1\.0 does not know: mauve, teal; it knows red, green, blue$"):
+        matched(split((BLUE, 0)), ("blue", "mauve", "teal"), card())
+
+
+def test_a_thousand_classes_do_not_fill_the_screen() -> None:
+    with pytest.raises(DataError) as raised:
+        matched(split(), tuple(f"c{n}" for n in range(1000)), card())
+    assert "c19 and 980 more;" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("digest", "part", "said"),
+    [
+        ("0" * 64, "test", None),
+        ("0" * 64, "train", "colours 1.0 was fitted on the train split of this data set"),
+        ("0" * 64, "calibration", "was fitted on the calibration split"),
+        ("1" * 64, "test", "trained on another data set or split; its training images may be among these"),
+    ],
+)
+def test_figures_that_may_flatter_come_with_a_caveat(digest: str, part: str, said: str | None) -> None:
+    nothing = Split([], [])
+    data = Dataset("colours", "", "", NAMES, nothing, nothing, nothing, digest)
+    about: Card = card()
+    found = caveat(about, data, part)
+    assert found is None if said is None else said in str(found)

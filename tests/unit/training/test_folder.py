@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data import folder
-from training.data.folder import DataError, load
+from training.data import DataError, split
+from training.data.files import Files
+from training.data.folder import load
 
 
 def picture(seed: int, shade: int = 100) -> bytes:
@@ -52,6 +54,27 @@ def test_its_own_splits_are_kept(tmp_path: Path) -> None:
     fill(tmp_path / "pets" / "valid", 9, cat=2, dog=2)
     dataset, _ = load(tmp_path / "pets")
     assert [len(split) for split in (dataset.train, dataset.calibration, dataset.test)] == [40, 4, 7]
+    shutil.rmtree(tmp_path / "pets" / "test")
+    dataset, _ = load(tmp_path / "pets")
+    assert dataset.classes == ("cat", "dog")
+    assert [len(split) for split in (dataset.train, dataset.calibration, dataset.test)] == [32, 4, 8]
+
+
+def test_train_may_be_a_class_beside_others(tmp_path: Path) -> None:
+    assert load(fill(tmp_path / "vehicles", train=9, ship=9))[0].classes == ("ship", "train")
+
+
+def test_images_stay_on_disk_and_are_named_by_where_they_lie(tmp_path: Path) -> None:
+    dataset, _ = load(fill(tmp_path / "pets", cat=10, dog=10))
+    images = dataset.test.images
+    assert isinstance(images, Files)
+    assert sorted(dataset.test.names) == sorted(
+        f"{'cat' if label == 0 else 'dog'}/{Path(name).name}"
+        for name, label in zip(dataset.test.names, dataset.test.labels, strict=True)
+    )
+    assert images[0] == (tmp_path / "pets" / dataset.test.name(0)).read_bytes()
+    assert list(images[1:3]) == [images[1], images[2]]
+    assert len(pickle.dumps(dataset.train)) < 1000
 
 
 def test_classes_are_in_the_order_that_people_count_in(tmp_path: Path) -> None:
@@ -71,6 +94,47 @@ def test_what_is_wrong_with_single_images_is_said_and_they_are_left_out(tmp_path
     assert "broken.jpg: the PNG image is cut short" in findings[0]
     assert "copy.png: the same image as" in findings[1] + findings[2]
     assert sum("the same image is labelled cat and dog" in finding for finding in findings) == 2
+
+
+def test_what_is_not_read_at_all_is_said_too(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets", cat=10, dog=10)
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(root / "cat" / f"{number}.bmp")
+    (root / "plans").mkdir()
+    (root / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    dataset, findings = load(root)
+    assert dataset.classes == ("cat", "dog")
+    assert findings == [
+        f"left out: {root}/cat/gone.png: there is no such file",
+        f"left out: {root}/cat: 3 .bmp files: .jpg, .jpeg, .png, .webp are read",
+        f"left out: {root}/plans: no image in it, so it is no class",
+    ]
+
+
+def test_images_outside_of_any_class_are_said(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets", cat=10, dog=10)
+    (root / "cover.png").write_bytes(picture(5000))
+    assert load(root)[1] == [f"left out: {root}: 1 images that are in no class's folder"]
+    parted = tmp_path / "parted"
+    fill(parted / "train", cat=10, dog=10)
+    fill(parted / "test", 5, cat=10, dog=10)
+    fill(parted / "more", 9, emu=10)
+    (parted / "test" / "cover.png").write_bytes(picture(5000))
+    dataset, findings = load(parted)
+    assert dataset.classes == ("cat", "dog")
+    assert findings == [
+        f"left out: {parted}/test: 1 images that are in no class's folder",
+        f"left out: {parted}/more: it is none of the splits",
+    ]
+
+
+def test_what_other_programs_leave_behind_is_no_image(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets", cat=10, dog=10)
+    (root / "cat" / ".ipynb_checkpoints").mkdir()
+    shutil.copy(root / "cat" / "0.png", root / "cat" / ".ipynb_checkpoints" / "0-checkpoint.png")
+    (root / "dog" / "._0.png").write_bytes(b"a Mac's notes on 0.png")
+    (root / ".cache").mkdir()
+    assert load(root)[1] == []
 
 
 def test_an_image_of_the_test_split_that_was_trained_on_is_not_tested(tmp_path: Path) -> None:
@@ -97,8 +161,6 @@ def test_the_digest_follows_images_labels_and_splits(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_trained_on_is_refused_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere is neither a folder nor a known data set: give a folder"):
-        load(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"holds no image: put \.jpg"):
         load(tmp_path / "empty")
@@ -106,16 +168,34 @@ def test_what_cannot_be_trained_on_is_refused_with_the_reason(tmp_path: Path) ->
         load(fill(tmp_path / "one", cat=9))
     with pytest.raises(DataError, match=r"too few images of dog \(4\): each class needs at least 5"):
         load(fill(tmp_path / "few", cat=9, dog=4))
+    dead = fill(tmp_path / "dead", cat=9, dog=9)
+    for path in (dead / "dog").iterdir():
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"too few images of dog \(0\)"):
+        load(dead)
+    for path in (dead / "cat").iterdir():
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"not one of its 18 images can be read; left out: .*0\.png: not a JPEG"):
+        load(dead)
+    fill(tmp_path / "hollow" / "train", cat=9, dog=9)
+    (tmp_path / "hollow" / "test").mkdir()
+    with pytest.raises(DataError, match="its split test has no image: fill the folder, or remove it"):
+        load(tmp_path / "hollow")
+    (tmp_path / "hollow" / "test").rmdir()
+    (tmp_path / "hollow" / "val").mkdir()
+    (tmp_path / "hollow" / "Valid").mkdir()
+    with pytest.raises(DataError, match="Valid and val are folders of the same split: keep one"):
+        load(tmp_path / "hollow")
     fill(tmp_path / "uneven" / "train", cat=9, dog=9)
     fill(tmp_path / "uneven" / "test", 5, cat=9)
     with pytest.raises(DataError, match="its split test has no image of dog"):
         load(tmp_path / "uneven")
     fill(tmp_path / "more" / "train", cat=9, dog=9)
     fill(tmp_path / "more" / "test", 5, cat=9, dog=9, emu=9)
-    with pytest.raises(DataError, match="its split test has classes that train/ has not: emu"):
+    with pytest.raises(DataError, match="its split test has classes that train has not: emu"):
         load(tmp_path / "more")
 
 
 def test_every_split_has_a_name_of_its_own() -> None:
-    names = [name for names in folder.NAMES.values() for name in names]
+    names = [name for names in split.NAMES.values() for name in names]
     assert len(names) == len(set(names))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from handlers.decision import Judgement
 from handlers.explain.answer import Explained
 from handlers.protocols import Result
 
@@ -26,8 +27,18 @@ def found(*labels: str) -> list[dict[str, Any]]:
     return [{"label": label, "index": place, "probability": 0.5 ** (place + 1)} for place, label in enumerate(labels)]
 
 
+JUDGEMENT = Judgement(["dog", "cat"], 1.5, 1.0, "energy", "ambiguous")
+JUDGED: dict[str, Any] = {
+    "set": ["dog", "cat"],
+    "ood": {"score": 1.5, "threshold": 1.0, "method": "energy"},
+    "decision": "refer",
+    "reason": "ambiguous",
+}
+
+
 def explained(heat: float = 1.0) -> Result:
     """A prediction with its explanation, whose map has the value `heat` in its upper left corner."""
     values = np.zeros((4, 4), np.float32)
     values[0, 0] = heat
-    return Result(found("dog", "cat"), Explained(dict(FIELDS), values, Image.new("RGB", (8, 8), "red")))
+    explanation = Explained(dict(FIELDS), values, Image.new("RGB", (8, 8), "red"))
+    return Result(found("dog", "cat"), explanation=explanation)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from handlers.errors import BadJSON, NotAcceptable
 from handlers.protocols import JSON, Result
 from handlers.protocols.native import NPY, PNG, NativeReply, members, negotiate, parse
 from models.card import Card
-from tests.unit.handlers.protocols.results import FIELDS, explained, found
+from tests.unit.handlers.protocols.results import FIELDS, JUDGED, JUDGEMENT, explained, found
 
 HEAD = {"model": "pets", "version": "1.0", "request_id": "r-1"}
 
@@ -55,6 +56,12 @@ def test_an_explanation_has_its_fields_and_picture_beside_the_prediction(card: C
     assert Image.open(io.BytesIO(base64.b64decode(overlay))).format == "PNG"
     many = json.loads(NativeReply().answer(card, "r-1", [explained(), explained()]).body)
     assert many == HEAD | {"results": [members(explained())] * 2}
+
+
+def test_a_judgement_stands_between_the_prediction_and_its_explanation(card: Card) -> None:
+    document = json.loads(NativeReply().answer(card, "r-1", [replace(explained(), judgement=JUDGEMENT)]).body)
+    assert list(document) == [*HEAD, "predictions", *JUDGED, *FIELDS, "overlay_png"]
+    assert {name: document[name] for name in JUDGED} == JUDGED
 
 
 def test_the_picture_alone_is_the_one_that_json_would_hold(card: Card) -> None:

@@ -12,7 +12,7 @@ from handlers.protocols import JSON, Result
 from handlers.protocols.native import members
 from handlers.protocols.v1 import V1Reply, parse
 from models.card import Card, Limits
-from tests.unit.handlers.protocols.results import explained, found
+from tests.unit.handlers.protocols.results import JUDGED, JUDGEMENT, explained, found
 
 CONTENT = b"\x89PNG and so on"
 BASE64 = base64.b64encode(CONTENT).decode("ascii")
@@ -126,6 +126,11 @@ def test_one_instance_is_answered_in_a_list_too(card: Card) -> None:
     assert json.loads(V1Reply("predict").answer(card, "r-1", [Result(found("dog"))]).body) == {
         "predictions": [found("dog")]
     }
+
+
+def test_where_there_is_a_judgement_predictions_are_an_object_for_each_instance(card: Card) -> None:
+    content = V1Reply("predict").answer(card, "r-1", [Result(found("dog", "cat"), JUDGEMENT)])
+    assert json.loads(content.body) == {"predictions": [{"predictions": found("dog", "cat"), **JUDGED}]}
 
 
 def test_explanations_are_an_object_for_each_instance(card: Card) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.client import Class, Completeness, Explanation, Prediction, Target
+from serving.client import Class, Completeness, Explanation, Prediction, Strangeness, Target
 from serving.errors import ClientError, ErrorAnswer, Rejected, ServerFailed
 from tests.unit.serving.client.server import HangUp, Say, Server, Silence, unused_port
 from tests.unit.serving.client.test_requests import CLASSES, ONE, PNG, TWO
@@ -51,6 +51,22 @@ def test_a_prediction_is_typed(serve: Serve, connect: Connect) -> None:
     assert answer.raw == ONE
     with pytest.raises(dataclasses.FrozenInstanceError):
         answer.model = "x"
+
+
+def test_a_judgement_is_typed_and_none_where_there_is_none(serve: Serve, connect: Connect) -> None:
+    ood = {"score": 3.5, "threshold": 2.0, "method": "energy"}
+    judged = {"set": ["cat", "dog"], "ood": ood, "decision": "refer", "reason": "out_of_distribution"}
+    connected = connect(serve(Say(body=ONE | judged), Say(body=WHY | judged), Say(body=ONE)).url)
+    for answer in (connected.predict("pets", PNG), connected.explain("pets", PNG)):
+        assert (answer.set, answer.ood) == (("cat", "dog"), Strangeness(3.5, 2.0, "energy"))
+        assert (answer.decision, answer.reason) == ("refer", "out_of_distribution")
+    bare = connected.predict("pets", PNG)
+    assert (bare.set, bare.ood, bare.decision, bare.reason) == (None, None, None, None)
+
+
+def test_half_a_judgement_is_no_answer_of_torchlights(serve: Serve, connect: Connect) -> None:
+    with pytest.raises(ClientError, match=r"another shape .*'ood'"):
+        connect(serve(Say(body=ONE | {"decision": "accept"})).url).predict("pets", PNG)
 
 
 def test_each_of_several_is_whole(serve: Serve, connect: Connect) -> None:

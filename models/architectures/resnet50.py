@@ -1,0 +1,13 @@
+"""ResNet-50 (He et al., arXiv:1512.03385), torchvision's to the name of each tensor.
+
+Made for photographs of 224 pixels. With 1,000 classes it has 25,557,032 parameters.
+"""
+
+from __future__ import annotations
+
+from models.residual import Bottleneck, ResNet
+
+
+def build(image_size: int = 224, classes: int = 10) -> ResNet:
+    """The network with fresh weights, for square images of `image_size` pixels, at least 32."""
+    return ResNet(Bottleneck, (3, 4, 6, 3), image_size, classes)

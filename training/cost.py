@@ -1,0 +1,167 @@
+"""What a training run and its model cost: time, energy, size, work for an image."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+# Linux's view of RAPL, the energy counters that Intel and AMD processors keep (Documentation/power/powercap). Readable
+# by root alone since Linux 5.10.
+RAPL = Path("/sys/class/powercap")
+NVIDIA_SMI = ("nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits")
+# Seconds between two looks: RAPL's counters start anew after some minutes, and a GPU's power is that of the moment.
+INTERVAL = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one release.
+
+    Attributes:
+        seconds: of training, by the clock.
+        cpu_seconds: of training, all threads and workers together.
+        joules: that its processors (`counted`) took meanwhile, whatever else they did; None if nothing tells.
+        counted: whose energy that is: "CPU", "GPU".
+        parameters: trainable numbers.
+        flops: for one image, forward; a multiplication and an addition count as two.
+        weight_bytes: of the weights file.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    joules: float | None
+    counted: tuple[str, ...]
+    parameters: int
+    flops: int
+    weight_bytes: int
+
+
+@dataclass(slots=True)
+class Spent:
+    """What ran within `measured()` took; filled in at its end. As in Cost."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    joules: float | None = None
+    counted: tuple[str, ...] = ()
+
+
+@contextmanager
+def measured(rapl: Path = RAPL) -> Iterator[Spent]:
+    """Measure what runs inside, whether it ends well or not."""
+    spent = Spent()
+    started, cpu = time.perf_counter(), _cpu_seconds()
+    meter = Meter(rapl)
+    try:
+        yield spent
+    finally:
+        spent.seconds = time.perf_counter() - started
+        spent.cpu_seconds = _cpu_seconds() - cpu
+        joules = meter.stop()
+        spent.counted = tuple(joules)
+        spent.joules = sum(joules.values()) if joules else None
+
+
+def cost(spent: Spent, network: nn.Module, image_size: int, weights: Path) -> Cost:
+    """What was spent, and the size and work of the network that came of it."""
+    return Cost(
+        seconds=spent.seconds,
+        cpu_seconds=spent.cpu_seconds,
+        joules=spent.joules,
+        counted=spent.counted,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        flops=flops(network, image_size),
+        weight_bytes=weights.stat().st_size,
+    )
+
+
+def flops(network: nn.Module, image_size: int) -> int:
+    """Floating-point operations of convolutions, matrix products and attention for one image, forward."""
+    device = next(network.parameters()).device
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, image_size, image_size, device=device))
+    finally:
+        network.train(training)
+    return int(counter.get_total_flops())
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of those of its children that have ended, such as workers that read images."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+@dataclass(slots=True)
+class Meter:
+    """Adds up joules from its making until `stop`, in a thread of its own."""
+
+    rapl: Path
+    _joules: dict[str, float] = field(default_factory=dict)
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        before = time.perf_counter(), _counters(self.rapl), _gpu_watts()
+        if before[1] or before[2] is not None:
+            self._thread = threading.Thread(target=self._run, args=before, name="energy", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> dict[str, float]:
+        """Joules of "CPU" and "GPU", each only if the machine tells."""
+        self._ended.set()
+        if self._thread:
+            self._thread.join()
+        return self._joules
+
+    def _run(self, then: float, counters: dict[Path, int], watts: float | None) -> None:
+        while True:
+            last = self._ended.wait(INTERVAL)
+            now, counters_now, watts_now = time.perf_counter(), _counters(self.rapl), _gpu_watts()
+            if common := counters.keys() & counters_now.keys():
+                used = sum(_used(path, counters[path], counters_now[path]) for path in common)
+                self._joules["CPU"] = self._joules.get("CPU", 0.0) + used / 1e6
+            if watts is not None and watts_now is not None:
+                self._joules["GPU"] = self._joules.get("GPU", 0.0) + (watts + watts_now) / 2 * (now - then)
+            # A counter that could not be read this time is made up for by the next.
+            then, counters, watts = now, counters | counters_now, watts_now
+            if last:
+                return
+
+
+def _counters(rapl: Path) -> dict[Path, int]:
+    """Microjoules by processor package; nothing where they cannot be read."""
+    found = {}
+    for zone in sorted(rapl.glob("intel-rapl:*")):
+        try:
+            if (zone / "name").read_text().startswith("package"):
+                found[zone] = int((zone / "energy_uj").read_text())
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _used(zone: Path, before: int, now: int) -> int:
+    """Microjoules from `before` to `now` of a counter that starts anew at its maximum."""
+    return now - before if now >= before else now - before + int((zone / "max_energy_range_uj").read_text())
+
+
+def _gpu_watts() -> float | None:
+    """What all GPUs draw at the moment."""
+    try:
+        done = subprocess.run(NVIDIA_SMI, capture_output=True, text=True, timeout=10, check=True)
+        return sum(float(line) for line in done.stdout.split())
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None

@@ -1,0 +1,93 @@
+"""A CSV file of paths and labels, with a header:
+
+    path,label,split
+    scans/1.png,healthy,train
+    scans/2.png,ill,test
+
+Paths are relative to the folder of the CSV file. The column `split` may be left out: then the splits are drawn, each
+class in proportion and the same for the same seed. Semicolons and tabs are understood too, as spreadsheets write them.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from training.data import split
+from training.data.checks import Listed
+from training.data.dataset import DataError, Dataset
+from training.data.labelled import build
+from training.data.split import SPLIT_SEED
+
+NEEDED, OPTIONAL = ("path", "label"), "split"
+DELIMITERS = ",;\t"
+
+
+def load(table: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
+    """Read a table; returns the data set, and sentences on what was found wrong with it (`labelled.build`).
+
+    Raises:
+        DataError: the table cannot be understood; or no image, a single class, too few images of one, or splits of
+            different classes.
+    """
+    rows = list(_rows(table))
+    if not rows:
+        raise DataError(f"DATA={table} is empty: its first line must be path,label or path,label,split")
+    header = [name.strip().lower() for name in rows[0][1]]
+    wrong = [name for name in (*NEEDED, OPTIONAL) if header.count(name) != 1 and (name in NEEDED or name in header)]
+    if wrong:
+        raise DataError(
+            f"DATA={table}: its header is {','.join(rows[0][1])!r:.200}, with {header.count(wrong[0]) or 'no'} column "
+            f"{wrong[0]}: its first line must be path,label or path,label,split"
+        )
+    findings: list[str] = []
+    unused = [name or "(no name)" for name in header if name not in (*NEEDED, OPTIONAL)]
+    if unused:
+        findings.append(f"columns that are not used: {', '.join(unused)}")
+    listed: list[Listed] = []
+    for line, cells in rows[1:]:
+        row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+        if len(cells) != len(header) or not row["path"] or not row["label"]:
+            findings.append(f"left out: line {line} of {table}: {','.join(cells)!r:.200} is not a path and a label")
+        else:
+            listed.append(Listed(row["path"], row["label"], row.get(OPTIONAL, "")))
+    if not listed:
+        raise DataError(f"DATA={table} lists no image: each line below its header must be a path and a label")
+    dataset, more = build(table, table.parent, _splits(table, listed), seed)
+    return dataset, findings + more
+
+
+def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """The lines that hold something, with their numbers."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:  # Excel begins a CSV file with a byte order mark
+            first = file.readline()
+            file.seek(0)
+            # strict: a quote that is never closed would take all lines after it for one cell.
+            reader = csv.reader(file, delimiter=max(DELIMITERS, key=first.count), strict=True)
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    yield reader.line_num, cells
+    except UnicodeDecodeError:
+        raise DataError(f"DATA={table} is not text in UTF-8: save it as 'CSV UTF-8'") from None
+    except csv.Error as error:
+        raise DataError(f"DATA={table}: line {reader.line_num} is no CSV: {error}") from None
+
+
+def _splits(table: Path, listed: Sequence[Listed]) -> list[Listed]:
+    """The same in our names of splits; all in `train` where none is given."""
+    if not any(entry.split for entry in listed):
+        return [Listed(entry.name, entry.label) for entry in listed]
+    known = [name for names in split.NAMES.values() for name in names]
+    made = []
+    for entry in listed:
+        name = split.called(entry.split)
+        if name is None:
+            raise DataError(
+                f"DATA={table}: the split of {entry.name} is {entry.split!r}: it must be one of {', '.join(known)}"
+            )
+        made.append(Listed(entry.name, entry.label, name))
+    if not any(entry.split == "train" for entry in made):
+        raise DataError(f"DATA={table} has no image whose split is train: there is nothing to train on")
+    return made

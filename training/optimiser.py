@@ -1,0 +1,61 @@
+"""Optimisers and learning-rate schedules, from torch.optim, and which weights are held small."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from training.recipe import Optimiser, Schedule
+
+
+def decayed(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The parameters that L1 and L2 are for, and the others.
+
+    Vectors are biases, or scales and shifts of a normalisation: holding them small regularises nothing
+    (Jia et al. 2018, arXiv:1807.11205, section 3.2). What is a parameter of the network itself, such as the positions of a
+    transformer, is no layer's weight either.
+    """
+    heavy, light = [], []
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            (heavy if parameter.ndim > 1 and name.endswith("weight") else light).append(parameter)
+    return heavy, light
+
+
+def build(settings: Optimiser, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser that a recipe asks for."""
+    heavy, light = decayed(network)
+    groups = [{"params": heavy, "weight_decay": settings.weight_decay}, {"params": light, "weight_decay": 0.0}]
+    if settings.name == "sgd":
+        return torch.optim.SGD(
+            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov
+        )
+    kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
+    return kind(groups, lr=settings.learning_rate, betas=settings.betas)
+
+
+def share_of_rate(schedule: Schedule, step: int, steps: int) -> float:
+    """The learning rate of a step (0 to steps - 1), as a share of the highest."""
+    if schedule.name == "constant":
+        return 1.0
+    rising = int(schedule.warmup * steps)
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    done = (step - rising) / max(1, steps - 1 - rising)
+    fall = 1 - done if schedule.name == "one_cycle" else (1 + math.cos(math.pi * done)) / 2
+    # Not quite 0, or the very last step would be for nothing.
+    return max(schedule.last + (1 - schedule.last) * fall, 1 / (10 * steps))
+
+
+def schedule_for(optimiser: torch.optim.Optimizer, schedule: Schedule, steps: int, taken: int = 0) -> LambdaLR:
+    """The scheduler, to be stepped after each of `steps` batches, of which some are taken already."""
+    return LambdaLR(optimiser, lambda step: share_of_rate(schedule, min(step, steps - 1), steps), taken - 1)
+
+
+def l1_norm(network: nn.Module) -> torch.Tensor:
+    """The summed absolute values of the weights that are held small."""
+    heavy, _ = decayed(network)
+    return torch.stack([parameter.abs().sum() for parameter in heavy]).sum()

@@ -1,0 +1,253 @@
+"""A recipe: everything that decides how a network is trained, as YAML that is checked before anything is done.
+
+The recipes that come with the project lie in training/recipes/, each with what it is for. A release keeps the one that
+it was trained with (`recipe.yaml`), so the training can be done again from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from models.card import Architecture, Part, Share, describe
+from training.trust import Settings as TrustSettings
+
+FOLDER = Path(__file__).parent / "recipes"
+FILE_NAME = "recipe.yaml"
+DEFAULT = "default"
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class RecipeError(ValueError):
+    """The recipe is missing, is not YAML, or breaks the schema; the message names the file and each wrong key."""
+
+
+class Picture(Part):
+    """What the network sees of an image; see models/card.py, Input, which adds mean and deviation."""
+
+    size: Annotated[int, Field(ge=4, le=4096)] = 24
+    resize: Literal["stretch", "crop"] = "stretch"
+    crop: Annotated[float, Field(gt=0.1, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def crop_needs_its_rule(self) -> Picture:
+        """A share that nothing would use is an error."""
+        if self.resize == "stretch" and self.crop != 1:
+            raise ValueError("crop is a share of the picture for `resize: crop`; `resize: stretch` takes all of it")
+        return self
+
+
+class Loss(Part):
+    """What is minimised, see training/losses.py.
+
+    Attributes:
+        label_smoothing: share of the target spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
+        class_weights: `balanced` weighs each class by the inverse of its share of the training images.
+        gamma: of the focal loss.
+    """
+
+    name: Literal["cross_entropy", "mean_squared_error", "focal"] = "cross_entropy"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    gamma: Rate = 2.0
+
+
+class Optimiser(Part):
+    """How weights follow gradients, see training/optimiser.py.
+
+    Attributes:
+        learning_rate: the highest of the schedule.
+        l1: of the summed absolute weights, added to the loss. Like weight_decay, not for biases and norms.
+        weight_decay: L2: decoupled in AdamW, added to the gradient elsewhere.
+        clip: the longest gradient, by its norm; absent, any.
+    """
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: Positive = 0.02
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    l1: Rate = 0.0
+    weight_decay: Rate = 0.0
+    clip: Positive | None = None
+
+    @model_validator(mode="after")
+    def nesterov_needs_momentum(self) -> Optimiser:
+        """As torch.optim.SGD wants it."""
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs momentum above 0")
+        return self
+
+
+class Schedule(Part):
+    """The learning rate's way, step by step.
+
+    Attributes:
+        name: `one_cycle` falls in a straight line, `cosine` along a cosine, `constant` not at all.
+        warmup: share of all steps in which the first two rise to the highest, in a straight line.
+        last: the learning rate of the last step, as a share of the highest.
+    """
+
+    name: Literal["constant", "cosine", "one_cycle"] = "constant"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    last: Share = 0.0
+
+
+class Augmentation(Part):
+    """How training images are varied, see training/augment.py. All off where nothing is said.
+
+    Attributes:
+        crop: pixels by which the crop moves beyond the picture's edges, which are mirrored.
+        flip: left and right are changed with probability 0.5.
+        colour: brightness, contrast and saturation change by up to this share.
+        cutout: side in pixels of a square that is blanked (DeVries and Taylor 2017, arXiv:1708.04552).
+        mixup: alpha of the Beta distribution that mixes two images and labels (Zhang et al. 2018, arXiv:1710.09412).
+    """
+
+    crop: Annotated[int, Field(ge=0)] = 0
+    flip: bool = False
+    colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    cutout: Annotated[int, Field(ge=0)] = 0
+    mixup: Rate = 0.0
+
+
+class Progressive(Part):
+    """The first `epochs` see pictures shrunk to `size` pixels, which costs less; for networks that take any size.
+
+    Howard 2018 (fast.ai in DAWNBench); Tan and Le 2021, arXiv:2104.00298.
+    """
+
+    size: Annotated[int, Field(ge=4)]
+    epochs: Annotated[int, Field(ge=1)]
+
+
+class EarlyStopping(Part):
+    """Training ends after `patience` epochs without a lower calibration loss; the best epoch's weights stay."""
+
+    patience: Annotated[int, Field(ge=1)]
+
+
+class Recipe(Part):
+    """A whole recipe; each part has its own docstring.
+
+    Attributes:
+        data: what `--data` takes; absent, it must be given.
+        init: weights to start from, see training/init.py.
+        precision: `bfloat16` runs the forward pass under autocast; weights stay float32.
+        ema: decay by step of a running mean of the weights, which is then what is measured and kept.
+    """
+
+    description: str = ""
+    data: str | None = None
+    architecture: Architecture = Architecture(name="cnn")
+    init: str | None = None
+    input: Picture = Picture()
+    epochs: Annotated[int, Field(ge=1)] = 15
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    loss: Loss = Loss()
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+    augmentation: Augmentation = Augmentation()
+    progressive: Progressive | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
+    compile: bool = False
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    early_stopping: EarlyStopping | None = None
+    trust: TrustSettings = TrustSettings()
+
+    @model_validator(mode="after")
+    def augmentation_fits_the_picture(self) -> Recipe:
+        """Mirrored edges are no wider than the picture, and of a picture that is all blanked nothing is learnt."""
+        for name in ("crop", "cutout"):
+            if (pixels := getattr(self.augmentation, name)) >= self.input.size:
+                raise ValueError(f"augmentation.{name} is {pixels}: it must be below input.size, {self.input.size}")
+        return self
+
+    def to_yaml(self) -> str:
+        """The whole recipe, defaults included."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def names() -> list[str]:
+    """The recipes that come with the project."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(which: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe by name or path.
+
+    Args:
+        which: one of `names()`, or the path of a YAML file.
+        changes: values by dotted key, such as {"optimiser.learning_rate": 0.1}, that go before those of the file.
+
+    Raises:
+        RecipeError: there is none, it is not YAML, or a key or value is wrong.
+    """
+    path = FOLDER / f"{which}.yaml" if which in names() else Path(which)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise RecipeError(
+            f"recipe {which!r} cannot be read ({error.strerror}): give a YAML file, or one of {', '.join(names())}"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: must hold `key: value` lines, such as `epochs: 10`")
+    for key, value in (changes or {}).items():
+        _put(content, key, value)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        # What is wrong may have come with `changes`, so a file of ours is not blamed by its path.
+        raise RecipeError(f"{f'recipe {which}' if which in names() else path}: {_explained(error)}") from None
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """`key=value` of the command line -> dotted key and value, which is read as YAML.
+
+    Raises:
+        RecipeError: it is not of that form.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {text!r}: write KEY=VALUE, such as --set optimiser.learning_rate=0.1")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {text!r}: {value!r} is not a YAML value") from None
+
+
+def _put(content: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for name in parents:
+        inner = content.get(name)
+        if not isinstance(inner, dict):
+            inner = content[name] = {}
+        content = inner
+    content[last] = value
+
+
+def _explained(error: ValidationError) -> str:
+    """What is wrong, and what an unknown key may have been meant to be."""
+    for item in error.errors():
+        if item["type"] == "extra_forbidden":
+            part: Any = Recipe
+            *parents, last = map(str, item["loc"])
+            for step in parents:
+                part = part.model_fields[step].annotation
+                part = next((one for one in getattr(part, "__args__", ()) if isinstance(one, type)), part)
+            known = list(part.model_fields)
+            near = difflib.get_close_matches(last, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            return f"unknown key {'.'.join([*parents, last])!r}: {hint}"
+    return describe(error)

@@ -1,0 +1,77 @@
+"""confusion.png: which class is taken for which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from training.report.figures import Figures
+from training.report.style import BLUE, INK, picture, short
+
+# More classes than can be told apart in a square; then the pairs that are confused most are drawn.
+MOST_CLASSES = 60
+MOST_NUMBERS = 20
+PAIRS = 30
+
+
+def draw(path: Path, figures: Figures) -> None:
+    """The whole matrix, or the most confused pairs where there are too many classes."""
+    if len(figures.classes) <= MOST_CLASSES:
+        _matrix(path, figures)
+    else:
+        _pairs(path, figures)
+
+
+def pairs(figures: Figures, most: int = PAIRS) -> list[tuple[str, str, int, int]]:
+    """Labelled, answered, how often, of how many: the most frequent mistakes first."""
+    counts = torch.tensor(figures.confusion).fill_diagonal_(0)
+    values, places = counts.flatten().sort(descending=True, stable=True)
+    found = [divmod(place, len(counts)) for place in places[:most].tolist()]
+    names = [one.name for one in figures.classes]
+    return [
+        (names[row], names[column], count, figures.classes[row].images)
+        for (row, column), count in zip(found, values[:most].tolist(), strict=True)
+        if count
+    ]
+
+
+def _matrix(path: Path, figures: Figures) -> None:
+    counts = torch.tensor(figures.confusion)
+    names = [short(one.name) for one in figures.classes]
+    side = max(4.2, min(2.2 + 0.38 * len(names), 12))
+    with picture(path, side + 0.6, side) as figure:
+        axes = figure.subplots()
+        shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+        # A root: of a good model nearly all is on the diagonal, and the rest would be white on white.
+        axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)
+        axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="answered", ylabel="labelled")
+        size = 9 if len(names) <= 25 else 6
+        crowded = max(map(len, names)) * len(names) > 9 * side
+        axes.set_xticklabels(names, rotation=90 if crowded else 0, fontsize=size)
+        axes.set_yticklabels(names, fontsize=size)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        if len(names) <= MOST_NUMBERS:
+            for row, column in counts.nonzero().tolist():
+                colour = "white" if shares[row, column] > 0.35 else INK
+                size = 9 if len(names) <= 12 else 7
+                axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=size)
+
+
+def _pairs(path: Path, figures: Figures) -> None:
+    found = pairs(figures)[::-1]
+    with picture(path, 8, max(2.0, 0.9 + 0.24 * len(found))) as figure:
+        axes = figure.subplots()
+        axes.barh(range(len(found)), [count for _, _, count, _ in found], color=BLUE)
+        axes.set_yticks(
+            range(len(found)), [f"{short(labelled)}  →  {short(answered)}" for labelled, answered, _, _ in found]
+        )
+        for row, (_, _, count, images) in enumerate(found):
+            axes.text(count, row, f" {count} of {images}", va="center", fontsize=8)
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.12, y=0.01)
+        axes.set_title(f"The most confused pairs of {len(figures.classes)} classes")
+        axes.set_xlabel("images labelled with the first class and answered with the second")
+        if not found:
+            axes.set(xticks=[], xlabel="there is no mistake")

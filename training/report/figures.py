@@ -1,0 +1,234 @@
+"""Every figure of a report, derived from the answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+from torchmetrics.functional import classification
+
+from handlers import trust
+from training.evaluate import Evaluation
+from training.report.interval import Share, share
+from training.report.report import Unlike
+
+# Of equal width, as in most papers, whose figures would not compare otherwise.
+BINS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """One class.
+
+    Attributes:
+        images: labelled so.
+        recall: of these, how many are answered so.
+        precision: of those answered so, how many are labelled so.
+        f1: their harmonic mean.
+    """
+
+    name: str
+    images: int
+    recall: Share | None
+    precision: Share | None
+    f1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good probabilities are.
+
+    Attributes:
+        nll: mean negative log-likelihood, in nats.
+        ece: expected calibration error, over BINS bins (Guo et al. 2017, arXiv:1706.04599).
+        brier: mean squared distance of the probabilities from the truth, over all classes (Brier 1950): 0 to 2.
+    """
+
+    nll: float
+    ece: float
+    brier: float
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The sets of one size: how many of all images have one, and how many of these hold the labelled class."""
+
+    size: int
+    images: int
+    coverage: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """The conformal sets: how often they hold the labelled class, and how large they are.
+
+    Attributes:
+        classes: coverage by class, in the card's order.
+    """
+
+    method: str
+    target: float
+    coverage: Share
+    mean_size: float
+    classes: tuple[Share | None, ...]
+    sizes: tuple[Size, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strangeness:
+    """How well images of something else are told from the model's own.
+
+    Attributes:
+        false_alarms: the model's own images above the threshold; `expected` is the share that was chosen.
+        auroc: the probability that an image of `unlike` has the higher score of the two.
+        caught: images of `unlike` above the threshold.
+    """
+
+    method: str
+    threshold: float
+    expected: float
+    false_alarms: Share
+    unlike: str | None
+    auroc: float | None
+    caught: Share | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What the card's policy does: answers that are accepted, how many of these are right, and why others are referred.
+
+    Attributes:
+        reasons: how often each of them led to a referral.
+    """
+
+    accepted: Share
+    accuracy: Share | None
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All of them; `before` is without the temperature, `after` as served, the same where the card has no trust."""
+
+    images: int
+    accuracy: float
+    right: Share
+    loss: float
+    before: Quality
+    after: Quality
+    sets: Sets | None
+    strangeness: Strangeness | None
+    decisions: Decisions | None
+    classes: tuple[ClassFigures, ...]
+    confusion: list[list[int]]
+
+
+def figures(test: Evaluation, unlike: Unlike | None = None) -> Figures:
+    """Derive all figures from the answers to a split, and the scores of a set unlike it."""
+    return Figures(
+        images=len(test),
+        accuracy=test.accuracy,
+        right=share(int(test.right.sum()), len(test)),
+        loss=test.loss,
+        before=_quality(test, 1.0),
+        after=_quality(test, test.temperature),
+        sets=_sets(test),
+        strangeness=_strangeness(test, unlike),
+        decisions=_decisions(test),
+        classes=_classes(test),
+        confusion=test.confusion.tolist(),
+    )
+
+
+def _classes(test: Evaluation) -> tuple[ClassFigures, ...]:
+    names = test.card.classes
+    counts = test.confusion
+    found, labelled, answered = counts.diagonal().tolist(), counts.sum(dim=1).tolist(), counts.sum(dim=0).tolist()
+    f1 = classification.multiclass_f1_score(test.answered, test.labels, len(names), average="none").tolist()
+    return tuple(
+        ClassFigures(
+            name=name,
+            images=labelled[i],
+            recall=share(found[i], labelled[i]) if labelled[i] else None,
+            precision=share(found[i], answered[i]) if answered[i] else None,
+            f1=f1[i] if labelled[i] else None,
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def _quality(test: Evaluation, temperature: float) -> Quality:
+    classes = len(test.card.classes)
+    probabilities = trust.probabilities(test.logits, temperature)
+    ece = classification.multiclass_calibration_error(probabilities, test.labels, classes, n_bins=BINS, norm="l1")
+    truth = functional.one_hot(test.labels, classes)
+    return Quality(
+        nll=float(functional.cross_entropy(test.logits.double() / temperature, test.labels)),
+        ece=float(ece),
+        brier=float((probabilities - truth).square().sum(dim=1).mean()),
+    )
+
+
+def _sets(test: Evaluation) -> Sets | None:
+    rule = test.card.trust
+    if rule is None or test.judgements is None:
+        return None
+    names = test.card.classes
+    sizes = torch.tensor([len(one.set) for one in test.judgements])
+    pairs = zip(test.judgements, test.labels.tolist(), strict=True)
+    covered = torch.tensor([names[label] in one.set for one, label in pairs])
+
+    def coverage(rows: torch.Tensor) -> Share:
+        return share(int((covered & rows).sum()), int(rows.sum()))
+
+    by_label = [test.labels == index for index in range(len(names))]
+    by_size = {size: sizes == size for size in sorted(set(sizes.tolist()))}
+    return Sets(
+        method=rule.conformal.method,
+        target=rule.conformal.coverage,
+        coverage=share(int(covered.sum()), len(test)),
+        mean_size=float(sizes.double().mean()),
+        classes=tuple(coverage(rows) if rows.any() else None for rows in by_label),
+        sizes=tuple(Size(size, int(rows.sum()), coverage(rows)) for size, rows in by_size.items()),
+    )
+
+
+def _strangeness(test: Evaluation, unlike: Unlike | None) -> Strangeness | None:
+    rule, own = test.card.trust, test.scores
+    if rule is None or own is None:
+        return None
+    threshold = rule.ood.threshold
+    return Strangeness(
+        method=rule.ood.score,
+        threshold=threshold,
+        expected=rule.ood.false_alarms,
+        false_alarms=share(int((own > threshold).sum()), len(test)),
+        unlike=unlike.name if unlike else None,
+        auroc=float(classification.binary_auroc(*stacked(own, unlike.scores))) if unlike else None,
+        caught=share(int((unlike.scores > threshold).sum()), len(unlike.scores)) if unlike else None,
+    )
+
+
+def stacked(own: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores of both, and 1 for those of the others: what torchmetrics' binary curves take.
+
+    The scores become ranks from 0 to 1. Of others, torchmetrics would take the sigmoid, which makes all that are large
+    the same.
+    """
+    ranks = torch.unique(torch.cat([own, others]), return_inverse=True)[1].double()
+    strange = torch.cat([torch.zeros(len(own)), torch.ones(len(others))]).long()
+    return ranks / ranks.max().clamp(min=1), strange
+
+
+def _decisions(test: Evaluation) -> Decisions | None:
+    if test.judgements is None:
+        return None
+    reasons = [one.reason for one in test.judgements]
+    accepted = torch.tensor([reason is None for reason in reasons])
+    return Decisions(
+        accepted=share(int(accepted.sum()), len(test)),
+        accuracy=share(int(test.right[accepted].sum()), int(accepted.sum())) if accepted.any() else None,
+        reasons=dict(Counter(reason for reason in reasons if reason)),
+    )

@@ -1,0 +1,76 @@
+"""report.html: the figures and pictures on one page that needs no other file, to read, to print, to keep."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from training.report import words
+from training.report.confusion import MOST_CLASSES, pairs
+from training.report.figures import BINS, ClassFigures, Figures
+from training.report.reliability import FEW
+from training.report.report import Report
+from training.report.style import DPI
+
+FILE_NAME = "report.html"
+PICTURES = ("curves.png", "confusion.png", "mistakes.png", "reliability.png", "sets.png", "ood.png")
+# Rows of the table of classes; of more classes those found least come first, and the rest in a second table.
+MOST_ROWS = 60
+TEMPLATE = "page.html.jinja"
+
+
+def write(folder: Path, report: Report, found: Figures) -> None:
+    """Write report.html into `folder`, with the pictures that are there."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # a class may be called <script>
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=words.percent, reach=words.reach, plain=words.plain, quantity=words.quantity, time=words.time
+    )
+    rows = _rows(found)
+    text = environment.get_template(TEMPLATE).render(
+        report=report,
+        card=report.test.card,
+        trust=report.test.card.trust,
+        found=found,
+        rows=rows[:MOST_ROWS],
+        others=rows[MOST_ROWS:],
+        pictures={name: _inlined(folder / name) for name in PICTURES if (folder / name).exists()},
+        recipe=yaml.safe_dump(dict(report.recipe), sort_keys=False, allow_unicode=True) if report.recipe else None,
+        many=len(found.classes) > MOST_CLASSES,
+        pairs=pairs(found, 5),
+        bins=BINS,
+        few=FEW,
+    )
+    (folder / FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def _rows(found: Figures) -> list[ClassFigures]:
+    """The classes in the card's order, or, of many, those found least first, and last those that have no image."""
+    if len(found.classes) <= MOST_ROWS:
+        return list(found.classes)
+    return sorted(found.classes, key=lambda one: one.recall.value if one.recall else 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Inlined:
+    """A picture within the page, and its width in CSS pixels, of which an inch has 96."""
+
+    url: str
+    width: int
+
+
+def _inlined(path: Path) -> Inlined:
+    content = path.read_bytes()
+    with Image.open(path) as image:
+        width = round(image.width * 96 / DPI)
+    return Inlined("data:image/png;base64," + base64.b64encode(content).decode(), width)

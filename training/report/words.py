@@ -1,0 +1,39 @@
+"""Figures as people write them."""
+
+from __future__ import annotations
+
+from math import log10
+
+from training.report.interval import Share
+
+
+def percent(value: float) -> str:
+    """98.06 %, 97.3 %, 100 %; the last of all alone: one wrong in 50,000 is 99.99 %."""
+    share = min(value, 0.9999) if value < 1 else value
+    return f"{round(100 * share, 2):g} %"
+
+
+def reach(found: Share) -> str:
+    """The interval in words: 95.9 to 98.6 %."""
+    return f"{100 * found.low:.1f} to {100 * found.high:.1f} %"
+
+
+def plain(value: float) -> str:
+    """Four digits are what a test set can tell."""
+    return f"{value:.4g}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """With the prefix that suits it: 3.4 MFLOP, 1.26 MB."""
+    value = float(f"{value:.3g}")
+    power = min(4, max(0, int(log10(value)) // 3)) if value else 0
+    return f"{value / 1000**power:.3g} {' kMGT'[power].strip()}{unit}"
+
+
+def time(seconds: float) -> str:
+    """12.3 s, 4 min 10 s, 3 h 20 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"

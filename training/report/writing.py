@@ -1,0 +1,72 @@
+"""A report -> its folder: metrics.json, pictures, report.html."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from training.report import confusion, curves, mistakes, ood, page, reliability, sets
+from training.report.figures import Figures, figures
+from training.report.report import Report
+
+METRICS = "metrics.json"
+
+
+def write(folder: Path, report: Report) -> None:
+    """Write the report into `folder`, which is made if need be; an older one there is replaced.
+
+    metrics.json is what `document` gives. Pictures are left out where there is nothing to draw: curves.png without a
+    history, sets.png and ood.png without the card's `trust`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = figures(report.test, report.unlike)
+    # One line for each member: a confusion matrix of 1,000 classes has a million numbers.
+    members = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document(report, found).items()]
+    (folder / METRICS).write_text("{\n" + ",\n".join(members) + "\n}\n", encoding="utf-8")
+    for name in page.PICTURES:
+        (folder / name).unlink(missing_ok=True)
+    if report.history:
+        curves.draw(folder / "curves.png", report.history)
+    confusion.draw(folder / "confusion.png", found)
+    mistakes.draw(folder / "mistakes.png", report.test, report.pictures)
+    reliability.draw(folder / "reliability.png", report.test, found)
+    if found.sets:
+        sets.draw(folder / "sets.png", found, found.sets)
+    if found.strangeness and report.test.scores is not None:
+        ood.draw(folder / "ood.png", report.test.scores, found.strangeness, report.unlike)
+    page.write(folder, report, found)
+
+
+def document(report: Report, found: Figures) -> dict[str, Any]:
+    """What metrics.json holds.
+
+    Shares are objects of value, low and high (the 95 % interval), count and total; losses are in nats; what is not
+    known is null.
+
+    - model, version, source: what answered which images
+    - images, accuracy, right (the same as a share), loss
+    - before, after: nll, ece, brier, without the temperature and as served
+    - sets: method, target, coverage, mean_size, classes (coverage of each), sizes (size, images, coverage)
+    - strangeness: method, threshold, expected and found false_alarms; unlike (a name), auroc, caught
+    - decisions: accepted, accuracy (of what is accepted), reasons (how many are referred for each)
+    - classes: name, images, recall, precision, f1 of each; confusion: counts, row = labelled, column = answered
+    - data: what the model was trained on, as in its card; findings: sentences on what is wrong with it
+    - cost, recipe, epochs: of the training
+    """
+    card = report.test.card
+    return {
+        "model": card.name,
+        "version": card.version,
+        "source": report.source,
+        **asdict(found),
+        "data": card.data.model_dump(),
+        "findings": list(report.findings),
+        "cost": asdict(report.cost) if report.cost else None,
+        "recipe": dict(report.recipe) if report.recipe else None,
+        "epochs": [asdict(epoch) for epoch in report.history],
+    }

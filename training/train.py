@@ -1,0 +1,150 @@
+"""The way from a data set to a release: sources, network, loop, and what is written in the end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from models import architectures
+from models.card import Input
+from models.release import ROOT, Release, ReleaseError, checked_name, checked_version
+from training import checkpoint, pixels, release
+from training.cost import measured
+from training.data.dataset import Dataset, Split
+from training.distributed import World
+from training.history import Observer
+from training.init import initialise
+from training.loop import Training
+from training.recipe import FILE_NAME as RECIPE_FILE
+from training.recipe import Recipe
+from training.release import Trained
+
+
+def unfinished(model: str, version: str, root: Path = ROOT) -> Path:
+    """Where a training that has not become a release yet keeps its checkpoint and its recipe."""
+    return root / checked_name(model) / f".{checked_version(version)}.training"
+
+
+def check(model: str, version: str, root: Path = ROOT, *, resume: bool = False, restart: bool = False) -> Path:
+    """Where the release will be, if it may be written.
+
+    Raises:
+        ReleaseError: the name or version is not allowed, the release exists, or a training of it was stopped.
+    """
+    folder = root / checked_name(model) / checked_version(version)
+    if folder.exists():
+        raise ReleaseError(f"{folder} exists, and a release is never written over: choose another VERSION")
+    if not (resume or restart) and (unfinished(model, version, root) / checkpoint.FILE_NAME).exists():
+        raise ReleaseError(
+            f"a training of {model} {version} was stopped: go on with it (RESUME=1, --resume), begin anew (--restart), "
+            "or choose another VERSION"
+        )
+    return folder
+
+
+def train(
+    dataset: Dataset,
+    model: str,
+    version: str,
+    recipe: Recipe,
+    *,
+    root: Path = ROOT,
+    resume: bool = False,
+    restart: bool = False,
+    device: torch.device | None = None,
+    world: World | None = None,
+    observers: Sequence[Observer] = (),
+    findings: Sequence[str] = (),
+    unlike: tuple[str, Split] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Release | None:
+    """Train a network, and write its release. Of several processes the first one writes, and only it gets the release.
+
+    Args:
+        resume: go on from the checkpoint of a training that was stopped.
+        restart: throw that checkpoint away and begin anew.
+        findings: what was found about the data, for the report.
+        unlike: name and images of something else, for the report; left out, it does not say how well strange images are
+            told.
+        say: is told what the user should read.
+
+    Raises:
+        ReleaseError: see `check`.
+        ValueError: the recipe does not fit the data, the initial weights, or the checkpoint; see what they raise.
+        Interrupted, FloatingPointError: the training ended before its time; see training/loop.py.
+    """
+    device, world = device or torch.device("cpu"), world or World()
+    folder, work = check(model, version, root, resume=resume, restart=restart), unfinished(model, version, root)
+    try:
+        with measured() as spent:
+            training, arguments = prepare(dataset, recipe, device, world, work, observers, say, resume=resume)
+            if world.first and not resume:
+                _note(work, recipe)
+            history = training.run()
+    finally:
+        if world.first and not (work / checkpoint.FILE_NAME).exists():
+            _remove(work)
+    if not world.first:
+        return None
+    trained = Trained(dataset, recipe, arguments, training, history, spent, tuple(findings), unlike)
+    made = release.write(folder, trained, device, say)
+    shutil.rmtree(work, ignore_errors=True)
+    return made
+
+
+def prepare(
+    dataset: Dataset,
+    recipe: Recipe,
+    device: torch.device,
+    world: World,
+    folder: Path | None,
+    observers: Sequence[Observer] = (),
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    resume: bool = False,
+) -> tuple[Training, dict[str, object]]:
+    """A training that is ready to run, or to go on, and the arguments that its network was built with."""
+    own = {"image_size": recipe.input.size, "classes": len(dataset.classes)}
+    arguments = {**recipe.architecture.arguments, **own}
+    with torch.random.fork_rng([]):
+        torch.manual_seed(recipe.seed)
+        network = architectures.build(recipe.architecture.name, **arguments)
+    if recipe.init is not None and not resume:
+        for sentence in initialise(network, Path(recipe.init)).sentences():
+            say(sentence)
+    raw = Input(**recipe.input.model_dump(), mean=(0, 0, 0), std=(1, 1, 1))
+    train, calibration = (pixels.load(split, raw, device) for split in (dataset.train, dataset.calibration))
+    training = Training(
+        network,
+        pixels.fitted(raw, train),
+        len(dataset.classes),
+        train,
+        calibration,
+        recipe,
+        device=device,
+        world=world,
+        folder=folder,
+        identity=dataset.sha256,
+        observers=observers if world.first else (),
+    )
+    if resume:
+        training.resume()
+    return training, arguments
+
+
+def _note(work: Path, used: Recipe) -> None:
+    """Keep the recipe beside the checkpoints to come, so that going on needs no flags."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    (work / RECIPE_FILE).write_text(used.to_yaml(), encoding="utf-8")
+
+
+def _remove(work: Path) -> None:
+    """Remove what a training left that came to nothing, and the model's folder if it is empty now."""
+    shutil.rmtree(work, ignore_errors=True)
+    with suppress(OSError):
+        work.parent.rmdir()
