@@ -36,8 +36,9 @@ train: setup ## train a model into releases/ [DATA=folder/of/your/images MODEL= 
 		$(if $(ARCH),--architecture $(ARCH)) $(if $(INIT),--init $(INIT)) $(if $(SIZE),--image-size $(SIZE)) \
 		$(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(filter-out 0,$(RESUME)),--resume) $(MORE)
 
-evaluate: setup ## a release on any data set, with a report [MODEL= VERSION= DATA= SPLIT=test]
-	@$(RUN) scripts.evaluate $(WHICH) $(if $(DATA),--data $(DATA)) $(if $(SPLIT),--split $(SPLIT))
+evaluate: setup ## a release on any data set, with a report [MODEL= VERSION= DATA= SPLIT=test UNLIKE=images/of/another/kind]
+	@$(RUN) scripts.evaluate $(WHICH) $(if $(DATA),--data $(DATA)) $(if $(SPLIT),--split $(SPLIT)) \
+		$(if $(UNLIKE),--unlike $(UNLIKE))
 
 compare: setup ## whether one release is better than another [A=cells/1.0 B=cells/2.0 DATA=]
 	@$(RUN) scripts.compare $(A) $(B) $(if $(DATA),--data $(DATA))

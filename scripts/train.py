@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +70,16 @@ def run(
     place = own_device(device)
     check(model, version, resume=resume, restart=restart)  # before much is read
     with world(place) as processes:
-        say = print if processes.first else _nothing
+        say = partial(print, flush=True) if processes.first else _nothing
         dataset, findings = data.load(str(chosen.data))
         for sentence in findings[:SHOWN]:
             say(sentence)
         if len(findings) > SHOWN:
             say(f"and {len(findings) - SHOWN} more findings like these, which the report will have")
+        what = "going on with" if resume else "training"
         splits = f"{len(dataset.train)} / {len(dataset.calibration)} / {len(dataset.test)}"
         say(
-            f"training {model} {version}: {chosen.architecture.name} on {dataset.name}, {splits} images (train / "
+            f"{what} {model} {version}: {chosen.architecture.name} on {dataset.name}, {splits} images (train / "
             f"calibration / test), {chosen.epochs} epochs"
         )
         observers: list[Observer] = [Progress()]

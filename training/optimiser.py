@@ -18,7 +18,8 @@ def decayed(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]
     (Jia et al. 2018, arXiv:1807.11205, section 3.2). What is a parameter of the network itself, such as the positions of a
     transformer, is no layer's weight either.
     """
-    heavy, light = [], []
+    heavy: list[nn.Parameter] = []
+    light: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             (heavy if parameter.ndim > 1 and name.endswith("weight") else light).append(parameter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class Progress:
             initial=already,
             unit=" images",
             unit_scale=True,
-            bar_format="{desc}{percentage:3.0f}% |{bar}| {rate_noinv_fmt}, {remaining} left",
+            bar_format="{desc}|{bar}| {percentage:3.0f} %, {rate_noinv_fmt}, {remaining} left",
             disable=None,
             leave=False,
         )
@@ -44,6 +45,7 @@ class Progress:
             f"{epoch.train_accuracy:.2%}  calibration loss {epoch.calibration_loss:.4f} accuracy "
             f"{epoch.calibration_accuracy:.2%}  {epoch.images_per_second:.0f} images/s  {epoch.seconds:.1f} s"
         )
+        sys.stdout.flush()  # whoever follows a log wants to see it now
 
     def end(self) -> None:
         """See Observer."""

@@ -60,6 +60,14 @@ def test_only_mahalanobis_needs_a_file() -> None:
     assert {value.dtype for value in fit(TRAIN, CALIBRATION, Settings()).tensors.values()} == {torch.float32}
 
 
+def test_means_come_from_the_training_images_and_thresholds_from_the_calibration_images() -> None:
+    fitted = fit(TRAIN, CALIBRATION, Settings())
+    means = [TRAIN.outputs.embeddings[TRAIN.labels == label].mean(dim=0) for label in range(3)]
+    assert torch.allclose(fitted.tensors["means"], torch.stack(means), atol=1e-5)
+    alarms = [one.reason == "out_of_distribution" for one in judged(fitted, CALIBRATION.outputs)]
+    assert sum(alarms) / 900 == pytest.approx(0.05, abs=0.003)
+
+
 def test_the_settings_stand_in_the_card() -> None:
     settings = Settings(coverage=0.8, conformal="aps", false_alarms=0.2, policy=Policy(min_probability=0.5))
     trust = fit(TRAIN, CALIBRATION, settings).trust
