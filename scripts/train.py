@@ -105,7 +105,7 @@ def run(
             if processes.size > 1:
                 how = f"the same command and --resume --model {model} --version {version}"
             kept = (unfinished(model, version) / checkpoint.FILE_NAME).exists()
-            say(f"{stopped or 'stopped'}." + f" Go on with: {how}" * kept, file=sys.stderr)
+            say(f"{str(stopped) or 'stopped'}." + f" Go on with: {how}" * kept, file=sys.stderr)
             sys.exit(130)
     if release is not None:
         metrics = release.card.metrics

@@ -64,14 +64,12 @@ def _picture(value: Any, place: int, limits: Limits) -> Picture:
 
 @dataclass(frozen=True, slots=True)
 class V1Reply:
-    """An entry for each instance: the list of its classes, or where there is more to say an object with all of it."""
+    """An entry for each instance: an object with the members of our own answers."""
 
     kind: str
     pictures: ClassVar[bool] = True
 
     def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
         """`predictions` or `explanations`, in the order of the instances."""
-        if self.kind == "explain":
-            return Content(orjson.dumps({"explanations": [members(result) for result in results]}))
-        found = [result.predictions if result.judgement is None else members(result) for result in results]
-        return Content(orjson.dumps({"predictions": found}))
+        member = "explanations" if self.kind == "explain" else "predictions"
+        return Content(orjson.dumps({member: [members(result) for result in results]}))

@@ -196,7 +196,7 @@ def schemas() -> Schema:
             **object_of(own),
             "anyOf": [schema("Why"), object_of({"results": many(schema("Why"))})],
         },
-        "PredictedV1": object_of({"predictions": many(any_of("Classes", "Found"))}),
+        "PredictedV1": object_of({"predictions": many(schema("Found"))}),
         "ExplainedV1": object_of({"explanations": many(schema("Why"))}),
         "AnswerV2": object_of(
             {

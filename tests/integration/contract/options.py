@@ -66,13 +66,13 @@ def in_member(ask: Ask) -> None:
     body = ok(ask.post(EXPLAIN, json={"image": ask.b64("3"), "top_k": 2, "target": 8}))
     assert (len(body["predictions"]), body["target"]["label"]) == (2, "8")
     body = ok(ask.post("/v1/models/digits:predict", json={"instances": [ask.b64("3")], "top_k": 2}))
-    assert len(body["predictions"][0]) == 2
+    assert len(body["predictions"][0]["predictions"]) == 2
 
 
 @row("in-parameters")
 def in_parameters(ask: Ask) -> None:
     body = ok(ask.post("/v1/models/digits:predict", json={"instances": [ask.b64("3")], "parameters": {"top_k": 2}}))
-    assert len(body["predictions"][0]) == 2
+    assert len(body["predictions"][0]["predictions"]) == 2
     body = ok(ask.post("/v2/models/digits/infer", json=ask.v2("3", parameters={"top_k": 2})))
     assert body["outputs"][0]["shape"] == [1, 2]
 

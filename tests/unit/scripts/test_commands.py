@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import archive, explain, predict, samples, stop, train
+from scripts import archive, explain, predict, samples, stop
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -58,18 +58,3 @@ def test_archiving_with_a_misspelt_setting_is_refused_before_anything_is_done(el
     with pytest.raises(SystemExit, match=r"^error: mine\.yaml: unknown key 'batchsize'; did you mean batchSize"):
         archive.main(["--config", "mine.yaml"])
     assert [path.name for path in elsewhere.iterdir()] == ["mine.yaml"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--epochs", "0"], "epochs is 0"),
-        (["--learning-rate", "-1"], "learning_rate is -1.0"),
-        (["--version", "latest"], "version 'latest': use numbers"),
-        (["--model", "../x"], r"model name '\.\./x'"),
-    ],
-)
-def test_training_with_what_cannot_work_is_refused_at_once(elsewhere: Path, arguments: list[str], words: str) -> None:
-    with pytest.raises(SystemExit, match=f"^error: {words}"):
-        train.main(arguments)
-    assert list(elsewhere.iterdir()) == []

@@ -1,8 +1,11 @@
+"""What a release holds, and that its parts agree."""
+
 from __future__ import annotations
 
-import dataclasses
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,38 +14,26 @@ from safetensors.torch import load_file
 
 from handlers import images
 from handlers.classifier import Classifier
-from handlers.errors import DamagedImage
 from models.card import Card
-from models.release import Release, ReleaseError, find, sha256, verify_digests
+from models.release import Release, find, sha256, verify_digests
+from tests.unit.training.halves import split
+from training import recipe, report, trust
 from training.data import Dataset
-from training.data.dataset import Split
-from training.loop import Settings
-from training.release import train
-
-ONCE = Settings(epochs=1)
-
-
-@pytest.fixture
-def few(digits: Dataset) -> Dataset:
-    """Enough to train on, and too few to learn from."""
-    return dataclasses.replace(
-        digits,
-        train=Split(digits.train.images[:64], digits.train.labels[:64]),
-        calibration=Split(digits.calibration.images[:60], digits.calibration.labels[:60]),
-        test=Split(digits.test.images[:8], digits.test.labels[:8]),
-    )
+from training.train import train
 
 
 def test_a_release_holds_what_the_design_says(release: Release) -> None:
     found = {str(path.relative_to(release.folder)) for path in release.folder.rglob("*") if path.is_file()}
     assert found == {
         "card.yaml",
+        "recipe.yaml",
+        "trust.safetensors",
         "weights.safetensors",
         "golden/answers.json",
         *(f"golden/{index:02d}.png" for index in range(10)),
         "report/metrics.json",
-        "report/curves.png",
-        "report/confusion.png",
+        "report/report.html",
+        *(f"report/{name}.png" for name in ("confusion", "curves", "mistakes", "ood", "reliability", "sets")),
     }
 
 
@@ -61,6 +52,10 @@ def test_the_card_says_what_it_is_and_what_it_was_trained_on(release: Release, d
     assert card.metrics.train_cpu_seconds > 0
 
 
+def test_the_recipe_that_made_it_is_kept(release: Release) -> None:
+    assert recipe.load(str(release.folder / "recipe.yaml")) == recipe.load("default", {"epochs": 4})
+
+
 def test_it_learnt_something(release: Release) -> None:
     assert release.card.metrics.accuracy > 0.9
     assert release.card.metrics.loss < 0.4
@@ -69,15 +64,31 @@ def test_it_learnt_something(release: Release) -> None:
 def test_the_report_has_the_accuracy_of_the_card(release: Release) -> None:
     document = json.loads((release.folder / "report" / "metrics.json").read_text(encoding="utf-8"))
     assert round(document["accuracy"], 6) == release.card.metrics.accuracy
-    assert len(document["epochs"]) == 4
-    for name in ("curves.png", "confusion.png"):
-        with Image.open(release.folder / "report" / name) as picture:
-            assert picture.format == "PNG"
 
 
-def test_the_card_vouches_for_the_weights(release: Release) -> None:
-    assert release.card.digests["weights.safetensors"] == sha256(release.folder / "weights.safetensors")
+def test_the_card_vouches_for_weights_and_trust(release: Release) -> None:
+    names = ("weights.safetensors", "trust.safetensors")
+    assert release.card.digests == {name: sha256(release.folder / name) for name in names}
     verify_digests(release.folder, release.card)
+
+
+def test_trust_is_fitted_on_what_is_served(release: Release, classifier: Classifier, digits: Dataset) -> None:
+    """The loop's canvases and the server's images come to the same temperature and thresholds."""
+
+    def scored(part: Any) -> trust.Scored:
+        batch = images.batch(
+            [images.pixels(images.decode(content), release.card.input) for content in part.images],
+            release.card.input,
+            torch.device("cpu"),
+        )
+        return trust.Scored(classifier.engine.outputs(batch), torch.tensor(part.labels))
+
+    fitted = trust.fit(scored(digits.train), scored(digits.calibration), trust.Settings())
+    found = release.card.trust
+    assert found is not None
+    assert found.temperature == pytest.approx(fitted.trust.temperature, rel=1e-3)
+    assert found.ood.threshold == pytest.approx(fitted.trust.ood.threshold, rel=1e-3)
+    assert found.conformal.threshold == pytest.approx(fitted.trust.conformal.threshold, abs=1e-3)
 
 
 def test_pixels_are_normalised_by_what_was_trained_on(release: Release, digits: Dataset) -> None:
@@ -96,46 +107,46 @@ def test_the_golden_images_are_one_of_each_class_and_none_was_trained_on(release
 
 def test_others_may_read_a_release(release: Release) -> None:
     assert release.folder.stat().st_mode & 0o777 == 0o755
+    mask = os.umask(0)
+    os.umask(mask)
+    files = [path for path in release.folder.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o666 & ~mask}
 
 
-def test_training_again_gives_the_same_weights(few: Dataset, tmp_path: Path) -> None:
-    one, other = (train(few, "digits", version, ONCE, image_size=8, root=tmp_path) for version in ("1.0", "2.0"))
-    assert one.card.digests == other.card.digests
-    assert one.card.metrics.accuracy == other.card.metrics.accuracy
-    assert Classifier.load(other.folder).card.version == "2.0"
-    first, second = (load_file(found.folder / "weights.safetensors") for found in (one, other))
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
-
-
-def test_an_existing_release_is_never_written_over(release: Release, digits: Dataset) -> None:
-    before = sha256(release.folder / "card.yaml")
-    with pytest.raises(ReleaseError, match=r"1\.0 exists, and a release is never written over: choose another VERSION"):
-        train(digits, "digits", "1.0", ONCE, root=release.folder.parents[1])
-    assert sha256(release.folder / "card.yaml") == before
-
-
-@pytest.mark.parametrize(("model", "version"), [("../digits", "1.0"), ("digits", "latest"), ("digits", "../1")])
-def test_names_that_are_not_allowed_are_refused_before_training(
-    digits: Dataset, tmp_path: Path, model: str, version: str
+def test_what_was_found_about_the_data_and_what_is_unlike_it_reach_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ReleaseError):
-        train(digits, model, version, ONCE, root=tmp_path / "releases")
-    assert list(tmp_path.iterdir()) == []
+    written: list[report.Report] = []
+    monkeypatch.setattr(report, "write", lambda folder, report: written.append(report))
+    said: list[str] = []
+    halves = Dataset("halves", "a lamp", "", ("left", "right"), split(64), split(12, 1), split(20, 2), "0" * 64)
+    how = recipe.load("default", {"epochs": 1, "input.size": 8})
+    train(halves, "h", "1.0", how, root=tmp_path, findings=["odd"], unlike=("noise", split(9, 3)), say=said.append)
+    (found,) = written
+    assert found.findings[0] == "odd"
+    assert list(found.findings[1:]) == said != [], "12 images are too few, which is said"
+    assert found.unlike is not None
+    assert (found.unlike.name, len(found.unlike.scores)) == ("noise", 9)
+    assert found.cost is not None
+    assert (found.cost.weight_bytes, found.cost.seconds > 0) == (
+        (tmp_path / "h/1.0/weights.safetensors").stat().st_size,
+        True,
+    )
+    assert len(found.history) == 1
 
 
-def test_an_unknown_architecture_is_refused(digits: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no architecture 'vit'"):
-        train(digits, "digits", "1.0", ONCE, architecture="vit", root=tmp_path)
+def test_images_that_are_arrays_have_golden_ones_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "write", lambda folder, report: None)
+    halves = Dataset("halves", "a lamp", "", ("left", "right"), split(64), split(40, 1), split(20, 2), "0" * 64)
+    train(halves, "h", "1.0", recipe.load("default", {"epochs": 1, "input.size": 8}), root=tmp_path)
+    for place in range(2):
+        with Image.open(tmp_path / "h" / "1.0" / "golden" / f"{place:02d}.png") as picture:
+            assert (
+                images.pixels(picture, Card.load(tmp_path / "h" / "1.0").input).permute(1, 2, 0).numpy()
+                == halves.calibration.images[place]
+            ).all()
 
 
-def test_a_run_that_fails_leaves_no_draft_behind(few: Dataset, tmp_path: Path) -> None:
-    broken = dataclasses.replace(few, test=Split([few.test.images[0][:60]], [0]))
-    with pytest.raises(DamagedImage):
-        train(broken, "digits", "1.0", ONCE, root=tmp_path)
-    assert [path for path in tmp_path.rglob("*") if path.name != "digits"] == []
-
-
-def test_a_loss_that_is_no_number_leaves_nothing_behind(few: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match="lower the learning rate"):
-        train(few, "digits", "1.0", Settings(epochs=1, batch_size=4, learning_rate=1e10), root=tmp_path)
-    assert list(tmp_path.rglob("*")) == []
+def test_weights_are_those_of_the_network_that_was_measured(release: Release, classifier: Classifier) -> None:
+    kept = load_file(release.folder / "weights.safetensors")
+    assert all(torch.equal(kept[name], value) for name, value in classifier.engine.network.state_dict().items())

@@ -116,19 +116,21 @@ def test_limits_hold() -> None:
         ask({"instances": [[[1, 2]] * 3]}, Limits(max_pixels=5))
 
 
-def test_predictions_are_a_list_for_each_instance(card: Card) -> None:
+def test_predictions_are_an_object_for_each_instance(card: Card) -> None:
     content = V1Reply("predict").answer(card, "r-1", [Result(found("dog", "cat")), Result(found("cat", "dog"))])
     assert (content.content_type, content.headers) == (JSON, ())
-    assert json.loads(content.body) == {"predictions": [found("dog", "cat"), found("cat", "dog")]}
+    assert json.loads(content.body) == {
+        "predictions": [{"predictions": found("dog", "cat")}, {"predictions": found("cat", "dog")}]
+    }
 
 
 def test_one_instance_is_answered_in_a_list_too(card: Card) -> None:
     assert json.loads(V1Reply("predict").answer(card, "r-1", [Result(found("dog"))]).body) == {
-        "predictions": [found("dog")]
+        "predictions": [{"predictions": found("dog")}]
     }
 
 
-def test_where_there_is_a_judgement_predictions_are_an_object_for_each_instance(card: Card) -> None:
+def test_a_judgement_stands_beside_them(card: Card) -> None:
     content = V1Reply("predict").answer(card, "r-1", [Result(found("dog", "cat"), JUDGEMENT)])
     assert json.loads(content.body) == {"predictions": [{"predictions": found("dog", "cat"), **JUDGED}]}
 
