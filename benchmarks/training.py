@@ -37,7 +37,7 @@ RUNS = (
     Run("article", ("--recipe", "article"), 0.71),
     Run("tuned", ("--recipe", "tuned"), 0.775),
     Run("resnet9", ("--architecture", "resnet9"), 0.88),
-    Run("resnet9-6-epochs", ("--architecture", "resnet9", "--epochs", "6"), 0.81),
+    Run("resnet9-6-epochs", ("--architecture", "resnet9", "--epochs", "6", "--set", "progressive.epochs=3"), 0.81),
 )
 # A user's folder, by the one command of the README.
 FOLDER = Run("folder", (), 0.98)
@@ -74,7 +74,8 @@ def main(argv: list[str] | None = None) -> None:
 def train(run: Run, data: str, root: Path) -> Mapping[str, Any]:
     """Train in `root` and return what the release's metrics.json says."""
     flags = ("--data", data, "--model", run.name, "--version", "1.0", *run.flags)
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    # CPU seconds are what is quoted, and several threads wait for each other in some of them.
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-m", "scripts.train", *flags], cwd=root, env=environment, check=True)
     text = (root / "releases" / run.name / "1.0" / "report" / "metrics.json").read_text(encoding="utf-8")
     metrics: Mapping[str, Any] = json.loads(text)

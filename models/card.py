@@ -217,5 +217,5 @@ def describe(error: ValidationError) -> str:
     for item in error.errors():
         where = ".".join(str(step) for step in item["loc"]) or "the whole"
         value = "" if item["type"] in ("missing", "extra_forbidden") else f" (it is {item['input']!r:.80})"
-        findings.append(f"{where}: {item['msg']}{value}")
+        findings.append(f"{where}: {item['msg'].removeprefix('Value error, ')}{value}")
     return "; ".join(findings)

@@ -60,7 +60,8 @@ def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             document = json.loads(file.metadata()[_DOCUMENT])
-            return {name: file.get_tensor(name) for name in file.keys()}, document  # noqa: SIM118
+            # Copied: what is read is a view of the file, which would keep its room on the disk after it was replaced.
+            return {name: file.get_tensor(name).clone() for name in file.keys()}, document  # noqa: SIM118
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no checkpoint to go on from; train without --resume") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:

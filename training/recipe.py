@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from models import architectures
 from models.card import Architecture, Part, Share, describe
 from training.trust import Settings as TrustSettings
 
@@ -163,6 +164,14 @@ class Recipe(Part):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     early_stopping: EarlyStopping | None = None
     trust: TrustSettings = TrustSettings()
+
+    @field_validator("architecture")
+    @classmethod
+    def architecture_is_one_of_ours(cls, architecture: Architecture) -> Architecture:
+        """Said before any image is read."""
+        if architecture.name not in architectures.names():
+            raise ValueError(f"no architecture {architecture.name!r}: there are {', '.join(architectures.names())}")
+        return architecture
 
     @model_validator(mode="after")
     def augmentation_fits_the_picture(self) -> Recipe:

@@ -73,7 +73,7 @@ def train(
         say: is told what the user should read.
 
     Raises:
-        ReleaseError: see `check`.
+        ReleaseError: see `check`; or the release cannot be written.
         ValueError: the recipe does not fit the data, the initial weights, or the checkpoint; see what they raise.
         Interrupted, FloatingPointError: the training ended before its time; see training/loop.py.
     """
@@ -91,7 +91,14 @@ def train(
     if not world.first:
         return None
     trained = Trained(dataset, recipe, arguments, training, history, spent, tuple(findings), unlike)
-    made = release.write(folder, trained, device, say)
+    try:
+        made = release.write(folder, trained, device, say)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise ReleaseError(
+            f"the release could not be written ({where}{error.strerror or error}), but the training is kept: put that "
+            "right and go on with it (RESUME=1, --resume)"
+        ) from None
     shutil.rmtree(work, ignore_errors=True)
     return made
 

@@ -45,6 +45,14 @@ def test_what_was_written_is_read(folder: Path) -> None:
     assert {name: value.tolist() for name, value in tensors.items()} == {"weight": [1.0]}
 
 
+def test_what_was_read_does_not_hold_on_to_the_file(tmp_path: Path) -> None:
+    """Or its room on the disk would not come free when it is replaced."""
+    write(tmp_path, {"weight": torch.zeros(100_000)}, {})
+    tensors, _ = read(tmp_path)
+    assert len(tensors) == 1
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+
+
 @pytest.mark.parametrize(
     "value",
     [

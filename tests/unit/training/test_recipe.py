@@ -94,6 +94,7 @@ def test_an_unknown_key_is_named_with_what_may_have_been_meant(key: str, words: 
         ("augmentation.crop", 24, r"augmentation\.crop is 24: it must be below input\.size, 24"),
         ("augmentation.cutout", 30, r"augmentation\.cutout is 30: it must be below input\.size, 24"),
         ("early_stopping.patience", 0, r"early_stopping\.patience: Input should be greater than or equal to 1"),
+        ("architecture.name", "vit", r"recipe default: architecture: no architecture 'vit': there are cnn, resnet18"),
         ("loss", "focal", r"loss: Input should be a valid dictionary .* \(it is 'focal'\)"),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,24 @@ def test_a_training_is_not_lost_where_the_release_cannot_be_written(halves: Data
     assert made(halves, tmp_path, resume=True).card.digests == made(halves, tmp_path / "other").card.digests
 
 
+def test_a_training_is_not_lost_on_a_full_disk(
+    halves: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, report: report.Report) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "curves.png"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "write", full)
+        with pytest.raises(
+            ReleaseError,
+            match=r"the release could not be written \(.*curves\.png: No space left on device\), but the training is "
+            r"kept: put that right and go on with it \(RESUME=1, --resume\)$",
+        ):
+            made(halves, tmp_path)
+    assert [path.name for path in (tmp_path / "halves").iterdir()] == [".1.0.training"]
+    made(halves, tmp_path, resume=True)
+
+
 def test_an_existing_release_is_never_written_over(halves: Dataset, tmp_path: Path) -> None:
     release = made(halves, tmp_path)
     before = sha256(release.folder / "card.yaml")
@@ -169,12 +189,6 @@ def test_where_releases_cannot_be_written_no_time_is_lost(halves: Dataset, tmp_p
     (tmp_path / "releases").write_text("a file")
     with pytest.raises(OSError, match=r"Not a directory|File exists"):
         made(halves, tmp_path / "releases", observers=[At((1, 1), lambda: pytest.fail("it trained"))])
-
-
-def test_an_unknown_architecture_is_refused(halves: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no architecture 'vit': there are cnn, resnet18"):
-        made(halves, tmp_path, load("default", {"architecture.name": "vit"}))
-    assert list(tmp_path.iterdir()) == []
 
 
 def prepared(dataset: Dataset, recipe: Recipe, said: list[str] | None = None) -> Training:
