@@ -26,6 +26,8 @@ PATIENCE = 30
 BAD_FOR_ONE_GOOD = 3
 # Members of an explanation that are sums over many pixels and steps.
 SUMS = {"f_x", "f_baseline", "delta"}
+# Two units of the sixth digit of a probability; of a score, which has four digits, the most that one unit can be of it.
+LAST_DIGITS, LAST_OF_FOUR = 2.1e-6, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +153,9 @@ class Siege:
 def differs(alone: Answer, answer: Answer) -> str | None:
     """How an answer differs from the one that the same request got alone, but for the request's own name.
 
-    Predictions must be the same to the last digit. What an explanation sums up in float32 depends in the sixth digit on
-    how many rows are multiplied at once, and so does the rounding of a pixel of its picture.
+    Labels, sets and decisions must be the same. What is computed in float32 depends in the sixth digit on how many rows are
+    multiplied at once, and so does its rounding: probabilities may differ by 2 units of their last digit, scores by one of
+    theirs, what an explanation sums up by 1e-4, a pixel of its picture by one grey level.
     """
     expected, found = alone.json(), answer.json()
     for document in (expected, found):
@@ -171,6 +174,8 @@ def _first_difference(expected: Any, found: Any, name: str = "") -> str | None:
         return next((place for place in places if place), None)
     if name in SUMS:
         same = abs(expected - found) <= 1e-4
+    elif isinstance(expected, float) and isinstance(found, float):
+        same = abs(expected - found) <= (LAST_DIGITS if abs(expected) <= 1 else LAST_OF_FOUR * abs(expected))
     elif name == "overlay_png":
         same = int(np.abs(_pixels(expected) - _pixels(found)).max()) <= 1
     else:

@@ -62,10 +62,10 @@ def explained(probability: float, f_x: float, grey: int) -> Answer:
     return answer({"request_id": str(grey), "results": [row]}, 200)
 
 
-def test_a_good_answer_is_compared_to_the_last_digit_of_its_predictions() -> None:
+def test_a_good_answer_is_compared_in_every_member() -> None:
     alone = explained(0.854196, 31.89728, 9)
     assert differs(alone, alone) is None
-    assert "results.predictions.probability: 0.854196 alone" in str(differs(alone, explained(0.854197, 31.89728, 9)))
+    assert "results.predictions.probability: 0.854196 alone" in str(differs(alone, explained(0.854199, 31.89728, 9)))
     assert "not as alone" in str(differs(alone, answer({"results": []}, 200)))
 
 
@@ -141,3 +141,23 @@ def test_a_siege_ends_when_its_time_is_over(fake: tuple[str, int]) -> None:
 def test_good_requests_take_every_road() -> None:
     paths = {request.path for request in good_requests({str(n): b"image" for n in range(10)})}
     assert len(paths) == 6
+
+
+@pytest.mark.parametrize(
+    ("alone", "found", "same"),
+    [
+        ({"probability": 0.099719}, {"probability": 0.099721}, True),
+        ({"probability": 0.099719}, {"probability": 0.099723}, False),
+        ({"ood": {"score": 108.9}}, {"ood": {"score": 109.0}}, True),
+        ({"ood": {"score": 108.9}}, {"ood": {"score": 109.3}}, False),
+        ({"set": ["3"]}, {"set": ["3", "8"]}, False),
+        ({"decision": "accept"}, {"decision": "refer"}, False),
+        ({"label": "3"}, {"label": "8"}, False),
+        ({"f_x": 7.12344}, {"f_x": 7.12349}, True),
+    ],
+)
+def test_numbers_may_differ_in_their_last_digits_and_nothing_else(
+    alone: dict[str, object], found: dict[str, object], same: bool
+) -> None:
+    said = differs(answer(alone, 200), answer(found, 200))
+    assert (said is None) == same

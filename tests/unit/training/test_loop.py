@@ -11,6 +11,8 @@ import torch
 
 from models import architectures
 from tests.unit.training.halves import SPEC, recipe, same, source, split, training, weights
+from training import loop
+from training.augment import augment
 from training.history import Epoch
 from training.loop import Training
 from training.pixels import Streamed
@@ -25,8 +27,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "adamw": {"optimiser": {"name": "adamw", "learning_rate": 0.002, "weight_decay": 0.01}},
     "cosine": {"schedule": {"name": "cosine"}, "optimiser": {"learning_rate": 0.04}},
     "one_cycle": {"schedule": {"name": "one_cycle"}, "optimiser": {"learning_rate": 0.04}},
-    "l1 and l2": {"optimiser": {"l1": 1e-5, "weight_decay": 1e-3}},
-    "clip": {"optimiser": {"clip": 0.5, "learning_rate": 0.05}},
+    "l1": {"optimiser": {"l1": 1e-5}},
+    "l2": {"optimiser": {"weight_decay": 1e-3}},
+    "clip": {"optimiser": {"clip": 0.3}},
     "ema": {"ema": 0.5},
     "channels_last": {"channels_last": True},
     "bfloat16": {"precision": "bfloat16"},
@@ -76,7 +79,9 @@ def test_every_option_trains(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_makes_a_difference(name: str) -> None:
-    plain, other = training(recipe(epochs=1)), training(recipe(epochs=1, **OPTIONS[name]))
+    rate = OPTIONS[name].get("optimiser", {}).get("learning_rate", 0.02)
+    plain = training(recipe(epochs=1, optimiser={"learning_rate": rate}))
+    other = training(recipe(epochs=1, **OPTIONS[name]))
     plain.run()
     other.run()
     # Where tensors lie in memory is for speed alone: other sums, the same weights but for their last bits.
@@ -115,6 +120,18 @@ def test_training_does_not_disturb_the_random_numbers_of_others() -> None:
     torch.manual_seed(7)
     training(recipe(epochs=1)).run()
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_no_two_batches_are_varied_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[float] = []
+
+    def varied(*arguments: Any) -> Any:
+        drawn.append(float(arguments[-1].uniform()[0]))
+        return augment(*arguments)
+
+    monkeypatch.setattr(loop, "augment", varied)
+    training().run()
+    assert len(set(drawn)) == len(drawn) == 3 * 7
 
 
 def test_images_that_are_streamed_give_the_same_weights_as_those_in_memory() -> None:

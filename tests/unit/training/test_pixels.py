@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -89,12 +90,14 @@ class Counted(Sequence[Picture]):
 def test_only_some_batches_are_decoded_in_advance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pixels, "_cores", lambda: 2)
     counted = Counted(encoded(0), [])
+    threads = threading.active_count()
     batches = Streamed(Split(counted, [0] * 1000), SPEC, CPU).batches(torch.split(torch.arange(1000), 10))
     next(batches)
     assert 10 <= len(counted.asked) <= 10 * (1 + pixels.AHEAD) + 1
     next(batches)
     batches.close()  # type: ignore[attr-defined]
     assert len(counted.asked) <= 10 * (2 + pixels.AHEAD) + 1, "who stops asking gets no more"
+    assert threading.active_count() == threads
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["memory", "streamed"])
