@@ -215,7 +215,11 @@ def describe(error: ValidationError) -> str:
     """Pydantic's findings in one line: where, what is wrong, and the value found."""
     findings = []
     for item in error.errors():
-        where = ".".join(str(step) for step in item["loc"]) or "the whole"
-        value = "" if item["type"] in ("missing", "extra_forbidden") else f" (it is {item['input']!r:.80})"
-        findings.append(f"{where}: {item['msg'].removeprefix('Value error, ')}{value}")
+        # What a rule of ours says of several keys together names them and their values.
+        together = item["type"] == "value_error" and isinstance(item["input"], dict)
+        where = ".".join(str(step) for step in item["loc"]) or ("" if together else "the whole")
+        value = f" (it is {item['input']!r:.80})"
+        if together or item["type"] in ("missing", "extra_forbidden"):
+            value = ""
+        findings.append(f"{where}: {item['msg']}{value}".removeprefix(": ").replace("Value error, ", ""))
     return "; ".join(findings)

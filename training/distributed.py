@@ -2,7 +2,7 @@
 
 `torchrun --nproc-per-node 2 -m scripts.train ...` starts the processes and tells each its place in the environment
 (torch.distributed.run). Every process draws the same random numbers for the whole batch and takes its own rows, so that
-what is computed does not depend on how many there are.
+what is computed does not depend on how many there are, but for batch norm, dropout and mixup: they see its rows alone.
 """
 
 from __future__ import annotations

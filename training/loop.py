@@ -62,9 +62,8 @@ class Training:
         self.device, self.world = device or torch.device("cpu"), world or World()
         self.spec, self.train, self.calibration, self.recipe = spec, train, calibration, recipe
         self.folder, self.identity, self.observers = folder, identity, observers
-        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.network = network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
-        self.layout = layout
+        self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.network = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.steps = len(in_batches(torch.arange(len(train.labels)), recipe.batch_size))
         self.classes = classes
         counts = torch.bincount(train.labels.cpu(), minlength=classes).tolist()
@@ -82,13 +81,14 @@ class Training:
         # Of the epoch that is under way: steps done, and loss, right answers and images summed over them.
         self.done, self.sums, self.seconds = 0, [0.0, 0.0, 0.0], 0.0
         self.rate = 0.0  # of the last step
-        # Of this process at the beginning, less what was spent before a checkpoint.
-        self._cpu = time.process_time()
+        # Seconds by the clock and by this process's CPU: what is spent before a checkpoint, and where both stood.
+        self.before, self._began = (0.0, 0.0), (time.perf_counter(), time.process_time())
 
     @property
-    def cpu_seconds(self) -> float:
-        """CPU seconds of this process spent on the training, with what was spent before it was gone on with."""
-        return time.process_time() - self._cpu
+    def spent(self) -> tuple[float, float]:
+        """Seconds of the training by the clock and by this process's CPU, before it was gone on with and since."""
+        now = time.perf_counter(), time.process_time()
+        return self.before[0] + now[0] - self._began[0], self.before[1] + now[1] - self._began[1]
 
     def run(self) -> list[Epoch]:
         """Train to the end and leave the weights that the recipe wants in the network; returns how it went.
@@ -257,7 +257,7 @@ class Training:
             "recipe": self.recipe.model_dump(mode="json"),
             "history": [epoch.as_dict() for epoch in self.history],
             "epoch": {"done": self.done, "sums": sums, "seconds": self.seconds},
-            "cpu_seconds": self.cpu_seconds,
+            "spent": self.spent,
             "rest": rest,
         }
         checkpoint.write(self.folder, tensors, document)
@@ -287,7 +287,7 @@ class Training:
         now = document["epoch"]
         self.done, self.seconds = now["done"], now["seconds"]
         self.sums = now["sums"] if self.world.first else [0.0, 0.0, 0.0]
-        self._cpu = time.process_time() - document["cpu_seconds"]
+        self.before = tuple(document["spent"])
         taken = len(self.history) * self.steps + self.done
         self.scheduler = optimiser.schedule_for(
             self.optimiser, self.recipe.schedule, self.steps * self.recipe.epochs, taken

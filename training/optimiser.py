@@ -15,8 +15,8 @@ def decayed(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]
     """The parameters that L1 and L2 are for, and the others.
 
     Vectors are biases, or scales and shifts of a normalisation: holding them small regularises nothing
-    (Jia et al. 2018, arXiv:1807.11205, section 3.2). What is a parameter of the network itself, such as the positions of a
-    transformer, is no layer's weight either.
+    (Jia et al. 2018, arXiv:1807.11205, section 3.2). What is a parameter of the network itself, such as the positions
+    of a transformer, is no layer's weight either.
     """
     heavy: list[nn.Parameter] = []
     light: list[nn.Parameter] = []

@@ -181,6 +181,16 @@ class Recipe(Part):
                 raise ValueError(f"augmentation.{name} is {pixels}: it must be below input.size, {self.input.size}")
         return self
 
+    @model_validator(mode="after")
+    def progressive_pictures_are_smaller(self) -> Recipe:
+        """Larger ones would cost more and show no more."""
+        if self.progressive is not None and self.progressive.size >= self.input.size:
+            raise ValueError(
+                f"progressive.size is {self.progressive.size}: it must be below input.size, {self.input.size}, or "
+                "nothing at all (--set progressive=null)"
+            )
+        return self
+
     def to_yaml(self) -> str:
         """The whole recipe, defaults included."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from models import architectures
+from models.architectures import Network
 from models.card import Input
 from models.release import ROOT, Release, ReleaseError, checked_name, checked_version
 from training import checkpoint, pixels, release
@@ -90,6 +91,9 @@ def train(
             _remove(work)
     if not world.first:
         return None
+    if resume:  # what was spent before is known, but for its energy
+        spent.seconds, spent.cpu_seconds = spent.seconds + training.before[0], spent.cpu_seconds + training.before[1]
+        spent.joules = None
     trained = Trained(dataset, recipe, arguments, training, history, spent, tuple(findings), unlike)
     try:
         made = release.write(folder, trained, device, say)
@@ -120,6 +124,7 @@ def prepare(
     with torch.random.fork_rng([]):
         torch.manual_seed(recipe.seed)
         network = architectures.build(recipe.architecture.name, **arguments)
+    _takes_smaller(network, recipe)
     if recipe.init is not None and not resume:
         for sentence in initialise(network, Path(recipe.init)).sentences():
             say(sentence)
@@ -141,6 +146,20 @@ def prepare(
     if resume:
         training.resume()
     return training, arguments
+
+
+def _takes_smaller(network: Network, recipe: Recipe) -> None:
+    """Whether the network takes the smaller pictures that the recipe begins with."""
+    if recipe.progressive is not None:
+        size = recipe.progressive.size
+        try:
+            with torch.no_grad():
+                network.eval()(torch.zeros(1, 3, size, size))
+        except RuntimeError:
+            raise ValueError(
+                f"progressive: {recipe.architecture.name} takes pictures of {recipe.input.size} pixels alone, and none "
+                f"of {size}: leave it out (--set progressive=null)"
+            ) from None
 
 
 def _note(work: Path, used: Recipe) -> None:

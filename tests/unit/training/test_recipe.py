@@ -42,6 +42,7 @@ def test_every_value_survives_being_written(tmp_path: Path) -> None:
         "augmentation": {"crop": 2, "flip": True, "colour": 0.2, "cutout": 6, "mixup": 0.4},
         "precision": "bfloat16",
         "ema": 0.99,
+        "progressive": {"size": 16, "epochs": 2},
         "early_stopping": {"patience": 3},
         "trust": {"conformal": "aps", "coverage": 0.8, "ood": "energy", "policy": {"max_set_size": None}},
     }
@@ -94,6 +95,11 @@ def test_an_unknown_key_is_named_with_what_may_have_been_meant(key: str, words: 
         ("augmentation.crop", 24, r"augmentation\.crop is 24: it must be below input\.size, 24"),
         ("augmentation.cutout", 30, r"augmentation\.cutout is 30: it must be below input\.size, 24"),
         ("early_stopping.patience", 0, r"early_stopping\.patience: Input should be greater than or equal to 1"),
+        (
+            "progressive",
+            {"size": 24, "epochs": 1},
+            r"progressive\.size is 24: it must be below input\.size, 24, or",
+        ),
         ("architecture.name", "vit", r"recipe default: architecture: no architecture 'vit': there are cnn, resnet18"),
         ("loss", "focal", r"loss: Input should be a valid dictionary .* \(it is 'focal'\)"),
     ],

@@ -161,13 +161,15 @@ def test_an_epoch_of_a_single_batch_can_be_stopped_too(tmp_path: Path) -> None:
     assert len(checkpoint.read(tmp_path)[1]["history"]) == 2
 
 
-def test_cpu_seconds_and_the_seconds_of_an_epoch_go_on(tmp_path: Path) -> None:
+def test_what_was_spent_and_the_seconds_of_an_epoch_go_on(tmp_path: Path) -> None:
     first = made("sgd", folder=tmp_path, observers=[At((1, 3), ctrl_c)])
     with pytest.raises(Interrupted):
         first.run()
     again = made("sgd", folder=tmp_path)
     again.resume()
-    assert again.cpu_seconds >= checkpoint.read(tmp_path)[1]["cpu_seconds"] > 0
+    clock, cpu = again.spent
+    assert (clock, cpu) > tuple(checkpoint.read(tmp_path)[1]["spent"]) > (0, 0)
+    assert again.before == tuple(checkpoint.read(tmp_path)[1]["spent"])
     again.seconds += 100
     assert again.run()[0].seconds > 100
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from models import architectures
 from models.release import Release, ReleaseError, sha256
 from tests.unit.training.halves import At, ctrl_c, split
-from training import report
+from training import checkpoint, report
 from training.checkpoint import CheckpointError
 from training.data.dataset import DataError, Dataset, Split
 from training.distributed import World
@@ -92,6 +92,22 @@ def test_a_training_that_was_stopped_ends_in_the_same_release(
     again = made(halves, tmp_path / "stopped", resume=True)
     assert again.card.digests == made(halves, tmp_path / "undisturbed").card.digests
     assert not work.exists()
+
+
+def test_the_cost_of_a_training_is_that_of_all_its_parts(
+    halves: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[report.Report] = []
+    monkeypatch.setattr(report, "write", lambda folder, report: written.append(report))
+    stop(halves, tmp_path)
+    path = unfinished("halves", "1.0", tmp_path)
+    tensors, document = checkpoint.read(path)
+    checkpoint.write(path, tensors, {**document, "spent": [1000.0, 500.0]})
+    release = made(halves, tmp_path, resume=True)
+    assert 500 < release.card.metrics.train_cpu_seconds < 600
+    (cost,) = [one.cost for one in written if one.cost]
+    assert 1000 < cost.seconds < 1100
+    assert 500 < cost.cpu_seconds < 600
 
 
 def test_a_training_that_was_stopped_is_not_begun_anew_unasked(halves: Dataset, tmp_path: Path) -> None:
@@ -226,6 +242,14 @@ def test_the_network_is_built_as_the_recipe_and_the_data_say(halves: Dataset) ->
     assert arguments == {"width": 4, "image_size": 16, "classes": 2}
     assert training.network(torch.zeros(1, 3, 16, 16)).shape == (1, 2)
     assert training.spec.size == 16
+
+
+def test_a_network_that_takes_one_size_alone_cannot_begin_with_smaller_pictures(halves: Dataset) -> None:
+    smaller = {"input.size": 16, "progressive": {"size": 8, "epochs": 1}}
+    prepared(halves, load("default", {"architecture.name": "resnet9", **smaller}))
+    for name in ("cnn", "vit_tiny"):
+        with pytest.raises(ValueError, match=f"progressive: {name} takes pictures of 16 pixels alone, and none of 8"):
+            prepared(halves, load("default", {"architecture.name": name, **smaller}))
 
 
 def test_pixels_are_normalised_by_what_is_trained_on(halves: Dataset) -> None:
