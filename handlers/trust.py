@@ -22,7 +22,7 @@ from models.release import TRUST, WEIGHTS
 DIGITS = 6
 # Significant digits of scores, which may be large, and sum up the noise of many numbers.
 SIGNIFICANT = 4
-MEANS, WHITENING = "means", "whitening"
+MEANS, WHITENING, UNIT = "means", "whitening", "unit"
 
 
 class TrustError(ValueError):
@@ -61,15 +61,25 @@ def energy(logits: torch.Tensor) -> torch.Tensor:
     return -logits.double().logsumexp(dim=1)
 
 
+def straightened(embeddings: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """asinh(embeddings / unit), float64 (N, D): linear near 0, a logarithm beyond `unit` (Johnson 1949, Biometrika 36).
+
+    Behind a ReLU most values are next to nothing and few are large, and Mahalanobis distances are for what is Gaussian.
+    """
+    return torch.asinh(embeddings.double() / unit.double())
+
+
 class Mahalanobis:
     """Squared distance to the nearest class mean, under one covariance for all (Lee et al. 2018, arXiv:1807.03888).
 
     Args:
-        means: of each class, (classes, D).
-        whitening: (D, D); its product with its transpose is the inverse covariance.
+        means: of each class, of straightened embeddings, (classes, D).
+        whitening: (D, D); its product with its transpose is the inverse covariance of the same.
+        unit: of `straightened`, (1,).
     """
 
-    def __init__(self, means: torch.Tensor, whitening: torch.Tensor) -> None:
+    def __init__(self, means: torch.Tensor, whitening: torch.Tensor, unit: torch.Tensor) -> None:
+        self._unit = unit
         # Distances do not change if everything is moved, and small numbers lose less when squared.
         self._centre = means.double().mean(dim=0)
         self._whitening = whitening.double()
@@ -78,11 +88,11 @@ class Mahalanobis:
     @classmethod
     def of(cls, tensors: Mapping[str, torch.Tensor], device: torch.device) -> Mahalanobis:
         """From the tensors of trust.safetensors."""
-        return cls(tensors[MEANS].to(device), tensors[WHITENING].to(device))
+        return cls(*(tensors[name].to(device) for name in (MEANS, WHITENING, UNIT)))
 
     def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Embeddings (N, D) -> float64 (N,), higher is stranger."""
-        white = (embeddings.double() - self._centre) @ self._whitening
+        white = (straightened(embeddings, self._unit) - self._centre) @ self._whitening
         products = white @ self._means.T
         squares = (self._means**2).sum(dim=1) - 2 * products
         return ((white**2).sum(dim=1) + squares.amin(dim=1)).clamp(min=0)

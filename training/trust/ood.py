@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from handlers.trust import MEANS, WHITENING, significant
+from handlers.trust import MEANS, UNIT, WHITENING, significant, straightened
 from training.trust.conformal import conservative_rank
 
 # Rows at a time, so that a large split is not held in float64 whole.
 ROWS = 4096
+# Of the embeddings' root mean square, the unit of `straightened`: chosen by what tells digits and pieces of photos from a
+# network's own images, on four networks (two of CIFAR-10, blood cells, digits).
+UNIT_SHARE = 0.05
 
 
 def fit_mahalanobis(embeddings: torch.Tensor, labels: torch.Tensor, *, classes: int) -> dict[str, torch.Tensor]:
@@ -20,6 +23,8 @@ def fit_mahalanobis(embeddings: torch.Tensor, labels: torch.Tensor, *, classes: 
     counts = torch.bincount(labels, minlength=classes)
     if not bool((counts > 0).all()):
         raise ValueError(f"class {int(counts.argmin())} has no training image: Mahalanobis scores need one of each")
+    unit = (UNIT_SHARE * embeddings.double().square().mean().sqrt()).clamp(min=1e-12).float().view(1)
+    embeddings = straightened(embeddings, unit).float()
     sums = torch.zeros(classes, embeddings.shape[1], dtype=torch.float64)
     for rows, of in zip(torch.split(embeddings, ROWS), torch.split(labels, ROWS), strict=True):
         sums.index_add_(0, of, rows.double())
@@ -33,7 +38,7 @@ def fit_mahalanobis(embeddings: torch.Tensor, labels: torch.Tensor, *, classes: 
     values, vectors = torch.linalg.eigh(covariance)
     # Far below what float32 embeddings can show, so it changes nothing but what would be divided by zero.
     whitening = vectors * values.clamp(min=float(values[-1]) * 1e-9).rsqrt()
-    return {MEANS: means.float(), WHITENING: whitening.float().contiguous()}
+    return {MEANS: means.float(), WHITENING: whitening.float().contiguous(), UNIT: unit}
 
 
 def shrunk_covariance(embeddings: torch.Tensor, labels: torch.Tensor, means: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ import requests
 import torch
 
 from handlers.classifier import Answer, Classifier
+from handlers.engine import Outputs
 from handlers.request import Incoming, Part
 from models.card import Limits
 from tests.integration.contract import Ask, failed, row
@@ -191,11 +192,11 @@ def broken(ask: Ask, raises: Exception) -> Answer:
     """The answer of a model whose network raises."""
     classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0")
 
-    def logits(batch: torch.Tensor) -> torch.Tensor:
+    def outputs(batch: torch.Tensor) -> Outputs:
         raise raises
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifier.engine, "logits", logits)
+        patch.setattr(classifier.engine, "outputs", outputs)
         return classifier.answer([Incoming("predict", (Part("body", ask.digit["1"]),), {})])[0]
 
 

@@ -174,7 +174,9 @@ def test_tensors_that_the_card_does_not_vouch_for_are_refused(own: Path) -> None
 
 def test_tensors_of_another_network_are_refused(own: Path) -> None:
     tensors = load_file(own / TRUST)
-    save_file({"means": tensors["means"][:, :9].contiguous(), "whitening": torch.eye(9)}, own / TRUST)
+    save_file(
+        {"means": tensors["means"][:, :9].contiguous(), "whitening": torch.eye(9), "unit": torch.ones(1)}, own / TRUST
+    )
     with pytest.raises(TrustError, match=r"trust\.safetensors: is of another network than weights\.safetensors"):
         Classifier.load(own)
 

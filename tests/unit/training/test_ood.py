@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.covariance import ledoit_wolf
 
-from handlers.trust import MEANS, WHITENING, Mahalanobis, energy, significant
-from training.trust.ood import fit_mahalanobis, fit_threshold, shrunk_covariance
+from handlers.trust import MEANS, UNIT, WHITENING, Mahalanobis, energy, significant, straightened
+from training.trust.ood import UNIT_SHARE, fit_mahalanobis, fit_threshold, shrunk_covariance
 
 CPU = torch.device("cpu")
 MIXING = torch.tensor([[2.0, 0.5, 0.0, 0.0], [0.0, 1.0, 0.3, 0.0], [0.0, 0.0, 0.1, 0.0], [1.0, 0.0, 0.0, 3.0]])
@@ -26,11 +26,15 @@ def test_scores_are_those_of_a_loop_over_images_and_classes() -> None:
     seen, labels = embeddings(400)
     scores = Mahalanobis.of(fit_mahalanobis(seen, labels, classes=3), CPU)
     points = torch.cat([seen[:20], 10 * torch.randn(20, 4, generator=torch.Generator().manual_seed(1))])
-    array, of = seen.double().numpy(), labels.numpy()
+    unit = UNIT_SHARE * seen.double().square().mean().sqrt().item()
+    array, of = np.arcsinh(seen.double().numpy() / unit), labels.numpy()
     means = [array[of == label].mean(axis=0) for label in range(3)]
     residuals = np.array([row - means[label] for row, label in zip(array, of, strict=True)])
     inverse = np.linalg.inv(ledoit_wolf(residuals, assume_centered=True)[0])
-    expected = [min((row - mean) @ inverse @ (row - mean) for mean in means) for row in points.double().numpy()]
+    expected = [
+        min((row - mean) @ inverse @ (row - mean) for mean in means)
+        for row in np.arcsinh(points.double().numpy() / unit)
+    ]
     assert scores(points).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
@@ -51,8 +55,10 @@ def test_the_tensors_are_float32_and_whiten() -> None:
     assert {name: (value.dtype, tuple(value.shape)) for name, value in tensors.items()} == {
         MEANS: (torch.float32, (3, 4)),
         WHITENING: (torch.float32, (4, 4)),
+        UNIT: (torch.float32, (1,)),
     }
-    covariance = shrunk_covariance(seen, labels, tensors[MEANS].double())
+    straight = straightened(seen, tensors[UNIT]).float()
+    covariance = shrunk_covariance(straight, labels, tensors[MEANS].double())
     whitening = tensors[WHITENING].double()
     assert torch.allclose(whitening.T @ covariance @ whitening, torch.eye(4, dtype=torch.float64), atol=1e-5)
 
@@ -105,3 +111,10 @@ def test_too_few_images_give_the_largest_score_and_say_so() -> None:
 
 def test_scores_are_rounded_to_four_significant_digits() -> None:
     assert significant(torch.tensor([123456.0, -7.37941, 0.000123449, 0.0])) == [123500.0, -7.379, 0.0001234, 0.0]
+
+
+def test_straightened_is_linear_near_nothing_and_a_logarithm_far_from_it() -> None:
+    near, far = straightened(torch.tensor([[0.001, -0.002]]), torch.tensor([2.0])), torch.tensor([[1e4, -1e5]])
+    assert near[0].tolist() == pytest.approx([0.0005, -0.001], rel=1e-4)
+    found = straightened(far, torch.tensor([2.0]))[0].tolist()
+    assert found == pytest.approx([math.log(1e4), -math.log(1e5)], rel=1e-4)

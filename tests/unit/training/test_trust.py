@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from handlers import decision
 from handlers.engine import Outputs
-from handlers.trust import Judge, Mahalanobis
+from handlers.trust import Judge, Mahalanobis, straightened
 from models.card import Policy, Trust
 from training.trust import Fitted, Scored, Settings, fit
 
@@ -47,7 +47,7 @@ def test_what_is_fitted_keeps_its_promises_on_new_images(ood: str) -> None:
 
 
 def test_an_image_unlike_any_is_told_from_the_embedding_though_the_network_is_sure_of_it() -> None:
-    strange = torch.tensor([[1.0, 0.0, 0.0, 9.0]])  # the fourth axis speaks for no class
+    strange = torch.tensor([[1.0, 0.0, 0.0, 900.0]])  # the fourth axis speaks for no class
     outputs = Outputs(strange @ HEAD.T, strange)
     (found,) = judged(fit(TRAIN, CALIBRATION, Settings()), outputs)
     assert (found.set, found.decision, found.reason) == (["0"], "refer", "out_of_distribution")
@@ -62,7 +62,8 @@ def test_only_mahalanobis_needs_a_file() -> None:
 
 def test_means_come_from_the_training_images_and_thresholds_from_the_calibration_images() -> None:
     fitted = fit(TRAIN, CALIBRATION, Settings())
-    means = [TRAIN.outputs.embeddings[TRAIN.labels == label].mean(dim=0) for label in range(3)]
+    straight = straightened(TRAIN.outputs.embeddings, fitted.tensors["unit"])
+    means = [straight[TRAIN.labels == label].mean(dim=0).float() for label in range(3)]
     assert torch.allclose(fitted.tensors["means"], torch.stack(means), atol=1e-5)
     alarms = [one.reason == "out_of_distribution" for one in judged(fitted, CALIBRATION.outputs)]
     assert sum(alarms) / 900 == pytest.approx(0.05, abs=0.003)
