@@ -153,9 +153,9 @@ class Siege:
 def differs(alone: Answer, answer: Answer) -> str | None:
     """How an answer differs from the one that the same request got alone, but for the request's own name.
 
-    Labels, sets and decisions must be the same. What is computed in float32 depends in the sixth digit on how many rows are
-    multiplied at once, and so does its rounding: probabilities may differ by 2 units of their last digit, scores by one of
-    theirs, what an explanation sums up by 1e-4, a pixel of its picture by one grey level.
+    Labels, sets and decisions must be the same. What is computed in float32 depends in the sixth digit on how many rows
+    are multiplied at once, and so does its rounding: probabilities may differ by 2 units of their last digit, scores by
+    one of theirs, what an explanation sums up by 1e-4, a pixel of its picture by one grey level.
     """
     expected, found = alone.json(), answer.json()
     for document in (expected, found):

@@ -9,8 +9,8 @@ from training.trust.conformal import conservative_rank
 
 # Rows at a time, so that a large split is not held in float64 whole.
 ROWS = 4096
-# Of the embeddings' root mean square, the unit of `straightened`: chosen by what tells digits and pieces of photos from a
-# network's own images, on four networks (two of CIFAR-10, blood cells, digits).
+# Of the embeddings' root mean square, the unit of `straightened`: chosen by what tells digits and pieces of photos from
+# a network's own images, on four networks (two of CIFAR-10, blood cells, digits).
 UNIT_SHARE = 0.05
 
 
