@@ -40,7 +40,7 @@ RUNS = (
     Run("resnet9-6-epochs", ("--architecture", "resnet9", "--epochs", "6", "--set", "progressive.epochs=3"), 0.81),
 )
 # A user's folder, by the one command of the README.
-FOLDER = Run("folder", (), 0.98)
+FOLDER = Run("folder", ("--recipe", "small"), 0.98)
 
 
 @command
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         prog="python -m benchmarks.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cifar10", default=CIFAR10, help="folder or archive in its python layout (default: fetched)")
-    parser.add_argument("--folder", help="a folder of images with a sub-folder for each class, to train on by default")
+    parser.add_argument("--folder", help="a folder of images with a sub-folder for each class, to train on")
     names = [run.name for run in (*RUNS, FOLDER)]
     parser.add_argument("--only", choices=names, action="append", help="this one alone; may be given several times")
     parser.add_argument("--out", type=Path, default=Path("docs/training.md"), help="page to write into")
