@@ -7,7 +7,7 @@ import math
 import torch
 from torch.nn import functional
 
-# Where every calibration image is answered right, ever colder is ever better, without an end; these are ends.
+# Logits that want less or more than these are of no network that was trained.
 COLDEST, HOTTEST = 0.05, 20.0
 STEPS = 100
 DIGITS = 4
@@ -16,13 +16,17 @@ DIGITS = 4
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, tuple[str, ...]]:
     """The T between COLDEST and HOTTEST with the least cross-entropy of logits / T, and remarks.
 
+    Where every calibration image is answered right, plain labels would want T = 0, and the first mistake would cost
+    hundreds of nats. So targets are those of Platt 1999 ("Probabilistic Outputs for Support Vector Machines"), for C
+    classes: (N + 1) / (N + C) for the right one, 1 / (N + C) for each other, as sure as N images can make it.
+
     Args:
         logits: (N, classes).
         labels: int64 (N,).
-
-    Of all that divides the logits by one number this is the most probable; it changes no answer's most probable class.
     """
     logits = logits.double()
+    count, classes = logits.shape
+    targets = (functional.one_hot(labels, classes).double() * count + 1) / (count + classes)
     low, high = math.log(COLDEST), math.log(HOTTEST)
     # log T = low + (high - low) * sigmoid(place): smooth, within the bounds, and T = 1 in the middle to begin with.
     place = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -35,7 +39,7 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, 
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        loss = functional.cross_entropy(logits / temperature(), labels)
+        loss = functional.cross_entropy(logits / temperature(), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
@@ -43,6 +47,7 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, 
     found = round(temperature().item(), DIGITS)
     if COLDEST * 1.1 < found < HOTTEST / 1.1:
         return found, ()
-    words = "all right" if found < 1 else "no better than guessing"
-    remark = f"the temperature is {found:g}, at its bound: the {len(labels)} calibration images are answered {words}"
-    return found, (f"{remark}, so probabilities are not calibrated; more of them, and harder ones, would help",)
+    remark = (
+        f"the temperature is {found:g}, at its bound: the network's logits are too {'small' if found < 1 else 'large'}"
+    )
+    return found, (f"{remark} for what the {len(labels)} calibration images say, and probabilities are not calibrated",)
