@@ -15,8 +15,8 @@ RUN := .venv/bin/python -m
 WHICH = $(if $(MODEL),--model $(MODEL)) $(if $(VERSION),--version $(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train evaluate compare archive serve stop predict explain models register promote retire rollback history samples \
-	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure measure-training measure-bad-inputs openapi check \
+.PHONY: help setup setup-dev train evaluate explain-report wrong-reason compare archive serve stop predict explain models register promote retire rollback history samples \
+	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure measure-training measure-explanations measure-bad-inputs openapi check \
 	fix clean
 
 help: ## this list
@@ -40,14 +40,21 @@ evaluate: setup ## a release on any data set, with a report [MODEL= VERSION= DAT
 	@$(RUN) scripts.evaluate $(WHICH) $(if $(DATA),--data $(DATA)) $(if $(SPLIT),--split $(SPLIT)) \
 		$(if $(UNLIKE),--unlike $(UNLIKE))
 
+explain-report: setup ## how good each attribution method is on a release; chooses its default [MODEL= VERSION= DATA= IMAGES=128]
+	@$(RUN) scripts.explain_report $(WHICH) $(if $(DATA),--data $(DATA)) $(if $(IMAGES),--images $(IMAGES))
+
+wrong-reason: setup ## a model that is right for the wrong reason, and how its explanations tell: some 3 minutes [IMAGES=32]
+	@$(RUN) scripts.wrong_reason $(if $(IMAGES),--images $(IMAGES))
+
 compare: setup ## whether one release is better than another [A=cells/1.0 B=cells/2.0 DATA=]
 	@$(RUN) scripts.compare $(A) $(B) $(if $(DATA),--data $(DATA))
 
-archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml]
-	@$(RUN) scripts.archive $(WHICH) $(if $(CONFIG),--config $(CONFIG))
+archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml NEIGHBOURS=0]
+	@$(RUN) scripts.archive $(WHICH) $(if $(CONFIG),--config $(CONFIG)) $(if $(filter 0,$(NEIGHBOURS)),--without-neighbours)
 
-serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production FRONT=0 FOREGROUND=1]
-	@$(RUN) scripts.serve $(WHICH) --port $(PORT) --host $(HOST) --mode $(MODE) --front $(FRONT) $(if $(FOREGROUND),--foreground)
+serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production FRONT=0 EXPLAIN_WORKERS=1 FOREGROUND=1]
+	@$(RUN) scripts.serve $(WHICH) --port $(PORT) --host $(HOST) --mode $(MODE) --front $(FRONT) \
+		$(if $(EXPLAIN_WORKERS),--explain-workers $(EXPLAIN_WORKERS)) $(if $(FOREGROUND),--foreground)
 
 stop: setup ## stop it without losing a request [PORT=]
 	@$(RUN) scripts.stop --port $(PORT)
@@ -55,8 +62,10 @@ stop: setup ## stop it without losing a request [PORT=]
 predict: setup ## ask it, about one image or several [IMAGE="samples/3.png samples/7.png" MODEL= VERSION= PORT=]
 	@$(RUN) scripts.predict $(IMAGE) $(WHICH) --port $(PORT)
 
-explain: setup ## ask it why, as a picture [IMAGE= OUT=overlay.png TARGET=8 MODEL= VERSION= PORT=]
-	@$(RUN) scripts.explain $(IMAGE) --out $(OUT) $(if $(TARGET),--target $(TARGET)) $(WHICH) --port $(PORT)
+explain: setup ## ask it why, as a picture [IMAGE= OUT=overlay.png TARGET=8 CONTRAST=3,8 METHOD=]; or a folder, without a server [DIR=folder]
+	@$(if $(DIR),$(RUN) scripts.gallery $(DIR) $(WHICH) $(if $(filter-out 0,$(RESTART)),--restart),$(RUN) scripts.explain $(IMAGE) \
+		--out $(OUT) $(if $(TARGET),--target $(TARGET)) $(if $(CONTRAST),--contrast $(CONTRAST)) $(WHICH) --port $(PORT)) \
+		$(if $(METHOD),--method $(METHOD))
 
 models: setup ## the versions of the running server [PORT=]
 	@$(RUN) scripts.versions models --port $(PORT)
@@ -97,6 +106,9 @@ measure: setup ## docs/measured.md: what each step costs on this machine
 
 measure-training: setup ## docs/training.md: what recipes come to on CIFAR-10, an hour or so [CIFAR10=folder FOLDER= ONLY=tuned]
 	@$(RUN) benchmarks.training $(if $(CIFAR10),--cifar10 $(CIFAR10)) $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
+
+measure-explanations: setup ## docs/explanations.md: costs, deadlines, what predictions lose, some 5 minutes [ONLY=costs RELEASE= IMAGES=]
+	@$(RUN) benchmarks.explanations $(if $(ONLY),--only $(ONLY)) $(if $(RELEASE),--release $(RELEASE)) $(if $(IMAGES),--images $(IMAGES))
 
 measure-bad-inputs: setup ## docs/reliability.md: 10,000 bad requests among good ones, some 3 minutes [COUNT= SEED=]
 	@$(RUN) benchmarks.bad_inputs $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

@@ -7,11 +7,10 @@ Nothing here knows which server it runs in.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -21,8 +20,8 @@ import torch
 from handlers import decision, images, ready, trust
 from handlers.engine import Engine, Outputs
 from handlers.errors import AnswerTooLarge, ImageTooLarge, InferenceFailed, Overloaded, RequestError
-from handlers.explain import answer as explanation
-from handlers.explain.answer import Explained
+from handlers.explain import road
+from handlers.explain.explainer import Explainer, Way
 from handlers.isolation import as_request_error, in_halves
 from handlers.metrics import Record
 from handlers.protocols import JSON, Picture, Result
@@ -35,9 +34,8 @@ from models.card import Card, Limits, Policy
 THREADED_BYTES = 16_000
 
 
-# Images that go through the network, or are explained, between two looks at the clock.
+# Images that go through the network between two looks at the clock.
 PREDICT_IMAGES = 64
-EXPLAIN_IMAGES = 16
 # TorchServe takes in a batch's answers in time that grows faster than their size.
 BATCH_BYTES = 24_000_000
 # Half of TorchServe's responseTimeout, as our archives set it.
@@ -58,7 +56,8 @@ class Classifier:
     """A model that answers: its card, its engine, its judge, the limits of a request, and the seconds of a batch.
 
     What cannot be begun within `budget` is refused, so that the server need not give up on the whole batch. The judge
-    can be left out where the card has no `trust`, or one that needs no tensors.
+    can be left out where the card has no `trust`, or one that needs no tensors, and `folder` where no training images
+    are to be shown beside explanations.
     """
 
     def __init__(
@@ -69,12 +68,14 @@ class Classifier:
         budget: float = BUDGET_SECONDS,
         *,
         judge: Judge | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.card = card
         self.engine = engine
         self.judge = judge or (Judge(card.trust) if card.trust else None)
         self.limits = limits or card.limits
         self.budget = budget
+        self.folder = folder
         self._deadline = float("inf")
         self._threads = ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="decode")
 
@@ -96,7 +97,13 @@ class Classifier:
         card = Card.load(folder)
         engine = Engine.load(folder, card, device or torch.device("cpu"))
         judge = Judge.load(folder, card, engine)
-        return cls(card, engine, limits, budget, judge=judge.under(policy) if judge and policy else judge)
+        judge = judge.under(policy) if judge and policy else judge
+        return cls(card, engine, limits, budget, judge=judge, folder=folder)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What explanations need, made when the first one is asked for."""
+        return Explainer(self.card, self.engine, self.folder)
 
     def outputs(self, pictures: Sequence[Picture]) -> Outputs:
         """Encoded images or arrays -> logits and embeddings: the plain road of evaluation and golden answers.
@@ -123,7 +130,8 @@ class Classifier:
 
     def answer(self, batch: Sequence[Incoming]) -> list[Answer]:
         """Answer every request of a batch, in order; predictions, explanations and questions may be mixed."""
-        self._deadline = time.monotonic() + self.budget
+        began = time.monotonic()
+        self._deadline = began + self.budget
         slots = [Slot(incoming, Record(kind(incoming), incoming.waited)) for incoming in batch]
         going = [slot for slot in slots if sends_images(slot.incoming)]
         self._each(going, self._understand, threaded=False)
@@ -132,12 +140,9 @@ class Classifier:
         self._each(healthy(going), self._decode, threaded=size > THREADED_BYTES and torch.get_num_threads() > 1)
         for _ in self._settle(healthy(going), self._predict, PREDICT_IMAGES):
             pass
-        groups: defaultdict[str, list[Slot]] = defaultdict(list)
-        for slot in healthy(going):
-            if slot.asked.kind == "explain":
-                groups[slot.asked.options.method].append(slot)
-        for method, group in groups.items():
-            for explained in self._settle(group, partial(self._explain, method=method), EXPLAIN_IMAGES):
+        questions = [slot for slot in healthy(going) if slot.asked.kind == "explain"]
+        for way, group in (road.ways(self.explainer, questions, began) if questions else {}).items():
+            for explained in self._settle(group, partial(self._explain, way=way), road.IMAGES_AT_ONCE):
                 drawn = [slot for slot in explained if slot.asked.reply.pictures]
                 self._each(drawn, self._draw, threaded=torch.get_num_threads() > 1)
         answers, room = [], BATCH_BYTES
@@ -182,8 +187,7 @@ class Classifier:
         self._check_time()
         slot.request = parse(slot.incoming, self.limits, trusted=self.judge is not None)
         if slot.asked.kind == "explain":
-            explanation.check_method(slot.asked.options.method)
-            explanation.choose_target(slot.asked.options.target, 0, self.card)
+            self.explainer.check(slot.asked.options)
 
     def _decode(self, slot: Slot) -> None:
         with timed([slot], "decode"):
@@ -201,6 +205,7 @@ class Classifier:
     def _picture(self, slot: Slot, source: Picture, total: int) -> int:
         """Decode one image and keep only what is needed of it; returns the pixels of the request so far."""
         opened = images.open(source, self.limits) if isinstance(source, bytes) else images.from_array(source)
+        sent_side = max(opened.size)
         total += opened.width * opened.height
         if total > self.limits.max_request_pixels:
             most = self.limits.max_request_pixels
@@ -208,7 +213,7 @@ class Classifier:
         picture = images.load(opened, self.card.input.canvas) if isinstance(source, bytes) else opened
         slot.pixels.append(images.pixels(picture, self.card.input))
         if slot.asked.kind == "explain":
-            slot.views.append(images.view(picture, self.card.input))
+            slot.views.append(images.view(picture, self.card.input, sent_side))
         return total
 
     def _predict(self, slots: Sequence[Slot]) -> list[list[Result]]:
@@ -223,30 +228,26 @@ class Classifier:
             top_k, rows = slot.asked.options.top_k, range(row, row + len(slot.pixels))
             if not all(sound[r] for r in rows):
                 slot.error = InferenceFailed("the model's answer for this request is no number")
+            if slot.asked.kind == "explain":
+                slot.known = [
+                    road.known(outputs, ranking, r, judged[r] if judged else None, self.temperature) for r in rows
+                ]
+            raw: list[torch.Tensor | None] = [known.raw for known in slot.known] or [None] * len(rows)
             found.append(
                 [
-                    Result(decision.predictions(ranking, r, self.card.classes, top_k), judged[r] if judged else None)
-                    for r in rows
+                    Result(
+                        decision.predictions(ranking, r, self.card.classes, top_k, raw_one),
+                        judged[r] if judged else None,
+                    )
+                    for r, raw_one in zip(rows, raw, strict=True)
                 ]
             )
-            target = slot.asked.options.target
-            slot.targets = [explanation.choose_target(target, ranking.indices[r][0], self.card) for r in rows]
             row += len(slot.pixels)
         return found
 
-    def _explain(self, slots: Sequence[Slot], method: str) -> list[list[Result]]:
-        views = [view for slot in slots for view in slot.views]
-        targets = [target for slot in slots for target in slot.targets]
-        explained: list[Explained] = []
+    def _explain(self, slots: Sequence[Slot], way: Way) -> list[list[Result]]:
         with timed(slots, "explanation"):
-            for rows in torch.split(self._batch(slots), EXPLAIN_IMAGES):
-                self._check_time()
-                these = slice(len(explained), len(explained) + len(rows))
-                explained += explanation.explain(
-                    self.engine, rows, views[these], targets[these], method, self.card.classes
-                )
-        left = iter(explained)
-        return [[replace(result, explanation=next(left)) for result in slot.results] for slot in slots]
+            return road.explain(self.explainer, slots, self._batch(slots), way, self._check_time)
 
     def _draw(self, slot: Slot) -> None:
         """Draw a request's explanations, as long as there is time for it and room in the answer."""
@@ -255,7 +256,7 @@ class Classifier:
             for result in slot.results:
                 if result.explanation is not None:
                     self._check_time()
-                    size += len(result.explanation.overlay())
+                    size += slot.asked.reply.draw(result.explanation)
                     self._check_size(size)
 
     def _batch(self, slots: Sequence[Slot]) -> torch.Tensor:

@@ -61,10 +61,21 @@ def rank(logits: torch.Tensor, temperature: float = 1.0) -> Ranking:
     return Ranking(indices.tolist(), ranked.tolist(), ranked)
 
 
-def predictions(ranking: Ranking, row: int, classes: Sequence[str], top_k: int) -> list[dict[str, Any]]:
-    """The answer's `predictions` for one image: at most `top_k` classes, most probable first."""
+def predictions(
+    ranking: Ranking, row: int, classes: Sequence[str], top_k: int, raw: torch.Tensor | None = None
+) -> list[dict[str, Any]]:
+    """The answer's `predictions` for one image: at most `top_k` classes, most probable first.
+
+    Args:
+        raw: the probabilities without the temperature (classes,), where they are answered too.
+    """
     pairs = zip(ranking.indices[row][:top_k], ranking.probabilities[row][:top_k], strict=True)
-    return [{"label": classes[i], "index": i, "probability": round(p, DIGITS)} for i, p in pairs]
+    found: list[dict[str, Any]] = []
+    for index, probability in pairs:
+        found.append({"label": classes[index], "index": index, "probability": round(probability, DIGITS)})
+        if raw is not None:
+            found[-1]["raw_probability"] = round(float(raw[index]), DIGITS)
+    return found
 
 
 def judgements(ranking: Ranking, outputs: Outputs, judge: Judge, classes: Sequence[str]) -> list[Judgement]:

@@ -7,9 +7,11 @@ TorchServe imports this file by its base name from the root of the unpacked .mar
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,10 @@ logger = logging.getLogger(__name__)
 # When the front door took the request, in microseconds since 1970.
 START_HEADER = "x-torchlight-start"
 FLUSH_SECONDS = 1.0
+# Workers that only explain are registered under such a name, and have this niceness (nice(2)): they run on what others
+# leave idle.
+EXPLAINS = "-explain"
+NICENESS = 19
 _SEPARATORS = str.maketrans(dict.fromkeys("|,:#\n", "_"))
 
 
@@ -39,8 +45,8 @@ class ImageClassifier:
         """Load the model and prove it, or raise: TorchServe then never calls this worker READY.
 
         Raises:
-            CardError, ReleaseError, EngineError, TrustError, GoldenError: the archive is not whole, or computes
-                something else on this machine than it did where it was trained.
+            CardError, ReleaseError, EngineError, TrustError, GoldenError, NeighboursError: the archive is not whole, or
+                computes something else on this machine than it did where it was trained.
         """
         folder = Path(context.system_properties["model_dir"])
         gpu = context.system_properties.get("gpu_id")
@@ -57,6 +63,9 @@ class ImageClassifier:
         _tell_repeated_parts_apart()
         self._tally, self._counted = Tally(), threading.Event()
         threading.Thread(target=self._hand_on, args=(context.metrics,), name="metrics", daemon=True).start()
+        if getattr(context, "model_name", "").endswith(EXPLAINS):
+            self._classifier.explainer.warm()
+            _give_way()  # now that it is loaded, which others wait for
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: one body for each request, its status and headers set in the context."""
@@ -159,6 +168,15 @@ def _is_describe(parts: dict[str, Any], headers: dict[str, str]) -> bool:
     no body.
     """
     return headers.get("describe") == "True" and not any(parts.values())
+
+
+def _give_way() -> None:
+    """Let others go first. On Linux each thread has a niceness of its own (setpriority(2)), which new ones inherit."""
+    os.nice(NICENESS)
+    for thread in Path("/proc/self/task").glob("*"):
+        with suppress(ProcessLookupError):  # it has just ended
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), NICENESS)
+    logger.info("this worker explains, at niceness %d", os.getpriority(os.PRIO_PROCESS, 0))
 
 
 def _tell_repeated_parts_apart() -> None:

@@ -15,7 +15,8 @@
     ├── DamagedImage       422  cut short or corrupt
     ├── InferenceFailed    500  our fault: the network or an explanation raised
     ├── Overloaded         503  no time was left for it in its batch; later there may be
-    └── OutOfMemory        503  no memory was left for it; later there may be
+    ├── OutOfMemory        503  no memory was left for it; later there may be
+    └── DeadlineExceeded   504  too little of its own deadline was left when its turn came
 
 The type word is the class's name. Clients may rely on it; messages may be reworded.
 """
@@ -118,3 +119,9 @@ class OutOfMemory(RequestError):
     """No memory was left for this request; later, or with less in it, there may be."""
 
     status = 503
+
+
+class DeadlineExceeded(RequestError):
+    """Too little was left of the deadline that this request brought."""
+
+    status = 504

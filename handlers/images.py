@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -160,14 +161,34 @@ def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -
     return from_array(source) if isinstance(source, np.ndarray) else decode(source, spec.canvas, limits)
 
 
-def view(image: Image.Image, spec: Input) -> Image.Image:
-    """What the network sees, for people to look at: at most VIEW_SIDE on its long side, so that it can be kept."""
-    image = image.crop(tuple(round(edge) for edge in seen(image, spec)))  # type: ignore[arg-type]
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the network sees of a picture, for people to look at.
+
+    Attributes:
+        image: at most VIEW_SIDE on its long side, so that it can be kept.
+        box: which part of the picture that is: left, top, right, bottom in its own pixels, as it was sent, upright.
+    """
+
+    image: Image.Image
+    box: tuple[float, float, float, float]
+
+
+def view(image: Image.Image, spec: Input, sent_side: int | None = None) -> View:
+    """The view of a decoded picture.
+
+    Args:
+        sent_side: pixels of its long side as it was sent, where it may have been decoded smaller.
+    """
+    enlarged = (sent_side or max(image.size)) / max(image.size)
+    part = seen(image, spec)
+    box = (part[0] * enlarged, part[1] * enlarged, part[2] * enlarged, part[3] * enlarged)
+    image = image.crop(tuple(round(edge) for edge in part))  # type: ignore[arg-type]
     scale = VIEW_SIDE / max(image.size)
-    if scale >= 1:
-        return image
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    if scale < 1:
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return View(image, box)
 
 
 def normalise(batch: torch.Tensor, spec: Input) -> torch.Tensor:

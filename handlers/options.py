@@ -1,7 +1,7 @@
-"""The options of a request: one table, wherever they stand.
+"""The options of a request, wherever they stand: handlers/table.py says which there are.
 
-TABLE has a row for each option; deploy/openapi.json is made from it, and docs/http.md compared with it. An option may
-come as query parameter, header, multipart field or JSON member, and on /invocations in SageMaker's custom attributes.
+An option may come as query parameter, header, multipart field or JSON member, and on /invocations in SageMaker's custom
+attributes.
 
 TorchServe drops the query of a POST, so the front door hands it on in the header X-Torchlight-Query.
 """
@@ -14,62 +14,41 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+import orjson
+
 from handlers.errors import BadOption, UnknownOption
+from handlers.explain.colours import Signs
+from handlers.explain.picture import Size
+from handlers.table import DEFAULT_NEIGHBOURS, DEFAULT_TOP_K, TABLE, Option
 
 QUERY_HEADER = "x-torchlight-query"
 # SageMaker passes these on to the container as they were sent; here `top_k=3;explain=true`.
 ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
-DEFAULT_TOP_K = 5
 
 Given = tuple[str, Any, str]  # name, value, where it stood
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
-    """One row of the table. `explain_only` options are unknown to a prediction; `schema` is JSON Schema."""
-
-    name: str
-    header: str
-    schema: dict[str, Any]
-    says: str
-    explain_only: bool = False
-
-
-TABLE = (
-    Option(
-        "top_k",
-        "X-Top-K",
-        {"type": "integer", "minimum": 1, "maximum": 999_999, "default": DEFAULT_TOP_K},
-        f"how many classes to list, most probable first (default: {DEFAULT_TOP_K})",
-    ),
-    Option(
-        "timing",
-        "X-Timing",
-        {"type": "boolean", "default": False},
-        "true: the answer's Server-Timing header has the milliseconds of each stage (default: false)",
-    ),
-    Option(
-        "method", "X-Explain-Method", {"type": "string", "default": "ig"}, "the attribution method (default: ig)", True
-    ),
-    Option(
-        "target",
-        "X-Target",
-        {"type": ["string", "integer"]},
-        "the class to explain, by label or else by index (default: the predicted one)",
-        True,
-    ),
-)
-NAMES = tuple(option.name for option in TABLE)
-
-
-@dataclass(frozen=True, slots=True)
 class Options:
-    """What one request asks for. `target` stays as it was written: only the card knows which classes there are."""
+    """What one request asks for; None where it does not say. `target` and `contrast` stay as they were written."""
 
     top_k: int = DEFAULT_TOP_K
     timing: bool = False
-    method: str = "ig"
+    method: str | None = None
     target: str | None = None
+    contrast: tuple[str, str] | None = None
+    steps: int | None = None
+    baseline: str | None = None
+    smooth: int = 0
+    deadline_ms: int | None = None
+    faithfulness: bool = False
+    counterfactual: bool = False
+    neighbours: int = DEFAULT_NEIGHBOURS
+    output: str | None = None
+    signs: Signs = "both"
+    alpha: float | None = None
+    colours: str | None = None
+    size: Size = "original"
 
 
 def accepted(kind: str) -> tuple[str, ...]:
@@ -117,23 +96,60 @@ def parse(given: list[Given], kind: str) -> Options:
     for name, value, where in given:
         if name not in names:
             raise UnknownOption(f"unknown option {name[:40]!r} ({where}): {kind} has {', '.join(names)}")
-        if not isinstance(value, str | int | float):
-            raise BadOption(f"option {name!r} is of type {type(value).__name__} ({where}): give one value")
-        text = value.strip() if isinstance(value, str) else str(value).lower()  # JSON's true is Python's True
+        text = _text(name, value, where)
         if values.setdefault(name, text) != text:
             raise BadOption(f"option {name!r} is given as {values[name]!r:.60} and as {text!r:.60}: give it once")
-    return Options(
-        top_k=_top_k(values.get("top_k", str(DEFAULT_TOP_K))),
-        timing=_truth("timing", values.get("timing", "false")),
-        method=values.get("method", "ig"),
-        target=values.get("target"),
-    )
+    return Options(**{option.name: _value(option, values[option.name]) for option in TABLE if option.name in values})
 
 
-def _top_k(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 6 and int(text) >= 1):
-        raise BadOption(f"top_k is {text!r:.60}: it must be a whole number from 1 to 999999")
-    return int(text)
+def _text(name: str, value: Any, where: str) -> str:
+    """A value as it would be written in a query."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list) and name == "contrast" and all(isinstance(one, str | int) for one in value):
+        return orjson.dumps([str(one) for one in value]).decode()
+    if not isinstance(value, int | float):
+        raise BadOption(f"option {name!r} is of type {type(value).__name__} ({where}): give one value")
+    return str(value).lower()  # JSON's true is Python's True
+
+
+def _value(option: Option, text: str) -> Any:
+    """The text as the type that the option's schema has.
+
+    Raises:
+        BadOption: it is none of that type, or out of bounds.
+    """
+    name, schema = option.name, option.schema
+    if "enum" in schema and text not in schema["enum"]:
+        raise BadOption(f"{name} {text!r:.60} does not exist: there is {', '.join(schema['enum'])}")
+    match schema["type"]:
+        case "boolean":
+            return _truth(name, text)
+        case "integer":
+            least, most = schema["minimum"], schema["maximum"]
+            if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
+                raise BadOption(f"{name} is {text!r:.60}: it must be a whole number from {least} to {most}")
+            return int(text)
+        case "number":
+            least, most = schema["minimum"], schema["maximum"]
+            if not re.fullmatch(r"\d{1,9}(\.\d{0,9})?", text, re.ASCII) or not least <= float(text) <= most:
+                raise BadOption(f"{name} is {text!r:.60}: it must be a number from {least} to {most}")
+            return float(text)
+        case "array":
+            return _pair(name, text)
+    return text
+
+
+def _pair(name: str, text: str) -> tuple[str, str]:
+    """Two values: `A,B`, or a JSON list where one of them has a comma in it."""
+    try:
+        parts = orjson.loads(text) if text.startswith("[") else text.split(",")
+    except orjson.JSONDecodeError:
+        parts = []
+    if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(one, str | int) for one in parts):
+        raise BadOption(f'{name} is {text!r:.60}: it must be two classes, as A,B or ["A", "B"]')
+    first, second = (str(one).strip() for one in parts)
+    return first, second
 
 
 def _truth(name: str, text: str) -> bool:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import orjson
 
-from handlers import multipart, options
-from handlers.errors import BadJSON, NoImage, TooManyImages
+from handlers import multipart, options, table
+from handlers.errors import BadJSON, BadOption, NoImage, TooManyImages
 from handlers.multipart import Part
 from handlers.options import Given, Options
 from handlers.protocols import JSON, Picture, Reply, native, v1, v2
@@ -90,7 +90,7 @@ def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
             document = v2.split(_bytes(part.content), binary_length)
             head = _document(document[0])
             found, more, reply = v2.parse(head, document[1], incoming.kind, limits, trusted=trusted)
-        elif name in options.NAMES:
+        elif name in table.NAMES:
             found, more = [], [(name, _option(part.content), "multipart")]
         elif _is_json(part, kind) or incoming.route in ("v1", "v2"):
             found, more, shaped = _shaped(_document(part.content), incoming, limits, trusted)
@@ -106,7 +106,9 @@ def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
     chosen = options.parse(given, incoming.kind)
     if reply is None:
         accept = incoming.headers.get("accept", "")
-        reply = NativeReply(native.negotiate(accept, incoming.kind, len(images)))
+        reply = NativeReply(native.negotiate(accept, incoming.kind, len(images), chosen.output))
+    elif chosen.output not in (None, "json"):
+        raise BadOption(f"output is {chosen.output!r}: v1 and v2 answer in JSON alone, and /explanations in all forms")
     return Request(incoming.kind, tuple(images), chosen, reply)
 
 

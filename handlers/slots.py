@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from PIL import Image
 
 from handlers import ready
 from handlers.errors import RequestError
-from handlers.explain.answer import Target
+from handlers.explain.answer import Known
+from handlers.explain.deadline import Choice
+from handlers.images import View
 from handlers.metrics import Record
 from handlers.protocols import Result
 from handlers.request import Incoming, Request
@@ -26,8 +27,9 @@ class Slot:
     record: Record
     request: Request | None = None
     pixels: list[torch.Tensor] = field(default_factory=list)
-    views: list[Image.Image] = field(default_factory=list)
-    targets: list[Target] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    known: list[Known] = field(default_factory=list)
+    choice: Choice | None = None
     results: list[Result] = field(default_factory=list)
     error: RequestError | None = None
 

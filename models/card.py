@@ -151,6 +151,22 @@ class Trust(Part):
     policy: Policy = Policy()
 
 
+class Explanations(Part):
+    """How answers are explained where a request does not say.
+
+    Attributes:
+        method: the attribution method, by its name in handlers.explain.METHODS.
+        layer: the module that class activation maps are taken from, by its dotted name; null: the one behind the last
+            convolution.
+        faithfulness: of each method that was measured on the test split (`make explain-report`), its gap: insertion AUC
+            minus deletion AUC. A request with a deadline gets the first of these that it leaves time for.
+    """
+
+    method: str = "ig"
+    layer: str | None = None
+    faithfulness: dict[str, FiniteFloat] = {}
+
+
 class Metrics(Part):
     """Measured on the test split, through the image code that serves."""
 
@@ -175,6 +191,7 @@ class Card(Part):
     input: Input
     limits: Limits = Limits()
     trust: Trust | None = None
+    explanations: Explanations = Explanations()
     data: Data
     metrics: Metrics
     digests: Annotated[dict[str, Sha256], Field(min_length=1)]

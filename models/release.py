@@ -13,6 +13,8 @@ ROOT = Path("releases")
 WEIGHTS = "weights.safetensors"
 # What `trust` of the card is computed with, where that needs more than numbers; otherwise there is none.
 TRUST = "trust.safetensors"
+# Training images that an answer is compared with; an archive may leave it out.
+NEIGHBOURS = "neighbours.safetensors"
 REPORT = "report"
 
 

@@ -15,7 +15,7 @@ import time
 from models.release import version_key
 from scripts import archive
 from scripts.command import command
-from serving import state, store
+from serving import explainers, state, store
 from serving.errors import StartError
 from serving.instance import Instance, Ports
 from serving.launch import Launch
@@ -40,9 +40,18 @@ def main(argv: list[str] | None = None) -> None:
         help="production asks for a bearer token: $TORCHLIGHT_TOKEN, or one that is made (default: development)",
     )
     parser.add_argument("--front", choices=("1", "0"), default="1", help="0: without HAProxy (default: 1)")
+    parser.add_argument(
+        "--explain-workers",
+        type=int,
+        default=1,
+        help="workers of each version for explanations alone; 0: those that predict explain too, as with --front 0 "
+        "(default: 1)",
+    )
     parser.add_argument("--container", action="store_true", help="this is the inside of one: train nothing")
     parser.add_argument("--foreground", action="store_true", help="stay, and write the log to the terminal")
     arguments = parser.parse_args(argv)
+    if not 0 <= arguments.explain_workers <= 256:
+        parser.error(f"--explain-workers is {arguments.explain_workers}: give a number from 0 to 256")
 
     instance = Instance(Ports(arguments.port))
     if instance.running():
@@ -55,6 +64,8 @@ def main(argv: list[str] | None = None) -> None:
     order = socket.gethostname() if arguments.container else None
     wanted = state.wanted(instance.folder, arguments.model, arguments.version, order)
     chosen, missing = state.archives(wanted)
+    for model in wanted.models:
+        explainers.check(model)
     for sentence in [*missing, *_newer(wanted)]:
         print(sentence)
     if arguments.foreground:
@@ -65,6 +76,7 @@ def main(argv: list[str] | None = None) -> None:
             front=arguments.front == "1",
             production=arguments.mode == "production",
             token=os.environ.get("TORCHLIGHT_TOKEN") or None,  # set to nothing is not a token
+            explain_workers=arguments.explain_workers if arguments.front == "1" else 0,
             container=arguments.container,
         )
         sys.exit(Supervisor(instance, launch).run())

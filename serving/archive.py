@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from models import golden
-from models.card import FILE_NAME as CARD_FILE
-from models.release import WEIGHTS, Release, verify_digests
+from models.release import NEIGHBOURS, WEIGHTS, Release, verify_digests
 from serving import store
 from serving.errors import ArchiveError
 from serving.model_config import FILE_NAME as CONFIG_FILE
@@ -45,11 +45,16 @@ print(golden.check(root, Classifier.load(root)))
 """
 
 
-def archive(release: Release, config: ModelConfig, root: Path = store.ROOT) -> tuple[Path, int]:
+def archive(
+    release: Release, config: ModelConfig, root: Path = store.ROOT, *, neighbours: bool = True
+) -> tuple[Path, int]:
     """Make `<model>-<version>.mar` and its `.sha256` in the store; returns its path and how many golden answers held.
 
     The file appears under its name only when it is whole and proved. The same release, code and config give the same
     bytes.
+
+    Args:
+        neighbours: off leaves out the training images that explanations show beside an image.
 
     Raises:
         ReleaseError: the release is not whole.
@@ -62,6 +67,9 @@ def archive(release: Release, config: ModelConfig, root: Path = store.ROOT) -> t
             f"the settings have a policy, and the card of {release.folder} no trust for it to go by: leave `policy` "
             "out, or train the model again"
         )
+    if not neighbours:
+        kept = {name: digest for name, digest in release.card.digests.items() if name != NEIGHBOURS}
+        release = replace(release, card=release.card.model_copy(update={"digests": kept}))
     target = store.path_of(release.card.name, release.card.version, root)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="torchlight-archive-") as scratch:
@@ -106,8 +114,9 @@ def _stage(release: Release, config: ModelConfig, stage: Path) -> Path:
     for package in CODE:
         shutil.copytree(REPOSITORY / package, stage / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     shutil.copytree(release.folder / golden.FOLDER, stage / golden.FOLDER)
-    for name in (CARD_FILE, *sorted(release.card.digests.keys() - {WEIGHTS})):
+    for name in sorted(release.card.digests.keys() - {WEIGHTS}):
         shutil.copy(release.folder / name, stage)
+    release.card.save(stage)
     (stage.parent / CONFIG_FILE).write_text(config.to_yaml(), encoding="utf-8")
     return stage
 

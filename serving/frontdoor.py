@@ -7,18 +7,29 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving import VERSION
+from serving import VERSION, explainers
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "deploy" / "haproxy" / "haproxy.cfg.template"
 OPENAPI = ROOT / "deploy" / "openapi.json"
 
+# The way back in for explanations with a deadline: a socket beside that of the runtime API.
+AGAIN = "again.sock"
+# Requests that a server whose queue is TorchServe's own is sent at once.
+AT_ONCE = 1024
+# Explanations that may wait; as many as TorchServe's own queue takes unless an archive says otherwise.
+MOST_WAITING = 200
+# An explanation with a shorter deadline still waits so long: its worker then says what it would need.
+LEAST_WAIT_MS = 50
+
 _LINE = re.compile(
-    r'^ +(?P<rule>refuse|refuse-answer) (?P<status>\d{3}) (?P<type>\w+) "(?P<message>.*)"'
-    r"(?: \[(?P<header>[^]]*)\])?(?P<when> (?:if|unless) .*)$",
+    r'^ +(?P<rule>refuse|refuse-answer|refuse-failure) (?P<status>\d{3}) (?P<type>\w+) "(?P<message>.*)"'
+    r"(?: \[(?P<header>[^]]*)\])?(?P<when>(?: (?:if|unless) .*)?)$",
     re.MULTILINE,
 )
 
+# As it was asked: the path has been changed by the time TorchServe answers.
+IN_KSERVE = "{ var(txn.asked) -m beg /v1/ /v2/ }"
 _NO_TOKEN = "    http-request del-header Authorization"
 _TOKEN = """\
     # Only the token's digest stands here. TorchServe gets its own token, which no client ever sees. gRPC's clients take
@@ -46,6 +57,8 @@ class FrontDoor:
         backend_port: TorchServe's inference port on loopback.
         gateway_port: that of the gRPC gateway, on loopback.
         only_model: whom /invocations means, which names no model; empty where there are several.
+        explain_at_once: explanations that TorchServe is sent at once, the others wait in order of their deadlines; 0
+            sends them to the workers that predict.
     """
 
     host: str
@@ -58,6 +71,7 @@ class FrontDoor:
     drain_seconds: int
     threads: int = 1
     only_model: str = ""
+    explain_at_once: int = 0
     tokens: Tokens | None = None
 
 
@@ -77,6 +91,12 @@ def render(door: FrontDoor) -> str:
         "drain_seconds": door.drain_seconds,
         "threads": door.threads,
         "authorisation": _authorisation(door.tokens),
+        "explain_suffix": explainers.SUFFIX if door.explain_at_once else "",
+        "explain_at_once": door.explain_at_once or AT_ONCE,
+        "at_once": AT_ONCE,
+        "most_waiting": MOST_WAITING,
+        "least_wait_ms": LEAST_WAIT_MS,
+        "again": _escaped(door.socket.parent / AGAIN),
     }
     text = re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), TEMPLATE.read_text(encoding="utf-8"))
     return _LINE.sub(_refusal, text)
@@ -84,13 +104,13 @@ def render(door: FrontDoor) -> str:
 
 def _refusal(line: re.Match[str]) -> str:
     """The rules that answer an error in our shape; KServe's protocols want the message as `error` too."""
-    stage = "http-request" if line["rule"] == "refuse" else "http-response"
+    stage = "http-response" if line["rule"] == "refuse-answer" else "http-request"
     header = f"hdr {line['header']} " if line["header"] else ""
     body = f'{{"code":{line["status"]},"type":"{line["type"]}","message":"{line["message"]}"%[var(txn.error)]}}'
-    status, when = line["status"], line["when"]
+    answer = f"status {line['status']} content-type application/json {header}lf-string '{body}'{line['when']}"
     return (
-        f'    {stage} set-var-fmt(txn.error) \',"error":"{line["message"]}"\' if in_kserve\n'
-        f"    {stage} return status {status} content-type application/json {header}lf-string '{body}'{when}"
+        f'    {stage} set-var-fmt(txn.error) \',"error":"{line["message"]}"\' if {IN_KSERVE}\n'
+        f"    {'http-error' if line['rule'] == 'refuse-failure' else f'{stage} return'} {answer}"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import requests
 
-from serving import routing, tokens
+from serving import explainers, routing, tokens
 from serving.errors import ManagementError
 from serving.instance import Instance
 from serving.management import Management
@@ -34,13 +34,18 @@ def problems(instance: Instance) -> list[str]:
     asked_for = (key.partition("/") for key in routing.read(instance.folder / routing.FILE_NAME))
     named = [(model, version) for model, slash, version in asked_for if slash]
     try:
-        return [sentence for model, version in named if (sentence := _version(management, model, version))]
+        found = [_version(management, model, version, status.explain_workers) for model, version in named]
     except ManagementError as error:
         return [str(error)]
+    return [sentence for sentences in found for sentence in sentences]
 
 
-def _version(management: Management, model: str, version: str) -> str | None:
-    found = management.find(model, version)
-    if found is None:
-        return f"{model} {version} is not registered"
-    return None if found.ready >= found.wanted > 0 else f"{model} {version}: {found.ready} of {found.wanted} READY"
+def _version(management: Management, model: str, version: str, explain_workers: int) -> list[str]:
+    sentences = []
+    for name in explainers.parts(model, 1, explain_workers):
+        found = management.find(name, version)
+        if found is None:
+            sentences.append(f"{name} {version} is not registered")
+        elif not found.ready >= found.wanted > 0:
+            sentences.append(f"{name} {version}: {found.ready} of {found.wanted} READY")
+    return sentences

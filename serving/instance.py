@@ -81,7 +81,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the supervisor last said of itself."""
+    """What the supervisor last said of itself. `explain_workers`: that each version has for explanations alone."""
 
     state: State
     message: str
@@ -89,6 +89,7 @@ class Status:
     temp: str
     tokens: bool = False
     host: str = "127.0.0.1"
+    explain_workers: int = 0
 
 
 def http_url(host: str, port: int) -> str:

@@ -22,6 +22,8 @@ class Launch:
         archives: those of `state`, each model's default first.
         front: off serves TorchServe itself on the public port, of loopback alone.
         token: what clients must send in production; made, where it is None.
+        explain_workers: of each version, that answer explanations alone. 0 leaves these to the workers that predict;
+            without the front door, which sends them there, it has to be 0.
         container: this is the inside of one; who reaches it is up to the ports that were published.
     """
 
@@ -31,6 +33,7 @@ class Launch:
     front: bool = True
     production: bool = False
     token: str | None = None
+    explain_workers: int = 1
     container: bool = False
 
 

@@ -18,8 +18,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from serving import cores, files, frontdoor, process, programs, properties, routing, state, tokens, torchserve
-from serving.errors import ManagementError, StartError, Unreachable
+from serving import cores, files, frontdoor, process, programs, properties, routing, state, tokens, torchserve, workers
+from serving.errors import StartError, Unreachable
 from serving.frontdoor import FrontDoor, Tokens
 from serving.instance import TOKEN, Instance, Status, temp_folder
 from serving.instance import State as RunState
@@ -89,7 +89,7 @@ class Supervisor:
             self._say(f"model: {archive.model} {archive.version} ({archive.path})")
         self._start_java()
         self._await_workers()
-        self._scale()
+        workers.scale(launch, self._management(), START_SECONDS, self._say)
         if haproxy:
             self._start_gateway()
             self._start_haproxy(haproxy)
@@ -100,6 +100,7 @@ class Supervisor:
     def _start_java(self) -> None:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
         usable = cores.usable()
+        # Those that explain do not count: they run at a lower priority, on what those that predict leave idle.
         threads = cores.threads_per_worker(len(launch.archives), usable)
         inference = ports.inference if launch.front else ports.public
         self._properties = properties.load() | {
@@ -118,7 +119,7 @@ class Supervisor:
         files.write(config, properties.render(self._properties))
         (folder / tokens.FILE_NAME).unlink(missing_ok=True)
         self._java = process.spawn(
-            torchserve.command(config, self._properties, launch.archives, self._temp),
+            torchserve.command(config, self._properties, launch.archives, self._temp, launch.explain_workers),
             cwd=folder,
             env=torchserve.environment(self._temp, threads),
             on_line=self._on_java_line,
@@ -133,7 +134,7 @@ class Supervisor:
             if (self._java is not None and self._java.poll() is not None) or self._log.failed:
                 self._stop.wait(1.0)  # the rest of the traceback
                 raise StartError(f"the model server did not come up: {self._log.error or 'see its log'}")
-            counts = self._count_workers()
+            counts = workers.count(self._launch, self._management())
             if all(0 < wanted <= ready for ready, wanted in counts):
                 return
             ready, wanted = (sum(column) for column in zip(*counts, strict=True))
@@ -145,32 +146,12 @@ class Supervisor:
                 raise StartError(f"{shown} after {START_SECONDS} s; see the log")
             self._stop.wait(POLL_SECONDS)
 
-    def _count_workers(self) -> list[tuple[int, int]]:
-        """READY and wanted workers of each archive; (0, 0) while TorchServe does not answer yet."""
-        found = []
-        for archive in self._launch.archives:
-            try:
-                version = self._management().find(archive.model, archive.version)
-            except ManagementError:
-                version = None
-            found.append((version.ready, version.wanted) if version else (0, 0))
-        return found
-
     def _management(self) -> Management:
         port = self._instance.ports.management
         return Management(port, self._keys() if self._launch.production else None)
 
     def _keys(self) -> KeyFile:
         return KeyFile(self._instance.folder / tokens.FILE_NAME, self._instance.ports.management)
-
-    def _scale(self) -> None:
-        """Start the workers that the desired state wants beyond, or without, those of the archive."""
-        for archive in self._launch.archives:
-            wanted = self._launch.state.models[archive.model].versions[archive.version].workers
-            found = self._management().find(archive.model, archive.version)
-            if wanted is not None and found is not None and found.wanted != wanted:
-                self._management().scale(archive.model, archive.version, wanted)
-                self._management().await_ready(archive.model, archive.version, START_SECONDS, progress=self._say)
 
     def _start_gateway(self) -> None:
         """The way in for gRPC: HAProxy hands its calls here, and they come back through it over HTTP."""
@@ -190,6 +171,7 @@ class Supervisor:
             max_request_size=int(self._properties["max_request_size"]),
             drain_seconds=DRAIN_SECONDS,
             threads=max(1, cores.usable() // 4),
+            explain_at_once=workers.explain_at_once(launch, self._management()),
             only_model=next(iter(launch.state.models)) if len(launch.state.models) == 1 else "",
             tokens=self._tokens() if launch.production else None,
         )
@@ -305,5 +287,7 @@ class Supervisor:
         print(message, flush=True)
 
     def _report(self, run_state: RunState, message: str) -> None:
-        status = Status(run_state, message, os.getpid(), str(self._temp), self._launch.production, self._launch.host)
-        self._instance.report(status)
+        launch, temp = self._launch, str(self._temp)
+        self._instance.report(
+            Status(run_state, message, os.getpid(), temp, launch.production, launch.host, launch.explain_workers)
+        )

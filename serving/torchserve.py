@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from serving import programs
+from serving import explainers, programs
 from serving.store import Archive
 
 METRICS_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / "metrics.yaml"
@@ -23,7 +23,9 @@ LOG_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / 
 WORKER_ERRORS = "worker-errors.json"
 
 
-def command(config: Path, properties: Mapping[str, str], archives: Iterable[Archive], temp: Path) -> list[str]:
+def command(
+    config: Path, properties: Mapping[str, str], archives: Iterable[Archive], temp: Path, explain_workers: int = 0
+) -> list[str]:
     """The command line of TorchServe's Java frontend, as ts/model_server.py builds it.
 
     Args:
@@ -31,6 +33,7 @@ def command(config: Path, properties: Mapping[str, str], archives: Iterable[Arch
         properties: the same, as values.
         archives: what to load; the first version of a model becomes its default.
         temp: a folder of its own: worker sockets and unpacked archives go there.
+        explain_workers: that each version has for explanations alone; 0: it is registered once.
 
     Raises:
         StartError: Java or TorchServe is not installed.
@@ -49,7 +52,11 @@ def command(config: Path, properties: Mapping[str, str], archives: Iterable[Arch
         *("-s", properties["model_store"]),
         "-ncs",  # no snapshots: what runs is what this command line says
         "-m",
-        *(f"{archive.model}={archive.path.name}" for archive in archives),
+        *(
+            f"{name}={archive.path.name}"
+            for archive in archives
+            for name in explainers.parts(archive.model, 1, explain_workers)
+        ),
     ]
 
 

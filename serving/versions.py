@@ -8,30 +8,28 @@ that clients see, what comes after only follows it.
 from __future__ import annotations
 
 import fcntl
-import json
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from models import golden
 from models.golden import Golden, GoldenError
-from serving import model_config, state, store
+from serving import explainers, model_config, state, store
 from serving.client import Client
-from serving.errors import Conflict, NotRegistered, Refused, StartError, VersionError
+from serving.errors import StartError, VersionError
 from serving.instance import Instance
 from serving.journal import Journal
 from serving.management import Management
+from serving.registry import Registry
 from serving.routing import FILE_NAME as MAP
 from serving.routing import SOCKET, Routing
 from serving.state import ModelState, State
 from serving.tokens import FILE_NAME as KEY_FILE
 from serving.tokens import KeyFile
-from serving.torchserve import WORKER_ERRORS
 
-LOAD_SECONDS = 180.0
 DRAIN_SECONDS = 120.0
 DRAIN_POLL_SECONDS = 0.2
 
@@ -40,13 +38,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One version, as `make models` shows it."""
+    """One version, as `make models` shows it. `explaining` are the READY workers that answer explanations alone."""
 
     model: str
     version: str
     default: bool
     workers: int
     ready: int
+    explaining: int
     queue: int
     in_flight: int
     since: str
@@ -69,62 +68,48 @@ class Versions:
         self._say = say
         self._root = root
         keys = KeyFile(self._folder / KEY_FILE, instance.ports.management)
-        self._management = Management(instance.ports.management, keys if instance.token() else None)
+        management = Management(instance.ports.management, keys if instance.token() else None)
+        self._registry = Registry(management, status.explain_workers, self._folder)
         self._routing = Routing(self._folder / MAP, Path(status.temp) / SOCKET)
 
     def table(self) -> list[Row]:
         """Every registered version: the default first, then by TorchServe's order."""
         known = state.load(self._folder) or State()
         rows = []
-        for model in sorted(self._management.models()):
+        for model in self._registry.models():
             default = self._routing.default(model)
-            for found in self._management.describe(model):
+            for found in self._registry.versions(model):
+                version = found.predicting.version
                 kept = known.models.get(model)
-                since = kept.versions[found.version].since if kept and found.version in kept.versions else ""
-                in_flight = self._routing.in_flight(model, found.version)
-                is_default = found.version == default
-                row = Row(model, found.version, is_default, found.wanted, found.ready, found.pending, in_flight, since)
-                rows.append(row)
+                rows.append(
+                    Row(
+                        model,
+                        version,
+                        default=version == default,
+                        workers=found.predicting.wanted,
+                        ready=found.predicting.ready,
+                        explaining=found.explaining.ready if found.explaining else 0,
+                        queue=found.pending,
+                        in_flight=self._routing.in_flight(model, version),
+                        since=kept.versions[version].since if kept and version in kept.versions else "",
+                    )
+                )
         return sorted(rows, key=lambda row: (row.model, not row.default))
 
     def register(self, model: str, version: str, workers: int | None = None) -> None:
         """Load a version beside the others; it answers those who name it. Registered before: its workers are scaled.
 
         Raises:
+            ConfigError: no model can have this name.
             ArchiveError: there is no such archive, or it is damaged.
             VersionError: it cannot be loaded; it is removed again, and the message is its Python error.
         """
-        archive = store.checked(store.Archive(store.path_of(model, version, self._root), model, version))
+        archive = store.checked(
+            store.Archive(store.path_of(explainers.check(model), version, self._root), model, version)
+        )
         with self._command("register", model, version) as (journal, wanted):
             count = workers or model_config.of_archive(archive.path).minWorkers
-            found = self._management.find(model, version)
-            before = self._worker_error(model, version)
-            if found is None:
-                try:
-                    self._management.register(model, archive.path.name, count)
-                except Conflict:  # by somebody else since, which is what was wanted
-                    pass
-                except Refused as error:
-                    raise VersionError(f"{model} {version} cannot be registered: {error}") from None
-                journal.write("registered", archive=archive.path.name)
-            # The minWorkers of an archive beat those of a registration, so other numbers always need scaling.
-            started = self._management.find(model, version)
-            if started is not None and started.wanted != count:
-                self._management.scale(model, version, count)
-                journal.write("scaled", workers=count, before=started.wanted)
-
-            def failure() -> str | None:
-                error = self._worker_error(model, version)
-                return error[0] if error is not None and error != before else None
-
-            try:
-                self._management.await_ready(model, version, LOAD_SECONDS, failure=failure, progress=self._say)
-            except Refused as error:
-                if found is None or not found.is_ready:
-                    self._remove(model, version)
-                    journal.write("removed", reason=str(error))
-                raise VersionError(f"{error}; it is not registered, and nothing else changed") from None
-            journal.write("ready")
+            self._registry.load(model, version, archive.path.name, count, journal, self._say)
             self._routing.add(model, version)
             wanted.add(model, version, workers)
             wanted.save(self._folder)
@@ -187,11 +172,10 @@ class Versions:
                 raise VersionError(f"{model} {version} is the default version: promote another one first")
             self._routing.remove(model, version)
             journal.write("closed")
-            if self._management.find(model, version) is not None:
-                self._drain(model, version)
-                journal.write("drained")
-                self._remove(model, version)
-                journal.write("unregistered")
+            self._drain(model, version)
+            journal.write("drained")
+            self._registry.remove(model, version)
+            journal.write("unregistered")
             entry = wanted.models.get(model)
             if entry is not None:
                 entry.versions.pop(version, None)
@@ -204,7 +188,7 @@ class Versions:
     def _commit(self, journal: Journal, model: str, version: str) -> None:
         self._routing.set_default(model, version)
         journal.write("committed")
-        self._management.set_default(model, version)
+        self._registry.set_default(model, version)
         journal.write("torchserve default set")
 
     def _known(self, wanted: State, model: str) -> ModelState:
@@ -215,12 +199,12 @@ class Versions:
     def _registered(self, wanted: State, model: str, version: str) -> ModelState:
         """The model's state, once it is sure that this version is registered and READY."""
         entry = self._known(wanted, model)
-        found = self._management.find(model, version)
+        found = self._registry.find(model, version)
         if found is None or version not in entry.versions:
             raise VersionError(
                 f"{model} {version} is not registered: run `make register MODEL={model} VERSION={version}` first"
             )
-        if found.ready == 0:
+        if not found.ready:
             raise VersionError(f"{model} {version} has no READY worker: see `make models` and the server's log")
         return entry
 
@@ -246,27 +230,13 @@ class Versions:
     def _drain(self, model: str, version: str) -> None:
         deadline, quiet = time.monotonic() + DRAIN_SECONDS, 0
         while quiet < 2:  # twice in a row: a request may be on its way from the door to the queue
-            found = self._management.find(model, version)
-            left = self._routing.in_flight(model, version) + (found.pending if found else 0)
+            left = self._routing.in_flight(model, version) + self._registry.pending(model, version)
             quiet = quiet + 1 if left == 0 else 0
             if time.monotonic() > deadline:
                 raise VersionError(
                     f"{model} {version} still has {left} requests after {DRAIN_SECONDS:.0f} s: run it again"
                 )
             time.sleep(DRAIN_POLL_SECONDS)
-
-    def _remove(self, model: str, version: str) -> None:
-        with suppress(NotRegistered):  # a version whose workers cannot start may remove itself
-            self._management.unregister(model, version)
-
-    def _worker_error(self, model: str, version: str) -> tuple[str, int] | None:
-        """The last Python error of a version's workers and its number, as the supervisor keeps them."""
-        try:
-            errors = json.loads((self._folder / WORKER_ERRORS).read_text(encoding="utf-8"))
-            error, number = errors[f"{model}/{version}"]
-        except (OSError, ValueError, KeyError):
-            return None
-        return str(error), int(number)
 
     @contextmanager
     def _command(self, name: str, model: str, version: str | None) -> Iterator[tuple[Journal, State]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
@@ -140,7 +140,7 @@ def matched(split: Split, theirs: Sequence[str], card: Card) -> Split:
             f"it knows {_listed(card.classes)}"
         )
     places = [card.classes.index(name) for name in theirs]
-    return Split(split.images, [places[label] for label in split.labels], split.names)
+    return replace(split, labels=[places[label] for label in split.labels])
 
 
 def caveat(card: Card, data: Dataset, split: str) -> str | None:

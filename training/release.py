@@ -19,9 +19,10 @@ from safetensors.torch import save
 from handlers import golden
 from handlers.classifier import Classifier
 from handlers.engine import Engine, Outputs
-from models.card import Architecture, Card, Data, Metrics, Trust
-from models.release import REPORT, TRUST, WEIGHTS, Release, sha256
-from training import report, trust
+from handlers.explain import traits
+from models.card import Architecture, Card, Data, Explanations, Metrics, Trust
+from models.release import NEIGHBOURS, REPORT, TRUST, WEIGHTS, Release, sha256
+from training import neighbours, report, trust
 from training.cost import Spent, cost
 from training.data.dataset import Dataset, Picture, Split
 from training.evaluate import Evaluation, evaluate, strangeness
@@ -68,11 +69,12 @@ def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[s
         weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
         # Not by save_file: it lets nobody else read the file, and has an error of its own for a full disk.
         (draft / WEIGHTS).write_bytes(save(weights))
-        fitted = _fitted(trained, Engine(network, device))
+        fitted, near = _fitted(trained, Engine(network, device))
         for remark in fitted.remarks:
             say(remark)
         if fitted.tensors:
             (draft / TRUST).write_bytes(save(fitted.tensors))
+        (draft / NEIGHBOURS).write_bytes(save(near))
         # The card wants the test figures, and these want a classifier, which wants a card: draw it up, then fill it in.
         card = _card(folder, draft, trained, fitted.trust)
         card.save(draft)
@@ -98,10 +100,12 @@ def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[s
     return Release(folder, card)
 
 
-def _fitted(trained: Trained, engine: Engine) -> trust.Fitted:
+def _fitted(trained: Trained, engine: Engine) -> tuple[trust.Fitted, dict[str, torch.Tensor]]:
+    """Trust, and the training images that explanations show beside an image."""
     training = trained.training
     train, calibration = (_scored(engine, source, training) for source in (training.train, training.calibration))
-    return trust.fit(train, calibration, trained.recipe.trust)
+    fitted = trust.fit(train, calibration, trained.recipe.trust)
+    return fitted, neighbours.tensors(trained.dataset.train, training.spec, train.outputs.embeddings)
 
 
 def _scored(engine: Engine, source: Source, training: Training) -> Scored:
@@ -127,6 +131,7 @@ def _card(folder: Path, draft: Path, trained: Trained, fitted: Trust) -> Card:
         classes=dataset.classes,
         input=trained.training.spec,
         trust=fitted,
+        explanations=Explanations(layer=traits.scan(trained.training.network, trained.training.spec.size).layer),
         data=Data(
             name=dataset.name,
             source=dataset.source,
@@ -136,7 +141,7 @@ def _card(folder: Path, draft: Path, trained: Trained, fitted: Trust) -> Card:
             test=len(dataset.test),
         ),
         metrics=Metrics(accuracy=0, loss=0, test_images=0, train_cpu_seconds=0),
-        digests={name: sha256(draft / name) for name in (WEIGHTS, TRUST) if (draft / name).exists()},
+        digests={name: sha256(draft / name) for name in (WEIGHTS, TRUST, NEIGHBOURS) if (draft / name).exists()},
     )
 
 

@@ -1,4 +1,4 @@
-"""What every attribution method returns, and the evidence that it adds up."""
+"""From a question to an attribution, by any method, and the evidence that it adds up."""
 
 from __future__ import annotations
 
@@ -7,34 +7,74 @@ from typing import Any
 
 import torch
 
+from handlers.explain import smooth
+from handlers.explain.method import Method, Passes, Question, Readout, Settings, rows_at_once
+
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
     """The attribution of N images.
 
     Attributes:
-        values: (N, 3, H, W), signed: how much each input value adds to the target's logit.
-        f_x: (N,), the target's logit for the image.
-        f_baseline: (N,), the target's logit for the baseline.
-        parameters: what the method was run with, for the answer.
+        values: signed: how much each input value adds to the number that is explained; (N, 3, H, W), or (N, 1, H, W)
+            where the method tells no channels apart.
+        f_x: (N,), that number for the image.
+        f_baseline: (N,), and for the baseline; None where the method has none.
+        logits: (N, classes), of the images, by the network that was explained.
+        complete: whether the values should add up to f_x - f_baseline.
     """
 
     values: torch.Tensor
     f_x: torch.Tensor
-    f_baseline: torch.Tensor
-    parameters: dict[str, Any]
+    f_baseline: torch.Tensor | None
+    logits: torch.Tensor
+    complete: bool
 
     def heat(self, row: int) -> torch.Tensor:
         """The signed map (H, W) of one image: the attribution summed over its channels."""
         return self.values[row].sum(dim=0)
 
-    def completeness(self, row: int) -> dict[str, Any]:
-        """Whether the attribution of one image adds up to what the network's answer rests on.
+    def completeness(self, row: int) -> dict[str, Any] | None:
+        """Whether the attribution of one image adds up to what the network's answer rests on; None: it need not.
 
         The axiom (Sundararajan et al., arXiv 1703.01365) wants sum(values) = f_x - f_baseline; `delta` is the
         difference that is left. It is `ok` up to 5 % of the right side, or of 1 where that is smaller: a purely
         relative bound breaks where the two logits are near each other.
         """
+        if not self.complete or self.f_baseline is None:
+            return None
         difference = float(self.f_x[row] - self.f_baseline[row])
         delta = float(self.values[row].sum()) - difference
         return {"delta": round(delta, 6), "ok": abs(delta) <= 0.05 * max(abs(difference), 1.0)}
+
+
+def attribute(method: Method, readout: Readout, question: Question, settings: Settings) -> Attribution:
+    """Explain N images; no more rows go through the network at once than `rows_at_once` says."""
+    # Whatever the caller computes under: gradients are wanted here, and captum cannot work under inference_mode.
+    with torch.inference_mode(False), torch.enable_grad():
+        values = torch.cat(
+            [_values(method, readout, part, settings) for part in question.split(rows_at_once(question.images))]
+        ).detach()
+    logits = _logits(readout, question.images)
+    f_x, f_baseline = (logits * question.weights).sum(dim=1), None
+    if question.baselines is not None:
+        f_baseline = (_logits(readout, question.baselines) * question.weights).sum(dim=1)
+    return Attribution(values, f_x, f_baseline, logits, complete=method.complete and not settings.smooth)
+
+
+def passes(method: Method, settings: Settings) -> Passes:
+    """What an image costs in `attribute`: noisy copies counted, and the numbers of image and baseline."""
+    forward, backward = method.passes(settings)
+    copies, numbers = max(1, settings.smooth), 1 if settings.baseline is None else 2
+    return Passes(forward * copies + numbers, backward * copies)
+
+
+def _values(method: Method, readout: Readout, question: Question, settings: Settings) -> torch.Tensor:
+    if settings.smooth:
+        return smooth.attribute(method, readout, question, settings)
+    return method.attribute(readout, question, settings)
+
+
+def _logits(readout: Readout, images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.cat([readout.network(part) for part in torch.split(images, rows_at_once(images))])

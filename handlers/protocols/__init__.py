@@ -53,6 +53,10 @@ class Reply(Protocol):
     @property
     def pictures(self) -> bool: ...  # noqa: D102
 
+    def draw(self, explained: Explained) -> int:
+        """Draw what the answer shows of one explanation; returns its bytes."""
+        ...
+
     def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
         """The answer for the request's images, in their order."""
         ...

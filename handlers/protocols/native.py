@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import orjson
 
-from handlers.errors import BadJSON, NotAcceptable
+from handlers.errors import BadJSON, BadOption, NotAcceptable
 from handlers.explain.answer import Explained
 from handlers.protocols import JSON, Content, Picture, Result, from_base64
 from models.card import Card
 
 PNG = "image/png"
 NPY = "application/x-npy"
-# In the order of preference where Accept has none.
-EXPLAIN_TYPES = (JSON, PNG, NPY)
+# What Accept chooses from, in the order of preference where it has none.
+EXPLAIN_OUTPUTS = ("json", "overlay", "npy")
 
 SHAPES = (
     '{"image": "<base64 of the file>"}, {"instances": [...]} (KServe v1) or {"inputs": [...]} (Open Inference v2), '
@@ -40,22 +40,34 @@ def parse(document: dict[str, Any]) -> tuple[list[tuple[str, Picture]], list[tup
     return [("image", image)], [(name, value, "JSON") for name, value in document.items() if name != "image"]
 
 
+# What `output` asks for, and what it is sent as.
+OUTPUT_TYPES = {"json": JSON, "overlay": PNG, "heatmap": PNG, "npy": NPY}
+
+
 @dataclass(frozen=True, slots=True)
 class NativeReply:
-    """`content_type` is what `negotiate` chose."""
+    """`output` is a name of OUTPUT_TYPES."""
 
-    content_type: str = JSON
+    output: str = "json"
 
     @property
     def pictures(self) -> bool:
         """All but the array alone have them."""
-        return self.content_type != NPY
+        return self.output != "npy"
+
+    def draw(self, explained: Explained) -> int:
+        """Draw what will be sent; returns its bytes."""
+        if self.output == "json":
+            return draw(explained)
+        return len(explained.overlay() if self.output == "overlay" else explained.heatmap())
 
     def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
         """One image: its members beside model and version; many: `results`. Else the picture or the array alone."""
-        if self.content_type == PNG:
+        if self.output == "overlay":
             return Content(_explained(results)[0].overlay(), PNG)
-        if self.content_type == NPY:
+        if self.output == "heatmap":
+            return Content(_explained(results)[0].heatmap(), PNG)
+        if self.output == "npy":
             maps = [explained.heat.astype(np.float16) for explained in _explained(results)]
             buffer = io.BytesIO()
             np.save(buffer, maps[0] if len(maps) == 1 else np.stack(maps))
@@ -65,14 +77,20 @@ class NativeReply:
         return Content(orjson.dumps(body | (found[0] if len(found) == 1 else {"results": found})))
 
 
+def draw(explained: Explained) -> int:
+    """Draw the pictures that a JSON answer has; returns their bytes, in base64."""
+    return (len(explained.overlay()) + len(explained.pixels())) * 4 // 3
+
+
 def members(result: Result) -> dict[str, Any]:
     """The JSON members for one image."""
     found: dict[str, Any] = {"predictions": result.predictions}
     if result.judgement is not None:
         found |= result.judgement.members()
     if result.explanation is not None:
-        overlay = base64.b64encode(result.explanation.overlay()).decode("ascii")
-        found |= {**result.explanation.fields, "overlay_png": overlay}
+        pictures = {"overlay_png": result.explanation.overlay(), "heatmap_png": result.explanation.pixels()}
+        encoded = {name: base64.b64encode(content).decode("ascii") for name, content in pictures.items()}
+        found |= {**result.explanation.fields, **encoded}
     return found
 
 
@@ -80,21 +98,27 @@ def _explained(results: Sequence[Result]) -> list[Explained]:
     return [result.explanation for result in results if result.explanation is not None]
 
 
-def negotiate(accept: str, kind: str, images: int) -> str:
-    """Choose the content type of an answer by the Accept header (RFC 9110, 12.5.1).
+def negotiate(accept: str, kind: str, images: int, output: str | None = None) -> str:
+    """Choose the output of an answer: the one that is asked for, or else by the Accept header (RFC 9110, 12.5.1).
 
     Raises:
         NotAcceptable: none of those that this request can be answered with is accepted.
+        BadOption: a picture of several images is asked for.
     """
-    offered = [JSON] if kind == "predict" else [kept for kept in EXPLAIN_TYPES if kept != PNG or images == 1]
+    if output in ("overlay", "heatmap") and images > 1:
+        raise BadOption(f"output is {output!r} for {images} images: a picture is of one; send one, or ask for json")
+    offered = ["json"] if kind == "predict" else [name for name in EXPLAIN_OUTPUTS if name != "overlay" or images == 1]
+    if output is not None:
+        offered = [output]
     if not accept.strip():
-        return JSON
+        return offered[0]
     ranges = [(_quality(part), part.partition(";")[0].strip().lower()) for part in accept.split(",")[:50]]
-    best = max(offered, key=lambda kept: (_accepted(kept, ranges), -offered.index(kept)))
-    if _accepted(best, ranges)[0] <= 0:
+    best = max(offered, key=lambda name: (_accepted(OUTPUT_TYPES[name], ranges), -offered.index(name)))
+    if _accepted(OUTPUT_TYPES[best], ranges)[0] <= 0:
         many = " for one image" if kind == "explain" and images > 1 else ""
-        also = f" ({PNG}{many} too)" if many else ""
-        raise NotAcceptable(f"Accept is {accept!r:.80}: this answer can be {', '.join(offered)}{also}")
+        also = f" ({PNG}{many} too)" if many and output is None else ""
+        there = ", ".join(OUTPUT_TYPES[name] for name in offered)
+        raise NotAcceptable(f"Accept is {accept!r:.80}: this answer can be {there}{also}")
     return best
 
 

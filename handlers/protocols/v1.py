@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import orjson
 
 from handlers.errors import BadJSON, TooManyImages
+from handlers.explain.answer import Explained
 from handlers.protocols import Content, Picture, Result, from_base64
-from handlers.protocols.native import members
+from handlers.protocols.native import draw, members
 from handlers.tensors import from_lists
 from models.card import Card, Limits
 
@@ -68,6 +69,10 @@ class V1Reply:
 
     kind: str
     pictures: ClassVar[bool] = True
+
+    def draw(self, explained: Explained) -> int:
+        """As for our own JSON."""
+        return draw(explained)
 
     def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
         """`predictions` or `explanations`, in the order of the instances."""

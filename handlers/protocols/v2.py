@@ -21,8 +21,9 @@ import orjson
 
 from handlers.decision import Judgement
 from handlers.errors import BadJSON, BadTensor, TooManyImages, UnknownOption
+from handlers.explain.answer import Explained
 from handlers.protocols import BINARY, Content, Picture, Result, from_base64
-from handlers.protocols.native import members
+from handlers.protocols.native import draw, members
 from handlers.tensors import numbers, pictures
 from models.card import Card, Limits
 
@@ -165,6 +166,10 @@ class V2Reply:
     def pictures(self) -> bool:
         """They are in the output `explanation`."""
         return EXPLANATION in self.outputs
+
+    def draw(self, explained: Explained) -> int:
+        """As for our own JSON."""
+        return draw(explained)
 
     def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
         """The outputs, one row for each image."""

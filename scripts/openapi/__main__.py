@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.command import command
 from scripts.openapi import parts
-from scripts.openapi.schemas import ref
+from scripts.openapi.words import ref
 from serving import VERSION
 from serving.frontdoor import OPENAPI
 

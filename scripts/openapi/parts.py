@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from handlers import options
+from handlers import table
 from handlers.protocols import v2
 from models.card import NAME_PATTERN, VERSION_PATTERN
-from scripts.openapi.schemas import (
-    COUNT,
-    LIMITS,
-    WORD,
-    Schema,
-    any_of,
-    many,
-    object_of,
-    options_for,
-    ref,
-    schema,
-    schemas,
-)
+from scripts.openapi.schemas import LIMITS, options_for, schemas
+from scripts.openapi.words import COUNT, WORD, Schema, any_of, many, object_of, ref, schema
 
 LENGTH = v2.LENGTH_HEADER
 SAGEMAKER = ["model_name", "X-Amzn-SageMaker-Target-Model", "X-Amzn-SageMaker-Custom-Attributes"]
@@ -50,7 +39,7 @@ def _parameters() -> Schema:
         "model": _parameter("model", "path", {**WORD, "pattern": NAME_PATTERN}),
         "version": _parameter("version", "path", {**WORD, "pattern": VERSION_PATTERN}),
     }
-    for option in options.TABLE:
+    for option in table.TABLE:
         found[option.name] = _parameter(option.name, "query", schema(option.name))
         found[option.header] = _parameter(option.header, "header", schema(option.name))
     name, target, attributes = SAGEMAKER

@@ -5,32 +5,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-from handlers import errors, options
+from handlers import errors, options, table
 from handlers.decision import Decision, Reason
 from handlers.errors import RequestError
-from handlers.options import Option
 from handlers.protocols import v2
 from models.card import Limits, OutOfDistribution
+from scripts.openapi.explained import ALWAYS, SOMETIMES
+from scripts.openapi.words import COUNT, NUMBER, SHARE, WORD, Schema, many, object_of, schema
 from serving import frontdoor, properties
 from serving.frontdoor import FrontDoor, Tokens
 
 LIMITS = Limits()
-Schema = dict[str, Any]
-WORD: Schema = {"type": "string"}
-NUMBER: Schema = {"type": "number"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-
-
-def ref(kind: str, name: str) -> Schema:
-    """A reference to a component."""
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def schema(name: str) -> Schema:
-    """A reference to a schema."""
-    return ref("schemas", name)
 
 
 def max_body() -> int:
@@ -71,31 +58,10 @@ def _error() -> Schema:
     }
 
 
-def options_for(kind: str) -> list[Option]:
+def options_for(kind: str) -> list[table.Option]:
     """The options that a request of this kind may have."""
     names = options.accepted(kind)
-    return [option for option in options.TABLE if option.name in names]
-
-
-def object_of(properties: Schema, required: list[str] | None = None, *, more: Schema | bool = True) -> Schema:
-    """An object; all its properties are required unless said otherwise."""
-    needed = list(properties) if required is None else required
-    found: Schema = {"type": "object", "properties": properties}
-    if needed:
-        found["required"] = needed
-    if more is not True:
-        found["additionalProperties"] = more
-    return found
-
-
-def many(items: Schema, most: int | None = None) -> Schema:
-    """A list that is not empty."""
-    return {"type": "array", "minItems": 1, **({"maxItems": most} if most else {}), "items": items}
-
-
-def any_of(*names: str) -> Schema:
-    """One of several schemas, by name."""
-    return {"anyOf": [schema(name) for name in names]}
+    return [option for option in table.TABLE if option.name in names]
 
 
 def _requests(kind: str) -> Schema:
@@ -133,7 +99,7 @@ _WANTED = object_of(
 
 def schemas() -> Schema:
     """All schemas by name."""
-    found: Schema = {option.name: {**option.schema, "description": option.says} for option in options.TABLE}
+    found: Schema = {option.name: {**option.schema, "description": option.says} for option in table.TABLE}
     judged = {
         "set": many(WORD),
         "ood": object_of({"score": NUMBER, "threshold": NUMBER, "method": _METHOD}),
@@ -141,17 +107,6 @@ def schemas() -> Schema:
         "reason": {"enum": [*get_args(Reason), None]},
     }
     one = {"predictions": schema("Classes"), **judged}
-    why = {
-        **one,
-        "method": WORD,
-        "target": object_of({"label": WORD, "index": COUNT, "why": {"enum": ["predicted", "asked"]}}),
-        "steps": COUNT,
-        "baseline": WORD,
-        "f_x": NUMBER,
-        "f_baseline": NUMBER,
-        "completeness": object_of({"delta": NUMBER, "ok": {"type": "boolean"}}),
-        "overlay_png": {**WORD, "contentEncoding": "base64"},
-    }
     own = {"model": WORD, "version": WORD, "request_id": WORD}
     pixels = f"at most {LIMITS.max_pixels} pixels, {LIMITS.max_request_pixels} in a request"
     return {
@@ -185,9 +140,14 @@ def schemas() -> Schema:
         ),
         **_requests("predict"),
         **_requests("explain"),
-        "Classes": many(object_of({"label": WORD, "index": COUNT, "probability": {**NUMBER, "maximum": 1}})),
+        "Classes": many(
+            object_of(
+                {"label": WORD, "index": COUNT, "probability": SHARE, "raw_probability": SHARE},
+                ["label", "index", "probability"],
+            )
+        ),
         "Found": object_of(one, ["predictions"]) | {"description": "the rest where the card has trust"},
-        "Why": object_of(why, [name for name in why if name not in (*judged, "steps", "baseline", "completeness")]),
+        "Why": object_of({**one, **ALWAYS, **SOMETIMES}, ["predictions", *ALWAYS]),
         "Predicted": {
             **object_of(own),
             "anyOf": [schema("Found"), object_of({"results": many(schema("Found"))})],

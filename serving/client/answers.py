@@ -79,7 +79,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The class that is explained; `why` is `predicted` or `asked`."""
+    """The class that is explained; `why` is `predicted`, `asked` or `contrast`."""
 
     label: str
     index: int
@@ -98,17 +98,23 @@ class Completeness:
 class Explanation(Prediction):
     """What is on one image, and why.
 
-    What a method does not have is None: only path methods have steps, a baseline and completeness.
+    What a method does not have is None: not all have steps, a baseline and completeness.
 
     Attributes:
-        f_x, f_baseline: the target's logit for the image and for the baseline.
+        sentence: where the evidence lies.
+        warnings: what to know before it is trusted: the types of docs/http.md.
+        f_x, f_baseline: the target's logit for the image and for the baseline; of a contrast, the difference of two.
         overlay_png: the heat map over the image, a PNG file; red speaks for the target, blue against it.
-        raw: the JSON without that picture.
+        heatmap_png: the map alone, a pixel for each of its values, likewise.
+        raw: the JSON without these pictures, and with all the rest.
     """
 
     method: str
     target: Target
+    sentence: str
+    warnings: tuple[str, ...]
     overlay_png: bytes = field(repr=False)
+    heatmap_png: bytes = field(repr=False)
     steps: int | None = None
     baseline: str | None = None
     f_x: float | None = None
@@ -203,13 +209,16 @@ def _judged(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explanation(raw: dict[str, Any]) -> Explanation:
-    overlay = base64.b64decode(raw.pop("overlay_png"))
+    overlay, heatmap = (base64.b64decode(raw.pop(name)) for name in ("overlay_png", "heatmap_png"))
     target, completeness = raw["target"], raw.get("completeness")
     return Explanation(
         **_common(raw),
         method=raw["method"],
         target=Target(target["label"], target["index"], target["why"]),
+        sentence=raw["regions"]["sentence"],
+        warnings=tuple(warning["type"] for warning in raw["warnings"]),
         overlay_png=overlay,
+        heatmap_png=heatmap,
         steps=raw.get("steps"),
         baseline=raw.get("baseline"),
         f_x=raw.get("f_x"),

@@ -18,7 +18,7 @@ except ModuleNotFoundError:
 
 from serving.client import failures
 from serving.client.answers import Explanation, Prediction, Reply
-from serving.client.calls import NOT_READY, Call, Calls, Images
+from serving.client.calls import NOT_READY, Call, Calls, Given, Images
 from serving.client.images import ImageLike
 from serving.client.retry import CONNECT_SECONDS, Attempts, Policy
 from serving.errors import ClientError
@@ -103,6 +103,7 @@ class AsyncClient:
         *,
         method: str | None = None,
         target: str | int | None = None,
+        options: Given | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> Explanation: ...
@@ -116,6 +117,7 @@ class AsyncClient:
         *,
         method: str | None = None,
         target: str | int | None = None,
+        options: Given | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> list[Explanation]: ...
@@ -128,11 +130,12 @@ class AsyncClient:
         *,
         method: str | None = None,
         target: str | int | None = None,
+        options: Given | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> Explanation | list[Explanation]:
         """What is on an image and why, or the same of several; as Client.explain()."""
-        call = await to_thread(self._calls.explain, model, image, version, method, target, top_k, request_id)
+        call = await to_thread(self._calls.explain, model, image, version, method, target, options, top_k, request_id)
         return await self._run(call)
 
     async def heat_map(
@@ -143,10 +146,11 @@ class AsyncClient:
         *,
         method: str | None = None,
         target: str | int | None = None,
+        options: Given | None = None,
         request_id: str | None = None,
     ) -> NDArray[Any]:
         """How much each place adds to the target's logit: float16 (height, width); as Client.heat_map()."""
-        call = await to_thread(self._calls.heat_map, model, image, version, method, target, request_id)
+        call = await to_thread(self._calls.heat_map, model, image, version, method, target, options, request_id)
         return await self._run(call)
 
     async def ready(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,8 @@ from serving.errors import BrokenConnection, ClientError, ConfigError, NoServer,
 
 T = TypeVar("T")
 Images = ImageLike | Sequence[ImageLike]
+Given = Mapping[str, str | float | Sequence[str | int]]
+"""Options of an explanation by name; a list of two is a contrast."""
 # What says, to one who asks whether a server is ready, that it is not.
 NOT_READY = (NoServer, BrokenConnection, TimedOut, ServerFailed)
 
@@ -63,13 +66,14 @@ class Calls:
         version: str | None,
         method: str | None,
         target: str | int | None,
+        options: Given | None,
         top_k: int | None,
         request_id: str | None,
     ) -> Call[Explanation | list[Explanation]]:
         """`POST /explanations/<model>[/<version>]`, answered with JSON."""
-        options = {"top_k": top_k, "method": method, "target": target}
+        given = {"top_k": top_k, "method": method, "target": target, **_written(options)}
         return self._post(
-            "explanations", model, image, version, options, request_id, "application/json", answers.explanations
+            "explanations", model, image, version, given, request_id, "application/json", answers.explanations
         )
 
     def heat_map(
@@ -79,12 +83,13 @@ class Calls:
         version: str | None,
         method: str | None,
         target: str | int | None,
+        options: Given | None,
         request_id: str | None,
     ) -> Call[NDArray[Any]]:
         """`POST /explanations/<model>[/<version>]`, answered with the map itself."""
-        options = {"method": method, "target": target}
+        given = {"method": method, "target": target, **_written(options)}
         return self._post(
-            "explanations", model, image, version, options, request_id, "application/x-npy", answers.heat_map
+            "explanations", model, image, version, given, request_id, "application/x-npy", answers.heat_map
         )
 
     def ready(self) -> Call[bool]:
@@ -113,6 +118,12 @@ class Calls:
                 raise ClientError(f"request id {request_id!r:.60} cannot stand in a header: use visible ASCII")
             headers["X-Request-Id"] = request_id
         return Call("POST", url, headers, body.content, lambda reply: read(reply, url, body.count))
+
+
+def _written(options: Given | None) -> dict[str, str]:
+    """Options as a query has them: JSON but for plain text."""
+    given = options or {}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
 
 
 def _is_header_value(text: str) -> bool:

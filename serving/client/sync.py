@@ -14,7 +14,7 @@ from urllib3 import exceptions as urllib3_errors
 
 from serving.client import failures
 from serving.client.answers import Explanation, Prediction, Reply
-from serving.client.calls import NOT_READY, Call, Calls, Images
+from serving.client.calls import NOT_READY, Call, Calls, Given, Images
 from serving.client.images import ImageLike
 from serving.client.retry import CONNECT_SECONDS, Attempts, Policy
 from serving.errors import ClientError
@@ -125,6 +125,7 @@ class Client:
         *,
         method: str | None = None,
         target: str | int | None = None,
+        options: Given | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> Explanation: ...
@@ -138,6 +139,7 @@ class Client:
         *,
         method: str | None = None,
         target: str | int | None = None,
+        options: Given | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> list[Explanation]: ...
@@ -150,6 +152,7 @@ class Client:
         *,
         method: str | None = None,
         target: str | int | None = None,
+        options: Given | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> Explanation | list[Explanation]:
@@ -158,10 +161,12 @@ class Client:
         Args:
             method: of attribution; the server's default where it is None.
             target: the class to explain, by label or else by index; the predicted one where it is None.
+            options: further ones by name, such as {"contrast": ("3", "8"), "steps": 50}; docs/http.md
+                lists them. All but `output`, which this client chooses by itself.
 
         The others, and what is raised, are as for predict().
         """
-        return self._run(self._calls.explain(model, image, version, method, target, top_k, request_id))
+        return self._run(self._calls.explain(model, image, version, method, target, options, top_k, request_id))
 
     def heat_map(
         self,
@@ -171,6 +176,7 @@ class Client:
         *,
         method: str | None = None,
         target: str | int | None = None,
+        options: Given | None = None,
         request_id: str | None = None,
     ) -> NDArray[Any]:
         """How much each place adds to the target's logit: float16 (height, width), of a list (n, height, width).
@@ -179,7 +185,7 @@ class Client:
 
         The arguments, and what is raised, are as for explain().
         """
-        return self._run(self._calls.heat_map(model, image, version, method, target, request_id))
+        return self._run(self._calls.heat_map(model, image, version, method, target, options, request_id))
 
     def ready(self) -> bool:
         """Whether the server takes requests now. Asked once, without retries; False where it cannot be reached.

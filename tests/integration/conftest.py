@@ -29,8 +29,12 @@ def server(workspace: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def slow(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that waits for its batches to fill, so that requests sent together are answered together."""
-    with Server(batching(workspace, tmp_path_factory.mktemp("slow"), size=8, delay_ms=500)) as running:
+    """A server that waits for its batches to fill, so that requests sent together are answered together.
+
+    Predictions and explanations too: the same workers answer both.
+    """
+    folder = batching(workspace, tmp_path_factory.mktemp("slow"), size=8, delay_ms=500)
+    with Server(folder, "--explain-workers", "0") as running:
         yield running
 
 

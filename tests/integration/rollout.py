@@ -46,5 +46,7 @@ def facts(server: Server) -> dict[str, Any]:
         "map on disk": routing.read(folder / routing.FILE_NAME),
         "map at run time": door._running(),
         "TorchServe": management.models(),
-        "registered": sorted((v.version, v.wanted, v.ready) for v in management.describe("digits")),
+        "registered": sorted(
+            (v.model, v.version, v.wanted, v.ready) for name in management.models() for v in management.describe(name)
+        ),
     }

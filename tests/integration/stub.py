@@ -24,6 +24,7 @@ SHORTER = {
     "timeout client 30s": "timeout client 700ms",
     "timeout http-request 10s": "timeout http-request 500ms",
     "timeout server 180s": "timeout server 900ms",
+    "timeout queue 30s": "timeout queue 700ms",
 }
 
 
@@ -53,7 +54,7 @@ class Door:
 
 
 @contextmanager
-def front_door(*, tokens: bool = False, only_model: str = "digits") -> Iterator[Door]:
+def front_door(*, tokens: bool = False, only_model: str = "digits", explain_at_once: int = 0) -> Iterator[Door]:
     """Start both, with shorter timeouts, and end them."""
     script = Script()
     backend = ThreadingHTTPServer(("127.0.0.1", 0), _handler(script))
@@ -71,6 +72,7 @@ def front_door(*, tokens: bool = False, only_model: str = "digits") -> Iterator[
             max_request_size=8_500_000,
             drain_seconds=1,
             only_model=only_model,
+            explain_at_once=explain_at_once,
             tokens=Tokens(TOKEN, "inner") if tokens else None,
         )
         settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")

@@ -74,7 +74,7 @@ def test_nor_over_grpc(workspace: Path, tmp_path: Path, digit: dict[str, bytes])
 
 
 def test_a_killed_worker_costs_its_batch_alone(workspace: Path, digit: dict[str, bytes]) -> None:
-    with Server(workspace) as server, ThreadPoolExecutor(20) as pool:
+    with Server(workspace, "--explain-workers", "0") as server, ThreadPoolExecutor(20) as pool:
         ((worker, status),) = server.workers()
         assert status == "READY"
         many = [("image", (f"{i}.png", digit[str(i % 10)], "image/png")) for i in range(64)]

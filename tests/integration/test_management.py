@@ -17,7 +17,7 @@ from tests.integration.server import Server, free_port
 
 def test_the_client_raises_its_own_errors(served: Server) -> None:
     management = Management(served.ports.management)
-    assert management.models() == {"digits": "digits-1.0.mar"}
+    assert management.models() == {"digits": "digits-1.0.mar", "digits-explain": "digits-1.0.mar"}
     with pytest.raises(NotRegistered, match=r"404: Model version 9\.0 does not exist"):
         management.set_default("digits", "9.0")
     with pytest.raises(NotRegistered, match=r"Model not found at: nothing\.mar"):
@@ -35,7 +35,7 @@ def test_the_client_raises_its_own_errors(served: Server) -> None:
 
 
 def test_a_management_token_is_used_and_renewed_in_time(store: Path) -> None:
-    with Server(store, "--version", "1.0", "--mode", "production") as server:
+    with Server(store, "--version", "1.0", "--mode", "production", "--explain-workers", "0") as server:
         path = server.instance.folder / "key_file.json"
         keys = KeyFile(path, server.ports.management)
         with pytest.raises(Unauthorised):

@@ -148,4 +148,7 @@ def test_torchserves_own_metrics_are_there_too(odd: Server, counted: Samples) ->
     samples = [sample for family in families.values() for sample in family.samples]
     total = [sample for sample in samples if sample.name == "ts_inference_requests_total"]
     assert sum(sample.value for sample in total) == 18
-    assert {sample.labels["model_name"] for sample in total} == {"digits"}
+    by_name = {sample.labels["model_name"]: sample.value for sample in total}
+    assert by_name == {"digits": 15, "digits-explain": 3}, (
+        "TorchServe knows the workers that explain by a name of their own"
+    )

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from handlers import entry, images, metrics, options, request
+from handlers import entry, images, metrics, options, request, table
+from handlers.explain.warnings import KINDS
 from handlers.protocols import v2
-from handlers.protocols.native import EXPLAIN_TYPES
+from handlers.protocols.native import OUTPUT_TYPES
 from models.card import Limits
 from scripts.openapi.schemas import all_errors, max_body
 from serving.frontdoor import TEMPLATE
@@ -45,7 +46,7 @@ def test_each_row_has_a_test_and_each_test_a_row() -> None:
 
 def test_each_option_has_its_row() -> None:
     documented = {cells[0].strip("`"): cells for cells in ROWS_OF["Options"]}
-    for option in options.TABLE:
+    for option in table.TABLE:
         _, name, header, kinds, says = documented[option.name]
         assert (name, header) == (f"`{option.name}`", f"`{option.header}`")
         assert kinds == ("explanations" if option.explain_only else "both")
@@ -60,12 +61,13 @@ def test_each_error_has_its_row_and_status() -> None:
 
 def test_each_header_that_is_read_or_written_has_its_row() -> None:
     documented = {cells[1].strip("`").lower() for cells in ROWS_OF["Headers"]}
+    documented |= {option.header.lower() for option in table.TABLE}
     ours = {options.ATTRIBUTES_HEADER, v2.LENGTH_HEADER, "X-Model-Version", "X-Request-Id", "Server-Timing", "Accept"}
     template = TEMPLATE.read_text(encoding="utf-8")
     read = set(re.findall(r"req\.(?:hdr|hdr_val)\(([\w-]+)\)", template))
     written = set(re.findall(r"(?:set-header|hdr) ([A-Z][\w-]+)", template)) | {"WWW-Authenticate"}
     internal = {options.QUERY_HEADER, request.ROUTE_HEADER, request.MULTIPART_HEADER, entry.START_HEADER}
-    internal |= {"content-type", "content-length"}
+    internal |= {"content-type", "content-length", "x-torchlight-deadline"}
     in_a_table_of_its_own = {"link"}  # the row `options`
     everything = {name.lower() for name in ours | read | written} - internal - in_a_table_of_its_own
     assert everything - documented == set()
@@ -91,9 +93,16 @@ def test_the_other_limits_are_those_of_the_code() -> None:
 
 
 def test_each_type_of_an_answer_and_of_a_tensor_is_named() -> None:
-    assert [kind for kind in EXPLAIN_TYPES if kind not in TEXT] == ["application/json"]
+    assert [kind for kind in set(OUTPUT_TYPES.values()) if kind not in TEXT] == ["application/json"]
     assert all(datatype in row("tensor-pixels")[1] for datatype in v2.PIXELS)
     assert all(f"`{output}`" in TEXT for output in (*v2.OUTPUTS, *v2.TRUSTED, v2.EXPLANATION))
+
+
+def test_each_choice_of_an_option_and_each_warning_is_named() -> None:
+    for option in table.TABLE:
+        for choice in option.schema.get("enum", []) if option.name != "method" else []:
+            assert choice in row(option.name)[4], option.name
+    assert all(f"`{kind}`" in row("why-warnings")[2] for kind in KINDS)
 
 
 def test_each_metric_has_its_row() -> None:

@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from training.data import cifar10, digits, folder, table
+from training.data import cifar10, digits, folder, shapes, table
 from training.data.dataset import DataError, Dataset
 from training.data.split import SPLIT_SEED
 
-DATASETS: dict[str, Callable[..., Dataset]] = {digits.NAME: digits.load, cifar10.NAME: cifar10.load}
+DATASETS: dict[str, Callable[..., Dataset]] = {
+    digits.NAME: digits.load,
+    cifar10.NAME: cifar10.load,
+    shapes.NAME: shapes.load,
+    shapes.SPURIOUS: shapes.load_spurious,
+}
 
 
 def load(argument: str, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:

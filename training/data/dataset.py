@@ -23,11 +23,13 @@ class Split:
         images: may be read from disk only when one is asked for.
         labels: empty where the images have no class.
         names: a path, or what else tells people which image it is.
+        masks: bool (H, W), where the object of each image is; empty where nobody knows.
     """
 
     images: Sequence[Picture]
     labels: Sequence[int]
     names: Sequence[str] = ()
+    masks: Sequence[np.ndarray] = ()
 
     def name(self, index: int) -> str:
         """Which image it is, in words."""

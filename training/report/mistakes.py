@@ -35,7 +35,7 @@ def draw(path: Path, test: Evaluation, pictures: Split) -> None:
         top = test.probabilities.amax(dim=1).tolist()
         classes, spec = test.card.classes, test.card.input
         for axes, place in zip(grid, places, strict=False):
-            seen = images.view(images.picture(pictures.images[place], spec), spec)
+            seen = images.view(images.picture(pictures.images[place], spec), spec).image
             axes.imshow(np.asarray(seen), interpolation="nearest" if max(seen.size) < 128 else "antialiased")
             labelled, answered = classes[pictures.labels[place]], classes[int(test.answered[place])]
             axes.set_title(f"{short(answered, 20)}\n{percent(top[place])}", color=RED, loc="center", pad=4)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
 from training.report import words
@@ -26,6 +26,26 @@ TEMPLATE = "page.html.jinja"
 
 def write(folder: Path, report: Report, found: Figures) -> None:
     """Write report.html into `folder`, with the pictures that are there."""
+    rows = _rows(found)
+    text = template(TEMPLATE).render(
+        report=report,
+        card=report.test.card,
+        trust=report.test.card.trust,
+        found=found,
+        rows=rows[:MOST_ROWS],
+        others=rows[MOST_ROWS:],
+        pictures={name: inlined(folder / name) for name in PICTURES if (folder / name).exists()},
+        recipe=yaml.safe_dump(dict(report.recipe), sort_keys=False, allow_unicode=True) if report.recipe else None,
+        many=len(found.classes) > MOST_CLASSES,
+        pairs=pairs(found, 5),
+        bins=BINS,
+        few=FEW,
+    )
+    (folder / FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def template(name: str) -> Template:
+    """A template of this folder."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # a class may be called <script>
@@ -36,22 +56,7 @@ def write(folder: Path, report: Report, found: Figures) -> None:
     environment.filters.update(
         percent=words.percent, reach=words.reach, plain=words.plain, quantity=words.quantity, time=words.time
     )
-    rows = _rows(found)
-    text = environment.get_template(TEMPLATE).render(
-        report=report,
-        card=report.test.card,
-        trust=report.test.card.trust,
-        found=found,
-        rows=rows[:MOST_ROWS],
-        others=rows[MOST_ROWS:],
-        pictures={name: _inlined(folder / name) for name in PICTURES if (folder / name).exists()},
-        recipe=yaml.safe_dump(dict(report.recipe), sort_keys=False, allow_unicode=True) if report.recipe else None,
-        many=len(found.classes) > MOST_CLASSES,
-        pairs=pairs(found, 5),
-        bins=BINS,
-        few=FEW,
-    )
-    (folder / FILE_NAME).write_text(text, encoding="utf-8")
+    return environment.get_template(name)
 
 
 def _rows(found: Figures) -> list[ClassFigures]:
@@ -69,7 +74,8 @@ class Inlined:
     width: int
 
 
-def _inlined(path: Path) -> Inlined:
+def inlined(path: Path) -> Inlined:
+    """A picture of a report."""
     content = path.read_bytes()
     with Image.open(path) as image:
         width = round(image.width * 96 / DPI)

@@ -16,7 +16,7 @@ import requests
 
 from tests.integration.server import Server
 
-SECTIONS = ("endpoints", "bodies", "options", "headers", "answers", "errors", "limits")
+SECTIONS = ("endpoints", "bodies", "options", "headers", "answers", "explanations", "errors", "limits")
 TIMEOUT = 60
 
 

@@ -27,14 +27,19 @@ WHY = {
     "f_x",
     "f_baseline",
     "completeness",
+    "regions",
+    "neighbours",
+    "warnings",
+    "milliseconds",
     "overlay_png",
+    "heatmap_png",
 }
 OUTPUTS = ["label", "index", "probability"]
 TRUSTED = ["set", "ood_score", "decision", "reason"]
 
 
-def assert_classes(found: list[dict[str, Any]], label: str) -> None:
-    assert all(set(one) == {"label", "index", "probability"} for one in found)
+def assert_classes(found: list[dict[str, Any]], label: str, *raw: str) -> None:
+    assert all(set(one) == {"label", "index", "probability", *raw} for one in found)
     probabilities = [one["probability"] for one in found]
     assert probabilities == sorted(probabilities, reverse=True)
     assert all(0 <= probability <= 1 for probability in probabilities)
@@ -52,9 +57,9 @@ def assert_judged(found: dict[str, Any]) -> None:
 
 def assert_why(found: dict[str, Any], label: str) -> None:
     assert set(found) == WHY
-    assert_classes(found["predictions"], label)
+    assert_classes(found["predictions"], label, "raw_probability")
     assert_judged(found)
-    assert found["target"] == {"label": label, "index": int(label), "why": "predicted"}
+    assert found["target"] == {**found["predictions"][0], "why": "predicted"}
     assert found["completeness"]["ok"] is True
     assert abs(found["completeness"]["delta"]) < 1
     assert Image.open(io.BytesIO(base64.b64decode(found["overlay_png"]))).format == "PNG"

@@ -215,6 +215,15 @@ def out_of_memory(ask: Ask) -> None:
     assert_answer(broken(ask, MemoryError()), 503, "OutOfMemory")
 
 
+@row("DeadlineExceeded")
+def deadline_exceeded(ask: Ask) -> None:
+    """In the worker, whose clock began at the front door; tests/integration/test_explain_workers.py has the door."""
+    classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0")
+    headers = {"x-torchlight-query": "deadline_ms=5000"}
+    late = Incoming("explain", (Part("body", ask.digit["1"]),), headers, waited=4.9999)
+    assert_answer(classifier.answer([late])[0], 504, "DeadlineExceeded")
+
+
 @row("AnswerTooLarge", "max-answer-bytes")
 def answer_too_large(ask: Ask) -> None:
     assert Limits().max_answer_bytes == 16_000_000

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
 from tests.integration.contract import Ask, failed, ok, row
 
 PREDICT, EXPLAIN = "/predictions/digits", "/explanations/digits"
@@ -34,11 +40,147 @@ def method(ask: Ask) -> None:
 
 @row("target")
 def target(ask: Ask) -> None:
-    assert ok(ask.post(EXPLAIN, ask.digit["3"]))["target"] == {"label": "3", "index": 3, "why": "predicted"}
-    asked = {"label": "8", "index": 8, "why": "asked"}
-    assert ok(ask.post(f"{EXPLAIN}?target=8", ask.digit["3"]))["target"] == asked
+    found = ok(ask.post(EXPLAIN, ask.digit["3"]))["target"]
+    assert (found["label"], found["index"], found["why"]) == ("3", 3, "predicted")
+    found = ok(ask.post(f"{EXPLAIN}?target=8", ask.digit["3"]))["target"]
+    assert (found["label"], found["index"], found["why"]) == ("8", 8, "asked")
     failed(ask.post(f"{EXPLAIN}?target=10", ask.digit["3"]), 400, "BadOption")
     failed(ask.post(f"{PREDICT}?target=8", ask.digit["3"]), 400, "UnknownOption")
+
+
+def refused(ask: Ask, query: str, says: str) -> None:
+    """It is a BadOption that says what is accepted."""
+    assert says in failed(ask.post(f"{EXPLAIN}?{query}", ask.digit["3"]), 400, "BadOption")["message"]
+
+
+@row("contrast")
+def contrast(ask: Ask) -> None:
+    for found in (
+        ok(ask.post(f"{EXPLAIN}?contrast=3,8", ask.digit["3"])),
+        ok(ask.post(EXPLAIN, json={"image": ask.b64("3"), "contrast": ["3", 8]})),
+    ):
+        assert (found["target"]["label"], found["contrast"]["label"]) == ("3", "8")
+    refused(ask, "contrast=3,3", "name two classes")
+    refused(ask, "contrast=3", "it must be two classes")
+    refused(ask, "contrast=3,8&target=1", "leave one of them out")
+
+
+@row("steps")
+def steps(ask: Ask) -> None:
+    assert ok(ask.post(f"{EXPLAIN}?steps=5", ask.digit["3"]))["steps"] == 5
+    for wrong in ("0", "10000", "1.5"):
+        refused(ask, f"steps={wrong}", "whole number from 1 to 2000")
+    refused(ask, "steps=1000", "method ig takes 2 to 200 steps")
+    refused(ask, "steps=5&method=ixg", "method ixg has none")
+
+
+@row("baseline")
+def baseline(ask: Ask) -> None:
+    found = {ok(ask.post(f"{EXPLAIN}?baseline={name}", ask.digit["3"]))["baseline"] for name in ("mean", "noise")}
+    assert found == {"mean", "noise"}
+    refused(ask, "baseline=grey", "there is blur, mean, black, white, noise")
+    refused(ask, "baseline=blur&method=gradcam", "method gradcam has none")
+
+
+@row("smooth")
+def smooth(ask: Ask) -> None:
+    assert ok(ask.post(f"{EXPLAIN}?smooth=4&method=ixg", ask.digit["3"]))["smooth"] == 4
+    assert "smooth" not in ok(ask.post(f"{EXPLAIN}?smooth=0&method=ixg", ask.digit["3"]))
+    refused(ask, "smooth=4&method=occlusion", "is not of gradients")
+    refused(ask, "smooth=51", "from 0 to 50")
+
+
+@row("deadline_ms", "why-deadline")
+def deadline(ask: Ask) -> None:
+    found = ok(ask.post(f"{EXPLAIN}?deadline_ms=60000", ask.digit["3"]))
+    assert found["method"] == "ig"
+    assert found["deadline"]["deadline_ms"] == 60_000
+    assert found["deadline"]["estimate_ms"] <= found["deadline"]["left_ms"] <= 60_000
+    named = ok(ask.post(f"{EXPLAIN}?deadline_ms=60000&method=ixg", ask.digit["3"]))
+    assert named["method"] == "ixg"
+    refused(ask, "deadline_ms=0", "whole number from 1 to 600000")
+    refused(ask, "deadline_ms=60000&steps=5", "name the method too")
+
+
+@row("faithfulness", "why-faithfulness")
+def faithfulness(ask: Ask) -> None:
+    found = ok(ask.post(f"{EXPLAIN}?faithfulness=true", ask.digit["3"]))["faithfulness"]
+    assert list(found) == ["deletion", "insertion", "gap", "versus_random", "versus_centre"]
+    assert abs(found["insertion"] - found["deletion"] - found["gap"]) < 2e-4
+    assert "faithfulness" not in ok(ask.post(EXPLAIN, ask.digit["3"]))
+
+
+@row("counterfactual", "why-counterfactual")
+def counterfactual(ask: Ask) -> None:
+    found = ok(ask.post(f"{EXPLAIN}?counterfactual=true", ask.digit["3"]))["counterfactual"]
+    if found is not None:  # this digit may stay what it is, whatever is blurred
+        assert found["label"] != "3"
+        assert all(0 <= left < right <= 256 and 0 <= top < bottom <= 256 for left, top, right, bottom in found["boxes"])
+        assert 0 < found["share"] <= 1
+    assert "counterfactual" not in ok(ask.post(EXPLAIN, ask.digit["3"]))
+
+
+@row("neighbours", "why-neighbours")
+def neighbours(ask: Ask) -> None:
+    assert len(ok(ask.post(EXPLAIN, ask.digit["3"]))["neighbours"]) == 3
+    found = ok(ask.post(f"{EXPLAIN}?neighbours=5", ask.digit["3"]))["neighbours"]
+    assert [list(one) for one in found] == [["label", "index", "distance", "thumbnail"]] * 5
+    assert [one["distance"] for one in found] == sorted(one["distance"] for one in found)
+    assert Image.open(io.BytesIO(base64.b64decode(found[0]["thumbnail"]))).format == "WEBP"
+    assert "neighbours" not in ok(ask.post(f"{EXPLAIN}?neighbours=0", ask.digit["3"]))
+    refused(ask, "neighbours=21", "from 0 to 20")
+
+
+def picture(ask: Ask, query: str) -> Image.Image:
+    answer = ask.post(f"{EXPLAIN}?{query}", ask.digit["3"])
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")
+    assert len(answer.content) < 150_000
+    return Image.open(io.BytesIO(answer.content)).convert("RGB")
+
+
+@row("output", "answer-heatmap")
+def output(ask: Ask) -> None:
+    overlay, heatmap = picture(ask, "output=overlay"), picture(ask, "output=heatmap")
+    assert overlay.size == heatmap.size
+    assert overlay.tobytes() != heatmap.tobytes()
+    array = np.load(io.BytesIO(ask.post(f"{EXPLAIN}?output=npy", ask.digit["3"]).content))
+    assert (array.dtype, array.ndim) == (np.float16, 2)
+    assert "overlay_png" in ok(ask.post(f"{EXPLAIN}?output=json", ask.digit["3"]))
+    headers = {"Accept": "application/json"}
+    failed(ask.post(f"{EXPLAIN}?output=overlay", ask.digit["3"], headers=headers), 406, "NotAcceptable")
+    v1 = ask.post("/v1/models/digits:explain", json={"instances": [ask.b64("3")], "output": "npy"})
+    failed(v1, 400, "BadOption")
+    refused(ask, "output=jpeg", "there is json, overlay, heatmap, npy")
+
+
+@row("signs")
+def signs(ask: Ask) -> None:
+    maps = [
+        np.load(io.BytesIO(ask.post(f"{EXPLAIN}?output=npy&signs={kind}", ask.digit["3"]).content))
+        for kind in ("both", "positive")
+    ]
+    assert maps[0].min() < 0 == maps[1].min()
+    assert np.allclose(maps[0].clip(min=0), maps[1], atol=1e-2)
+    refused(ask, "signs=negative", "there is both, positive")
+
+
+@row("alpha", "colours")
+def alpha_and_colours(ask: Ask) -> None:
+    usual = picture(ask, "output=overlay").tobytes()
+    assert picture(ask, "output=overlay&alpha=0.85&colours=rdbu").tobytes() == usual
+    assert picture(ask, "output=overlay&alpha=0.3").tobytes() != usual
+    for name in ("puor", "brbg", "vik", "berlin"):
+        assert picture(ask, f"output=overlay&colours={name}").tobytes() != usual
+    refused(ask, "alpha=2", "a number from 0 to 1")
+    refused(ask, "colours=jet", "there is rdbu, puor, brbg, vik, berlin")
+
+
+@row("size")
+def size(ask: Ask) -> None:
+    side = np.load(io.BytesIO(ask.post(f"{EXPLAIN}?output=npy", ask.digit["3"]).content)).shape
+    assert picture(ask, "output=overlay&size=model").size == side
+    assert max(picture(ask, "output=overlay&size=original").size) > 10 * max(side)
+    refused(ask, "size=huge", "there is original, model")
 
 
 @row("in-query")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from handlers.classifier import Answer, Classifier
+from handlers.explain import METHODS
 from handlers.request import Incoming, Kind, Part
 from training.data import Dataset
 
@@ -22,17 +23,24 @@ IMAGES = 12
 # How much two answers may differ, by member. A matrix product sums in another order for another number of rows, so the
 # last bits of float32 logits change with the batch: some 1e-6 of values around 10. A softmax shrinks that to less than
 # one in its sixth digit, which rounding may show as 1e-6 or, at a border, as 2e-6. Logits themselves (f_x, f_baseline)
-# and sums over a whole map (delta) keep more of it, and a picture may change by one grey level. Of the OOD score, which
-# has four digits, the last may change. What is decided by these may not.
+# and sums over a whole map (delta) keep more of it. Of the OOD score, which has four digits, the last may change, and
+# likewise of shares of the evidence. A picture's colour may change to the next of its palette, and so may a digit of
+# its legend.
+# What is decided by these may not change.
 TOLERANCE = {
     "probability": {"abs": 2e-6},
+    "raw_probability": {"abs": 2e-6},
+    "distance": {"abs": 1.1e-4},
+    "share": {"abs": 1.1e-3},
+    "balance": {"abs": 1.1e-3},
+    **{key: {"abs": 2.1e-4} for key in ("deletion", "insertion", "gap", "versus_random", "versus_centre")},
     "f_x": {"abs": 1e-4},
     "f_baseline": {"abs": 1e-4},
     "delta": {"abs": 1e-4},
     "score": {"rel": 1.1e-3},
     "ood_score": {"rel": 1.1e-3},
 }
-GREY_LEVELS = 1
+NEXT_COLOUR, LEGEND = 4, 0.002
 
 
 def jpeg(content: bytes) -> bytes:
@@ -49,6 +57,18 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "text": lambda content: b"text",
     "empty": lambda content: b"",
 }
+# How explanations are asked for: each method, and what else goes its own way through a batch.
+WAYS: list[dict[str, str]] = [
+    {},
+    *({"method": name} for name in METHODS if name != "kernelshap"),
+    {"method": "kernelshap", "steps": "64"},
+    {"method": "ixg", "smooth": "4", "signs": "positive", "alpha": "0.5"},
+    {"steps": "5", "baseline": "noise", "colours": "vik", "size": "model"},
+    {"contrast": "3,8", "neighbours": "0"},
+    {"method": "gradcam", "faithfulness": "true", "counterfactual": "true"},
+    {"method": "ixg", "steps": "3"},
+    {"method": "gradcam", "contrast": "1,1"},
+]
 Sent = list[tuple[int, str]]  # images by number, and what is done to each
 
 
@@ -65,6 +85,8 @@ def asked(draw: st.DrawFn) -> tuple[str, Kind, Sent, dict[str, str]]:
         options["top_k"] = draw(st.sampled_from(["1", "3", "10", "99", "0"]))
     if kind == "explain" and draw(st.booleans()):
         options["target"] = draw(st.sampled_from([*"0123456789", "ten"]))
+    if kind == "explain":
+        options |= draw(st.sampled_from(WAYS))
     return form, kind, images, options
 
 
@@ -113,10 +135,13 @@ def assert_same(one: Any, other: Any, name: str = "") -> None:
             assert_same(left, right, name)
     elif name == "explanation" and isinstance(one, str) and one.startswith("{"):
         assert_same(json.loads(one), json.loads(other))
-    elif name == "overlay_png":
-        left, right = (np.asarray(Image.open(io.BytesIO(base64.b64decode(both)))).astype(int) for both in (one, other))
+    elif name in ("overlay_png", "heatmap_png"):
+        pictures = [Image.open(io.BytesIO(base64.b64decode(both))).convert("RGB") for both in (one, other)]
+        left, right = (np.asarray(picture).astype(int) for picture in pictures)
         assert left.shape == right.shape
-        assert np.abs(left - right).max() <= GREY_LEVELS
+        assert (np.abs(left - right).max(axis=2) > NEXT_COLOUR).mean() <= LEGEND
+    elif name == "milliseconds":
+        pass
     elif name in TOLERANCE and isinstance(one, float):
         assert one == pytest.approx(other, **TOLERANCE[name])
     else:

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from handlers import classifier as road
-from handlers.classifier import EXPLAIN_IMAGES, PREDICT_IMAGES, Classifier
+from handlers.classifier import PREDICT_IMAGES, Classifier
 from handlers.engine import Engine
-from handlers.explain import overlay
-from tests.unit.handlers.asking import body, request
+from handlers.explain import picture
+from handlers.explain.road import IMAGES_AT_ONCE
+from tests.unit.handlers.asking import body, request, unnamed
 from tests.unit.handlers.test_guarding import Wrapped
 from training.data import Dataset
 
@@ -27,7 +28,13 @@ def slow(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> Callable[[f
 
     monkeypatch.setattr(road.time, "monotonic", lambda: now[0])
     engine = Engine(Wrapped(classifier.engine.network, pass_ten_seconds), torch.device("cpu"))
-    return lambda budget: Classifier(classifier.card, engine, budget=budget, judge=classifier.judge)
+
+    def make(budget: float) -> Classifier:
+        made = Classifier(unnamed(classifier.card), engine, budget=budget, judge=classifier.judge)
+        _ = made.explainer  # which looks at the network, once
+        return made
+
+    return make
 
 
 def test_requests_that_cannot_begin_in_time_are_told_to_come_again(
@@ -45,11 +52,11 @@ def test_explanations_look_at_the_clock_too_within_one_request_as_well(
     slow: Callable[[float], Classifier], digits: Dataset
 ) -> None:
     images = digits.test.images
-    sixteen = request(*images[:EXPLAIN_IMAGES], kind="explain")
+    sixteen = request(*images[:IMAGES_AT_ONCE], kind="explain")
     batch = [sixteen, sixteen, request(images[1])]
-    assert [answer.status for answer in slow(100).answer(batch)] == [200, 503, 200], "predictions came first"
-    whole = request(*images[: 3 * EXPLAIN_IMAGES], kind="explain")
-    assert slow(100).answer([whole])[0].status == 503
+    assert [answer.status for answer in slow(200).answer(batch)] == [200, 503, 200], "predictions came first"
+    whole = request(*images[: 3 * IMAGES_AT_ONCE], kind="explain")
+    assert slow(200).answer([whole])[0].status == 503
     assert slow(100_000).answer([whole])[0].status == 200
 
 
@@ -58,12 +65,12 @@ def test_pictures_are_not_drawn_beyond_it(
 ) -> None:
     now = [0.0]
 
-    def draw(picture: object, heat: object) -> bytes:
+    def draw(*_: object) -> bytes:
         now[0] += 10
         return b"a picture"
 
     monkeypatch.setattr(road.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(overlay, "png", draw)
+    monkeypatch.setattr(picture, "overlay", draw)
     two, four = (request(*digits.test.images[:count], kind="explain") for count in (2, 4))
     patient = Classifier(classifier.card, classifier.engine, budget=25, judge=classifier.judge)
     assert [answer.status for answer in patient.answer([two, four])] == [200, 503]

@@ -16,7 +16,7 @@ from handlers.request import Kind
 from models.architectures import Network
 from models.card import CardError
 from models.release import Release
-from tests.unit.handlers.asking import assert_alike, body, labels, request
+from tests.unit.handlers.asking import assert_alike, body, labels, request, unnamed
 from training.data import Dataset
 
 HEADERS = {"content-type": "application/json", "X-Model-Version": "1.0", "X-Request-Id": "r-1"}
@@ -46,7 +46,7 @@ class FailsOnWhite(Network):
 @pytest.fixture
 def fragile(classifier: Classifier) -> Classifier:
     engine = Engine(FailsOnWhite(classifier.engine.network), torch.device("cpu"))
-    return Classifier(classifier.card, engine, judge=classifier.judge)
+    return Classifier(unnamed(classifier.card), engine, judge=classifier.judge, folder=classifier.folder)
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,12 @@ def test_an_explanation_has_this_shape_and_no_other(plain: Classifier, some: Seq
         "model": "digits",
         "version": "1.0",
         "method": "ig",
-        "steps": 20,
+        "steps": 50,
         "baseline": "blur",
     }
+    probability, raw = (document["target"].pop(name) for name in ("probability", "raw_probability"))
     assert document["target"] == {"label": "8", "index": 8, "why": "asked"}
+    assert 0 <= probability == raw < 0.5, "without trust there is no temperature"
     assert set(document) == {
         *(
             "model",
@@ -92,10 +94,11 @@ def test_an_explanation_has_this_shape_and_no_other(plain: Classifier, some: Seq
             "f_x",
             "f_baseline",
         ),
-        *("completeness", "overlay_png"),
+        *("completeness", "regions", "warnings", "milliseconds", "overlay_png", "heatmap_png"),
     }
-    assert list(document["predictions"][0]) == ["label", "index", "probability"]
+    assert list(document["predictions"][0]) == ["label", "index", "probability", "raw_probability"]
     assert list(document["completeness"]) == ["delta", "ok"]
+    assert list(document["regions"]) == ["for", "against", "balance", "sentence"]
     assert base64.b64decode(document["overlay_png"]).startswith(b"\x89PNG")
 
 
@@ -119,7 +122,7 @@ def test_the_predicted_class_is_explained_where_none_is_asked_for(
 ) -> None:
     (answer,) = classifier.answer([request(some[0], kind="explain")])
     first = body(answer)["predictions"][0]
-    assert body(answer)["target"] == {"label": first["label"], "index": first["index"], "why": "predicted"}
+    assert body(answer)["target"] == {**first, "why": "predicted"}
 
 
 def test_top_k_counts_classes_most_probable_first(classifier: Classifier, some: Sequence[bytes]) -> None:
@@ -243,12 +246,12 @@ def test_where_only_the_explanation_raises_its_neighbours_keep_theirs(
 ) -> None:
     class FailsOnGradient(FailsOnWhite):
         def embed(self, images: torch.Tensor) -> torch.Tensor:
-            if images.requires_grad and len(images) > 20:
+            if images.requires_grad and len(images) > 50:  # of one image, all steps
                 raise RuntimeError("too much for one pass")
             return super().embed(images)
 
     engine = Engine(FailsOnGradient(classifier.engine.network), torch.device("cpu"))
-    answers = Classifier(classifier.card, engine, judge=classifier.judge).answer(
+    answers = Classifier(unnamed(classifier.card), engine, judge=classifier.judge, folder=classifier.folder).answer(
         [request(some[0], kind="explain"), request(some[1]), request(some[2], kind="explain")]
     )
     assert [int(answer.status) for answer in answers] == [200, 200, 200]

@@ -28,6 +28,7 @@ def test_every_type_word_has_the_status_that_the_docstring_draws() -> None:
         "InferenceFailed": 500,
         "Overloaded": 503,
         "OutOfMemory": 503,
+        "DeadlineExceeded": 504,
     }
     drawn = [line.split() for line in str(errors.__doc__).splitlines() if "──" in line]
     assert {words[1]: int(words[2]) for words in drawn} == {k: v for k, v in found.items() if k != "RequestError"}

@@ -16,11 +16,11 @@ from handlers import classifier as road
 from handlers import images
 from handlers.classifier import Classifier
 from handlers.engine import Engine
-from handlers.explain import overlay
+from handlers.explain import picture
 from handlers.request import Incoming, Part
 from models.architectures import Network
 from models.card import Limits
-from tests.unit.handlers.asking import assert_alike, body, labels, request
+from tests.unit.handlers.asking import assert_alike, body, labels, request, unnamed
 from tests.unit.handlers.test_scaled_decode import jpeg, photo
 from training.data import Dataset
 
@@ -33,7 +33,9 @@ def some(digits: Dataset) -> Sequence[bytes]:
 
 
 def limited(classifier: Classifier, **limits: int) -> Classifier:
-    return Classifier(classifier.card, classifier.engine, Limits(**limits), judge=classifier.judge)
+    return Classifier(
+        classifier.card, classifier.engine, Limits(**limits), judge=classifier.judge, folder=classifier.folder
+    )
 
 
 class Wrapped(Network):
@@ -53,7 +55,7 @@ class Wrapped(Network):
 
 def wrapped(classifier: Classifier, change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Classifier:
     engine = Engine(Wrapped(classifier.engine.network, change), CPU)
-    return Classifier(classifier.card, engine, judge=classifier.judge)
+    return Classifier(unnamed(classifier.card), engine, judge=classifier.judge, folder=classifier.folder)
 
 
 # ---- limits
@@ -110,16 +112,16 @@ def test_an_answer_that_is_too_large_is_not_sent(classifier: Classifier, some: S
 def test_an_answer_that_cannot_be_encoded_fails_alone(
     classifier: Classifier, some: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = overlay.png
+    drawn = picture.overlay
     calls = []
 
-    def fails_once(picture: Image.Image, heat: np.ndarray) -> bytes:
-        calls.append(picture)
+    def fails_once(*given: Any) -> bytes:
+        calls.append(given)
         if len(calls) == 2:
             raise ValueError("no such colour")
-        return drawn(picture, heat)
+        return drawn(*given)
 
-    monkeypatch.setattr(overlay, "png", fails_once)
+    monkeypatch.setattr(picture, "overlay", fails_once)
     answers = classifier.answer([request(content, kind="explain") for content in some[:3]])
     assert [int(answer.status) for answer in answers] == [200, 500, 200]
     assert body(answers[1])["message"] == "the model failed on this request: ValueError"
@@ -261,7 +263,7 @@ def test_a_batch_is_decoded_in_threads_to_what_each_gives_alone(
     classifier: Classifier, some: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    threaded = Classifier(classifier.card, classifier.engine, judge=classifier.judge)
+    threaded = Classifier(classifier.card, classifier.engine, judge=classifier.judge, folder=classifier.folder)
     decoded = images.open
     names = set()
 

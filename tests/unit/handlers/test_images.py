@@ -272,7 +272,7 @@ def test_an_array_is_a_picture(shape: tuple[int, ...], colour: Any, seen: tuple[
     ("size", "seen"), [((1024, 512), (512, 256)), ((512, 512), (512, 512)), ((9, 5), (9, 5)), ((2, 5000), (1, 512))]
 )
 def test_a_view_is_at_most_so_large(size: tuple[int, int], seen: tuple[int, int]) -> None:
-    assert images.view(Image.new("RGB", size, RED), SPEC).size == seen
+    assert images.view(Image.new("RGB", size, RED), SPEC).image.size == seen
 
 
 def test_pixels_are_channels_first_rows_from_the_top() -> None:

@@ -5,16 +5,15 @@ from typing import Any
 
 import pytest
 
-from handlers import options
+from handlers import options, table
 from handlers.errors import BadOption, UnknownOption
-from handlers.explain import DEFAULT_METHOD
 from handlers.options import Options
 
 
 def test_nothing_asked_for_gives_the_defaults() -> None:
-    assert options.parse([], "predict") == Options(top_k=5, method="ig", target=None)
-    assert options.parse([], "explain") == Options(top_k=5, method="ig", target=None)
-    assert Options().method == DEFAULT_METHOD
+    assert options.parse([], "predict") == Options(top_k=5, method=None, target=None)
+    assert options.parse([], "explain") == Options(top_k=5, method=None, target=None)
+    assert Options().neighbours == 3
 
 
 def test_the_query_gives_options() -> None:
@@ -29,24 +28,37 @@ def test_headers_give_options() -> None:
 
 
 def test_the_table_lists_every_option_with_its_header() -> None:
-    assert {option.name: (option.header, option.explain_only) for option in options.TABLE} == {
+    assert {option.name: (option.header, option.explain_only) for option in table.TABLE} == {
         "top_k": ("X-Top-K", False),
         "timing": ("X-Timing", False),
         "method": ("X-Explain-Method", True),
         "target": ("X-Target", True),
+        "contrast": ("X-Contrast", True),
+        "steps": ("X-Explain-Steps", True),
+        "baseline": ("X-Explain-Baseline", True),
+        "smooth": ("X-Explain-Smooth", True),
+        "deadline_ms": ("X-Explain-Deadline", True),
+        "faithfulness": ("X-Explain-Faithfulness", True),
+        "counterfactual": ("X-Explain-Counterfactual", True),
+        "neighbours": ("X-Explain-Neighbours", True),
+        "output": ("X-Explain-Output", True),
+        "signs": ("X-Explain-Signs", True),
+        "alpha": ("X-Explain-Alpha", True),
+        "colours": ("X-Explain-Colours", True),
+        "size": ("X-Explain-Size", True),
     }
-    assert [field.name for field in dataclasses.fields(Options)] == list(options.NAMES)
+    assert [field.name for field in dataclasses.fields(Options)] == list(table.NAMES)
     assert options.accepted("predict") == ("top_k", "timing")
-    assert options.accepted("explain") == options.NAMES
+    assert options.accepted("explain") == table.NAMES
 
 
-@pytest.mark.parametrize("option", options.TABLE, ids=options.NAMES)
-def test_the_table_says_the_default_that_there_is(option: options.Option) -> None:
+@pytest.mark.parametrize("option", table.TABLE, ids=table.NAMES)
+def test_the_table_says_the_default_that_there_is(option: table.Option) -> None:
     assert option.schema.get("default") == getattr(Options(), option.name)
 
 
-@pytest.mark.parametrize("option", options.TABLE, ids=options.NAMES)
-def test_every_option_is_read_from_its_header(option: options.Option) -> None:
+@pytest.mark.parametrize("option", table.TABLE, ids=table.NAMES)
+def test_every_option_is_read_from_its_header(option: table.Option) -> None:
     assert options.from_headers({option.header.lower(): "x"}) == [(option.name, "x", "header")]
 
 
@@ -72,7 +84,9 @@ def test_two_values_for_one_option_are_refused_with_both(given: list[options.Giv
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:
     with pytest.raises(UnknownOption, match=r"unknown option 'topk' \(query\): predict has top_k, timing$"):
         options.parse([("topk", "3", "query")], "predict")
-    with pytest.raises(UnknownOption, match=r"unknown option 'x' \(JSON\): explain has top_k, timing, method, target$"):
+    with pytest.raises(
+        UnknownOption, match=r"unknown option 'x' \(JSON\): explain has top_k, timing, method, target, contrast"
+    ):
         options.parse([("x", 1, "JSON")], "explain")
 
 
@@ -102,9 +116,11 @@ def test_top_k_cannot_be_anything_else(value: Any) -> None:
     assert len(str(raised.value)) < 130
 
 
-@pytest.mark.parametrize("name", options.NAMES)
+@pytest.mark.parametrize("name", table.NAMES)
 @pytest.mark.parametrize(("value", "found"), [(None, "NoneType"), ([3], "list"), ({"a": 1}, "dict")])
 def test_an_option_is_one_value(name: str, value: Any, found: str) -> None:
+    if name == "contrast" and found == "list":
+        return
     with pytest.raises(BadOption, match=rf"^option '{name}' is of type {found} \(JSON\): give one value$"):
         options.parse([(name, value, "JSON")], "explain")
 
@@ -147,3 +163,54 @@ def test_an_attribute_that_is_no_option_is_refused_with_where_it_stood() -> None
     given = options.from_headers({"x-amzn-sagemaker-custom-attributes": "trace"}, "invocations")
     with pytest.raises(UnknownOption, match=r"unknown option 'trace' \(custom attributes\)"):
         options.parse(given, "predict")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("contrast", "cat,dog", ("cat", "dog")),
+        ("contrast", " cat , 3 ", ("cat", "3")),
+        ("contrast", '["a, b", "c"]', ("a, b", "c")),
+        ("contrast", ["a, b", 3], ("a, b", "3")),
+        ("alpha", "0.5", 0.5),
+        ("alpha", 1, 1.0),
+        ("alpha", "0.", 0.0),
+        ("baseline", "noise", "noise"),
+        ("faithfulness", True, True),
+        ("neighbours", "0", 0),
+    ],
+)
+def test_what_explanations_are_asked_for(name: str, value: Any, found: Any) -> None:
+    assert getattr(options.parse([(name, value, "JSON")], "explain"), name) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("method", "IG", "method 'IG' does not exist: there is ig, gradcam, layercam"),
+        ("baseline", "grey", "baseline 'grey' does not exist: there is blur, mean"),
+        ("output", "jpeg", "output 'jpeg' does not exist: there is json, overlay, heatmap, npy"),
+        ("colours", "jet", "colours 'jet' does not exist: there is rdbu"),
+        ("signs", "negative", "signs 'negative' does not exist: there is both, positive"),
+        ("size", "large", "size 'large' does not exist: there is original, model"),
+        ("steps", 0, "steps is '0': it must be a whole number from 1 to 2000"),
+        ("steps", "10000", "steps is '10000': it must be a whole number from 1 to 2000"),
+        ("deadline_ms", "0", "deadline_ms is '0': it must be a whole number from 1 to 600000"),
+        ("deadline_ms", 1.5, "deadline_ms is '1.5': it must be a whole number"),
+        ("alpha", "1.01", "alpha is '1.01': it must be a number from 0 to 1"),
+        ("alpha", "nan", "alpha is 'nan': it must be a number from 0 to 1"),
+        ("alpha", "-0", "alpha is '-0': it must be a number from 0 to 1"),
+        ("smooth", "51", "smooth is '51': it must be a whole number from 0 to 50"),
+        ("neighbours", "21", "neighbours is '21': it must be a whole number from 0 to 20"),
+        ("counterfactual", "perhaps", "counterfactual is 'perhaps': it must be true or false"),
+        ("contrast", "cat", "contrast is 'cat': it must be two classes, as A,B or"),
+        ("contrast", "a,b,c", "contrast is 'a,b,c': it must be two classes"),
+        ("contrast", '["a"', "it must be two classes"),
+        ("contrast", "[[1],2]", "it must be two classes"),
+        ("contrast", [1], "it must be two classes"),
+    ],
+)
+def test_what_explanations_cannot_be_asked_for(name: str, value: Any, says: str) -> None:
+    with pytest.raises(BadOption) as raised:
+        options.parse([(name, value, "JSON")], "explain")
+    assert says in str(raised.value)

@@ -265,7 +265,7 @@ def test_more_images_than_allowed_are_refused() -> None:
 
 
 def test_accept_chooses_the_answer_of_an_explanation() -> None:
-    assert ask(Part("body", PNG), kind="explain", accept=NPY).reply == NativeReply(NPY)
+    assert ask(Part("body", PNG), kind="explain", accept=NPY).reply == NativeReply("npy")
     with pytest.raises(NotAcceptable):
         ask(Part("body", PNG), kind="predict", accept=NPY)
 
@@ -276,6 +276,16 @@ def test_accept_chooses_the_answer_of_an_explanation() -> None:
 )
 def test_the_protocols_of_kserve_are_answered_in_json_whatever_accept_says(document: dict[str, Any]) -> None:
     assert not isinstance(ask_json(document, kind="explain", accept="image/png").reply, NativeReply)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{"instances": [BASE64]}, {"inputs": [{"shape": [1], "datatype": "BYTES", "data": [BASE64]}]}],
+)
+def test_the_protocols_of_kserve_have_no_other_output(document: dict[str, Any]) -> None:
+    ask_json(document | {"parameters": {"output": "json"}}, kind="explain")
+    with pytest.raises(BadOption, match="output is 'npy': v1 and v2 answer in JSON alone"):
+        ask_json(document | {"parameters": {"output": "npy"}}, kind="explain")
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,20 @@ def test_an_explanation_writes_its_picture(
     explain.main(["a.png", "--url", server.url, "--target", "dog", "--out", "why.png"])
     assert Path("why.png").read_bytes() == PNG
     said = capsys.readouterr().out
-    assert said.endswith("}\nwhy.png: red speaks for 'dog', blue against it\n")
-    assert json.loads(said.rpartition("}")[0] + "}") == {k: v for k, v in WHY.items() if k != "overlay_png"}
-    assert server.seen[0].path == "/explanations/digits?top_k=5&method=ig&target=dog"
+    document, _, rest = said.rpartition("}\n")
+    assert rest == (
+        "warning: only 0.3\nIt lies in the middle. why.png shows it: red speaks for 'dog', blue against it.\n"
+    )
+    assert json.loads(document + "}") == {k: v for k, v in WHY.items() if not k.endswith("_png")}
+    assert server.seen[0].path == "/explanations/digits?top_k=5&target=dog"
+
+
+def test_an_explanation_is_asked_for_with_any_option(images: list[str], server: Server) -> None:
+    server.steps = [Say(body=WHY)]
+    explain.main(["a.png", "--url", server.url, "--contrast", "cat,dog", "--method", "ixg", "--option", "smooth=9"])
+    assert server.seen[0].path == "/explanations/digits?top_k=5&method=ixg&smooth=9&contrast=cat%2Cdog"
+    with pytest.raises(SystemExit, match="--option 'smooth' is no NAME=VALUE"):
+        explain.main(["a.png", "--url", server.url, "--option", "smooth"])
 
 
 @pytest.mark.parametrize("main", [predict.main, explain.main])

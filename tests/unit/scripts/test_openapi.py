@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from handlers import options
+from handlers import table
 from models.card import Limits
 from scripts.openapi import __main__ as openapi
 from scripts.openapi.schemas import all_errors, door_errors, handler_errors
@@ -41,7 +41,7 @@ def test_the_front_door_can_send_it() -> None:
 
 def test_each_option_is_there_in_each_of_its_places(document: dict[str, Any]) -> None:
     there = document["components"]
-    for option in options.TABLE:
+    for option in table.TABLE:
         assert there["schemas"][option.name] == {**option.schema, "description": option.says}
         assert there["parameters"][option.name]["in"] == "query"
         assert there["parameters"][option.header]["in"] == "header"

@@ -56,8 +56,23 @@ def test_an_ipv6_address_stands_in_brackets(tmp_path: Path, host: str, bind: str
 
 @pytest.mark.parametrize("tokens", [None, TOKENS], ids=["development", "production"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
-def test_haproxy_accepts_the_configuration(tmp_path: Path, host: str, tokens: Tokens | None) -> None:
-    assert_accepted(door(tmp_path, host=host, tokens=tokens))
+@pytest.mark.parametrize("explain_at_once", [0, 2])
+def test_haproxy_accepts_the_configuration(
+    tmp_path: Path, host: str, tokens: Tokens | None, explain_at_once: int
+) -> None:
+    assert_accepted(door(tmp_path, host=host, tokens=tokens, explain_at_once=explain_at_once))
+
+
+def test_explanations_go_to_workers_of_their_own_a_few_at_a_time(tmp_path: Path) -> None:
+    own = frontdoor.render(door(tmp_path, explain_at_once=2))
+    assert '"%[var(txn.model)]-explain" if is_explanation' in own
+    assert "server torchserve 127.0.0.1:8085 maxconn 2" in lines(own)
+
+
+def test_or_to_those_that_predict_as_many_as_come(tmp_path: Path) -> None:
+    shared = frontdoor.render(door(tmp_path, explain_at_once=0))
+    assert "-explain" not in shared
+    assert lines(shared).count("server torchserve 127.0.0.1:8085 maxconn 1024") == 2
 
 
 def test_haproxy_accepts_a_checkout_with_a_space_in_its_path(tmp_path: Path) -> None:

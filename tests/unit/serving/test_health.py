@@ -60,6 +60,19 @@ def test_a_version_without_workers_is_not_healthy(instance: Instance, monkeypatc
     assert health.problems(instance) == ["digits 1.0: 0 of 0 READY", "digits 2.0: 0 of 0 READY"]
 
 
+def test_workers_that_explain_count_too(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance.report(Status("ready", "", 1, "/tmp/x", explain_workers=1))
+    has(monkeypatch, {"1.0": 2, "2.0": 2})
+    found = Management.find
+
+    def find(self: Management, model: str, version: str) -> Version | None:
+        return None if (model, version) == ("digits-explain", "2.0") else found(self, model, version)
+
+    assert health.problems(instance) == []
+    monkeypatch.setattr(Management, "find", find)
+    assert health.problems(instance) == ["digits-explain 2.0 is not registered"]
+
+
 def test_a_version_that_is_routed_to_and_gone_is_a_problem(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     has(monkeypatch, {"1.0": 2})
     assert health.problems(instance) == ["digits 2.0 is not registered"]

@@ -112,6 +112,12 @@ def test_the_first_archive_comes_first_and_so_becomes_the_default(line: list[str
     assert line[line.index("-m") + 1 :] == ["digits=digits-2.0.mar", "digits=digits-1.0.mar"]
 
 
+def test_with_explain_workers_each_archive_is_named_twice(tmp_path: Path) -> None:
+    archives = [Archive(tmp_path / "digits-2.0.mar", "digits", "2.0")]
+    line = torchserve.command(tmp_path / "config.properties", {"model_store": "x"}, archives, tmp_path, 1)
+    assert line[line.index("-m") + 1 :] == ["digits=digits-2.0.mar", "digits-explain=digits-2.0.mar"]
+
+
 def test_the_log_settings_exist() -> None:
     assert torchserve.LOG_CONFIG.is_file()
 

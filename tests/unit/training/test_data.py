@@ -33,7 +33,7 @@ def test_what_is_unknown_is_answered_with_what_there_is(argument: str) -> None:
     with pytest.raises(
         DataError,
         match=rf"DATA={argument} is neither a folder nor a known data set: give a folder .*, a \.csv file .*, or one "
-        "of cifar10, digits$",
+        "of cifar10, digits, shapes, shapes-spurious$",
     ):
         load(argument)
 

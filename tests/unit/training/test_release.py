@@ -67,7 +67,7 @@ def test_the_report_has_the_accuracy_of_the_card(release: Release) -> None:
 
 
 def test_the_card_vouches_for_weights_and_trust(release: Release) -> None:
-    names = ("weights.safetensors", "trust.safetensors")
+    names = ("weights.safetensors", "trust.safetensors", "neighbours.safetensors")
     assert release.card.digests == {name: sha256(release.folder / name) for name in names}
     verify_digests(release.folder, release.card)
 

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import nn
 
+from handlers.explain import METHODS
 from handlers.explain.attribution import Attribution
+from handlers.explain.baselines import blur
+from handlers.explain.method import MAX_ROWS
+from tests.unit.handlers.explain.asking import CLASSES, ask, images, linear_network, slopes, targets
 
 
-def attribution(total: float, f_x: float, f_baseline: float) -> Attribution:
+def attribution(total: float, f_x: float, f_baseline: float | None, complete: bool = True) -> Attribution:
     values = torch.zeros(1, 3, 2, 2)
     values[0, 0, 0, 0], values[0, 2, 0, 0] = total - 1, 1
-    return Attribution(values, torch.tensor([f_x]), torch.tensor([f_baseline]), {})
+    baseline = None if f_baseline is None else torch.tensor([f_baseline])
+    return Attribution(values, torch.tensor([f_x]), baseline, torch.zeros(1, 2), complete)
 
 
 def test_the_map_is_the_sum_over_channels_with_its_sign() -> None:
@@ -32,3 +40,43 @@ def test_up_to_five_percent_may_be_left_over(
 ) -> None:
     found = attribution(total, f_x, f_baseline).completeness(0)
     assert found == {"delta": pytest.approx(delta, abs=1e-5), "ok": ok}
+
+
+def test_a_method_that_need_not_add_up_is_not_judged() -> None:
+    assert attribution(8, 10, 2, complete=False).completeness(0) is None
+    assert attribution(8, 10, None).completeness(0) is None
+
+
+@pytest.fixture
+def linear() -> nn.Sequential:
+    return linear_network()
+
+
+def test_it_tells_the_number_of_image_and_baseline_and_the_logits(linear: nn.Sequential) -> None:
+    shown, weights = images(3), targets(0, 4, (2, 1))
+    found = ask(METHODS["ig"], linear, shown, weights)
+    logits, blurred = (linear(inputs).detach() for inputs in (shown, blur(shown)))
+    assert torch.allclose(found.logits, logits)
+    for of, number in ((logits, found.f_x), (blurred, found.f_baseline)):
+        assert number is not None
+        assert torch.allclose(number, torch.stack([of[0, 0], of[1, 4], of[2, 2] - of[2, 1]]), atol=1e-5)
+
+
+def test_without_a_baseline_there_is_no_number_for_it(linear: nn.Sequential) -> None:
+    assert ask(METHODS["ixg"], linear, images(1), targets(0)).f_baseline is None
+
+
+def test_noisy_copies_need_not_add_up(linear: nn.Sequential) -> None:
+    method = METHODS["ig"]
+    assert ask(method, linear, images(1), targets(0)).completeness(0) is not None
+    smooth = replace(method.settings, smooth=2)
+    assert ask(method, linear, images(1), targets(0), smooth).completeness(0) is None
+
+
+def test_more_images_than_go_through_at_once_are_explained_in_parts(linear: nn.Sequential) -> None:
+    shown = images(MAX_ROWS + 6)
+    weights = targets(*(row % CLASSES for row in range(len(shown))))
+    found = ask(METHODS["ig"], linear, shown, weights)
+    expected = slopes(linear, weights) * (shown - blur(shown))
+    assert torch.allclose(found.values, expected, atol=1e-5)
+    assert found.logits.shape == (MAX_ROWS + 6, CLASSES)

@@ -9,6 +9,9 @@ from PIL import Image
 
 from handlers.decision import Judgement
 from handlers.explain.answer import Explained
+from handlers.explain.legend import Caption, Class
+from handlers.explain.picture import Style
+from handlers.images import View
 from handlers.protocols import Result
 
 FIELDS: dict[str, Any] = {
@@ -40,5 +43,6 @@ def explained(heat: float = 1.0) -> Result:
     """A prediction with its explanation, whose map has the value `heat` in its upper left corner."""
     values = np.zeros((4, 4), np.float32)
     values[0, 0] = heat
-    explanation = Explained(dict(FIELDS), values, Image.new("RGB", (8, 8), "red"))
+    view = View(Image.new("RGB", (8, 8), "red"), (0, 0, 8, 8))
+    explanation = Explained(dict(FIELDS), values, view, Caption("Integrated Gradients", Class(1, "dog")), Style())
     return Result(found("dog", "cat"), explanation=explanation)

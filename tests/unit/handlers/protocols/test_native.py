@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handlers.errors import BadJSON, NotAcceptable
+from handlers.errors import BadJSON, BadOption, NotAcceptable
 from handlers.protocols import JSON, Result
-from handlers.protocols.native import NPY, PNG, NativeReply, members, negotiate, parse
+from handlers.protocols.native import NPY, OUTPUT_TYPES, PNG, NativeReply, members, negotiate, parse
 from models.card import Card
 from tests.unit.handlers.protocols.results import FIELDS, JUDGED, JUDGEMENT, explained, found
 
@@ -51,34 +51,35 @@ def test_many_images_are_answered_in_a_list(card: Card) -> None:
 
 def test_an_explanation_has_its_fields_and_picture_beside_the_prediction(card: Card) -> None:
     one = json.loads(NativeReply().answer(card, "r-1", [explained()]).body)
-    overlay = one.pop("overlay_png")
+    pictures = [Image.open(io.BytesIO(base64.b64decode(one.pop(name)))) for name in ("overlay_png", "heatmap_png")]
     assert one == HEAD | {"predictions": found("dog", "cat")} | FIELDS
-    assert Image.open(io.BytesIO(base64.b64decode(overlay))).format == "PNG"
+    assert {picture.format for picture in pictures} == {"PNG"}
+    assert pictures[1].size == (4, 4), "a pixel for each value"
     many = json.loads(NativeReply().answer(card, "r-1", [explained(), explained()]).body)
     assert many == HEAD | {"results": [members(explained())] * 2}
 
 
 def test_a_judgement_stands_between_the_prediction_and_its_explanation(card: Card) -> None:
     document = json.loads(NativeReply().answer(card, "r-1", [replace(explained(), judgement=JUDGEMENT)]).body)
-    assert list(document) == [*HEAD, "predictions", *JUDGED, *FIELDS, "overlay_png"]
+    assert list(document) == [*HEAD, "predictions", *JUDGED, *FIELDS, "overlay_png", "heatmap_png"]
     assert {name: document[name] for name in JUDGED} == JUDGED
 
 
 def test_the_picture_alone_is_the_one_that_json_would_hold(card: Card) -> None:
-    content = NativeReply(PNG).answer(card, "r-1", [explained()])
+    content = NativeReply("overlay").answer(card, "r-1", [explained()])
     assert content.content_type == "image/png"
     assert content.body == base64.b64decode(members(explained())["overlay_png"])
 
 
 def test_the_array_alone_is_the_signed_map(card: Card) -> None:
-    content = NativeReply(NPY).answer(card, "r-1", [explained(-0.25)])
+    content = NativeReply("npy").answer(card, "r-1", [explained(-0.25)])
     assert content.content_type == "application/x-npy"
     array = np.load(io.BytesIO(content.body))
     assert (array.dtype, array.shape, array[0, 0], np.abs(array).sum()) == (np.float16, (4, 4), -0.25, 0.25)
 
 
 def test_the_arrays_of_many_images_are_stacked_in_order(card: Card) -> None:
-    content = NativeReply(NPY).answer(card, "r-1", [explained(1), explained(2), explained(3)])
+    content = NativeReply("npy").answer(card, "r-1", [explained(1), explained(2), explained(3)])
     array = np.load(io.BytesIO(content.body))
     assert (array.shape, array[:, 0, 0].tolist()) == ((3, 4, 4), [1, 2, 3])
 
@@ -119,12 +120,12 @@ def test_the_arrays_of_many_images_are_stacked_in_order(card: Card) -> None:
     ],
 )
 def test_accept_chooses_by_quality_and_by_the_most_specific_range(accept: str, chosen: str) -> None:
-    assert negotiate(accept, "explain", 1) == chosen
+    assert OUTPUT_TYPES[negotiate(accept, "explain", 1)] == chosen
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", "application/*", "text/html, */*;q=0.1", "image/png, */*;q=0.1"])
 def test_a_prediction_is_json(accept: str) -> None:
-    assert negotiate(accept, "predict", 1) == JSON
+    assert negotiate(accept, "predict", 1) == "json"
 
 
 @pytest.mark.parametrize(
@@ -146,10 +147,47 @@ def test_what_cannot_be_had_is_answered_with_what_can(accept: str, kind: str, im
 
 
 def test_many_images_are_no_picture_but_an_array() -> None:
-    assert negotiate("image/png, application/x-npy;q=0.1", "explain", 2) == NPY
+    assert negotiate("image/png, application/x-npy;q=0.1", "explain", 2) == "npy"
 
 
 def test_an_absurdly_long_accept_is_neither_read_nor_repeated_in_full() -> None:
     with pytest.raises(NotAcceptable) as raised:
         negotiate("text/html, " * 100_000 + "application/json", "explain", 1)
     assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("output", "accept"),
+    [("json", ""), ("overlay", "image/*"), ("heatmap", "*/*"), ("heatmap", "image/png"), ("npy", "application/x-npy")],
+)
+def test_an_output_that_is_asked_for_is_given(output: str, accept: str) -> None:
+    assert negotiate(accept, "explain", 1, output) == output
+
+
+def test_an_output_and_an_accept_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(NotAcceptable, match=r"Accept is 'application/json': this answer can be image/png$"):
+        negotiate("application/json", "explain", 1, "overlay")
+
+
+@pytest.mark.parametrize("output", ["overlay", "heatmap"])
+def test_a_picture_is_of_one_image(output: str) -> None:
+    with pytest.raises(BadOption, match=f"output is '{output}' for 2 images: a picture is of one"):
+        negotiate("", "explain", 2, output)
+
+
+def test_the_map_alone_is_as_large_as_the_overlay(card: Card) -> None:
+    sizes = []
+    for output in ("overlay", "heatmap"):
+        content = NativeReply(output).answer(card, "r-1", [explained()])
+        assert content.content_type == "image/png"
+        sizes.append(Image.open(io.BytesIO(content.body)).size)
+    assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("output", ["json", "overlay", "heatmap"])
+def test_what_is_drawn_ahead_is_what_is_sent(card: Card, output: str) -> None:
+    result = explained()
+    assert result.explanation is not None
+    size = NativeReply(output).draw(result.explanation)
+    sent = len(NativeReply(output).answer(card, "r-1", [result]).body)
+    assert size <= sent < size + 1000

@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -33,7 +34,10 @@ WHY = {
     "f_x": 1.5,
     "f_baseline": -0.5,
     "completeness": {"delta": 0.01, "ok": True},
+    "regions": {"for": [], "against": [], "balance": 0.5, "sentence": "It lies in the middle."},
+    "warnings": [{"type": "low_confidence", "message": "only 0.3"}],
     "overlay_png": base64.b64encode(PNG).decode(),
+    "heatmap_png": base64.b64encode(PNG[::-1]).decode(),
 }
 
 
@@ -87,7 +91,8 @@ def test_an_explanation_is_typed(serve: Serve, connect: Connect) -> None:
     answer = connect(server.url).explain("pets", PNG, "1.0", method="ig", target=1, top_k=2, request_id="r1")
     assert server.seen[0].path == "/explanations/pets/1.0?top_k=2&method=ig&target=1"
     assert isinstance(answer, Explanation)
-    assert answer.overlay_png == PNG
+    assert (answer.overlay_png, answer.heatmap_png) == (PNG, PNG[::-1])
+    assert (answer.sentence, answer.warnings) == ("It lies in the middle.", ("low_confidence",))
     assert answer.target == Target("dog", 1, "asked")
     assert (answer.method, answer.steps, answer.baseline, answer.f_x, answer.f_baseline) == (
         "ig",
@@ -98,12 +103,20 @@ def test_an_explanation_is_typed(serve: Serve, connect: Connect) -> None:
     )
     assert answer.completeness == Completeness(0.01, True)
     assert answer.best.label == "cat"
-    assert answer.raw == {name: value for name, value in WHY.items() if name != "overlay_png"}
+    assert answer.raw == {name: value for name, value in WHY.items() if not name.endswith("_png")}
     assert "PNG" not in repr(answer)
 
 
+def test_further_options_are_sent_as_a_query_has_them(serve: Serve, connect: Connect) -> None:
+    server = serve(Say(body=WHY))
+    options = {"contrast": ("a, b", 3), "steps": 50, "faithfulness": True, "baseline": "blur"}
+    connect(server.url).explain("pets", PNG, options=options)
+    query = parse_qsl(server.seen[0].path.partition("?")[2])
+    assert query == [("contrast", '["a, b", 3]'), ("steps", "50"), ("faithfulness", "true"), ("baseline", "blur")]
+
+
 def test_a_method_without_a_baseline_has_none(serve: Serve, connect: Connect) -> None:
-    body = {name: WHY[name] for name in ("model", "version", "predictions", "method", "target", "overlay_png")}
+    body = {name: value for name, value in WHY.items() if name not in ("steps", "baseline", "f_x", "completeness")}
     answer = connect(serve(Say(body=body)).url).explain("pets", PNG)
     assert (answer.steps, answer.baseline, answer.f_x, answer.completeness) == (None, None, None, None)
 

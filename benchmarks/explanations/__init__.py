@@ -1,0 +1,1 @@
+"""What explanations cost: by method and network, under load, and what predictions lose by them."""

@@ -1,0 +1,91 @@
+"""Every image of a folder -> its entry: answered in this process as a server would, some images at once."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlencode
+
+from handlers.classifier import Classifier
+from handlers.multipart import Part
+from handlers.request import BODY, Incoming
+from scripts.gallery.entry import Entry, legible, without_pictures
+from training.data.folder import SUFFIXES
+from training.data.labelled import natural
+
+PICTURES = "overlays"
+# Images that are answered together.
+AT_ONCE = 8
+# What is wrong with what was asked, whatever the image.
+_OURS = ("BadOption", "UnknownOption")
+
+
+def images(folder: Path, out: Path) -> list[str]:
+    """The images below `folder`, relative to it, sorted; hidden ones, and what lies in `out`, are passed over.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder: name one with images in it (DIR=...)")
+    found = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts)
+        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file() and not _below(path, out):
+            found.append(name.as_posix())
+    if not found:
+        raise ValueError(f"{folder} holds no image: {', '.join(SUFFIXES)} files are explained")
+    return sorted(found, key=natural)
+
+
+def explain(
+    classifier: Classifier, folder: Path, names: Sequence[str], out: Path, options: dict[str, str], asked: str
+) -> Iterator[Entry]:
+    """Explain the images that are named, in order, and write their pictures below `out`.
+
+    Raises:
+        ValueError: the options cannot be had of this model.
+    """
+    for first in range(0, len(names), AT_ONCE):
+        entries, batch = [], []
+        for name in names[first : first + AT_ONCE]:
+            try:
+                content = (folder / name).read_bytes()
+            except OSError as error:
+                entries.append(Entry(name, "", asked, error=f"the file cannot be read: {error.strerror}"))
+                continue
+            entries.append(Entry(name, hashlib.sha256(content).hexdigest(), asked))
+            headers = {"x-torchlight-query": urlencode(options)}
+            batch.append(Incoming("explain", (Part(BODY, content),), headers, request_id=legible(name)))
+        answers = iter(classifier.answer(batch))
+        for entry in entries:
+            yield entry if entry.error else _answered(entry, json.loads(next(answers).body), out)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex; nothing where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _answered(entry: Entry, answer: dict[str, object], out: Path) -> Entry:
+    if "overlay_png" not in answer:
+        message = str(answer["message"])
+        if answer["type"] in _OURS:
+            raise ValueError(message)
+        return Entry(entry.image, entry.sha256, entry.asked, error=message)
+    overlay = f"{PICTURES}/{entry.image}.png"
+    path = out / overlay
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(base64.b64decode(str(answer["overlay_png"])))
+    return Entry(entry.image, entry.sha256, entry.asked, overlay, without_pictures(answer))
+
+
+def _below(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())

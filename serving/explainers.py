@@ -1,0 +1,40 @@
+"""Explanations have workers of their own: the archive of a version, registered once more under another name.
+
+A flood of explanations then waits in a queue of its own, and predictions keep theirs. The names are known to
+TorchServe alone: nobody asks for them, and no model may have one.
+"""
+
+from __future__ import annotations
+
+from serving.errors import ConfigError
+
+SUFFIX = "-explain"
+
+
+def name(model: str) -> str:
+    """What the workers that explain a model are registered as."""
+    return model + SUFFIX
+
+
+def is_name(registered: str) -> bool:
+    """Whether a name in TorchServe is that of explain workers."""
+    return registered.endswith(SUFFIX)
+
+
+def parts(model: str, workers: int, explain_workers: int) -> dict[str, int]:
+    """The names that a version is registered under in TorchServe, with their workers; those that predict come first."""
+    return {model: workers} | ({name(model): explain_workers} if explain_workers else {})
+
+
+def check(model: str) -> str:
+    """The name of a model, if it is no name of explain workers.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if is_name(model):
+        raise ConfigError(
+            f"model {model!r} cannot be served: names that end in {SUFFIX!r} belong to the workers that explain; train "
+            f"it again under another name, with MODEL="
+        )
+    return model

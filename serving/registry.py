@@ -1,0 +1,142 @@
+"""What TorchServe has registered: of each version the workers that predict and those that explain, as one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving import explainers
+from serving.errors import Conflict, NotRegistered, Refused, VersionError
+from serving.journal import Journal
+from serving.management import Management, Version
+from serving.torchserve import WORKER_ERRORS
+
+LOAD_SECONDS = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """One version, under each name that it is registered by: its own, and that of its explain workers."""
+
+    predicting: Version
+    explaining: Version | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer predictions; no rollback waits for a worker that explains."""
+        return self.predicting.ready > 0
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait in TorchServe's queues."""
+        return self.predicting.pending + (self.explaining.pending if self.explaining else 0)
+
+
+class Registry:
+    """The versions of one TorchServe, each with so many workers of its own for explanations; 0: it has none.
+
+    Every method raises a ManagementError where TorchServe does not answer, or not with a success.
+    """
+
+    def __init__(self, management: Management, explain_workers: int, folder: Path) -> None:
+        self._management = management
+        self._explain_workers = explain_workers
+        self._folder = folder
+
+    def models(self) -> list[str]:
+        """The models that are served, by name."""
+        return sorted(name for name in self._management.models() if not explainers.is_name(name))
+
+    def versions(self, model: str) -> list[Registered]:
+        """The versions of a model, in TorchServe's order."""
+        explaining: dict[str, Version] = {}
+        with suppress(NotRegistered):
+            explaining = {found.version: found for found in self._management.describe(explainers.name(model))}
+        return [Registered(found, explaining.get(found.version)) for found in self._management.describe(model)]
+
+    def find(self, model: str, version: str) -> Registered | None:
+        """One version, or None where it is not registered or lacks workers that it should have."""
+        found = [self._management.find(name, version) for name in self._names(model)]
+        predicting, explaining = found[0], found[-1]
+        if predicting is None or explaining is None:
+            return None
+        return Registered(predicting, explaining if len(found) > 1 else None)
+
+    def load(
+        self, model: str, version: str, archive: str, workers: int, journal: Journal, say: Callable[[str], None]
+    ) -> None:
+        """Register what is not registered, scale what has another number of workers, and wait until all are READY.
+
+        Raises:
+            VersionError: it cannot be loaded. It is removed again, unless all of it was READY before.
+        """
+        names = explainers.parts(model, workers, self._explain_workers)
+        found = [self._management.find(name, version) for name in names]
+        before = {name: self._worker_error(name, version) for name in names}
+        try:
+            for name, count in names.items():
+                self._register(name, version, archive, count, journal)
+            for name in names:
+                self._management.await_ready(
+                    name, version, LOAD_SECONDS, failure=lambda: self._failure(before, version), progress=say
+                )
+        except Refused as error:
+            if not all(part is not None and part.is_ready for part in found):
+                self.remove(model, version)
+                journal.write("removed", reason=str(error))
+            raise VersionError(f"{error}; it is not registered, and nothing else changed") from None
+        journal.write("ready")
+
+    def set_default(self, model: str, version: str) -> None:
+        """Make a version the one that answers those who name none."""
+        for name in self._names(model):
+            self._management.set_default(name, version)
+
+    def remove(self, model: str, version: str) -> None:
+        """Unregister a version. Requests that it still has are never answered: drain first."""
+        for name in reversed(self._names(model)):
+            with suppress(NotRegistered):  # a version whose workers cannot start may remove itself
+                self._management.unregister(name, version)
+
+    def pending(self, model: str, version: str) -> int:
+        """Requests that wait in the queues of a version, or of what is left of it."""
+        found = (self._management.find(name, version) for name in self._names(model))
+        return sum(part.pending for part in found if part is not None)
+
+    def _names(self, model: str) -> list[str]:
+        return list(explainers.parts(model, 1, self._explain_workers))
+
+    def _register(self, name: str, version: str, archive: str, workers: int, journal: Journal) -> None:
+        if self._management.find(name, version) is None:
+            try:
+                self._management.register(name, archive, workers)
+            except Conflict:  # by somebody else since, which is what was wanted
+                pass
+            except Refused as error:
+                raise Refused(f"{name} {version} cannot be registered: {error}") from None
+            journal.write("registered", archive=archive, name=name)
+        # The minWorkers of an archive beat those of a registration, so other numbers always need scaling.
+        started = self._management.find(name, version)
+        if started is not None and started.wanted != workers:
+            self._management.scale(name, version, workers)
+            journal.write("scaled", workers=workers, before=started.wanted, name=name)
+
+    def _failure(self, before: dict[str, tuple[str, int] | None], version: str) -> str | None:
+        """The Python error of a worker that has died since."""
+        for name, known in before.items():
+            error = self._worker_error(name, version)
+            if error is not None and error != known:
+                return error[0]
+        return None
+
+    def _worker_error(self, name: str, version: str) -> tuple[str, int] | None:
+        """The last Python error of a version's workers and its number, as the supervisor keeps them."""
+        try:
+            errors = json.loads((self._folder / WORKER_ERRORS).read_text(encoding="utf-8"))
+            error, number = errors[f"{name}/{version}"]
+        except (OSError, ValueError, KeyError):
+            return None
+        return str(error), int(number)

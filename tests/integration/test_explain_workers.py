@@ -1,0 +1,207 @@
+"""Explanations have workers, a queue and a deadline of their own, and predictions do not notice them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from serving import explainers, journal
+from tests.integration.rollout import do, done
+from tests.integration.server import Server, run
+
+EXPLAIN = "digits-explain"
+SAGEMAKER = {"X-Amzn-SageMaker-Custom-Attributes": "explain=true"}
+
+
+def ask(server: Server, path: str, image: bytes, **headers: str) -> requests.Response:
+    return requests.post(server.url + path, data=image, headers=headers, timeout=60)
+
+
+def many(server: Server, path: str, image: bytes, count: int) -> requests.Response:
+    """One request with the same image so many times."""
+    files = [("image", (f"{n}.png", image, "image/png")) for n in range(count)]
+    return requests.post(server.url + path, files=files, timeout=60)
+
+
+def explained(server: Server) -> float:
+    """How many requests the explain workers were sent, as TorchServe counts them."""
+    lines = requests.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", timeout=10).text.splitlines()
+    counts = [line for line in lines if line.startswith("ts_inference_requests_total") and f'"{EXPLAIN}"' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in counts)
+
+
+def pids(server: Server, model: str) -> set[int]:
+    return {pid for pid, status in server.workers(model) if status == "READY"}
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has computed so far (proc(5): utime)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11]) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def flood(server: Server, image: bytes, clients: int, **headers: str) -> Iterator[list[requests.Response]]:
+    """So many clients that ask for one explanation after the other; yields the answers so far."""
+    stop, answers = threading.Event(), list[requests.Response]()
+
+    def client() -> None:
+        while not stop.is_set():
+            answers.append(ask(server, "/explanations/digits", image, **headers))
+
+    with ThreadPoolExecutor(clients) as pool:
+        for _ in range(clients):
+            pool.submit(client)
+        time.sleep(1)
+        try:
+            yield answers
+        finally:
+            stop.set()
+
+
+def test_they_are_workers_of_another_name_and_a_lower_priority(server: Server) -> None:
+    (predicts,), (explains,) = pids(server, "digits"), pids(server, EXPLAIN)
+    assert predicts != explains
+    assert os.getpriority(os.PRIO_PROCESS, predicts) == os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, explains) == 19
+    assert "this worker explains, at niceness 19" in server.log()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/explanations/digits", {}),
+        ("/explanations/digits/1.0", {"X-Explain-Deadline": "30000"}),
+        ("/invocations", SAGEMAKER),
+    ],
+)
+def test_the_roads_of_images_lead_there(
+    server: Server, digit: dict[str, bytes], path: str, headers: dict[str, str]
+) -> None:
+    before = explained(server)
+    answer = ask(server, path, digit["3"], **headers)
+    assert (answer.status_code, answer.json()["model"]) == (200, "digits")
+    assert "target" in answer.json()
+    assert explained(server) == before + 1
+
+
+def test_the_roads_of_kserve_lead_there(server: Server, digit: dict[str, bytes]) -> None:
+    data = base64.b64encode(digit["3"]).decode()
+    v1 = {"instances": [{"b64": data}]}
+    v2 = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [data]}]}
+    for path, body in (("/v1/models/digits:explain", v1), ("/v2/models/digits/explain", v2)):
+        before = explained(server)
+        answer = requests.post(server.url + path, json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
+        assert explained(server) == before + 1
+    before = explained(server)
+    assert requests.post(f"{server.url}/v1/models/digits:predict", json=v1, timeout=60).status_code == 200
+    assert ask(server, "/predictions/digits", digit["3"]).status_code == 200
+    assert explained(server) == before, "predictions do not lead there"
+
+
+@pytest.mark.parametrize("path", ["/predictions/digits-explain", "/explanations/digits-explain/1.0"])
+def test_nobody_can_ask_for_them_by_name(server: Server, digit: dict[str, bytes], path: str) -> None:
+    answer = ask(server, path, digit["3"])
+    assert (answer.status_code, answer.json()["type"]) == (404, "ModelNotFound")
+
+
+def test_models_shows_them_in_the_row_of_their_version(server: Server) -> None:
+    (row,) = json.loads(done(server, "models", "--json"))
+    assert (row["model"], row["version"], row["workers"], row["ready"], row["explaining"]) == ("digits", "1.0", 1, 1, 1)
+
+
+def test_a_flood_of_explanations_fails_no_prediction(server: Server, digit: dict[str, bytes]) -> None:
+    with flood(server, digit["3"], clients=30) as answers:
+        predicted = [ask(server, "/predictions/digits", digit[str(n % 10)]) for n in range(50)]
+    assert [answer.status_code for answer in predicted] == [200] * 50
+    assert [answer.json()["predictions"][0]["label"] for answer in predicted] == [str(n % 10) for n in range(50)]
+    assert {answer.status_code for answer in answers} == {200}, "and they are not starved"
+    assert len(answers) > 30
+
+
+def test_a_deadline_goes_before_others_and_one_that_is_over_is_answered_in_time(
+    server: Server, digit: dict[str, bytes]
+) -> None:
+    with flood(server, digit["3"], clients=30):
+        plain = ask(server, "/explanations/digits", digit["4"])
+        urgent = ask(server, "/explanations/digits", digit["4"], **{"X-Explain-Deadline": "20000"})
+    assert (plain.status_code, urgent.status_code) == (200, 200)
+    assert urgent.elapsed < plain.elapsed / 2
+    with flood(server, digit["3"], clients=30, **{"X-Explain-Deadline": "400"}) as answers:
+        time.sleep(2)
+    late = [answer for answer in answers if answer.status_code != 200]
+    assert late, "30 at once take longer than that"
+    assert {(answer.status_code, answer.json()["type"]) for answer in late} == {(504, "DeadlineExceeded")}
+    assert max(answer.elapsed.total_seconds() for answer in late) < 1.5
+
+
+def test_a_killed_one_disturbs_no_prediction_and_comes_back(server: Server, digit: dict[str, bytes]) -> None:
+    (victim,), (predicts,) = pids(server, EXPLAIN), pids(server, "digits")
+    assert ask(server, "/explanations/digits", digit["4"]).status_code == 200, "and nothing is left from before"
+    with ThreadPoolExecutor(1) as pool:
+        idle = cpu_seconds(victim)
+        doomed = pool.submit(many, server, "/explanations/digits", digit["3"], 64)
+        while cpu_seconds(victim) < idle + 0.2:  # it has the request
+            assert not doomed.done()
+            time.sleep(0.01)
+        os.kill(victim, signal.SIGKILL)
+        assert [ask(server, "/predictions/digits", digit["4"]).status_code for _ in range(20)] == [200] * 20
+        assert (doomed.result().status_code, doomed.result().json()["type"]) == (500, "WorkerDied")
+    deadline = time.monotonic() + 40
+    while not (now := pids(server, EXPLAIN)) or now == {victim}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert ask(server, "/explanations/digits", digit["4"]).status_code == 200
+    assert pids(server, "digits") == {predicts}
+
+
+def test_without_them_the_workers_that_predict_explain(workspace: Path, digit: dict[str, bytes]) -> None:
+    with Server(workspace, "--explain-workers", "0") as server:
+        assert requests.get(f"{server.management}/models/{EXPLAIN}", timeout=5).status_code == 404
+        for headers in ({}, {"X-Explain-Deadline": "30000"}):
+            assert "target" in ask(server, "/explanations/digits", digit["3"], **headers).json()
+        (row,) = json.loads(done(server, "models", "--json"))
+        assert row["explaining"] == 0
+
+
+def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: dict[str, bytes]) -> None:
+    done(served, "register", "--version", "2.0")
+    done(served, "promote", "--version", "2.0")
+    direct = requests.post(f"{served.direct}/explanations/{EXPLAIN}", data=digit["3"], timeout=60)
+    assert direct.json()["version"] == "2.0", "TorchServe's default follows"
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(many, served, "/explanations/digits/1.0", digit["3"], 32) for _ in range(12)]
+        time.sleep(0.5)
+        assert not any(one.done() for one in asked[2:]), "they must be in flight for this to mean anything"
+        done(served, "retire", "--version", "1.0")
+        assert [one.result().status_code for one in asked] == [200] * 12
+    steps = [entry["step"] for entry in journal.read(served.instance.folder) if entry["command"] == "retire"]
+    assert steps == ["started", "closed", "drained", "unregistered", "done"]
+    registered = requests.get(f"{served.management}/models/{EXPLAIN}/all", timeout=5).json()
+    assert [entry["modelVersion"] for entry in registered] == ["2.0"]
+
+
+def test_a_model_cannot_have_their_name(served: Server) -> None:
+    refused = do(served, "register", "--model", EXPLAIN, "--version", "1.0")
+    assert "names that end in '-explain' belong to the workers that explain" in refused.stderr
+    store = served.workspace / "model_store"
+    copy = store / f"{EXPLAIN}-1.0.mar"
+    copy.write_bytes((store / "digits-1.0.mar").read_bytes())
+    try:
+        start = run(served.workspace, "scripts.serve", "--model", EXPLAIN, "--port", "21000")
+        assert start.returncode == 1
+        assert f"model {EXPLAIN!r} cannot be served" in start.stderr
+    finally:
+        copy.unlink()
+    assert explainers.name("digits") == EXPLAIN

@@ -1,0 +1,71 @@
+"""What the tests of attribution methods share: small networks, and a way to ask any method about them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from handlers.explain import METHODS, baselines
+from handlers.explain.attribution import Attribution, attribute
+from handlers.explain.method import Method, Question, Readout, Settings
+from handlers.explain.traits import scan
+from models import architectures
+from models.card import Input
+
+SIZE, CLASSES = 16, 5
+SPEC = Input(size=SIZE, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
+ALL = list(METHODS.values())
+COMPLETE = [method for method in ALL if method.complete]
+
+
+def network(name: str, seed: int = 0) -> nn.Module:
+    """An architecture with random weights, whose norms are not the identity."""
+    torch.manual_seed(seed)
+    small = {"resnet9": {"width": 4}, "vit_tiny": {"dim": 12, "depth": 2}}
+    built = architectures.build(name, image_size=SIZE, classes=CLASSES, **small.get(name, {}))
+    for module in built.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.bias, std=0.5)
+            nn.init.normal_(module.weight, mean=1, std=0.2)
+    return built.eval().requires_grad_(False)
+
+
+def linear_network() -> nn.Sequential:
+    """A network of one linear layer."""
+    torch.manual_seed(2)
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, CLASSES))
+
+
+def slopes(linear: nn.Sequential, weights: torch.Tensor) -> torch.Tensor:
+    """The gradient (N, 3, SIZE, SIZE) of what is explained of it."""
+    layer = linear.get_parameter("1.weight").detach()
+    return (weights @ layer).view(-1, 3, SIZE, SIZE)
+
+
+def images(count: int, seed: int = 1) -> torch.Tensor:
+    """Normalised images (count, 3, SIZE, SIZE), smooth enough to have something on them."""
+    drawn = torch.randn(count, 3, SIZE // 4, SIZE // 4, generator=torch.Generator().manual_seed(seed))
+    return nn.functional.interpolate(drawn, (SIZE, SIZE), mode="bilinear")
+
+
+def targets(*asked: int | tuple[int, int]) -> torch.Tensor:
+    """Weights (N, CLASSES): of a class, or of one against another."""
+    weights = torch.zeros(len(asked), CLASSES)
+    for row, one in enumerate(asked):
+        for sign, index in zip((1, -1), one if isinstance(one, tuple) else (one,), strict=False):
+            weights[row, index] = sign
+    return weights
+
+
+def ask(
+    method: Method,
+    explained: nn.Module,
+    shown: torch.Tensor,
+    weights: torch.Tensor,
+    settings: Settings | None = None,
+) -> Attribution:
+    """Explain images by a method as it is run unless asked otherwise."""
+    chosen = settings or method.settings
+    baseline = baselines.make(chosen.baseline, shown, SPEC) if chosen.baseline else None
+    readout = Readout(explained, scan(explained, shown.shape[2]))
+    return attribute(method, readout, Question(shown, weights, baseline), chosen)

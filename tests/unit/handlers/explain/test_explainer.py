@@ -1,0 +1,180 @@
+"""What a model can explain, how it chooses, and what its answers say beside the map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from handlers.classifier import Classifier
+from handlers.engine import Engine, EngineError, Outputs
+from handlers.explain import METHODS
+from handlers.explain.costs import Costs, Pass
+from handlers.explain.explainer import Explainer
+from models import architectures
+from models.card import Architecture, Explanations
+from tests.unit.handlers.asking import body, request
+from tests.unit.handlers.test_scaled_decode import jpeg, photo
+from training.data import Dataset
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def some(digits: Dataset) -> Sequence[bytes]:
+    return digits.test.images[:4]
+
+
+def ask(classifier: Classifier, *images: bytes, waited: float | None = None, **options: str) -> dict[str, Any]:
+    incoming = replace(request(*images, kind="explain", **options), waited=waited)
+    return body(classifier.answer([incoming])[0])
+
+
+@pytest.fixture
+def transformer(classifier: Classifier) -> Classifier:
+    card = classifier.card
+    made = architectures.build("vit_tiny", image_size=card.input.size, classes=10, dim=24, depth=1)
+    arguments = {"image_size": card.input.size, "classes": 10, "dim": 24, "depth": 1}
+    changed = card.model_copy(
+        update={
+            "architecture": Architecture(name="vit_tiny", arguments=arguments),
+            "explanations": Explanations(),
+            "trust": None,
+        }
+    )
+    return Classifier(changed, Engine(made, CPU))
+
+
+def timed(classifier: Classifier, forward: float, both: float) -> Classifier:
+    """The same, on a machine where a row takes so many seconds."""
+    found = Classifier(classifier.card, classifier.engine, judge=classifier.judge)
+    found.explainer.__dict__["costs"] = Costs(Pass(0, forward), Pass(0, both))
+    found.explainer.__dict__["_drawing"] = 0.0
+    return found
+
+
+def test_a_transformer_has_the_methods_that_are_right_for_it(transformer: Classifier, some: Sequence[bytes]) -> None:
+    refused = ask(transformer, some[0], method="gradcam")
+    assert (refused["code"], refused["type"]) == (400, "BadOption")
+    assert refused["message"].startswith("method gradcam ")
+    assert "on this model there are ig, ixg, gradshap, occlusion, kernelshap" in refused["message"]
+    assert {"gradcam", "layercam", "deeplift"} == set(transformer.explainer.refused)
+    for name in transformer.explainer.works:
+        assert ask(transformer, some[0], method=name)["method"] == name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_answers_in_one_shape(classifier: Classifier, some: Sequence[bytes], name: str) -> None:
+    found, default = ask(classifier, some[0], method=name), ask(classifier, some[0])
+    assert found["method"] == name
+    assert set(found) <= set(default)
+    assert set(default) - set(found) <= {"steps", "baseline", "f_baseline", "completeness"}
+    assert ("steps" in found) is (METHODS[name].steps is not None)
+    assert ("f_baseline" in found) is (METHODS[name].baseline is not None)
+    assert ("completeness" in found) is METHODS[name].complete
+
+
+def test_the_cards_method_is_taken_unless_another_is_asked_for(classifier: Classifier, some: Sequence[bytes]) -> None:
+    card = classifier.card.model_copy(update={"explanations": Explanations(method="ixg")})
+    own = Classifier(card, classifier.engine, judge=classifier.judge)
+    assert ask(own, some[0])["method"] == "ixg"
+    assert ask(own, some[0], method="gradcam")["method"] == "gradcam"
+
+
+@pytest.mark.parametrize(
+    ("explanations", "says"),
+    [
+        (Explanations(method="magic"), "the card's method 'magic' does not exist"),
+        (Explanations(layer="features.99"), "layer 'features.99' is no module whose output keeps its places"),
+    ],
+)
+def test_a_card_that_names_what_is_not_there_is_an_error(
+    classifier: Classifier, explanations: Explanations, says: str
+) -> None:
+    card = classifier.card.model_copy(update={"explanations": explanations})
+    with pytest.raises(EngineError, match=says):
+        Explainer(card, classifier.engine)
+
+
+def test_a_deadline_gets_the_best_method_that_fits(classifier: Classifier, some: Sequence[bytes]) -> None:
+    """On this machine a row takes a millisecond forward, and two forward and back."""
+    model = timed(classifier, 0.001, 0.002)
+    assert ask(model, some[0], deadline_ms="60000")["method"] == "ig"
+    hurried = ask(model, some[0], deadline_ms="30")
+    assert hurried["method"] != "ig"
+    assert hurried["deadline"]["estimate_ms"] <= hurried["deadline"]["left_ms"] <= 30
+
+
+def test_a_deadline_counts_from_the_front_door(classifier: Classifier, some: Sequence[bytes]) -> None:
+    model = timed(classifier, 0.001, 0.002)
+    late = ask(model, some[0], deadline_ms="1000", waited=0.9999)
+    assert (late["code"], late["type"]) == (504, "DeadlineExceeded")
+    assert ask(model, some[0], deadline_ms="1000", waited=0.98)["method"] != "ig"
+
+
+def test_a_deadline_that_nothing_can_meet_is_refused(classifier: Classifier, some: Sequence[bytes]) -> None:
+    model = timed(classifier, 1.0, 2.0)
+    found = ask(model, some[0], deadline_ms="100")
+    assert (found["code"], found["type"]) == (400, "BadOption")
+    assert "the quickest method" in found["message"]
+    named = ask(model, some[0], deadline_ms="3000", method="ig")
+    assert "method ig takes some" in named["message"]
+
+
+def test_the_work_for_others_in_the_batch_counts(classifier: Classifier, some: Sequence[bytes]) -> None:
+    """The answers of a batch leave together."""
+    model = timed(classifier, 0.001, 0.002)
+    alone = ask(model, some[0], deadline_ms="150")
+    one = request(some[0], kind="explain", deadline_ms="150")
+    together = [body(answer) for answer in model.answer([one] * 8)]
+    assert alone["method"] == "ig"
+    assert {found["method"] for found in together} != {"ig"}
+
+
+def test_costs_are_learnt_from_answers_once_they_matter(classifier: Classifier, some: Sequence[bytes]) -> None:
+    model = timed(classifier, 1e-9, 1e-9)
+    for _ in range(40):
+        ask(model, some[0], method="ixg", neighbours="0")
+    assert model.explainer.costs.factor > 100, "passes take far longer than a nanosecond"
+    untimed = Classifier(classifier.card, classifier.engine, judge=classifier.judge)
+    ask(untimed, some[0])
+    assert "costs" not in untimed.explainer.__dict__
+
+
+def test_warming_leaves_nothing_to_be_done_for_the_first_time(classifier: Classifier) -> None:
+    model = Classifier(classifier.card, classifier.engine, judge=classifier.judge)
+    model.explainer.warm()
+    assert {"costs", "_drawing"} <= set(model.explainer.__dict__)
+
+
+def test_a_network_that_answers_otherwise_than_the_one_explained_is_warned_of(
+    classifier: Classifier, some: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(classifier.engine.network, CPU)
+    real = engine.outputs
+
+    def swapped(batch: torch.Tensor) -> Outputs:
+        found = real(batch)
+        return Outputs(found.logits.roll(1, dims=1), found.embeddings)
+
+    monkeypatch.setattr(engine, "outputs", swapped)
+    found = ask(Classifier(classifier.card, engine, judge=classifier.judge), some[0])
+    assert [one["type"] for one in found["warnings"]] == ["engines_disagree"]
+
+
+def test_boxes_are_of_the_picture_that_was_sent(classifier: Classifier) -> None:
+    content = jpeg(photo(2400, 1600))
+    regions = ask(classifier, content)["regions"]
+    boxes = [region["box"] for region in (*regions["for"], *regions["against"])]
+    assert boxes
+    assert max(right for _, _, right, _ in boxes) > 600, "JPEGs are decoded at an eighth, and shown at 512 pixels"
+    assert all(0 <= left < right <= 2400 and 0 <= top < bottom <= 1600 for left, top, right, bottom in boxes)
+
+
+def test_positive_evidence_alone_where_that_is_asked_for(classifier: Classifier, some: Sequence[bytes]) -> None:
+    both, positive = ask(classifier, some[0]), ask(classifier, some[0], signs="positive")
+    assert both["regions"] == positive["regions"], "what is said of the evidence is of all of it"
+    assert both["overlay_png"] != positive["overlay_png"]

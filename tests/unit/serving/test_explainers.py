@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from serving import explainers
+from serving.errors import ConfigError
+
+
+def test_a_version_is_registered_once_for_predictions_and_once_for_explanations() -> None:
+    assert explainers.parts("digits", 3, 2) == {"digits": 3, "digits-explain": 2}
+
+
+def test_without_explain_workers_it_is_registered_once() -> None:
+    assert explainers.parts("digits", 3, 0) == {"digits": 3}
+
+
+@pytest.mark.parametrize("name", ["digits", "explain", "explain-digits", "digits-explainer"])
+def test_other_names_are_a_models_own(name: str) -> None:
+    assert explainers.check(name) == name
+
+
+def test_a_name_of_explain_workers_is_refused() -> None:
+    with pytest.raises(ConfigError, match="model 'digits-explain' cannot be served: names that end in '-explain'"):
+        explainers.check("digits-explain")
+
+
+def test_workers_know_that_they_explain_by_the_same_word() -> None:
+    from handlers.entry import EXPLAINS
+
+    assert EXPLAINS == explainers.SUFFIX

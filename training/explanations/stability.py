@@ -1,0 +1,33 @@
+"""Whether maps stay when images change by so little that nobody sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from models.card import Input
+
+COPIES = 4
+# Standard deviation of the noise, as a share of the range from black to white: five of 255 levels.
+NOISE = 0.02
+SEED = 0
+
+
+def noisy(images: torch.Tensor, spec: Input) -> Iterator[torch.Tensor]:
+    """COPIES of normalised images (N, 3, H, W), each with noise of its own, which is the same for all images."""
+    generator = torch.Generator().manual_seed(SEED)
+    std = torch.tensor(spec.std).view(3, 1, 1)
+    for _ in range(COPIES):
+        noise = torch.randn(images.shape[1:], generator=generator) * NOISE / std
+        yield images + noise.to(images)
+
+
+def change(maps: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """The length of the difference of maps (N, H, W), as a share of the first: (N,); 0 where nothing changed.
+
+    Its largest value over noisy copies is the maximum sensitivity of Yeh et al., arXiv 1901.09392.
+    """
+    lengths = maps.flatten(1).norm(dim=1)
+    moved: torch.Tensor = (others - maps).flatten(1).norm(dim=1) / lengths.clamp(min=torch.finfo(maps.dtype).tiny)
+    return moved
