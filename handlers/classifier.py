@@ -256,7 +256,10 @@ class Classifier:
             for result in slot.results:
                 if result.explanation is not None:
                     self._check_time()
+                    began = time.perf_counter()
                     size += slot.asked.reply.draw(result.explanation)
+                    explained, seconds = result.explanation, time.perf_counter() - began
+                    self.explainer.drew(explained.view.image.size, explained.style.side, seconds)
                     self._check_size(size)
 
     def _batch(self, slots: Sequence[Slot]) -> torch.Tensor:

@@ -20,7 +20,9 @@ AT_ONCE = 1024
 # Explanations that may wait; as many as TorchServe's own queue takes unless an archive says otherwise.
 MOST_WAITING = 200
 # An explanation with a shorter deadline still waits so long: its worker then says what it would need.
-LEAST_WAIT_MS = 50
+LEAST_WAIT_MS = 40
+# Of a deadline, what its 504 needs to get back. Workers keep as much for their answers.
+RESERVE_MS = 8
 
 _LINE = re.compile(
     r'^ +(?P<rule>refuse|refuse-answer|refuse-failure) (?P<status>\d{3}) (?P<type>\w+) "(?P<message>.*)"'
@@ -96,6 +98,7 @@ def render(door: FrontDoor) -> str:
         "at_once": AT_ONCE,
         "most_waiting": MOST_WAITING,
         "least_wait_ms": LEAST_WAIT_MS,
+        "reserve_ms": RESERVE_MS,
         "again": _escaped(door.socket.parent / AGAIN),
     }
     text = re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), TEMPLATE.read_text(encoding="utf-8"))

@@ -10,8 +10,9 @@ from serving.errors import ManagementError
 from serving.launch import Launch
 from serving.management import Management
 
-# A CPU gains nothing from explaining several images at once, a GPU does.
-CPU_AT_ONCE = 2
+# A CPU gains nothing from explaining several images at once, a GPU does. What waits for a worker that is busy waits in
+# the front door, which lets the earliest deadline go first.
+CPU_AT_ONCE = 1
 GPU_AT_ONCE = 64
 
 

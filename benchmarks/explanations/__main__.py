@@ -98,38 +98,36 @@ class Server:
             [sys.executable, "-m", module, *flags], cwd=self.folder, env=environment, check=True, capture_output=True
         )
 
-    def crowd(self, road: str, clients: int, pause: float = 0.0) -> Crowd:
+    def crowd(self, road: str, clients: int, pause: float = 0.0, *, behind: bool = False) -> Crowd:
         """Clients that ask about the first image."""
-        return Crowd(f"{self.url}/{road.format(self.model)}", self.images[0], clients, pause)
+        return Crowd(f"{self.url}/{road.format(self.model)}", self.images[0], clients, pause, behind)
 
 
 def deadlines(server: Server) -> str:
-    """Two clients with that deadline, two without any, four that predict now and then."""
+    """Two clients with that deadline beside four that predict, all with pauses; and beside two that only explain."""
     rows = []
-    for deadline in DEADLINES_MS:
-        with_one, without, _ = ask(
-            [
-                server.crowd(f"explanations/{{}}?deadline_ms={deadline}", 2),
-                server.crowd("explanations/{}", 2),
+    for others in (0, 2):
+        for deadline in DEADLINES_MS:
+            crowds = [
+                server.crowd(f"explanations/{{}}?deadline_ms={deadline}", 2, pause=0.05),
                 server.crowd("predictions/{}", 4, pause=0.05),
-            ],
-            SECONDS,
-        )
-        count = len(with_one.milliseconds) + len(with_one.refused)
-        methods = ", ".join(f"{name} {number}" for name, number in with_one.methods.most_common())
-        rows.append(
-            [
-                f"{deadline} ms",
-                f"{count}",
-                f"{with_one.percentile(0.5):.0f} ms",
-                f"{with_one.percentile(0.99):.0f} ms",
-                f"{len(with_one.milliseconds) / count:.0%}",
-                methods or "none",
-                _errors(with_one),
-                _errors(without),
             ]
-        )
-    heads = ["deadline", "requests", "median", "p99", "explained", "by", "refused", "those without a deadline"]
+            found = ask(crowds + ([server.crowd("explanations/{}", others, behind=True)] if others else []), SECONDS)[0]
+            count = len(found.milliseconds) + len(found.refused)
+            methods = ", ".join(f"{name} {number}" for name, number in found.methods.most_common())
+            rows.append(
+                [
+                    f"{deadline} ms",
+                    f"{others}",
+                    f"{count}",
+                    f"{found.percentile(0.5):.0f} ms",
+                    f"{found.percentile(0.99):.0f} ms",
+                    f"{len(found.milliseconds) / count:.0%}",
+                    methods or "none",
+                    _errors(found),
+                ]
+            )
+    heads = ["deadline", "others", "requests", "median", "p99", "explained", "by", "refused"]
     return table(heads, rows)
 
 
@@ -149,7 +147,9 @@ def predictions(server: Server) -> str:
         return calm[-1].percentile(0.99)
 
     def beside() -> float:
-        found, flood = ask([server.crowd("predictions/{}", 4, pause=0.02), server.crowd("explanations/{}", 8)], SECONDS)
+        found, flood = ask(
+            [server.crowd("predictions/{}", 4, pause=0.02), server.crowd("explanations/{}", 8, behind=True)], SECONDS
+        )
         flooded.append(found)
         explained.append(len(flood.milliseconds))
         return found.percentile(0.99)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import requests
 
 TIMEOUT = 120
+# Processes start within it, and connections are made.
+WARM = 3.0
 
 
 @dataclass(slots=True)
@@ -43,41 +48,46 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """So many clients that ask the same, each again as soon as it is answered, or after a pause."""
+    """So many clients that ask the same, each again as soon as it is answered, or after a pause.
+
+    Attributes:
+        behind: whether they run at the lowest priority: what others lose to the server's work for them is of interest,
+            and not what they lose to their own, which would be on another machine.
+    """
 
     url: str
     image: bytes
     clients: int
     pause: float = 0.0
+    behind: bool = False
 
 
-def ask(crowds: Sequence[Crowd], seconds: float, warm: float = 2.0) -> list[Answers]:
-    """Let all crowds ask at once; what came within the first `warm` seconds is left out."""
-    found = [Answers() for _ in crowds]
-    began = time.monotonic()
-    lock = threading.Lock()
+def ask(crowds: Sequence[Crowd], seconds: float) -> list[Answers]:
+    """Let all crowds ask at once, each from its own process; what is asked in the first WARM seconds is not counted."""
+    with ProcessPoolExecutor(len(crowds), multiprocessing.get_context("spawn")) as processes:
+        return list(processes.map(_clients, crowds, [seconds] * len(crowds)))
 
-    def client(crowd: Crowd, answers: Answers) -> None:
+
+def _clients(crowd: Crowd, seconds: float) -> Answers:
+    if crowd.behind:
+        os.nice(19)
+    answers, lock, began = Answers(), threading.Lock(), time.monotonic()
+
+    def client(_: int) -> None:
         with requests.Session() as session:
-            while time.monotonic() - began < warm + seconds:
+            while time.monotonic() - began < WARM + seconds:
                 start = time.monotonic()
                 answer = session.post(crowd.url, data=crowd.image, timeout=TIMEOUT)
                 took = 1000 * (time.monotonic() - start)
-                if start - began >= warm:
+                if start - began >= WARM:
                     with lock:
                         _note(answers, answer, took)
                 time.sleep(crowd.pause)
 
-    threads = [
-        threading.Thread(target=client, args=(crowd, answers), daemon=True)
-        for crowd, answers in zip(crowds, found, strict=True)
-        for _ in range(crowd.clients)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
+    with ThreadPoolExecutor(crowd.clients) as threads:
+        for _ in threads.map(client, range(crowd.clients)):
+            pass
+    return answers
 
 
 def _note(answers: Answers, answer: requests.Response, took: float) -> None:

@@ -17,7 +17,7 @@ from handlers.explain.method import MAX_ROWS, Passes, Readout, rows_at_once
 BUDGET = 2.0  # seconds that measuring may take, about
 RUNS = 5
 REMEMBERED = 64  # answers
-QUANTILE = 0.95
+QUANTILE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,13 @@ class Costs:
         forward: a pass whose way back is not wanted.
         both: a pass forward and back.
         ratios: by method, of its last answers, what they took by what was predicted from the passes alone.
+        first: of these, what each method began with.
     """
 
     forward: Pass
     both: Pass
     ratios: dict[str, deque[float]] = field(default_factory=dict)
+    first: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def measure(cls, readout: Readout, size: int, classes: int) -> Costs:
@@ -67,12 +69,12 @@ class Costs:
         return (self.both.seconds(back * images) + self.forward.seconds(forward * images)) * self.factor_of(method)
 
     def factor_of(self, method: str) -> float:
-        """What `seconds` multiplies by: the 95th percentile of the method's ratios, or of all where it has none yet."""
+        """What `seconds` multiplies by: the 90th percentile of the method's ratios, or of all where it has none yet."""
         return _quantile(self.ratios[method]) if method in self.ratios else self.factor
 
     @property
     def factor(self) -> float:
-        """The 95th percentile of all ratios, or 1 where there are none: how slow this machine is now."""
+        """The 90th percentile of all ratios, or 1 where there are none: how slow this machine is now."""
         return _quantile([ratio for ratios in self.ratios.values() for ratio in ratios])
 
     def observe(self, predicted: float, actual: float, method: str = "") -> None:
@@ -82,7 +84,15 @@ class Costs:
         """
         if predicted > 0:
             ratio = actual / predicted * self.factor_of(method)
-            self.ratios.setdefault(method, deque([ratio] * (REMEMBERED // 2), maxlen=REMEMBERED)).append(ratio)
+            if method not in self.ratios:
+                self.first[method] = ratio
+                self.ratios[method] = deque([ratio] * (REMEMBERED // 2), maxlen=REMEMBERED)
+            self.ratios[method].append(ratio)
+
+    def relax(self, method: str) -> None:
+        """Doubt what was learnt of a method that was not tried because of it, lest it is never tried again."""
+        if method in self.ratios:
+            self.ratios[method].append(self.first[method])
 
 
 def _quantile(ratios: Collection[float]) -> float:

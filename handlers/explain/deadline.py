@@ -25,11 +25,13 @@ class Choice:
     """What was chosen for one request.
 
     Attributes:
+        side: at most so long is the long side of its picture, in pixels.
         left_ms: that were left when it was chosen.
         estimate_ms: that the method was expected to take, picture and all.
     """
 
     method: Method
+    side: int
     deadline_ms: int
     left_ms: float
     estimate_ms: float
@@ -45,9 +47,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A method that could be taken, and the milliseconds that it is expected to take: on an idle machine, and now."""
+    """A method and a side of its picture that could be taken, and the milliseconds that this is expected to take.
+
+    Attributes:
+        idle_ms, now_ms: on an idle machine, and on this one now.
+    """
 
     method: Method
+    side: int
     idle_ms: float
     now_ms: float
 
@@ -64,11 +71,12 @@ def choose(candidates: Sequence[Candidate], deadline_ms: int, left_ms: float) ->
     """
     for one in candidates:
         if one.now_ms <= left_ms:
-            return Choice(one.method, deadline_ms, left_ms, one.now_ms)
+            return Choice(one.method, one.side, deadline_ms, left_ms, one.now_ms)
     quickest = min(candidates, key=lambda one: one.now_ms)
     name = quickest.method.name
     if quickest.idle_ms > deadline_ms:
-        which = f"the quickest method, {name}," if len(candidates) > 1 else f"method {name}"
+        several = len({one.method.name for one in candidates}) > 1
+        which = f"the quickest method, {name}," if several else f"method {name}"
         raise BadOption(
             f"deadline_ms is {deadline_ms}: {which} takes some {quickest.idle_ms:.0f} ms for this request here"
         )

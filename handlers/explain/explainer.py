@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from handlers.engine import Engine, EngineError
-from handlers.errors import InferenceFailed
+from handlers.errors import DeadlineExceeded, InferenceFailed
 from handlers.explain import METHODS, asked, attribution, baselines, deadline, evidence, traits
 from handlers.explain.answer import Explained, Item
 from handlers.explain.attribution import Attribution
@@ -24,8 +24,8 @@ from handlers.explain.deadline import Candidate, Choice
 from handlers.explain.legend import Caption, Class
 from handlers.explain.method import Method, Passes, Question, Readout, Settings
 from handlers.explain.neighbours import Neighbours
-from handlers.explain.picture import Style, drawn_size
-from handlers.images import View
+from handlers.explain.picture import HURRIED_SIDE, Shape, Style, drawn_size
+from handlers.images import VIEW_SIDE, View
 from handlers.options import Options
 from handlers.trust import DIGITS
 from models.card import Card
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # Methods that take longer on one image are not run at load.
 QUICK_SECONDS = 0.3
+# What drawing is called among the methods whose costs are learnt.
+DRAWING = "drawing"
 # The picture that drawing is timed with, width and height.
 DRAWN = (384, 256)
 
@@ -99,6 +101,7 @@ class Explainer:
                     attribution.attribute(method, self.readout, question, settings)
                     self._observe(method, settings, 1, time.perf_counter() - began)
         _ = self.neighbours
+        self.costs.observe(self._drawing, self._drawing, DRAWING)  # a ratio of one, to begin with
         logger.info("%s; a pixel takes %.0f ns to draw", self.costs, 1e9 * self._drawing)
 
     @cached_property
@@ -119,12 +122,12 @@ class Explainer:
             asked.settings_of(options, method)
         asked.target_of(options, 0, self.card)
 
-    def way(self, options: Options, images: int, pixels: int, left_ms: float) -> tuple[Way, Choice | None]:
+    def way(self, options: Options, drawn: Sequence[Shape], images: int, left_ms: float) -> tuple[Way, Choice | None]:
         """How to explain the images of one request.
 
         Args:
+            drawn: width and height of those that have to be drawn for it.
             images: how many it has.
-            pixels: that have to be drawn for it.
             left_ms: of its deadline, if it has one.
 
         Raises:
@@ -134,20 +137,41 @@ class Explainer:
         choice = None
         if options.deadline_ms is not None:
             methods = [method] if method else self._ladder
-            candidates = [Candidate(one, *self._milliseconds(one, options, images, pixels)) for one in methods]
-            choice = deadline.choose(candidates, options.deadline_ms, left_ms)
+            # A better method matters more than a larger picture.
+            candidates = [
+                Candidate(one, side, *self._milliseconds(one, options, images, drawn, side))
+                for one in methods
+                for side in (VIEW_SIDE, HURRIED_SIDE)
+            ]
+            try:
+                choice = deadline.choose(candidates, options.deadline_ms, left_ms)
+            except DeadlineExceeded:
+                for name in (*(one.name for one in methods), DRAWING):
+                    self.costs.relax(name)
+                raise
             method = choice.method
         assert method is not None  # without a deadline, method_of has one
         return Way(method.name, asked.settings_of(options, method)), choice
 
-    def _milliseconds(self, method: Method, options: Options, images: int, pixels: int) -> tuple[float, float]:
+    def _milliseconds(
+        self, method: Method, options: Options, images: int, drawn: Sequence[Shape], side: int
+    ) -> tuple[float, float]:
         """Of a request by this method: on an idle machine, and as slow as answers were lately."""
+        sizes = [drawn_size(shape, side) for shape in drawn]
+        pixels = sum(width * height for width, height in sizes)
         passes = attribution.passes(method, asked.settings_of(options, method))
         more = evidence.passes(options)
         name, factor = method.name, self.costs.factor_of(method.name)
         work = self.costs.seconds(Passes(passes.forward + more.forward, passes.backward), images, name)
         drawing = self._drawing * pixels
-        return 1000 * (work / factor + drawing), 1000 * (work + drawing * self.costs.factor)
+        return 1000 * (work / factor + drawing), 1000 * (work + drawing * self.costs.factor_of(DRAWING))
+
+    def drew(self, shape: Shape, side: int, seconds: float) -> None:
+        """Learn from what the pictures of an image of this size took."""
+        if "costs" in self.__dict__:
+            width, height = drawn_size(shape, side)
+            predicted = self._drawing * width * height * self.costs.factor_of(DRAWING)
+            self.costs.observe(predicted, seconds, DRAWING)
 
     @cached_property
     def _drawing(self) -> float:
@@ -155,9 +179,11 @@ class Explainer:
         side = self.card.input.size
         view = View(Image.new("RGB", DRAWN), (0, 0, *DRAWN))
         heat = np.linspace(-1, 1, side * side, dtype=np.float32).reshape(side, side)
-        blank = Explained({}, heat, view, Caption("", Class(0, self.card.classes[0])), Style())
-        began = time.perf_counter()
-        blank.overlay(), blank.pixels()
+        caption = Caption("", Class(0, self.card.classes[0]))
+        for _ in range(2):  # the first time takes longer
+            blank = Explained({}, heat, view, caption, Style())
+            began = time.perf_counter()
+            blank.overlay(), blank.pixels()
         width, height = drawn_size(DRAWN)
         return (time.perf_counter() - began) / (width * height)
 
@@ -255,15 +281,16 @@ class Explainer:
             version=f"{self.card.name} {self.card.version}",
             unit="logits per input pixel" if method.complete else "",
         )
-        return Explained(fields, heat.cpu().numpy(), item.view, caption, style(options))
+        drawn = style(options, item.choice.side if item.choice else VIEW_SIDE)
+        return Explained(fields, heat.cpu().numpy(), item.view, caption, drawn)
 
 
-def style(options: Options) -> Style:
-    """How the pictures of a request are drawn."""
+def style(options: Options, side: int) -> Style:
+    """How the pictures of a request are drawn, at most so long."""
     asked_for: dict[str, Any] = {
         "signs": options.signs,
         "size": options.size,
         "alpha": options.alpha,
         "colours": options.colours,
     }
-    return Style(**{name: value for name, value in asked_for.items() if value is not None})
+    return Style(side=side, **{name: value for name, value in asked_for.items() if value is not None})

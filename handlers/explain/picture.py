@@ -30,6 +30,8 @@ MOST_BYTES = 150_000
 LEAST_SIDE = 360
 # Of images with fewer pixels than this along a side, which show no more at VIEW_SIDE, for twice the time.
 SMALL_SIDE = 384
+# Where a deadline leaves no time for more.
+HURRIED_SIDE = 256
 # More pixels of a photo than these seldom fit: to begin with them saves drawing it twice.
 _DETAIL = 200_000
 # Weak evidence is seen too: opacity grows with this power of its share of the scale.
@@ -58,12 +60,14 @@ class Style:
         signs: evidence for and against, or for alone.
         size: as the image came, with a legend, its long side VIEW_SIDE where the bytes allow, or SMALL_SIDE if it is no
             larger; or one pixel for each of the network's input, without a legend, for programs.
+        side: at most so long is the long side, where there is little time.
     """
 
     alpha: float = 0.85
     colours: str = "rdbu"
     signs: Signs = "both"
     size: Size = "original"
+    side: int = VIEW_SIDE
 
 
 def overlay(image: Image.Image, heat: np.ndarray, caption: Caption, style: Style) -> bytes:
@@ -136,12 +140,12 @@ def _outlined(image: Image.Image, share: np.ndarray) -> Image.Image:
     least = _OUTLINE_SHARE * float(np.abs(smooth).max())
     rows, columns = np.ogrid[: image.height, : image.width]
     dashes = (rows // _DASH + columns // _DASH) % 2 == 0
-    pixels = np.array(image)
     for inside, shown in ((smooth > least, True), (smooth < -least, dashes)):
-        line = _grown(inside)
-        pixels[_grown(_grown(line)) & ~inside & shown] = _HALO
-        pixels[line & ~inside & shown] = _LINE
-    return Image.fromarray(pixels)
+        if inside.any():
+            line = _grown(inside)
+            image.paste(_HALO, mask=Image.fromarray(_grown(_grown(line)) & ~inside & shown))
+            image.paste(_LINE, mask=Image.fromarray(line & ~inside & shown))
+    return image
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
@@ -164,7 +168,7 @@ def _png(
 ) -> bytes:
     if style.size == "model":
         return _encoded(drawn((cells[1], cells[0])), _NO_COLOURS)
-    side = max(drawn_size(shape))
+    side = max(drawn_size(shape, style.side))
     while True:
         whole = legend.below(drawn(_sized(shape, side)), caption, scale)
         content = _encoded(whole, legend.colours(scale))
@@ -174,12 +178,12 @@ def _png(
         side = max(LEAST_SIDE, int(0.97 * side * (MOST_BYTES / len(content)) ** 0.5))
 
 
-def drawn_size(shape: Shape) -> Shape:
-    """How large an image of this size is drawn at first, without its legend."""
+def drawn_size(shape: Shape, most: int = VIEW_SIDE) -> Shape:
+    """How large an image of this size is drawn at first, without its legend: at most so long."""
     if max(shape) <= SMALL_SIDE:
-        return _sized(shape, SMALL_SIDE)
+        return _sized(shape, min(SMALL_SIDE, most))
     width, height = _sized(shape, min(VIEW_SIDE, max(shape)))
-    return _sized(shape, int(VIEW_SIDE * min(1.0, (_DETAIL / (width * height)) ** 0.5)))
+    return _sized(shape, min(most, int(VIEW_SIDE * min(1.0, (_DETAIL / (width * height)) ** 0.5))))
 
 
 def _encoded(image: Image.Image, kept: np.ndarray) -> bytes:

@@ -16,12 +16,13 @@ from handlers.errors import RequestError
 from handlers.explain import asked
 from handlers.explain.answer import Explained, Item, Known
 from handlers.explain.explainer import Explainer, Way
-from handlers.explain.picture import drawn_size
 from handlers.protocols import Result
 from handlers.slots import Slot
 
 # Images that are explained between two looks at the clock.
 IMAGES_AT_ONCE = 16
+# Of a deadline, what the answer needs to be encoded and to get back. The front door keeps as much.
+RESERVE_MS = 8.0
 
 
 def known(outputs: Outputs, ranking: Ranking, row: int, judgement: Judgement | None, temperature: float) -> Known:
@@ -50,11 +51,10 @@ def ways(explainer: Explainer, slots: Sequence[Slot], began: float) -> Mapping[W
         options, left_ms = slot.asked.options, float("inf")
         if options.deadline_ms is not None:
             passed = 1000 * ((slot.incoming.waited or 0.0) + time.monotonic() - began)
-            left_ms = (options.deadline_ms - passed) * len(slot.pixels) / images
-        sizes = [drawn_size(view.image.size) for view in slot.views] if slot.asked.reply.pictures else []
-        drawn = sum(width * height for width, height in sizes)
+            left_ms = (options.deadline_ms - RESERVE_MS - passed) * len(slot.pixels) / images
+        drawn = [view.image.size for view in slot.views] if slot.asked.reply.pictures else []
         try:
-            way, slot.choice = explainer.way(options, len(slot.pixels), drawn, left_ms)
+            way, slot.choice = explainer.way(options, drawn, len(slot.pixels), left_ms)
         except RequestError as error:
             slot.error = error
         else:

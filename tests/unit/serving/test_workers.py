@@ -52,7 +52,7 @@ def test_they_are_scaled_to_what_is_wanted_where_that_is_said() -> None:
     assert list(management.registered.values()) == [1, 2, 3, 2]
 
 
-@pytest.mark.parametrize(("gpu", "at_once"), [(False, 4), (True, 128)])
+@pytest.mark.parametrize(("gpu", "at_once"), [(False, 2), (True, 128)])
 def test_explanations_are_sent_on_as_many_at_once_as_gains_something(gpu: bool, at_once: int) -> None:
     what = launch()
     assert workers.explain_at_once(what, running(what, gpu=gpu)) == at_once

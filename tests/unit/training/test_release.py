@@ -26,6 +26,7 @@ def test_a_release_holds_what_the_design_says(release: Release) -> None:
     found = {str(path.relative_to(release.folder)) for path in release.folder.rglob("*") if path.is_file()}
     assert found == {
         "card.yaml",
+        "neighbours.safetensors",
         "recipe.yaml",
         "trust.safetensors",
         "weights.safetensors",

@@ -68,9 +68,20 @@ def test_a_few_slow_answers_of_many_count_and_a_single_one_does_not() -> None:
     for took in [1.0] * 63 + [9.0]:
         costs.observe(costs.seconds(Passes(1, 0), 1), took)
     assert costs.factor == pytest.approx(1)
-    for _ in range(5):
+    for _ in range(8):
         costs.observe(costs.seconds(Passes(1, 0), 1), 3.0)
     assert costs.factor == pytest.approx(3)
+
+
+def test_what_is_never_tried_because_it_was_slow_is_tried_again() -> None:
+    costs = Costs(forward=Pass(0, 1.0), both=Pass(0, 1.0))
+    for took in [1.0] + [9.0] * 64:
+        costs.observe(costs.seconds(Passes(1, 0), 1, "ig"), took, "ig")
+    assert costs.factor_of("ig") == pytest.approx(9)
+    for _ in range(64):
+        costs.relax("ig")
+    assert costs.factor_of("ig") == pytest.approx(1)
+    costs.relax("never tried")
 
 
 def test_each_method_is_learnt_by_itself_and_a_new_one_takes_what_all_took() -> None:

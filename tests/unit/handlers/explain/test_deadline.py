@@ -11,7 +11,7 @@ from handlers.explain.deadline import ORDER, Candidate, choose, ladder
 
 def candidates(**milliseconds: float) -> list[Candidate]:
     """Methods, best first, on a machine that is twice as slow as it was when idle."""
-    return [Candidate(METHODS[name], now / 2, now) for name, now in milliseconds.items()]
+    return [Candidate(METHODS[name], 512, now / 2, now) for name, now in milliseconds.items()]
 
 
 @pytest.mark.parametrize(("left", "name"), [(1000, "ig"), (100, "ig"), (99, "ixg"), (10, "ixg"), (9, "gradcam")])
