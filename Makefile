@@ -85,9 +85,10 @@ wheelhouse: setup ## collect the wheels of the image, which then builds without 
 docker-build: setup-docker ## build the image [TORCH= BASE_IMAGE= TAG=torchlight:latest]
 	@$(RUN) scripts.docker build --tag $(TAG) $(if $(TORCH),--torch $(TORCH)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
 
-docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERSION= PORT= HOST= MODE=production MEMORY=4g TAG=]
+docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERSION= PORT= HOST= MODE=production MEMORY=4g EXPLAIN_WORKERS=1 TAG=]
 	@$(RUN) scripts.docker serve $(WHICH) --port $(PORT) --host $(HOST) --mode $(MODE) --memory $(MEMORY) --tag $(TAG) \
-		$(if $(filter-out 0,$(GPU)),--gpu) $(if $(GPUS),--gpus $(GPUS))
+		$(if $(filter-out 0,$(GPU)),--gpu) $(if $(GPUS),--gpus $(GPUS)) \
+		$(if $(EXPLAIN_WORKERS),--explain-workers $(EXPLAIN_WORKERS))
 
 docker-logs: setup-docker ## follow its log [PORT=]
 	@$(RUN) scripts.docker logs --port $(PORT)

@@ -43,7 +43,7 @@ SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The worker and its parent, Java, by process id with the kB that each holds in memory."""
+    """The workers and their parent, Java, by process id with the kB that each holds in memory."""
 
     workers: dict[int, int]
     java: dict[int, int]
@@ -51,8 +51,10 @@ class Processes:
     @classmethod
     def of(cls, ports: Ports) -> Processes:
         """As TorchServe's management API tells it now."""
-        described = requests.get(f"http://127.0.0.1:{ports.management}/models/digits", timeout=10).json()
-        workers = [int(worker["pid"] or 0) for worker in described[0]["workers"]]
+        workers: list[int] = []
+        for name in ("digits", "digits-explain"):
+            described = requests.get(f"http://127.0.0.1:{ports.management}/models/{name}", timeout=10).json()
+            workers += [int(worker["pid"] or 0) for worker in described[0]["workers"]]
         return cls(
             {pid: _status(pid, "VmRSS") for pid in workers},
             {pid: _status(pid, "VmRSS") for pid in {_status(pid, "PPid") for pid in workers}},
@@ -123,7 +125,7 @@ def verdict(outcome: Outcome, before: Processes, after: Processes, count: int) -
         wrong.append(f"workers died: {sorted(before.workers)} after the warm-up, {sorted(after.workers)} at the end")
     (old, _), (new, java) = before.kilobytes, after.kilobytes
     if old and new >= old * (1 + MOST_GROWTH):
-        wrong.append(f"the worker grew by {new / old - 1:.1%}, from {old // 1024} MB to {new // 1024} MB")
+        wrong.append(f"the workers grew by {new / old - 1:.1%}, from {old // 1024} MB to {new // 1024} MB")
     if java > MOST_JAVA_KILOBYTES:
         wrong.append(f"Java holds {java // 1024} MB, more than its settings give it")
     return wrong

@@ -28,6 +28,10 @@ BAD_FOR_ONE_GOOD = 3
 SUMS = {"f_x", "f_baseline", "delta"}
 # Two units of the sixth digit of a probability; of a score, which has four digits, the most that one unit can be of it.
 LAST_DIGITS, LAST_OF_FOUR = 2.1e-6, 1e-3
+# One unit of members with three or four digits.
+ROUGH = {"share": 1.1e-3, "balance": 1.1e-3, "distance": 1.1e-4}
+# Levels between two colours of a palette, and the share of a picture that a digit of its legend takes.
+NEXT_COLOUR, LEGEND = 4, 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,8 @@ def differs(alone: Answer, answer: Answer) -> str | None:
 
     Labels, sets and decisions must be the same. What is computed in float32 depends in the sixth digit on how many rows
     are multiplied at once, and so does its rounding: probabilities may differ by 2 units of their last digit, scores by
-    one of theirs, what an explanation sums up by 1e-4, a pixel of its picture by one grey level.
+    one of theirs, what an explanation sums up by 1e-4, shares and distances by one of their last. A pixel of a picture
+    may have the next colour of the palette, and a digit of the legend be another.
     """
     expected, found = alone.json(), answer.json()
     for document in (expected, found):
@@ -176,15 +181,20 @@ def _first_difference(expected: Any, found: Any, name: str = "") -> str | None:
         same = abs(expected - found) <= 1e-4
     elif isinstance(expected, float) and isinstance(found, float):
         same = abs(expected - found) <= (LAST_DIGITS if abs(expected) <= 1 else LAST_OF_FOUR * abs(expected))
-    elif name == "overlay_png":
-        same = int(np.abs(_pixels(expected) - _pixels(found)).max()) <= 1
+    elif name in ("overlay_png", "heatmap_png"):
+        one, other = _pixels(expected), _pixels(found)
+        same = one.shape == other.shape and (np.abs(one - other).max(axis=2) > NEXT_COLOUR).mean() <= LEGEND
+    elif name in ROUGH:
+        same = abs(expected - found) <= ROUGH[name]
+    elif name == "milliseconds":
+        same = True
     else:
         same = expected == found
     return None if same else f"{name}: {expected!r:.200} alone, {found!r:.200} here"
 
 
 def _pixels(text: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))), np.int16)
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB"), np.int16)
 
 
 def misshapen(request: WireRequest, answer: Answer) -> str | None:

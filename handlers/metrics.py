@@ -54,7 +54,8 @@ IMAGES = Total("torchlight_images_total", "images", "kind")
 ERRORS = Total("torchlight_errors_total", "requests", "type")
 CLASSES = Total("torchlight_predicted_total", "images", "label")
 DECISIONS = Total("torchlight_decisions_total", "images", "decision")
-TOTALS = (REQUESTS, IMAGES, ERRORS, CLASSES, DECISIONS)
+EXPLAINED = Total("torchlight_explained_total", "images", "method")
+TOTALS = (REQUESTS, IMAGES, ERRORS, CLASSES, DECISIONS, EXPLAINED)
 
 Increment = tuple[str, float, tuple[str, ...]]  # the name of a counter, by how much, the value of its own label
 
@@ -76,12 +77,14 @@ class Record:
     error: str = ""
     found: list[tuple[str, float]] = field(default_factory=list)
     judged: list[tuple[str, int]] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
 
     def succeeded(self, results: Sequence[Result]) -> None:
-        """Keep the most probable class of each image with its probability, and the judgement with its set's size."""
+        """Keep of each image its most probable class and probability, its judgement and set's size, and its method."""
         tops = [result.predictions[0] for result in results]
         self.found = [(top["label"], top["probability"]) for top in tops]
         judgements = [result.judgement for result in results if result.judgement is not None]
+        self.methods = [result.explanation.fields["method"] for result in results if result.explanation is not None]
         self.judged = [(one.reason or one.decision, len(one.set)) for one in judgements]
 
     def failed(self, error: str) -> None:
@@ -125,6 +128,8 @@ class Tally:
                 for label, probability in record.found:
                     self._totals[CLASSES.name, label] += 1
                     self._observe(CONFIDENCE, probability)
+                for method in record.methods:
+                    self._totals[EXPLAINED.name, method] += 1
                 for decision, size in record.judged:
                     self._totals[DECISIONS.name, decision] += 1
                     self._observe(SET_SIZE, size)

@@ -122,8 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--data",
-        help="digits, cifar10, a folder with a sub-folder of images for each class (they may stand below train/, test/ "
-        "and val/), a .csv of paths and labels, or CIFAR-10's official files (default: the recipe's, else digits)",
+        help="digits, shapes, shapes-spurious, cifar10, a folder with a sub-folder of images for each class (they may "
+        "stand below train/, test/ and val/), a .csv of paths and labels, or CIFAR-10's official files (default: the "
+        "recipe's, else digits)",
     )
     parser.add_argument("--model", help="name of the model (default: that of the data set, or of the folder)")
     parser.add_argument("--version", help="version to write, such as 2.0 (default: the one after the newest)")

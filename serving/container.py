@@ -38,7 +38,12 @@ POLL_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to run. `gpus` is None for the CPU alone, empty for all GPUs, else their numbers or UUIDs."""
+    """What to run.
+
+    Attributes:
+        gpus: None for the CPU alone, empty for all GPUs, else their numbers or UUIDs.
+        explain_workers: None leaves them to scripts.serve.
+    """
 
     store: Path = store.ROOT
     image: str = image.DEFAULT
@@ -49,6 +54,7 @@ class Settings:
     version: str | None = None
     gpus: Sequence[str] | None = None
     memory: str = "4g"
+    explain_workers: int | None = None
     token: str | None = None
 
     @property
@@ -74,6 +80,7 @@ def options(settings: Settings) -> dict[str, Any]:
     command = ["--mode", mode]
     command += ["--model", settings.model] if settings.model else []
     command += ["--version", settings.version] if settings.version else []
+    command += [] if settings.explain_workers is None else ["--explain-workers", str(settings.explain_workers)]
     environment = {"TORCHLIGHT_TOKEN": settings.token} if settings.token else {}
     if settings.gpus is None:  # where NVIDIA's runtime is the default, it would hand out all of them
         environment["NVIDIA_VISIBLE_DEVICES"] = "void"

@@ -22,7 +22,7 @@ import requests
 from PIL import Image
 
 from benchmarks.explanations import costs
-from benchmarks.explanations.load import Answers, Crowd, ask, interleaved
+from benchmarks.explanations.load import Answers, Crowd, ask
 from benchmarks.report import put, table, where
 from models.card import Card
 from scripts.command import command
@@ -137,44 +137,56 @@ def _errors(answers: Answers) -> str:
 
 
 def predictions(server: Server) -> str:
-    """Four clients that predict with short pauses; the same while eight ask for explanations without any."""
+    """Four clients that predict with pauses: alone, beside eight that ask for pictures without, and beside idle work.
+
+    The last is a loop of convolutions in a process of nobody's, at the lowest priority: what predictions lose by that,
+    they lose to cores, caches and memory that are shared, and to no queue or worker of the server.
+    """
+    crowd = server.crowd("predictions/{}", 4, pause=0.02)
+    flood = server.crowd("explanations/{}?output=overlay", 8, behind=True)
     calm: list[Answers] = []
     flooded: list[Answers] = []
+    burdened: list[Answers] = []
     explained: list[int] = []
-
-    def alone() -> float:
-        calm.append(ask([server.crowd("predictions/{}", 4, pause=0.02)], SECONDS)[0])
-        return calm[-1].percentile(0.99)
-
-    def beside() -> float:
-        found, flood = ask(
-            [server.crowd("predictions/{}", 4, pause=0.02), server.crowd("explanations/{}", 8, behind=True)], SECONDS
-        )
+    for _ in range(ROUNDS):
+        calm += ask([crowd], SECONDS)
+        found, others = ask([crowd, flood], SECONDS)
         flooded.append(found)
-        explained.append(len(flood.milliseconds))
-        return found.percentile(0.99)
+        explained.append(len(others.milliseconds))
+        burdened += _burdened(lambda: ask([crowd], SECONDS))
+    rows = [["predictions alone", _middle(calm, 0.5), _middle(calm, 0.99), "", ""]]
+    for name, answers, rate in (
+        ("beside a flood of explanations", flooded, f"{statistics.median(explained) / SECONDS:.1f}"),
+        ("beside convolutions of another program", burdened, ""),
+    ):
+        ratios = [b.percentile(0.99) / a.percentile(0.99) for a, b in zip(calm, answers, strict=True)]
+        ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        rows.append([name, _middle(answers, 0.5), _middle(answers, 0.99), ratio, rate])
+    return table(["", "median", "p99", f"p99 by that alone, {ROUNDS} rounds", "explained a second"], rows)
 
-    pairs = interleaved(alone, beside, ROUNDS)
-    rows = [
-        ["predictions alone", _middle(calm, 0.5), _middle(calm, 0.99), ""],
-        ["beside a flood of explanations", _middle(flooded, 0.5), _middle(flooded, 0.99), _rate(explained)],
-        [
-            f"ratio, {ROUNDS} pairs in turn",
-            "",
-            f"{statistics.median(b / a for a, b in pairs):.2f} "
-            f"({min(b / a for a, b in pairs):.2f} to {max(b / a for a, b in pairs):.2f})",
-            "",
-        ],
-    ]
-    return table(["", "median", "p99", "explained a second"], rows)
+
+BURDEN = """
+import os, torch
+os.nice(19)
+torch.set_num_threads(1)
+layer, images = torch.nn.Conv2d(32, 64, 3, padding=1), torch.randn(64, 32, 24, 24)
+with torch.inference_mode():
+    while True:
+        layer(images)
+"""
+
+
+def _burdened(work: Callable[[], list[Answers]]) -> list[Answers]:
+    process = subprocess.Popen([sys.executable, "-c", BURDEN])
+    try:
+        return work()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _middle(found: Sequence[Answers], share: float) -> str:
     return f"{statistics.median(answers.percentile(share) for answers in found):.1f} ms"
-
-
-def _rate(explained: Sequence[int]) -> str:
-    return f"{statistics.median(explained) / SECONDS:.1f}"
 
 
 def sizes(server: Server) -> str:

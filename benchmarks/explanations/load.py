@@ -8,7 +8,7 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -91,6 +91,10 @@ def _clients(crowd: Crowd, seconds: float) -> Answers:
 
 
 def _note(answers: Answers, answer: requests.Response, took: float) -> None:
+    if answer.headers["Content-Type"] == "image/png":
+        answers.milliseconds.append(took)
+        answers.statuses["200"] += 1
+        return
     body = answer.json()
     if answer.ok:
         answers.milliseconds.append(took)
@@ -99,8 +103,3 @@ def _note(answers: Answers, answer: requests.Response, took: float) -> None:
     else:
         answers.refused.append(took)
         answers.statuses[f"{answer.status_code} {body['type']}"] += 1
-
-
-def interleaved(first: Callable[[], float], second: Callable[[], float], rounds: int) -> list[tuple[float, float]]:
-    """Two measurements in turn, so that noise hits both alike."""
-    return [(first(), second()) for _ in range(rounds)]

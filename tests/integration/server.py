@@ -109,6 +109,10 @@ class Server:
         answer = requests.get(f"{self.management}/models/{model}", timeout=5)
         return [(worker["pid"], worker["status"]) for worker in answer.json()[0]["workers"]]
 
+    def all_workers(self) -> list[tuple[int, str]]:
+        """Those that predict, and those that explain."""
+        return self.workers() + self.workers("digits-explain")
+
     def children(self, name: str) -> list[int]:
         """Process ids of the supervisor's children that run a program of this name."""
         return [pid for pid in _children(self.process.pid) if name in _command(pid)]

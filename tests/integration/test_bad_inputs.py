@@ -16,10 +16,10 @@ SEED = 494
 
 
 def test_bad_requests_are_refused_and_hurt_nobody(server: Server, digit: dict[str, bytes]) -> None:
-    workers = server.workers()
+    workers = server.all_workers()
     siege = Siege(("127.0.0.1", server.ports.public), good_requests(digit), clients=32)
     outcome = siege.lay(bad_requests(COUNT, SEED), seconds=60)
     assert [str(offence) for offence in outcome.offences] == []
-    assert server.workers() == workers
+    assert server.all_workers() == workers
     assert {family for family, _ in outcome.statuses} == {GOOD, *(family.__name__ for family in FAMILIES)}
     assert outcome.statuses.total() == COUNT + COUNT // 3

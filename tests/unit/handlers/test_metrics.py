@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from handlers import metrics
 from handlers.decision import Judgement, Reason
 from handlers.metrics import CONFIDENCE, HISTOGRAMS, STAGES, TOTALS, Histogram, Record, Tally
 from handlers.protocols import Result
+from tests.unit.handlers.protocols.results import explained
 
 METRICS = Path(__file__).resolve().parents[3] / "deploy" / "torchserve" / "metrics.yaml"
 
@@ -43,6 +45,15 @@ def judged(classes: list[str], reason: Reason | None) -> Record:
     return record
 
 
+def why(*methods: str) -> Record:
+    record = Record("explain")
+    found = explained().explanation
+    assert found is not None
+    results = [replace(found, fields={**found.fields, "method": method}) for method in methods]
+    record.succeeded([replace(explained(), explanation=one) for one in results])
+    return record
+
+
 def failed(error: str, kind: str = "predict") -> Record:
     record = Record(kind)
     record.failed(error)
@@ -71,10 +82,15 @@ def test_every_increment_is_of_a_metric_that_is_declared_with_as_many_labels() -
     record = answered(("cat", 0.5), **dict.fromkeys(STAGES, 0.1))
     record.waited = 0.0
     tally = Tally()
-    tally.add([record, judged(["cat"], None), failed("NoImage")])
+    tally.add([record, judged(["cat"], None), why("ig"), failed("NoImage")])
     found = tally.drain()
     assert {name for name, _, _ in found} == set(labels)
     assert [name for name, _, own in found if len(own) != labels[name]] == []
+
+
+def test_explanations_are_counted_by_method() -> None:
+    found = totals([why("ig", "gradcam"), why("ig")])
+    assert (found["explained_total", "ig"], found["explained_total", "gradcam"]) == (2, 1)
 
 
 def test_no_requests_are_no_observation() -> None:

@@ -263,3 +263,8 @@ def test_a_store_that_others_cannot_read_is_refused(tmp_path: Path) -> None:
     (store / "digits-1.0.mar").touch(mode=0o600)
     with pytest.raises(DockerError, match="cannot be read by the user in the container: `chmod -R o"):
         container.launch(None, Settings(store=store), lambda _: None)
+
+
+def test_explain_workers_are_handed_on_where_they_are_named() -> None:
+    assert "--explain-workers" not in container.options(Settings())["command"]
+    assert container.options(Settings(explain_workers=0))["command"][-2:] == ["--explain-workers", "0"]
