@@ -81,6 +81,21 @@ def settings_of(options: Options, method: Method) -> Settings:
     return settings
 
 
+# Options of pictures, which these outputs do not have.
+PICTURELESS = {"npy": ("alpha", "colours"), "heatmap": ("alpha",)}
+
+
+def check_picture(options: Options) -> None:
+    """Whether the options of pictures go with the output.
+
+    Raises:
+        BadOption: one says how to draw what is not drawn.
+    """
+    for name in PICTURELESS.get(options.output or "", ()):
+        if (value := getattr(options, name)) is not None:
+            raise BadOption(f"{name} is {value!r}, and output {options.output!r} has none: leave one of them out")
+
+
 def method_of(options: Options, works: Mapping[str, Method], refused: Mapping[str, str], default: str) -> Method | None:
     """The method that is asked for, or the model's own; None where the deadline is to choose.
 

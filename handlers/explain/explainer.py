@@ -121,6 +121,7 @@ class Explainer:
         if method is not None:
             asked.settings_of(options, method)
         asked.target_of(options, 0, self.card)
+        asked.check_picture(options)
 
     def way(self, options: Options, drawn: Sequence[Shape], images: int, left_ms: float) -> tuple[Way, Choice | None]:
         """How to explain the images of one request.

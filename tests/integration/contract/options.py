@@ -172,6 +172,7 @@ def alpha_and_colours(ask: Ask) -> None:
     for name in ("puor", "brbg", "vik", "berlin"):
         assert picture(ask, f"output=overlay&colours={name}").tobytes() != usual
     refused(ask, "alpha=2", "a number from 0 to 1")
+    refused(ask, "alpha=0.5&output=npy", "leave one of them out")
     refused(ask, "colours=jet", "there is rdbu, puor, brbg, vik, berlin")
 
 

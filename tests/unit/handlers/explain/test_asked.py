@@ -8,7 +8,7 @@ import pytest
 
 from handlers.errors import BadOption
 from handlers.explain import DEFAULT_METHOD, METHODS
-from handlers.explain.asked import Target, method_of, settings_of, target_of
+from handlers.explain.asked import Target, check_picture, method_of, settings_of, target_of
 from handlers.explain.method import Settings
 from handlers.options import Options
 from models.card import Card
@@ -102,3 +102,12 @@ def test_a_deadline_chooses_unless_a_method_is_named() -> None:
 def test_settings_of_no_method_cannot_go_with_a_deadline(options: Options) -> None:
     with pytest.raises(BadOption, match="beside a deadline that chooses the method: name the method too"):
         method_of(replace(options, deadline_ms=50), WORKS, REFUSED, "ig")
+
+
+def test_what_says_how_to_draw_needs_something_drawn() -> None:
+    check_picture(Options(output="overlay", alpha=0.5, colours="vik"))
+    check_picture(Options(output="heatmap", colours="vik"))
+    with pytest.raises(BadOption, match="alpha is 0.5, and output 'heatmap' has none: leave one of them out"):
+        check_picture(Options(output="heatmap", alpha=0.5))
+    with pytest.raises(BadOption, match="colours is 'vik', and output 'npy' has none"):
+        check_picture(Options(output="npy", colours="vik"))
