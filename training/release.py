@@ -84,7 +84,7 @@ def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[s
             accuracy=round(test.accuracy, 6),
             loss=round(test.loss, 6),
             test_images=len(trained.dataset.test),
-            train_cpu_seconds=round(trained.training.spent[1], 1),
+            train_cpu_seconds=round(trained.spent.cpu_seconds, 1),
         )
         card = card.model_copy(update={"metrics": metrics})
         card.save(draft)
