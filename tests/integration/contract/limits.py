@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import orjson
@@ -15,11 +16,12 @@ from PIL import Image
 from handlers.classifier import BATCH_BYTES, BUDGET_SECONDS, Classifier
 from handlers.multipart import Part
 from handlers.request import Incoming
+from serving import frontdoor
 from serving.model_config import ModelConfig
 from tests.integration.contract import Ask, failed, labels, row
 from tests.integration.contract.bodies import npy
 from tests.integration.contract.errors import told
-from tests.integration.stub import SHORTER
+from tests.integration.stub import SHORTER, front_door
 
 PREDICT = "/predictions/digits"
 PIXELS = 25_000_000
@@ -179,3 +181,33 @@ def time_answer(ask: Ask) -> None:
     door = ask.fixture("door")
     door.script.pause = 1.5
     failed(requests.post(f"{door.url}{PREDICT}", data=b"an image", timeout=30), 504, "GatewayTimeout")
+
+
+@row("max-waiting")
+def max_waiting(ask: Ask) -> None:
+    """Of a door that lets only one wait: one is in work, one waits, and the third is refused at once."""
+    assert frontdoor.MOST_WAITING == 200
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frontdoor, "MOST_WAITING", 1)
+        with front_door(explain_at_once=1) as door, ThreadPoolExecutor(2) as pool:
+            door.script.pause = 0.5
+            for _ in range(2):
+                pool.submit(requests.post, f"{door.url}/explanations/digits", data=b"an image", timeout=30)
+                time.sleep(0.1)
+            answer = requests.post(f"{door.url}/explanations/digits", data=b"an image", timeout=30)
+    failed(answer, 503, "Overloaded")
+
+
+@row("time-waiting")
+def time_waiting(ask: Ask) -> None:
+    """In a shorter time, one after the other: who comes last waits too long, and one with a deadline not even so long."""
+    assert "timeout queue 30s" in SHORTER
+    with front_door(explain_at_once=1) as door, ThreadPoolExecutor(5) as pool:
+        door.script.pause = 0.5
+        url = f"{door.url}/explanations/digits"
+        waiting = [pool.submit(requests.post, url, data=b"an image", timeout=30) for _ in range(4)]
+        time.sleep(0.1)
+        failed(requests.post(f"{url}?deadline_ms=200", data=b"an image", timeout=30), 504, "DeadlineExceeded")
+        late = [answer for one in waiting if (answer := one.result()).status_code != 200]
+    assert late
+    failed(late[0], 503, "Overloaded")
