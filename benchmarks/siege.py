@@ -177,17 +177,17 @@ def _first_difference(expected: Any, found: Any, name: str = "") -> str | None:
     if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
         places = (_first_difference(*pair, name) for pair in zip(expected, found, strict=True))
         return next((place for place in places if place), None)
-    if name in SUMS:
+    if name == "milliseconds":
+        same = True
+    elif name in ROUGH:
+        same = abs(expected - found) <= ROUGH[name]
+    elif name in SUMS:
         same = abs(expected - found) <= 1e-4
     elif isinstance(expected, float) and isinstance(found, float):
         same = abs(expected - found) <= (LAST_DIGITS if abs(expected) <= 1 else LAST_OF_FOUR * abs(expected))
     elif name in ("overlay_png", "heatmap_png"):
         one, other = _pixels(expected), _pixels(found)
         same = one.shape == other.shape and (np.abs(one - other).max(axis=2) > NEXT_COLOUR).mean() <= LEGEND
-    elif name in ROUGH:
-        same = abs(expected - found) <= ROUGH[name]
-    elif name == "milliseconds":
-        same = True
     else:
         same = expected == found
     return None if same else f"{name}: {expected!r:.200} alone, {found!r:.200} here"

@@ -200,7 +200,7 @@ def max_waiting(ask: Ask) -> None:
 
 @row("time-waiting")
 def time_waiting(ask: Ask) -> None:
-    """In a shorter time, one after the other: who comes last waits too long, and one with a deadline not even so long."""
+    """One after the other: who comes last waits too long, and one with a deadline not even so long."""
     assert "timeout queue 30s" in SHORTER
     with front_door(explain_at_once=1) as door, ThreadPoolExecutor(5) as pool:
         door.script.pause = 0.5

@@ -58,7 +58,7 @@ def test_the_protocols_want_their_own_word_for_an_error_too() -> None:
 
 def explained(probability: float, f_x: float, grey: int) -> Answer:
     overlay = base64.b64encode(encode(Image.new("RGB", (4, 4), (grey, 0, 0)), "PNG")).decode()
-    row = {"predictions": [{"probability": probability}], "f_x": f_x, "overlay_png": overlay}
+    row = {"predictions": [{"probability": probability}], "f_x": f_x, "overlay_png": overlay, "milliseconds": f_x}
     return answer({"request_id": str(grey), "results": [row]}, 200)
 
 
