@@ -68,6 +68,7 @@ def world(device: torch.device) -> Iterator[World]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield World(distributed.get_rank(), distributed.get_world_size())
+        distributed.barrier()  # who leaves while others still write may be aborted, with what it did all done
     finally:
         distributed.destroy_process_group()
 
