@@ -63,7 +63,7 @@ class ImageClassifier:
         _tell_repeated_parts_apart()
         self._tally, self._counted = Tally(), threading.Event()
         threading.Thread(target=self._hand_on, args=(context.metrics,), name="metrics", daemon=True).start()
-        if getattr(context, "model_name", "").endswith(EXPLAINS):
+        if context.model_name.endswith(EXPLAINS):
             self._classifier.explainer.warm()
             _give_way()  # now that it is loaded, which others wait for
 

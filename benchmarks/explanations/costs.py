@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.report import table
 from handlers.explain import METHODS, attribution, baselines, traits
-from handlers.explain.method import Question, Readout
+from handlers.explain.method import Readout
 from models import architectures
 from models.card import Input
 
@@ -46,8 +46,7 @@ def _network(name: str, size: int) -> dict[str, str]:
             took[method.name] = "refused"
             continue
         wanted = method.settings
-        made = baselines.make(wanted.baseline, images, spec) if wanted.baseline else None
-        question = Question(images, weights, made)
+        question = baselines.question(images, weights, wanted, spec)
         times: list[float] = []
         while len(times) < RUNS + 1 and (not times or times[-1] < LONG_SECONDS):
             began = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from handlers.explain.method import Question, Settings
 from models.card import Input
 
 NAMES = ("blur", "mean", "black", "white", "noise")
@@ -37,6 +38,11 @@ def make(name: str, images: torch.Tensor, spec: Input) -> torch.Tensor:
         drawn = torch.rand(images.shape[1:], generator=generator).to(images)
         return _normalised(drawn.expand_as(images).contiguous(), spec)
     raise ValueError(f"baseline {name!r:.60} does not exist: there is {', '.join(NAMES)}")
+
+
+def question(images: torch.Tensor, weights: torch.Tensor, settings: Settings, spec: Input) -> Question:
+    """N images, what is to be explained of each, and the baselines that the settings want; see Question."""
+    return Question(images, weights, make(settings.baseline, images, spec) if settings.baseline else None)
 
 
 def blur(images: torch.Tensor) -> torch.Tensor:

@@ -29,7 +29,7 @@ def passes(options: Options) -> Passes:
     """What the evidence that a request asks for costs an image, beside the method."""
     forward = 0
     if options.faithfulness:
-        forward += 8 * faithfulness.STEPS
+        forward += faithfulness.PASSES
     if options.counterfactual:
         forward += COUNTERFACTUAL
     return Passes(forward, 0)

@@ -93,8 +93,7 @@ class Explainer:
         weights = torch.eye(1, classes, device=self.engine.device)
         for method in self._ladder:
             settings = method.settings
-            made = baselines.make(settings.baseline, blank, self.card.input) if settings.baseline else None
-            question = Question(blank, weights, made)
+            question = baselines.question(blank, weights, settings, self.card.input)
             for _ in range(2):
                 if self.costs.seconds(attribution.passes(method, settings), 1, method.name) <= QUICK_SECONDS:
                     began = time.perf_counter()
@@ -233,8 +232,7 @@ class Explainer:
             weights[row, item.target.index] = 1
             if item.target.against is not None:
                 weights[row, item.target.against] = -1
-        made = baselines.make(settings.baseline, batch, self.card.input) if settings.baseline else None
-        return Question(batch, weights, made)
+        return baselines.question(batch, weights, settings, self.card.input)
 
     def _fields(self, found: Attribution, row: int, item: Item, way: Way) -> dict[str, Any]:
         """What the answer says of the method and of the number that it explained."""

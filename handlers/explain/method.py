@@ -43,7 +43,7 @@ class Settings:
     """How a method is run. What it does not have stays None.
 
     Attributes:
-        steps: of the path, or samples, or patches along a side: what the method's `Steps` call them.
+        steps: of the path, or samples: what the method's `Steps` call them.
         baseline: a name of handlers.explain.baselines.
         smooth: noisy copies of the image to average over (SmoothGrad); 0 is none.
     """

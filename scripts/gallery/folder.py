@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from handlers.classifier import Classifier
 from handlers.multipart import Part
 from handlers.request import BODY, Incoming
+from models import release
 from scripts.gallery.entry import Entry, legible, without_pictures
 from training.data.folder import SUFFIXES
 from training.data.labelled import natural
@@ -69,7 +70,7 @@ def explain(
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hex; nothing where it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return release.sha256(path)
     except OSError:
         return ""
 

@@ -9,11 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from models.card import Card
 from scripts.gallery.entry import Entry, legible
-from training.report import words
+from training.report.page import template
 
 FILE_NAME = "index.html"
 TEMPLATE = "page.html.jinja"
@@ -47,15 +45,7 @@ class Shown:
 def write(out: Path, folder: Path, card: Card, method: str, entries: Sequence[Entry]) -> list[Shown]:
     """Write the page into `out`; returns what it shows."""
     shown = [_shown(entry, entry.answer, card) for entry in entries if entry.answer is not None]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # a class or a file may be called <script>
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = words.percent
-    text = environment.get_template(TEMPLATE).render(
+    text = template(TEMPLATE, Path(__file__).parent).render(
         folder=legible(str(folder)),
         card=card,
         method=method,

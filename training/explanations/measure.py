@@ -13,7 +13,7 @@ from tqdm import tqdm
 from handlers.classifier import Classifier
 from handlers.explain import attribution, baselines, faithfulness
 from handlers.explain.attribution import Attribution
-from handlers.explain.method import Method, Question, Readout
+from handlers.explain.method import Method, Readout
 from training.explanations import bootstrap, objects, randomisation, road, stability
 from training.explanations.figures import Measured, MethodFigures
 from training.explanations.sample import Sample
@@ -115,9 +115,9 @@ class Bench:
         settings = method.settings
         for first in range(0, len(images), AT_ONCE):
             part = images[first : first + AT_ONCE]
-            made = baselines.make(settings.baseline, part, self.spec) if settings.baseline else None
             weights = self.sample.weights[first : first + len(part)]
-            yield attribution.attribute(method, readout, Question(part, weights, made), settings)
+            asked = baselines.question(part, weights, settings, self.spec)
+            yield attribution.attribute(method, readout, asked, settings)
             advance(len(part))
 
     def _milliseconds(self, method: Method) -> float:

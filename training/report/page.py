@@ -44,10 +44,10 @@ def write(folder: Path, report: Report, found: Figures) -> None:
     (folder / FILE_NAME).write_text(text, encoding="utf-8")
 
 
-def template(name: str) -> Template:
-    """A template of this folder."""
+def template(name: str, folder: Path = Path(__file__).parent) -> Template:
+    """A template of a folder, this one unless another is named, with the words of words.py as filters."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(folder),
         autoescape=True,  # a class may be called <script>
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -31,7 +31,9 @@ class Context:
         headers: list[dict[str, Any]] | None = None,
         config: dict[str, Any] | None = None,
         metrics: Any = None,
+        model_name: str = "digits",
     ) -> None:
+        self.model_name = model_name
         self.system_properties = {"model_dir": model_dir, "gpu_id": None}
         self.model_yaml_config = config or {}
         self.headers = headers or []

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from serving import explainers
+from handlers.explain import road
+from serving import explainers, frontdoor
 from serving.errors import ConfigError
 
 
@@ -28,3 +29,7 @@ def test_workers_know_that_they_explain_by_the_same_word() -> None:
     from handlers.entry import EXPLAINS
 
     assert EXPLAINS == explainers.SUFFIX
+
+
+def test_the_door_and_the_workers_keep_as_much_of_a_deadline_for_the_way_back() -> None:
+    assert road.RESERVE_MS == frontdoor.RESERVE_MS
