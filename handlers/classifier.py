@@ -18,7 +18,8 @@ import orjson
 import torch
 
 from handlers import decision, images, ready, trust
-from handlers.engine import Engine, Outputs
+from handlers.engines import EAGER, Engine, EngineError, Outputs, named
+from handlers.engines.eager import Eager
 from handlers.errors import AnswerTooLarge, ImageTooLarge, InferenceFailed, Overloaded, RequestError
 from handlers.explain import road
 from handlers.explain.explainer import Explainer, Way
@@ -57,7 +58,7 @@ class Classifier:
 
     What cannot be begun within `budget` is refused, so that the server need not give up on the whole batch. The judge
     can be left out where the card has no `trust`, or one that needs no tensors, and `folder` where no training images
-    are to be shown beside explanations.
+    are to be shown beside explanations and the engine is the eager one.
     """
 
     def __init__(
@@ -85,25 +86,38 @@ class Classifier:
         folder: Path,
         device: torch.device | None = None,
         *,
+        engine: str = EAGER,
         limits: Limits | None = None,
         policy: Policy | None = None,
         budget: float = BUDGET_SECONDS,
     ) -> Classifier:
         """Load a release folder or an unpacked .mar; `limits` and `policy` replace those of the card.
 
+        Args:
+            engine: `eager`, or the name of one of the card's compiled programs; handlers.choice finds the fastest.
+
         Raises:
             CardError, EngineError, TrustError: a part of it is missing, damaged, or does not fit the others.
         """
         card = Card.load(folder)
-        engine = Engine.load(folder, card, device or torch.device("cpu"))
-        judge = Judge.load(folder, card, engine)
+        loaded = named.load(folder, card, engine, device or torch.device("cpu"))
+        judge = Judge.load(folder, card, loaded)
         judge = judge.under(policy) if judge and policy else judge
-        return cls(card, engine, limits, budget, judge=judge, folder=folder)
+        return cls(card, loaded, limits, budget, judge=judge, folder=folder)
+
+    @cached_property
+    def twin(self) -> Eager:
+        """The eager float32 network, which explanations go through; loaded when the first one is asked for."""
+        if isinstance(self.engine, Eager):
+            return self.engine
+        if self.folder is None:
+            raise EngineError(f"engine {self.engine.name!r} was given without a folder to load its eager twin from")
+        return Eager.load(self.folder, self.card, self.engine.device)
 
     @cached_property
     def explainer(self) -> Explainer:
         """What explanations need, made when the first one is asked for."""
-        return Explainer(self.card, self.engine, self.folder)
+        return Explainer(self.card, self.twin, self.folder)
 
     def outputs(self, pictures: Sequence[Picture]) -> Outputs:
         """Encoded images or arrays -> logits and embeddings: the plain road of evaluation and golden answers.
@@ -113,11 +127,18 @@ class Classifier:
         """
         spec = self.card.input
         pixels = [images.pixels(images.picture(picture, spec), spec) for picture in pictures]
-        return self.engine.outputs(images.batch(pixels, spec, self.engine.device))
+        return self.engine.outputs(images.stack(pixels))
 
     def logits(self, pictures: Sequence[Picture]) -> torch.Tensor:
         """The logits (N, classes) of `outputs`, with what it raises."""
         return self.outputs(pictures).logits
+
+    def warm(self, most: int) -> None:
+        """Answer blank images, 1, 2, 4 and so on up to `most` at once, so that no request is the first of its size."""
+        size, rows = self.card.input.size, 1
+        while rows <= min(most, self.engine.max_rows):
+            self.engine.outputs(torch.zeros(rows, 3, size, size, dtype=torch.uint8))
+            rows *= 2
 
     @property
     def temperature(self) -> float:
@@ -219,7 +240,7 @@ class Classifier:
     def _predict(self, slots: Sequence[Slot]) -> list[list[Result]]:
         self._check_time()
         with timed(slots, "inference"):
-            outputs = self.engine.outputs(self._batch(slots))
+            outputs = self.engine.outputs(images.stack([pixels for slot in slots for pixels in slot.pixels]))
             ranking = decision.rank(outputs.logits, self.temperature)
             judged = decision.judgements(ranking, outputs, self.judge, self.card.classes) if self.judge else None
         sound = torch.isfinite(outputs.logits).all(dim=1).tolist()
@@ -247,7 +268,9 @@ class Classifier:
 
     def _explain(self, slots: Sequence[Slot], way: Way) -> list[list[Result]]:
         with timed(slots, "explanation"):
-            return road.explain(self.explainer, slots, self._batch(slots), way, self._check_time)
+            pixels = images.stack([pixels for slot in slots for pixels in slot.pixels])
+            batch = images.normalise(pixels.to(self.engine.device), self.card.input)
+            return road.explain(self.explainer, slots, batch, way, self._check_time)
 
     def _draw(self, slot: Slot) -> None:
         """Draw a request's explanations, as long as there is time for it and room in the answer."""
@@ -262,10 +285,6 @@ class Classifier:
                     self.explainer.drew(explained.view.image.size, explained.style.side, seconds)
                     self._check_size(size)
 
-    def _batch(self, slots: Sequence[Slot]) -> torch.Tensor:
-        pixels = [pixels for slot in slots for pixels in slot.pixels]
-        return images.batch(pixels, self.card.input, self.engine.device)
-
     # ---- the answer
 
     def _check_size(self, size: int) -> None:
@@ -275,7 +294,12 @@ class Classifier:
     def _finish(self, slot: Slot, room: int) -> Answer:
         """The answer of one request, of at most `room` bytes, or its error; encoding may fail too."""
         route, request_id = slot.incoming.route, slot.incoming.headers.get("x-request-id", slot.incoming.request_id)
-        headers = {"content-type": JSON, "X-Model-Version": self.card.version, "X-Request-Id": request_id}
+        headers = {
+            "content-type": JSON,
+            "X-Model-Version": self.card.version,
+            "X-Model-Engine": self.engine.name,
+            "X-Request-Id": request_id,
+        }
         body = b""
         try:
             if not sends_images(slot.incoming):

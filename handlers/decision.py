@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from handlers.engine import Outputs
+from handlers.engines import Outputs
 from handlers.trust import DIGITS, Judge, probabilities, set_sizes
 from models.card import Policy
 

@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 import torch
 
-from handlers import golden
-from handlers.classifier import BUDGET_SECONDS, Answer, Classifier
+from handlers import choice
+from handlers.classifier import BUDGET_SECONDS, Answer
 from handlers.metrics import Tally
 from handlers.multipart import Part
 from handlers.request import Incoming
@@ -54,12 +54,16 @@ class ImageClassifier:
         device = torch.device(f"cuda:{gpu}" if on_gpu else "cpu")
         card = Card.load(folder)
         config = context.model_yaml_config
+        if threads := (config.get("handler") or {}).get("threads"):
+            torch.set_num_threads(threads)
         # Beyond responseTimeout TorchServe kills the worker, and the whole batch gets a 500.
         budget = float(config.get("responseTimeout", 2 * BUDGET_SECONDS)) / 2
         limits, policy = _limits(card, config), _policy(card, config)
-        self._classifier = Classifier.load(folder, device, limits=limits, policy=policy, budget=budget)
-        verify_digests(folder, self._classifier.card)
-        golden.check(folder, self._classifier)
+        wanted = (config.get("handler") or {}).get("engine", choice.AUTO)
+        verify_digests(folder, card)
+        self._choice = choice.load(folder, device, wanted, limits=limits, policy=policy, budget=budget)
+        self._classifier = self._choice.classifier
+        self._classifier.warm(int(context.system_properties.get("batch_size") or 1))
         _tell_repeated_parts_apart()
         self._tally, self._counted = Tally(), threading.Event()
         threading.Thread(target=self._hand_on, args=(context.metrics,), name="metrics", daemon=True).start()
@@ -115,7 +119,8 @@ class ImageClassifier:
             metric.add_or_update(value, [_label(text) for text in (*own, *labels)])
 
     def _describe(self) -> bytes:
-        return orjson.dumps(self._classifier.card.model_dump(mode="json"))
+        answering = {"name": self._classifier.engine.name, "passed_over": dict(self._choice.passed_over)}
+        return orjson.dumps(self._classifier.card.model_dump(mode="json") | {"engine": answering})
 
 
 def _limits(card: Card, config: dict[str, Any]) -> Limits:

@@ -191,6 +191,11 @@ def view(image: Image.Image, spec: Input, sent_side: int | None = None) -> View:
     return View(image, box)
 
 
+def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The pixels of N images -> uint8 (N, 3, size, size), channels last in memory, as decoders leave them."""
+    return torch.stack([pixels.permute(1, 2, 0) for pixels in images]).permute(0, 3, 1, 2)
+
+
 def normalise(batch: torch.Tensor, spec: Input) -> torch.Tensor:
     """uint8 (N, 3, H, W) -> float32 of the same shape: (pixel / 255 - mean) / std by channel."""
     mean = torch.tensor(spec.mean, device=batch.device).view(1, 3, 1, 1)
@@ -200,4 +205,4 @@ def normalise(batch: torch.Tensor, spec: Input) -> torch.Tensor:
 
 def batch(images: Sequence[torch.Tensor], spec: Input, device: torch.device) -> torch.Tensor:
     """The pixels of N images -> the network's input: float32 (N, 3, spec.size, spec.size) on `device`."""
-    return normalise(torch.stack(list(images)).to(device), spec)
+    return normalise(stack(images).to(device), spec)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from handlers.engine import is_out_of_memory
+from handlers.engines import is_out_of_memory
 from handlers.errors import InferenceFailed, OutOfMemory, RequestError
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from handlers.engine import Engine, Outputs
+from handlers.engines import Engine, Outputs
 from models.card import Card, Conformal, Policy, Trust
 from models.release import TRUST, WEIGHTS
 
@@ -132,7 +132,7 @@ class Judge:
             judge = cls(card.trust, Mahalanobis.of(load_file(path), engine.device))
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
             raise TrustError(f"{path}: cannot be used: {error}; restore the release, or train it again") from None
-        blank = torch.zeros(1, 3, card.input.size, card.input.size, device=engine.device)
+        blank = torch.zeros(1, 3, card.input.size, card.input.size, dtype=torch.uint8)
         try:
             judge.scores(engine.outputs(blank))
         except RuntimeError as error:

@@ -167,6 +167,64 @@ class Explanations(Part):
     faithfulness: dict[str, FiniteFloat] = {}
 
 
+class Kept(Part):
+    """What a compiled program keeps of the float32 network, both on the calibration split.
+
+    Attributes:
+        images: how many there were.
+        accuracy: of the program, top-1.
+        accuracy_float32: of the network, top-1.
+        agreement: how often both name the same class first.
+        calibration_error: of the program's probabilities (ECE, 15 bins), with the card's temperature.
+        calibration_error_float32: of the network's.
+        coverage: how often the program's set holds the right class.
+        coverage_float32: how often the network's does.
+        milliseconds: an image of a batch of eight, one thread, on the machine that compiled it.
+        milliseconds_float32: the same of the eager network.
+    """
+
+    images: int
+    accuracy: Share
+    accuracy_float32: Share
+    agreement: Share
+    calibration_error: Share
+    calibration_error_float32: Share
+    coverage: Share | None = None
+    coverage_float32: Share | None = None
+    milliseconds: Annotated[FiniteFloat, Field(gt=0)]
+    milliseconds_float32: Annotated[FiniteFloat, Field(gt=0)]
+
+
+class Compiled(Part):
+    """A program that was compiled from the network, where it runs, and what it keeps.
+
+    Attributes:
+        name: device and number format.
+        torch: the version that compiled it; no other runs it.
+        requires: processor features, as handlers.engines.machine names them.
+        compiled_on: the processor that it was compiled and measured on.
+        kept: what was measured; None where it did not come to that.
+        refused: why it is kept out, in one sentence; None: it may answer.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^(cpu|cuda)-(int8|bf16|fp16|fp32)$")]
+    torch: str
+    requires: tuple[str, ...]
+    compiled_on: str
+    kept: Kept | None = None
+    refused: str | None = None
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`."""
+        return self.name.partition("-")[0]
+
+    @property
+    def path(self) -> str:
+        """Its file in a release and in a .mar."""
+        return f"engines/{self.name}.pt2"
+
+
 class Metrics(Part):
     """Measured on the test split, through the image code that serves."""
 
@@ -177,7 +235,11 @@ class Metrics(Part):
 
 
 class Card(Part):
-    """A trained version of a model."""
+    """A trained version of a model.
+
+    Attributes:
+        engines: compiled programs, in the order in which they are tried; the eager network comes after them.
+    """
 
     schema_version: Literal[1] = 1
     name: Name
@@ -192,6 +254,7 @@ class Card(Part):
     limits: Limits = Limits()
     trust: Trust | None = None
     explanations: Explanations = Explanations()
+    engines: tuple[Compiled, ...] = ()
     data: Data
     metrics: Metrics
     digests: Annotated[dict[str, Sha256], Field(min_length=1)]

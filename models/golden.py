@@ -1,7 +1,8 @@
 """Golden answers: a few images that travel with the model, and what it must answer for them on any machine.
 
-`golden/` holds the images and `answers.json`. They are written when the model is trained, and checked when it is
-archived, by every worker before it takes its first request, and over HTTP before a version is promoted.
+`golden/` holds the images, `answers.json` of the eager network, and one such file for each compiled program. They are
+written when the model is trained or compiled, and checked when it is archived, by every worker before it takes its
+first request, and over HTTP before a version is promoted.
 """
 
 from __future__ import annotations
@@ -15,10 +16,22 @@ ANSWERS = f"{FOLDER}/answers.json"
 # Absolute, on each probability. Another CPU, thread count or a GPU moves float32 answers by far less than this; a
 # wrong resize, normalisation or weight moves them by far more.
 TOLERANCE = 0.002
+# Of programs that compute in fewer bits, where the last one may fall the other way on another processor.
+COARSE_TOLERANCE = 0.02
 
 
 class GoldenError(ValueError):
     """The model does not answer its golden images as it did when it was trained; the message names image and values."""
+
+
+def answers_of(engine: str) -> str:
+    """The file with an engine's answers, in a release and in a .mar."""
+    return ANSWERS if engine == "eager" else f"{FOLDER}/{engine}.json"
+
+
+def tolerance_of(engine: str) -> float:
+    """How far an engine's probabilities may be off, absolute."""
+    return TOLERANCE if engine == "eager" or engine.endswith("-fp32") else COARSE_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)

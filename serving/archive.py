@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from serving import store
 from serving.errors import ArchiveError
 from serving.model_config import FILE_NAME as CONFIG_FILE
 from serving.model_config import ModelConfig
+
+logger = logging.getLogger(__name__)
 
 # The packages whose code answers; they travel in the .mar, so two versions may preprocess differently side by side.
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -39,9 +42,12 @@ for package in (handlers, models):
 from models.card import Card
 from models.release import verify_digests
 verify_digests(root, Card.load(root))
-from handlers import golden
+import torch
+from handlers import choice, golden
 from handlers.classifier import Classifier
 print(golden.check(root, Classifier.load(root)))
+for name, reason in choice.load(root, torch.device("cpu")).passed_over.items():
+    print(f"engine {name} does not answer on this machine: it {reason}")
 """
 
 
@@ -105,7 +111,10 @@ def prove(path: Path) -> int:
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise ArchiveError(f"{path.name}: its golden answers do not come out of the archive: {last}")
-    return int(done.stdout)
+    count, *remarks = done.stdout.splitlines()
+    for remark in remarks:
+        logger.warning("%s", remark)
+    return int(count)
 
 
 def _stage(release: Release, config: ModelConfig, stage: Path) -> Path:
@@ -115,7 +124,8 @@ def _stage(release: Release, config: ModelConfig, stage: Path) -> Path:
         shutil.copytree(REPOSITORY / package, stage / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     shutil.copytree(release.folder / golden.FOLDER, stage / golden.FOLDER)
     for name in sorted(release.card.digests.keys() - {WEIGHTS}):
-        shutil.copy(release.folder / name, stage)
+        (stage / name).parent.mkdir(exist_ok=True)
+        shutil.copy(release.folder / name, stage / name)
     release.card.save(stage)
     (stage.parent / CONFIG_FILE).write_text(config.to_yaml(), encoding="utf-8")
     return stage

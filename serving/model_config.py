@@ -21,12 +21,20 @@ FILE_NAME = "model-config.yaml"
 
 
 class HandlerConfig(BaseModel):
-    """What TorchServe hands on to the handler. `limits` and `policy` replace the card's, each that is named."""
+    """What TorchServe hands on to the handler. `limits` and `policy` replace the card's, each that is named.
+
+    Attributes:
+        engine: `auto` takes the fastest of the card's that is right on the machine; `eager` the float32 network; a name
+            that one alone, and a worker that cannot have it does not start.
+        threads: OpenMP threads of each worker; None shares the cores out among the workers.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limits: Limits = Limits()
     policy: Policy = Policy()
+    engine: str = "auto"
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
 
 
 class ModelConfig(BaseModel):

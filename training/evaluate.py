@@ -14,7 +14,7 @@ from tqdm import tqdm
 from handlers import decision, images, trust
 from handlers.classifier import Classifier
 from handlers.decision import Judgement
-from handlers.engine import Outputs
+from handlers.engines import Outputs
 from handlers.errors import RequestError
 from handlers.trust import Judge
 from models.card import Card
@@ -175,7 +175,5 @@ def _chunks(classifier: Classifier, split: Split) -> Iterator[Outputs]:
     ):
         for start in range(0, len(split), CHUNK):
             rows = range(start, min(start + CHUNK, len(split)))
-            yield classifier.engine.outputs(
-                images.batch(list(threads.map(pixels, rows)), spec, classifier.engine.device)
-            )
+            yield classifier.engine.outputs(images.stack(list(threads.map(pixels, rows))))
             bar.update(len(rows))

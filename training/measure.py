@@ -19,11 +19,17 @@ def served(source: Source, spec: Input, world: World | None = None) -> Iterator[
 
     Of several processes each gets its share of the split.
     """
+    for rows, pixels in seen(source, spec, world):
+        yield rows, images.normalise(pixels, spec)
+
+
+def seen(source: Source, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The same as pixels, uint8, as engines take them."""
     chunks = torch.split(torch.arange(len(source.labels)), CHUNK)
     if world is not None:
         chunks = chunks[world.rank :: world.size]
     for rows, canvases in zip(chunks, source.batches(chunks), strict=True):
-        yield rows, images.normalise(middle(canvases, spec.size), spec)
+        yield rows, middle(canvases, spec.size)
 
 
 def measure(

@@ -18,7 +18,8 @@ from safetensors.torch import save
 
 from handlers import golden
 from handlers.classifier import Classifier
-from handlers.engine import Engine, Outputs
+from handlers.engines import Engine, Outputs
+from handlers.engines.eager import Eager
 from handlers.explain import traits
 from models.card import Architecture, Card, Data, Explanations, Metrics, Trust
 from models.release import NEIGHBOURS, REPORT, TRUST, WEIGHTS, Release, sha256
@@ -28,7 +29,7 @@ from training.data.dataset import Dataset, Picture, Split
 from training.evaluate import Evaluation, evaluate, strangeness
 from training.history import Epoch
 from training.loop import Training
-from training.measure import served
+from training.measure import seen
 from training.pixels import Source
 from training.recipe import FILE_NAME as RECIPE_FILE
 from training.recipe import Recipe
@@ -69,7 +70,7 @@ def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[s
         weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
         # Not by save_file: it lets nobody else read the file, and has an error of its own for a full disk.
         (draft / WEIGHTS).write_bytes(save(weights))
-        fitted, near = _fitted(trained, Engine(network, device))
+        fitted, near = _fitted(trained, Eager(network, trained.training.spec, device))
         for remark in fitted.remarks:
             say(remark)
         if fitted.tensors:
@@ -111,8 +112,8 @@ def _fitted(trained: Trained, engine: Engine) -> tuple[trust.Fitted, dict[str, t
 def _scored(engine: Engine, source: Source, training: Training) -> Scored:
     """What the network makes of a split, as it will be served."""
     logits, embeddings = [], []
-    for _, batch in served(source, training.spec):
-        outputs = engine.outputs(batch)
+    for _, pixels in seen(source, training.spec):
+        outputs = engine.outputs(pixels)
         logits.append(outputs.logits.cpu())
         embeddings.append(outputs.embeddings.cpu())
     return Scored(Outputs(torch.cat(logits), torch.cat(embeddings)), source.labels.cpu())
@@ -160,7 +161,7 @@ def _report(
         history=trained.history,
         recipe=trained.recipe.model_dump(mode="json"),
         unlike=strange,
-        cost=cost(trained.spent, classifier.engine.network, test.card.input.size, weights),
+        cost=cost(trained.spent, classifier.twin.network, test.card.input.size, weights),
         findings=findings,
     )
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from handlers.engine import Engine, EngineError
+from handlers.engines import EngineError
+from handlers.engines.eager import Eager
 from handlers.errors import DeadlineExceeded, InferenceFailed
 from handlers.explain import METHODS, asked, attribution, baselines, deadline, evidence, traits
 from handlers.explain.answer import Explained, Item
@@ -49,7 +50,7 @@ class Way:
 
 
 class Explainer:
-    """Explains what an engine answers, by the eager float32 network.
+    """Explains what an engine answers, by its twin: the eager float32 network.
 
     Args:
         folder: where `neighbours.safetensors` may lie; None where there is none.
@@ -58,14 +59,14 @@ class Explainer:
         EngineError: the card names a method or a layer that this network does not have.
     """
 
-    def __init__(self, card: Card, engine: Engine, folder: Path | None = None) -> None:
+    def __init__(self, card: Card, twin: Eager, folder: Path | None = None) -> None:
         try:
-            found = traits.scan(engine.network, card.input.size, card.explanations.layer)
+            found = traits.scan(twin.network, card.input.size, card.explanations.layer)
         except ValueError as error:
             raise EngineError(f"the card's explanations cannot be given: {error}") from None
         self.card = card
-        self.engine = engine
-        self.readout = Readout(engine.network, found)
+        self.device = twin.device
+        self.readout = Readout(twin.network, found)
         refusals = {name: method.refuses(found) for name, method in METHODS.items()}
         self.refused = {name: why for name, why in refusals.items() if why is not None}
         self.works = {name: method for name, method in METHODS.items() if name not in self.refused}
@@ -89,8 +90,8 @@ class Explainer:
             NeighboursError: the archive's training images cannot be used.
         """
         size, classes = self.card.input.size, len(self.card.classes)
-        blank = torch.zeros(1, 3, size, size, device=self.engine.device)
-        weights = torch.eye(1, classes, device=self.engine.device)
+        blank = torch.zeros(1, 3, size, size, device=self.device)
+        weights = torch.eye(1, classes, device=self.device)
         for method in self._ladder:
             settings = method.settings
             question = baselines.question(blank, weights, settings, self.card.input)

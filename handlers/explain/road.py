@@ -11,7 +11,7 @@ import torch
 
 from handlers import trust
 from handlers.decision import Judgement, Ranking
-from handlers.engine import Outputs
+from handlers.engines import Outputs
 from handlers.errors import RequestError
 from handlers.explain import asked
 from handlers.explain.answer import Explained, Item, Known

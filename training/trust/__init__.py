@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, FiniteFloat, model_validator
 
 from handlers import trust as applied
-from handlers.engine import Outputs
+from handlers.engines import Outputs
 from models.card import Conformal, OutOfDistribution, Part, Policy, Trust
 from training.trust import conformal, ood
 from training.trust.temperature import fit_temperature

@@ -10,7 +10,7 @@ import requests
 import torch
 
 from handlers.classifier import Answer, Classifier
-from handlers.engine import Outputs
+from handlers.engines import Outputs
 from handlers.request import Incoming, Part
 from models.card import Limits
 from tests.integration.contract import Ask, failed, row

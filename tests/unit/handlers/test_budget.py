@@ -9,7 +9,7 @@ import torch
 
 from handlers import classifier as road
 from handlers.classifier import PREDICT_IMAGES, Classifier
-from handlers.engine import Engine
+from handlers.engines.eager import Eager
 from handlers.explain import picture
 from handlers.explain.road import IMAGES_AT_ONCE
 from tests.unit.handlers.asking import body, request, unnamed
@@ -27,7 +27,7 @@ def slow(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> Callable[[f
         return logits
 
     monkeypatch.setattr(road.time, "monotonic", lambda: now[0])
-    engine = Engine(Wrapped(classifier.engine.network, pass_ten_seconds), torch.device("cpu"))
+    engine = Eager(Wrapped(classifier.engine.network, pass_ten_seconds), classifier.card.input, torch.device("cpu"))
 
     def make(budget: float) -> Classifier:
         made = Classifier(unnamed(classifier.card), engine, budget=budget, judge=classifier.judge)

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from handlers.classifier import Classifier
-from handlers.engine import Engine, EngineError
+from handlers.engines import EngineError
+from handlers.engines.eager import Eager
 from handlers.request import Kind
 from models.architectures import Network
 from models.card import CardError
@@ -19,7 +20,12 @@ from models.release import Release
 from tests.unit.handlers.asking import assert_alike, body, labels, request, unnamed
 from training.data import Dataset
 
-HEADERS = {"content-type": "application/json", "X-Model-Version": "1.0", "X-Request-Id": "r-1"}
+HEADERS = {
+    "content-type": "application/json",
+    "X-Model-Version": "1.0",
+    "X-Model-Engine": "eager",
+    "X-Request-Id": "r-1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,7 @@ class FailsOnWhite(Network):
 
 @pytest.fixture
 def fragile(classifier: Classifier) -> Classifier:
-    engine = Engine(FailsOnWhite(classifier.engine.network), torch.device("cpu"))
+    engine = Eager(FailsOnWhite(classifier.engine.network), classifier.card.input, torch.device("cpu"))
     return Classifier(unnamed(classifier.card), engine, judge=classifier.judge, folder=classifier.folder)
 
 
@@ -250,7 +256,7 @@ def test_where_only_the_explanation_raises_its_neighbours_keep_theirs(
                 raise RuntimeError("too much for one pass")
             return super().embed(images)
 
-    engine = Engine(FailsOnGradient(classifier.engine.network), torch.device("cpu"))
+    engine = Eager(FailsOnGradient(classifier.engine.network), classifier.card.input, torch.device("cpu"))
     answers = Classifier(unnamed(classifier.card), engine, judge=classifier.judge, folder=classifier.folder).answer(
         [request(some[0], kind="explain"), request(some[1]), request(some[2], kind="explain")]
     )

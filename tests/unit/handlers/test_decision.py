@@ -8,7 +8,7 @@ import torch
 
 from handlers import decision
 from handlers.decision import Judgement
-from handlers.engine import Outputs
+from handlers.engines import Outputs
 from handlers.trust import Judge
 from models.card import Conformal, OutOfDistribution, Policy, Trust
 

@@ -43,7 +43,7 @@ def test_each_answer_has_its_own_status_and_headers(handler: ImageClassifier, im
         3: (400, "Bad Request"),
     }
     assert [answer.get("type") for answer in answers] == [None, "UnsupportedImage", "DamagedImage", "NoImage"]
-    expected = {"content-type": "application/json", "X-Model-Version": "1.0"}
+    expected = {"content-type": "application/json", "X-Model-Version": "1.0", "X-Model-Engine": "eager"}
     assert context.response_headers == {place: expected | {"X-Request-Id": f"server-{place}"} for place in range(4)}
 
 
@@ -81,10 +81,11 @@ def test_the_type_of_a_part_makes_it_json(handler: ImageClassifier) -> None:
 
 @pytest.mark.parametrize("parts", [{}, {"body": b""}, {"body": bytearray()}, {"body": None}])
 @pytest.mark.parametrize("name", ["describe", "Describe"])
-def test_a_description_is_the_card(
+def test_a_description_is_the_card_and_which_engine_answers(
     handler: ImageClassifier, release: Release, parts: dict[str, Any], name: str
 ) -> None:
     (answer,), _ = ask(handler, (parts, {name: "True"}))
+    assert answer.pop("engine") == {"name": "eager", "passed_over": {}}
     assert Card.model_validate(answer) == release.card
 
 

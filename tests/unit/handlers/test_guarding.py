@@ -15,7 +15,7 @@ from PIL import Image
 from handlers import classifier as road
 from handlers import images
 from handlers.classifier import Classifier
-from handlers.engine import Engine
+from handlers.engines.eager import Eager
 from handlers.explain import picture
 from handlers.request import Incoming, Part
 from models.architectures import Network
@@ -54,7 +54,7 @@ class Wrapped(Network):
 
 
 def wrapped(classifier: Classifier, change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Classifier:
-    engine = Engine(Wrapped(classifier.engine.network, change), CPU)
+    engine = Eager(Wrapped(classifier.engine.network, change), classifier.card.input, CPU)
     return Classifier(unnamed(classifier.card), engine, judge=classifier.judge, folder=classifier.folder)
 
 

@@ -35,4 +35,9 @@ def test_questions_are_answered_without_an_image_and_beside_those_with_one(class
     answer, other = classifier.answer([question(route), Incoming("predict", (), {})])
     assert (answer.status, other.status) == (200, 400)
     assert json.loads(answer.body) == ready.answer(route, classifier.card)
-    assert answer.headers == {"content-type": "application/json", "X-Model-Version": "1.0", "X-Request-Id": "r-1"}
+    assert answer.headers == {
+        "content-type": "application/json",
+        "X-Model-Version": "1.0",
+        "X-Model-Engine": "eager",
+        "X-Request-Id": "r-1",
+    }

@@ -109,7 +109,7 @@ def test_the_classes_and_nearly_the_probabilities_stay_the_same(classifier: Clas
         digit = Image.open(io.BytesIO(content)).convert("RGB").resize((WIDTH // 2, HEIGHT // 2), 3)
         picture = jpeg(Image.blend(digit, photo(WIDTH // 2, HEIGHT // 2), 0.1))
         inputs = [images.pixels(images.decode(picture, how), classifier.card.input) for how in (None, size)]
-        batch = images.batch(inputs, classifier.card.input, classifier.engine.device)
+        batch = images.stack(inputs)
         whole, scaled = classifier.engine.logits(batch).softmax(dim=1)
         assert int(whole.argmax()) == int(scaled.argmax())
         assert float((whole - scaled).abs().max()) < 0.02
@@ -118,7 +118,7 @@ def test_the_classes_and_nearly_the_probabilities_stay_the_same(classifier: Clas
 def test_what_serves_and_what_evaluates_decode_alike(classifier: Classifier, large: bytes) -> None:
     size = classifier.card.input.size
     scaled = images.pixels(images.decode(large, size), classifier.card.input)
-    batch = images.batch([scaled], classifier.card.input, classifier.engine.device)
+    batch = images.stack([scaled])
     assert classifier.logits([large]).tolist() == classifier.engine.logits(batch).tolist()
 
 

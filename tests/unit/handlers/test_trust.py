@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from handlers import golden
 from handlers.classifier import Classifier
-from handlers.engine import Outputs
+from handlers.engines import Outputs
 from handlers.request import Incoming, Kind, Part
 from handlers.trust import Judge, TrustError
 from models.card import Card, Policy

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from handlers.classifier import Classifier
-from handlers.engine import Engine
+from handlers.engines.eager import Eager
 from handlers.trust import Judge
 from models.architectures import Network
 from models.card import Architecture, Card, Conformal, Data, Input, Metrics, OutOfDistribution, Policy, Trust
@@ -49,7 +49,7 @@ def card(classes: tuple[str, ...] = NAMES, trust: Trust | None = None) -> Card:
 
 def classifier(trust: Trust | None = None, classes: tuple[str, ...] = NAMES) -> Classifier:
     judge = Judge(trust) if trust else None
-    return Classifier(card(classes, trust), Engine(Mean(), torch.device("cpu")), judge=judge)
+    return Classifier(card(classes, trust), Eager(Mean(), card(classes, trust).input, torch.device("cpu")), judge=judge)
 
 
 def plain(red: int, green: int, blue: int) -> np.ndarray:

@@ -77,12 +77,8 @@ def test_trust_is_fitted_on_what_is_served(release: Release, classifier: Classif
     """The loop's canvases and the server's images come to the same temperature and thresholds."""
 
     def scored(part: Any) -> trust.Scored:
-        batch = images.batch(
-            [images.pixels(images.decode(content), release.card.input) for content in part.images],
-            release.card.input,
-            torch.device("cpu"),
-        )
-        return trust.Scored(classifier.engine.outputs(batch), torch.tensor(part.labels))
+        pixels = [images.pixels(images.decode(content), release.card.input) for content in part.images]
+        return trust.Scored(classifier.engine.outputs(images.stack(pixels)), torch.tensor(part.labels))
 
     fitted = trust.fit(scored(digits.train), scored(digits.calibration), trust.Settings())
     found = release.card.trust

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from handlers.engine import Outputs
+from handlers.engines import Outputs
 from handlers.trust import Judge
 from models.card import Trust
 from tests.unit.training.colours import TRUST, card

@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from handlers import decision
-from handlers.engine import Outputs
+from handlers.engines import Outputs
 from handlers.trust import Judge, Mahalanobis, straightened
 from models.card import Policy, Trust
 from training.trust import Fitted, Scored, Settings, fit

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from handlers.classifier import Classifier
-from handlers.engine import Engine, EngineError, Outputs
+from handlers.engines import EngineError, Outputs
+from handlers.engines.eager import Eager
 from handlers.explain import METHODS
 from handlers.explain.costs import Costs, Pass
 from handlers.explain.explainer import Explainer
@@ -45,7 +46,7 @@ def transformer(classifier: Classifier) -> Classifier:
             "trust": None,
         }
     )
-    return Classifier(changed, Engine(made, CPU))
+    return Classifier(changed, Eager(made, changed.input, CPU))
 
 
 def timed(classifier: Classifier, forward: float, both: float) -> Classifier:
@@ -153,7 +154,7 @@ def test_warming_leaves_nothing_to_be_done_for_the_first_time(classifier: Classi
 def test_a_network_that_answers_otherwise_than_the_one_explained_is_warned_of(
     classifier: Classifier, some: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Engine(classifier.engine.network, CPU)
+    engine = Eager(classifier.engine.network, classifier.card.input, CPU)
     real = engine.outputs
 
     def swapped(batch: torch.Tensor) -> Outputs:

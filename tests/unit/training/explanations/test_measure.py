@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from handlers.classifier import Classifier
-from handlers.engine import Engine
+from handlers.engines.eager import Eager
 from models import architectures
 from models.card import Input
 from tests.unit.training.colours import card
@@ -21,7 +21,7 @@ def classifier(spec: Input | None = None) -> Classifier:
     torch.manual_seed(0)
     about = card().model_copy(update={"input": spec or card().input})
     network = architectures.build("cnn", **about.architecture.arguments)
-    return Classifier(about, Engine(network, torch.device("cpu")))
+    return Classifier(about, Eager(network, about.input, torch.device("cpu")))
 
 
 def split(count: int = 12, side: int = SIDE, masked: bool = True) -> Split:

@@ -1,0 +1,60 @@
+"""A program compiled ahead of time from the network (AOTInductor): a .pt2 that needs no compiler to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch._inductor import aoti_load_package
+
+from handlers.engines import Engine, EngineError, machine
+from models.card import Card, Compiled
+
+
+class Program(Engine):
+    """One of the card's compiled programs, loaded.
+
+    Args:
+        run_package: takes uint8 pixels (N, size, size, 3) and returns logits and embeddings.
+    """
+
+    def __init__(self, name: str, device: torch.device, run_package: Callable[[torch.Tensor], Any]) -> None:
+        super().__init__(name, device)
+        self._run_package = run_package
+
+    @classmethod
+    def load(cls, folder: Path, card: Card, entry: Compiled, device: torch.device) -> Program:
+        """Load `engines/<name>.pt2` from a release folder or an unpacked .mar.
+
+        Whether the machine can run it is looked at first: what was compiled for instructions that a CPU lacks would end
+        the process, not raise.
+
+        Raises:
+            EngineError: it was refused when it was made, needs another device, torch or processor, or does not load.
+        """
+        path = folder / entry.path
+        if entry.refused is not None:
+            raise EngineError(f"was kept out when it was compiled: {entry.refused}")
+        if entry.device != device.type:
+            raise EngineError(f"is for {entry.device}, and this worker runs on {device.type}")
+        if entry.torch != torch.__version__:
+            raise EngineError(f"was compiled with torch {entry.torch}, and this is {torch.__version__}")
+        lacking = sorted(set(entry.requires) - machine.features(device))
+        if lacking:
+            raise EngineError(f"needs {', '.join(lacking)}, which the processor here does not have")
+        if not path.is_file():
+            raise EngineError(f"{path}: no such file, though the card lists it")
+        try:
+            program = aoti_load_package(str(path), device_index=device.index if device.index is not None else -1)
+        except Exception as error:  # whatever the loader or the linker makes of a damaged package
+            raise EngineError(f"{path}: does not load: {' '.join(str(error).split())[:200]}") from None
+        engine = cls(entry.name, device, program)
+        engine.check_shapes(card.input.size, len(card.classes))
+        return engine
+
+    def run(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """See Engine. The program takes pixels as decoders leave them, (N, size, size, 3)."""
+        logits, embeddings = self._run_package(pixels.permute(0, 2, 3, 1).contiguous())
+        return logits, embeddings
