@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraint
 
 FILE_NAME = "card.yaml"
 
+# The engine that is no compiled program: the network as it was trained, in float32.
+EAGER = "eager"
+
 # Both stand in file names, URLs and the front door's map, so they are kept to what needs no quoting in any of these.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 VERSION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9}){0,2}$"

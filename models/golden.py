@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from models.card import EAGER
+
 FOLDER = "golden"
 ANSWERS = f"{FOLDER}/answers.json"
 # Absolute, on each probability. Another CPU, thread count or a GPU moves float32 answers by far less than this; a
@@ -26,12 +28,12 @@ class GoldenError(ValueError):
 
 def answers_of(engine: str) -> str:
     """The file with an engine's answers, in a release and in a .mar."""
-    return ANSWERS if engine == "eager" else f"{FOLDER}/{engine}.json"
+    return ANSWERS if engine == EAGER else f"{FOLDER}/{engine}.json"
 
 
 def tolerance_of(engine: str) -> float:
     """How far an engine's probabilities may be off, absolute."""
-    return TOLERANCE if engine == "eager" or engine.endswith("-fp32") else COARSE_TOLERANCE
+    return TOLERANCE if engine == EAGER or engine.endswith("-fp32") else COARSE_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,17 +215,19 @@ class Versions:
         client = Client(self._instance.url, self._instance.token(), retries=0)
         with zipfile.ZipFile(path) as mar, client:
             try:
-                expected = Golden.from_json(mar.read(golden.ANSWERS))
-                for name, wanted in expected.probabilities.items():
+                images = Golden.from_json(mar.read(golden.ANSWERS)).probabilities
+                for name, wanted in images.items():
                     image = mar.read(f"{golden.FOLDER}/{name}")
                     answer = client.predict(model, image, version, top_k=len(wanted))
                     by_index = sorted(answer.predictions, key=lambda item: item.index)
                     labels = [item.label for item in by_index]
+                    # Workers may have different engines: one that has just started may have fallen back.
+                    expected = Golden.from_json(mar.read(golden.answers_of(answer.engine)))
                     expected.check(name, [item.probability for item in by_index], labels)
-            except GoldenError as error:
+            except (GoldenError, KeyError) as error:
                 raise VersionError(f"{model} {version} is not promoted: {error}") from None
-        self._say(f"{model} {version}: {len(expected.probabilities)} golden answers came out over HTTP")
-        return len(expected.probabilities)
+        self._say(f"{model} {version}: {len(images)} golden answers came out over HTTP")
+        return len(images)
 
     def _drain(self, model: str, version: str) -> None:
         deadline, quiet = time.monotonic() + DRAIN_SECONDS, 0

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import torch
 
+from models.card import EAGER as EAGER
+
 logger = logging.getLogger(__name__)
 
-EAGER = "eager"
 # Rows in one pass through the network: bounds the memory that one request with many images can take.
 MAX_ROWS = 64
 # What Python and the devices raise where there is no memory left; torch's CPU allocator has no class for it.

@@ -93,7 +93,7 @@ def _json(shape: Schema) -> Schema:
 
 
 def _responses() -> Schema:
-    model, timed = "X-Model-Version", ("X-Model-Version", "Server-Timing")
+    model, timed = ("X-Model-Version", "X-Model-Engine"), ("X-Model-Version", "X-Model-Engine", "Server-Timing")
     binary: Schema = {"application/octet-stream": {}}
     pictures: Schema = {"image/png": {}, "application/x-npy": {}}
     yes: Schema = {"const": True}
@@ -113,8 +113,8 @@ def _responses() -> Schema:
         "PredictedV1": _answer("in order", _json(schema("PredictedV1")), *timed),
         "ExplainedV1": _answer("in order", _json(schema("ExplainedV1")), *timed),
         "PredictedV2": _answer("rows in order", _json(schema("AnswerV2")) | binary, *timed),
-        "ModelReady": _answer("it is", _json(object_of({"name": WORD, "ready": yes})), model),
-        "Metadata": _answer("tensors", _json(metadata), model),
+        "ModelReady": _answer("it is", _json(object_of({"name": WORD, "ready": yes})), *model),
+        "Metadata": _answer("tensors", _json(metadata), *model),
         "Status": _answer("it does", _json(object_of({"status": WORD}))),
         "Live": _answer("it does", _json(object_of({"live": yes}))),
         "Ready": _answer("it does", _json(object_of({"ready": yes}))),
@@ -133,6 +133,7 @@ def components() -> Schema:
         "headers": {
             "X-Request-Id": {"required": True, "schema": WORD},
             "X-Model-Version": {"required": True, "schema": WORD},
+            "X-Model-Engine": {"required": True, "schema": WORD},
             "Server-Timing": {"schema": WORD},
             "Retry-After": {"schema": COUNT},
         },

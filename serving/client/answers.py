@@ -53,6 +53,7 @@ class Prediction:
 
     Attributes:
         request_id: by which the server's log knows the request; empty where the server sends none.
+        engine: which of the model's engines computed it: `eager`, or a compiled program's name.
         predictions: the classes that were asked for, the most probable first.
         raw: the same as JSON, to be printed.
         set: the labels of the classes that it may be, the most probable first.
@@ -64,6 +65,7 @@ class Prediction:
     model: str
     version: str
     request_id: str
+    engine: str = "eager"
     predictions: tuple[Class, ...]
     raw: Mapping[str, Any] = field(repr=False, compare=False)
     set: tuple[str, ...] | None = None
@@ -183,6 +185,8 @@ def _each(reply: Reply, url: str, count: int | None, read: Callable[[dict[str, A
         results = whole.pop("results", None)
         if "request_id" not in whole and "x-request-id" in reply.headers:
             whole["request_id"] = reply.headers["x-request-id"]
+        if "x-model-engine" in reply.headers:
+            whole["engine"] = reply.headers["x-model-engine"]
         read_ones = [read({**whole, **result}) for result in ([{}] if results is None else results)]
         if len(read_ones) != (count or 1):
             raise ValueError(f"{len(read_ones)} results for {count or 1} images")
@@ -198,6 +202,7 @@ def _common(raw: dict[str, Any]) -> dict[str, Any]:
     if not classes:
         raise ValueError("no class at all")
     known = {"model": raw["model"], "version": raw["version"], "request_id": raw.get("request_id", "")}
+    known["engine"] = raw.get("engine", "eager")
     return {**known, "predictions": classes, "raw": raw, **_judged(raw)}
 
 

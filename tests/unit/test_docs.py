@@ -62,7 +62,8 @@ def test_each_error_has_its_row_and_status() -> None:
 def test_each_header_that_is_read_or_written_has_its_row() -> None:
     documented = {cells[1].strip("`").lower() for cells in ROWS_OF["Headers"]}
     documented |= {option.header.lower() for option in table.TABLE}
-    ours = {options.ATTRIBUTES_HEADER, v2.LENGTH_HEADER, "X-Model-Version", "X-Request-Id", "Server-Timing", "Accept"}
+    ours = {options.ATTRIBUTES_HEADER, v2.LENGTH_HEADER, "X-Model-Version", "X-Model-Engine", "X-Request-Id"}
+    ours |= {"Server-Timing", "Accept"}
     template = TEMPLATE.read_text(encoding="utf-8")
     read = set(re.findall(r"req\.(?:hdr|hdr_val)\(([\w-]+)\)", template))
     written = set(re.findall(r"(?:set-header|hdr) ([A-Z][\w-]+)", template)) | {"WWW-Authenticate"}

@@ -96,6 +96,12 @@ def has_version(ask: Ask) -> None:
     assert "X-Model-Version" not in ask.get("/v2").headers
 
 
+@row("has-engine")
+def has_engine(ask: Ask) -> None:
+    assert ask.post(PREDICT, ask.digit["3"]).headers["X-Model-Engine"] == "eager"
+    assert "X-Model-Engine" not in ask.get("/v2").headers
+
+
 @row("has-request-id")
 def has_request_id(ask: Ask) -> None:
     headers = {"X-Request-Id": "mine"}

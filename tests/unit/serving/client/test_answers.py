@@ -57,6 +57,11 @@ def test_a_prediction_is_typed(serve: Serve, connect: Connect) -> None:
         answer.model = "x"
 
 
+def test_a_prediction_says_which_engine_computed_it(serve: Serve, connect: Connect) -> None:
+    connected = connect(serve(Say(body=ONE, headers={"X-Model-Engine": "cpu-int8"}), Say(body=ONE)).url)
+    assert [connected.predict("pets", PNG).engine for _ in range(2)] == ["cpu-int8", "eager"]
+
+
 def test_a_judgement_is_typed_and_none_where_there_is_none(serve: Serve, connect: Connect) -> None:
     ood = {"score": 3.5, "threshold": 2.0, "method": "energy"}
     judged = {"set": ["cat", "dog"], "ood": ood, "decision": "refer", "reason": "out_of_distribution"}
