@@ -15,8 +15,9 @@ RUN := .venv/bin/python -m
 WHICH = $(if $(MODEL),--model $(MODEL)) $(if $(VERSION),--version $(VERSION))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train evaluate explain-report wrong-reason compare archive serve stop predict explain models register promote retire rollback history samples \
-	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure measure-training measure-explanations measure-bad-inputs openapi check \
+.PHONY: help setup setup-dev train evaluate explain-report wrong-reason optimize tune compare archive serve stop predict explain models register promote retire rollback history samples \
+	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure measure-training measure-explanations measure-performance measure-worker \
+	measure-bad-inputs openapi check \
 	fix clean
 
 help: ## this list
@@ -45,6 +46,12 @@ explain-report: setup ## how good each attribution method is on a release; choos
 
 wrong-reason: setup ## a model that is right for the wrong reason, and how its explanations tell: some 3 minutes [IMAGES=32]
 	@$(RUN) scripts.wrong_reason $(if $(IMAGES),--images $(IMAGES))
+
+optimize: setup ## compile a release, int8 where that keeps its accuracy; needs a C++ compiler [MODEL= VERSION= DATA= ENGINES=int8,fp32]
+	@$(RUN) scripts.optimize $(WHICH) $(if $(DATA),--data $(DATA)) $(if $(ENGINES),--engines $(ENGINES))
+
+tune: setup ## find workers, batch size and delay for this machine, some 5 minutes [MODEL= VERSION= P99_MS=50]
+	@$(RUN) scripts.tune $(WHICH) $(if $(P99_MS),--p99-ms $(P99_MS))
 
 compare: setup ## whether one release is better than another [A=cells/1.0 B=cells/2.0 DATA=]
 	@$(RUN) scripts.compare $(A) $(B) $(if $(DATA),--data $(DATA))
@@ -110,6 +117,12 @@ measure-training: setup ## docs/training.md: what recipes come to on CIFAR-10, a
 
 measure-explanations: setup ## docs/explanations.md: costs, deadlines, what predictions lose, some 5 minutes [ONLY=costs RELEASE= IMAGES=]
 	@$(RUN) benchmarks.explanations $(if $(ONLY),--only $(ONLY)) $(if $(RELEASE),--release $(RELEASE)) $(if $(IMAGES),--images $(IMAGES))
+
+measure-performance: setup ## docs/performance.md: against other servers, each in its own environment, half an hour [PHOTOS=folder ONLY=small]
+	@$(RUN) benchmarks.performance $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(ONLY),--only $(ONLY))
+
+measure-worker: setup ## microseconds a request inside the worker, by step [AGAINST=<git revision>]
+	@$(RUN) benchmarks.worker $(if $(AGAINST),--against $(AGAINST))
 
 measure-bad-inputs: setup ## docs/reliability.md: 10,000 bad requests among good ones, some 3 minutes [COUNT= SEED=]
 	@$(RUN) benchmarks.bad_inputs $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

@@ -101,7 +101,7 @@ class Supervisor:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
         usable = cores.usable()
         # Those that explain do not count: they run at a lower priority, on what those that predict leave idle.
-        threads = cores.threads_per_worker(len(launch.archives), usable)
+        threads = cores.threads_per_worker(workers.predicting(launch), usable)
         inference = ports.inference if launch.front else ports.public
         self._properties = properties.load() | {
             "inference_address": f"http://127.0.0.1:{inference}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving import explainers
-from serving.errors import ManagementError
+from serving import explainers, model_config
+from serving.errors import ConfigError, ManagementError
 from serving.launch import Launch
 from serving.management import Management
 
@@ -35,6 +35,18 @@ def parts(launch: Launch) -> list[Part]:
         if launch.explain_workers:
             found.append(Part(explainers.name(archive.model), archive.version, launch.explain_workers, explains=True))
     return found
+
+
+def predicting(launch: Launch) -> int:
+    """How many workers predict when all of them run, as the launch or the archives want them."""
+    total = 0
+    for archive in launch.archives:
+        wanted = launch.state.models[archive.model].versions[archive.version].workers
+        try:
+            total += wanted or model_config.of_archive(archive.path).minWorkers
+        except ConfigError:  # an archive that something else made: TorchServe starts one
+            total += 1
+    return total
 
 
 def count(launch: Launch, management: Management) -> list[tuple[int, int]]:

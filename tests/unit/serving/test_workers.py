@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from serving import state, workers
 from serving.launch import Launch
+from serving.model_config import ModelConfig
 from serving.store import Archive
 from serving.workers import Part
 from tests.unit.serving.fake_management import FakeManagement
@@ -34,6 +36,17 @@ def test_each_version_has_its_own_to_explain_and_the_default_comes_first() -> No
         Part("digits-explain", "1.0", 2, explains=True),
     ]
     assert [part.name for part in workers.parts(launch(explain_workers=0))] == ["digits", "digits"]
+
+
+def test_cores_are_shared_among_all_that_predict(tmp_path: Path) -> None:
+    archives = [Archive(tmp_path / f"digits-{version}.mar", "digits", version) for version in ("2.0", "1.0")]
+    with zipfile.ZipFile(archives[0].path, "w") as mar:
+        mar.writestr("model-config.yaml", ModelConfig(minWorkers=2, maxWorkers=2).to_yaml())
+    wanted = state.from_archives(archives)
+    what = Launch(archives=archives, state=wanted, explain_workers=4)
+    assert workers.predicting(what) == 3, "two of the first archive's settings, one where an archive has none"
+    wanted.models["digits"].versions["1.0"].workers = 4
+    assert workers.predicting(what) == 6
 
 
 def test_they_are_counted_as_soon_as_they_are_there() -> None:

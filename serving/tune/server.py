@@ -1,0 +1,170 @@
+"""A server to measure: a real one, front door and all, with versions that are the same model at other settings.
+
+Two settings are two versions of the model, both loaded, so that they can be asked in turn. TorchServe would take
+batch_size and max_batch_delay with a registration, but those of the archive's model-config.yaml beat them, so each
+settings get an archive of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from types import TracebackType
+
+from serving import process, state, store
+from serving.errors import StartError
+from serving.instance import Instance, Ports
+from serving.launch import Launch
+from serving.model_config import FILE_NAME, ModelConfig
+from serving.store import Archive
+from serving.supervisor import START_SECONDS, Supervisor
+from serving.tune.settings import Settings
+from serving.versions import Versions
+
+ROOT = Path(__file__).resolve().parents[2]
+MANIFEST = "MAR-INF/MANIFEST.json"
+FIRST_PORT, LAST_PORT = 18_300, 28_300
+# Requests in flight are given so long when it is stopped; there are none, unless somebody pressed Ctrl-C.
+STOP_SECONDS = 20
+
+
+def with_settings(mar: Path, target: Path, version: str, config: ModelConfig) -> None:
+    """Write a copy of a .mar that is another version of its model, and runs by `config`."""
+    with zipfile.ZipFile(mar) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == MANIFEST:
+                manifest = json.loads(content)
+                manifest["model"]["modelVersion"] = version
+                content = json.dumps(manifest).encode()
+            elif name == FILE_NAME:
+                content = config.to_yaml().encode()
+            out.writestr(name, content)
+
+
+def free_ports() -> Ports:
+    """Ports that nobody listens on.
+
+    Raises:
+        StartError: there are none.
+    """
+    for public in range(FIRST_PORT, LAST_PORT, 10):
+        try:
+            (ports := Ports(public)).check_free("127.0.0.1")
+        except StartError:
+            continue
+        return ports
+    raise StartError(f"no eight free ports in a row from {FIRST_PORT} to {LAST_PORT}: stop some servers")
+
+
+class Server:
+    """Serves a model at the settings that are asked for, from start to end of a `with` block; nothing is left of it.
+
+    Explanations have no workers here: they run at the lowest priority, and are not what is tuned.
+
+    Args:
+        mar: the archive of the model.
+        base: the settings that stay as they are.
+        first: those to start with.
+
+    Raises:
+        StartError: it does not come up; the message is its reason.
+    """
+
+    def __init__(self, mar: Path, model: str, base: ModelConfig, first: Settings) -> None:
+        self._mar = mar
+        self._model = model
+        self._base = base
+        self._ports = free_ports()
+        self._versions: dict[Settings, str] = {}
+        self._made = 0
+        self._first = first
+
+    def __enter__(self) -> Server:
+        self._folder = Path(tempfile.mkdtemp(prefix="torchlight-tune-"))
+        self._instance = Instance(self._ports, self._folder / "run")
+        self._store = self._folder / "store"
+        try:
+            for folder in (self._store, self._folder / "tmp"):
+                folder.mkdir()
+            version = self._archive(self._first)
+            words = (str(self._ports.public), str(self._instance.folder.parent), str(self._store), self._model, version)
+            self._process = process.spawn(
+                [sys.executable, "-m", "serving.tune.server", *words],
+                cwd=ROOT,
+                env={**os.environ, "TMPDIR": str(self._folder / "tmp")},
+                on_line=lambda line: None,
+            )
+            self._await_ready()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        self._versions[self._first] = version
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if hasattr(self, "_process"):
+            process.end(self._process, patience=STOP_SECONDS)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Of the front door."""
+        return "127.0.0.1", self._ports.public
+
+    def path(self, settings: Settings) -> str:
+        """Where to ask the model as it runs at these settings; loads it there first, where it is not yet.
+
+        Raises:
+            ServingError: it cannot be loaded.
+        """
+        if settings not in self._versions:
+            version = self._archive(settings)
+            Versions(self._instance, root=self._store).register(self._model, version)
+            self._versions[settings] = version
+        return f"/predictions/{self._model}/{self._versions[settings]}"
+
+    def remove(self, settings: Settings) -> None:
+        """Unload what will not be asked again, the settings of the start excepted."""
+        if settings != self._first and (version := self._versions.pop(settings, None)):
+            Versions(self._instance, root=self._store).retire(self._model, version)
+            store.path_of(self._model, version, self._store).unlink()
+
+    def _archive(self, settings: Settings) -> str:
+        self._made += 1
+        version = str(self._made)
+        with_settings(
+            self._mar, store.path_of(self._model, version, self._store), version, settings.config(self._base)
+        )
+        return version
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            status = self._instance.status()
+            if status is not None and status.state == "ready":
+                return
+            if self._process.poll() is not None:
+                reason = status.message if status else "see whether `make serve` works"
+                raise StartError(f"the server to measure did not come up: {reason}")
+            time.sleep(0.05)
+        raise StartError(f"the server to measure was not ready after {START_SECONDS} s")
+
+
+def main(port: str, run: str, root: str, model: str, version: str) -> int:
+    """The server's own process: serve one archive until it is told to stop."""
+    archive = Archive(store.path_of(model, version, Path(root)), model, version)
+    launch = Launch(archives=[archive], state=state.from_archives([archive]), explain_workers=0)
+    return Supervisor(Instance(Ports(int(port)), Path(run)), launch).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
