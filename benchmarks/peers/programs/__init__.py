@@ -1,0 +1,1 @@
+"""The servers themselves. Each runs in its peer's environment and imports, of this repository, models alone."""
