@@ -33,8 +33,6 @@ from models.card import Card, Limits, Policy
 
 # Images of fewer bytes are decoded sooner than they are handed to another thread.
 THREADED_BYTES = 16_000
-
-
 # Images that go through the network between two looks at the clock.
 PREDICT_IMAGES = 64
 # TorchServe takes in a batch's answers in time that grows faster than their size.
@@ -241,7 +239,8 @@ class Classifier:
         self._check_time()
         with timed(slots, "inference"):
             outputs = self.engine.outputs(images.stack([pixels for slot in slots for pixels in slot.pixels]))
-            ranking = decision.rank(outputs.logits, self.temperature)
+            most = max(slot.asked.options.top_k for slot in slots)
+            ranking = decision.rank(outputs.logits, self.temperature, most)
             judged = decision.judgements(ranking, outputs, self.judge, self.card.classes) if self.judge else None
         sound = torch.isfinite(outputs.logits).all(dim=1).tolist()
         row, found = 0, []
@@ -254,15 +253,11 @@ class Classifier:
                     road.known(outputs, ranking, r, judged[r] if judged else None, self.temperature) for r in rows
                 ]
             raw: list[torch.Tensor | None] = [known.raw for known in slot.known] or [None] * len(rows)
-            found.append(
-                [
-                    Result(
-                        decision.predictions(ranking, r, self.card.classes, top_k, raw_one),
-                        judged[r] if judged else None,
-                    )
-                    for r, raw_one in zip(rows, raw, strict=True)
-                ]
+            listed = (
+                decision.predictions(ranking, r, self.card.classes, top_k, one)
+                for r, one in zip(rows, raw, strict=True)
             )
+            found.append([Result(top, judged[r] if judged else None) for r, top in zip(rows, listed, strict=True)])
             row += len(slot.pixels)
         return found
 

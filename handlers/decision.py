@@ -18,13 +18,16 @@ Reason = Literal["out_of_distribution", "ambiguous", "unsure"]
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """All classes of a batch of N images, most probable first: indices and probabilities, each (N, classes).
+    """The classes of a batch of N images, most probable first.
 
-    `ranked` has the probabilities once more, as float64.
+    Attributes:
+        indices, probabilities: of the first ones, as many as are answered: each (N, k).
+        order, ranked: the same of all, as tensors: int64 and float64 (N, classes).
     """
 
     indices: list[list[int]]
     probabilities: list[list[float]]
+    order: torch.Tensor
     ranked: torch.Tensor
 
 
@@ -55,10 +58,11 @@ class Judgement:
         return {"set": self.set, "ood": ood, "decision": self.decision, "reason": self.reason}
 
 
-def rank(logits: torch.Tensor, temperature: float = 1.0) -> Ranking:
-    """Order the classes of each row of logits (N, classes) by probability."""
-    ranked, indices = probabilities(logits, temperature).sort(dim=1, descending=True, stable=True)
-    return Ranking(indices.tolist(), ranked.tolist(), ranked)
+@torch.inference_mode()  # which makes each operation cheaper
+def rank(logits: torch.Tensor, temperature: float = 1.0, most: int | None = None) -> Ranking:
+    """Order the classes of each row of logits (N, classes) by probability; list the `most` first ones, or all."""
+    ranked, order = probabilities(logits, temperature).sort(dim=1, descending=True, stable=True)
+    return Ranking(order[:, :most].tolist(), ranked[:, :most].tolist(), order, ranked)
 
 
 def predictions(
@@ -78,13 +82,16 @@ def predictions(
     return found
 
 
+@torch.inference_mode()
 def judgements(ranking: Ranking, outputs: Outputs, judge: Judge, classes: Sequence[str]) -> list[Judgement]:
     """Judge the answers for N images."""
     sizes = set_sizes(ranking.ranked, judge.trust.conformal).tolist()
     ood, policy = judge.trust.ood, judge.trust.policy
     found = []
     for row, (size, score) in enumerate(zip(sizes, judge.scores(outputs), strict=True)):
-        labels = [classes[index] for index in ranking.indices[row][:size]]
+        listed = ranking.indices[row]
+        first = listed[:size] if size <= len(listed) else ranking.order[row, :size].tolist()
+        labels = [classes[index] for index in first]
         best = round(ranking.probabilities[row][0], DIGITS)
         reason = _reason(policy, strange=score > ood.threshold, size=size, best=best)
         found.append(Judgement(labels, score, ood.threshold, ood.score, reason))

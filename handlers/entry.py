@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import torch
 
-from handlers import choice
+from handlers import choice, wire
 from handlers.classifier import BUDGET_SECONDS, Answer
 from handlers.metrics import Tally
 from handlers.multipart import Part
@@ -64,7 +64,7 @@ class ImageClassifier:
         self._choice = choice.load(folder, device, wanted, limits=limits, policy=policy, budget=budget)
         self._classifier = self._choice.classifier
         self._classifier.warm(int(context.system_properties.get("batch_size") or 1))
-        _tell_repeated_parts_apart()
+        _shorten_the_wire(context)
         self._tally, self._counted = Tally(), threading.Event()
         threading.Thread(target=self._hand_on, args=(context.metrics,), name="metrics", daemon=True).start()
         if context.model_name.endswith(EXPLAINS):
@@ -184,30 +184,8 @@ def _give_way() -> None:
     logger.info("this worker explains, at niceness %d", os.getpriority(os.PRIO_PROCESS, 0))
 
 
-def _tell_repeated_parts_apart() -> None:
-    """Number multipart parts that share a name: image, image#2, ...
+def _shorten_the_wire(context: Any) -> None:
+    import ts
+    from ts import service
 
-    TorchServe's worker puts the parts into a dict by name (ts/service.py, retrieve_data_for_inference), so of
-    `-F image=@a.png -F image=@b.png` it would keep only the last, without a word.
-    """
-    from ts.service import Service
-
-    original = Service.retrieve_data_for_inference
-    if getattr(original, "tells_repeated_parts_apart", False):
-        return
-
-    def retrieve(batch: list[dict[str, Any]]) -> Any:
-        for request in batch:
-            seen: Counter[Any] = Counter()
-            taken = {parameter["name"] for parameter in request["parameters"]}
-            for parameter in request["parameters"]:
-                name = parameter["name"]
-                seen[name] += 1
-                if seen[name] > 1:
-                    while (numbered := f"{name}#{seen[name]}") in taken:
-                        seen[name] += 1
-                    parameter["name"] = numbered
-        return original(batch)
-
-    retrieve.tells_repeated_parts_apart = True  # type: ignore[attr-defined]
-    Service.retrieve_data_for_inference = staticmethod(retrieve)
+    wire.install(sys.modules["__main__"], service, context.metrics, os.environ, ts.__version__)

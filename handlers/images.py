@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from handlers.errors import DamagedImage, ImageTooLarge, NoImage, UnsupportedImage
 from models.card import Input, Limits
@@ -108,6 +108,8 @@ def from_array(array: np.ndarray) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # of which exif_transpose would make a copy
         return ImageOps.exif_transpose(image)
     except Exception:  # broken EXIF data says nothing about the pixels: show them as they lie
         return image

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -26,6 +27,7 @@ QUERY_HEADER = "x-torchlight-query"
 ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
 
 Given = tuple[str, Any, str]  # name, value, where it stood
+_HEADERS = tuple((option.name, option.header.lower()) for option in TABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class Options:
     size: Size = "original"
 
 
+_NONE = Options()
+
+
+@cache
 def accepted(kind: str) -> tuple[str, ...]:
     """The names of the options that a request of this kind may have."""
     return tuple(option.name for option in TABLE if kind == "explain" or not option.explain_only)
@@ -78,9 +84,7 @@ def from_headers(headers: Mapping[str, str], route: str = "") -> list[Given]:
                 given.append((name, value, "custom attributes"))
             else:  # it chose the kind of request, in the front door, if that could read it
                 _truth("explain", value)
-    for option in TABLE:
-        if (value_of := headers.get(option.header.lower())) is not None:
-            given.append((option.name, value_of, "header"))
+    given += [(name, headers[header], "header") for name, header in _HEADERS if header in headers]
     return given
 
 
@@ -91,6 +95,8 @@ def parse(given: list[Given], kind: str) -> Options:
         UnknownOption: a name that this kind of request does not have.
         BadOption: a value it cannot have, or one option with two values.
     """
+    if not given:
+        return _NONE
     names = accepted(kind)
     values: dict[str, str] = {}
     for name, value, where in given:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -69,14 +68,21 @@ def chunks(slots: Sequence[Slot], images_at_once: int) -> Iterator[list[Slot]]:
         yield chunk
 
 
-@contextmanager
-def timed(slots: Sequence[Slot], stage: str) -> Iterator[None]:
+class timed:  # noqa: N801
     """Note the seconds that a stage takes for each request that goes through it together, and once as a pass."""
-    began = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds = time.perf_counter() - began
-        slots[0].record.passes.append((stage, seconds))
-        for slot in slots:
-            slot.record.seconds[stage] = slot.record.seconds.get(stage, 0.0) + seconds
+
+    __slots__ = ("_began", "_slots", "_stage")
+
+    def __init__(self, slots: Sequence[Slot], stage: str) -> None:
+        self._slots = slots
+        self._stage = stage
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *raised: object) -> None:
+        seconds = time.perf_counter() - self._began
+        self._slots[0].record.passes.append((self._stage, seconds))
+        for slot in self._slots:
+            spent = slot.record.seconds
+            spent[self._stage] = spent.get(self._stage, 0.0) + seconds

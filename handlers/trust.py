@@ -7,6 +7,7 @@ that of the network's float32, whose last bits change with the batch. What is co
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -44,10 +45,16 @@ def rank_scores(ranked: torch.Tensor, penalty: float, free: int) -> torch.Tensor
         (N, classes): the probability of those before it, plus `penalty` for each rank beyond `free`; see
         models.card.Conformal.
     """
-    ranks = torch.arange(1, ranked.shape[1] + 1, device=ranked.device, dtype=torch.float64)
-    scores = ranked.cumsum(dim=1) - ranked + penalty * (ranks - free).clamp(min=0)
+    scores = (ranked.cumsum(dim=1).sub_(ranked)).add_(_penalties(ranked.shape[1], penalty, free, ranked.device))
     scores[:, 0] = 0
-    return scores.round(decimals=DIGITS)
+    return scores.round_(decimals=DIGITS)
+
+
+@lru_cache(maxsize=16)
+def _penalties(classes: int, penalty: float, free: int, device: torch.device) -> torch.Tensor:
+    """What is added for each rank, float64 (classes,)."""
+    ranks = torch.arange(1, classes + 1, device=device, dtype=torch.float64)
+    return penalty * (ranks - free).clamp(min=0)
 
 
 def set_sizes(ranked: torch.Tensor, conformal: Conformal) -> torch.Tensor:
@@ -79,11 +86,12 @@ class Mahalanobis:
     """
 
     def __init__(self, means: torch.Tensor, whitening: torch.Tensor, unit: torch.Tensor) -> None:
-        self._unit = unit
+        self._unit = unit.double()
         # Distances do not change if everything is moved, and small numbers lose less when squared.
         self._centre = means.double().mean(dim=0)
         self._whitening = whitening.double()
         self._means = (means.double() - self._centre) @ self._whitening
+        self._squares = (self._means**2).sum(dim=1)
 
     @classmethod
     def of(cls, tensors: Mapping[str, torch.Tensor], device: torch.device) -> Mahalanobis:
@@ -92,10 +100,9 @@ class Mahalanobis:
 
     def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Embeddings (N, D) -> float64 (N,), higher is stranger."""
-        white = (straightened(embeddings, self._unit) - self._centre) @ self._whitening
-        products = white @ self._means.T
-        squares = (self._means**2).sum(dim=1) - 2 * products
-        return ((white**2).sum(dim=1) + squares.amin(dim=1)).clamp(min=0)
+        white = straightened(embeddings, self._unit).sub_(self._centre) @ self._whitening
+        nearest = (self._squares - 2 * (white @ self._means.T)).amin(dim=1)
+        return (white.square().sum(dim=1) + nearest).clamp_(min=0)
 
 
 def significant(scores: torch.Tensor) -> list[float]:

@@ -1,0 +1,1 @@
+"""What a request costs inside a worker, without a server around it."""

@@ -1,0 +1,7 @@
+"""The optimised digits, for the tests of what loads them."""
+
+from __future__ import annotations
+
+from tests.unit.training.compress.conftest import compiled, own_compiled
+
+__all__ = ["compiled", "own_compiled"]
