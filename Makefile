@@ -50,8 +50,9 @@ wrong-reason: setup ## a model that is right for the wrong reason, and how its e
 optimize: setup ## compile a release, int8 where that keeps its accuracy; needs a C++ compiler [MODEL= VERSION= DATA= ENGINES=int8,fp32]
 	@$(RUN) scripts.optimize $(WHICH) $(if $(DATA),--data $(DATA)) $(if $(ENGINES),--engines $(ENGINES))
 
-tune: setup ## find workers, batch size and delay for this machine, some 5 minutes [MODEL= VERSION= P99_MS=50]
-	@$(RUN) scripts.tune $(WHICH) $(if $(P99_MS),--p99-ms $(P99_MS))
+tune: setup ## find workers, threads, batch size and delay for this machine [MODEL= VERSION= P99_MS=50 IMAGES=folder CONFIG=]
+	@$(RUN) scripts.tune $(WHICH) $(if $(P99_MS),--p99-ms $(P99_MS)) $(if $(IMAGES),--images $(IMAGES)) \
+		$(if $(CONFIG),--config $(CONFIG))
 
 compare: setup ## whether one release is better than another [A=cells/1.0 B=cells/2.0 DATA=]
 	@$(RUN) scripts.compare $(A) $(B) $(if $(DATA),--data $(DATA))

@@ -21,7 +21,11 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.archive", description=__doc__)
     parser.add_argument("--model", default=BUNDLED, help=f"which model; {BUNDLED} is trained first if it was never")
     parser.add_argument("--version", help="which release of it (default: the newest)")
-    parser.add_argument("--config", type=Path, help="YAML with TorchServe's settings of this model, such as batchSize")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        help="YAML with TorchServe's settings of this model, such as batchSize (default: those of the release)",
+    )
     parser.add_argument("--store", type=Path, default=store.ROOT, help="folder for the .mar (default: model_store)")
     parser.add_argument(
         "--without-neighbours",
@@ -29,20 +33,27 @@ def main(argv: list[str] | None = None) -> None:
         help="leave out the training images that explanations show, small, beside an image: where they are private",
     )
     arguments = parser.parse_args(argv)
-    config = model_config.load(arguments.config) if arguments.config else ModelConfig()
+    config = model_config.load(arguments.config) if arguments.config else None
     neighbours = not arguments.without_neighbours
     run(arguments.model, arguments.version, config, arguments.store, neighbours=neighbours)
 
 
 def run(
-    model: str, version: str | None, config: ModelConfig, root: Path = store.ROOT, *, neighbours: bool = True
+    model: str,
+    version: str | None,
+    config: ModelConfig | None = None,
+    root: Path = store.ROOT,
+    *,
+    neighbours: bool = True,
 ) -> None:
     """Archive a release, training the bundled model first where there is none of it, and say what came of it."""
     if model == BUNDLED and not versions(model):
         from scripts import train  # only here: torch and scikit-learn take seconds to import
 
         train.main(["--model", model, "--version", version or "1.0"])
-    path, count = archive(find(model, version), config, root, neighbours=neighbours)
+    release = find(model, version)
+    config = config or model_config.of_release(release.folder)
+    path, count = archive(release, config, root, neighbours=neighbours)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {count} golden answers came out of it")
 
 

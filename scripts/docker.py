@@ -16,7 +16,6 @@ from serving import container, daemon, image, store
 from serving.errors import ContainerEnded, DockerError
 from serving.instance import http_url
 from serving.launch import LOOPBACK
-from serving.model_config import ModelConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -92,7 +91,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     client = daemon.connect()
     image.check(client, settings.image)  # before anything is trained for it
     if not store.archives() and arguments.model in (None, archive.BUNDLED):
-        archive.run(archive.BUNDLED, arguments.version, ModelConfig())
+        archive.run(archive.BUNDLED, arguments.version)
     began = time.monotonic()
     try:
         container.launch(client, settings, _say)

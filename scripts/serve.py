@@ -19,7 +19,6 @@ from serving import explainers, state, store
 from serving.errors import StartError
 from serving.instance import Instance, Ports
 from serving.launch import Launch
-from serving.model_config import ModelConfig
 from serving.supervisor import START_SECONDS, Supervisor
 
 
@@ -59,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
             f"a server already runs on port {arguments.port}: stop it with `make stop PORT={arguments.port}`"
         )
     if not store.archives() and arguments.model in (None, archive.BUNDLED) and not arguments.container:
-        archive.run(archive.BUNDLED, arguments.version, ModelConfig())
+        archive.run(archive.BUNDLED, arguments.version)
     # A container's host name is its id unless somebody chose another: it stays over restarts, and a new one is new.
     order = socket.gethostname() if arguments.container else None
     wanted = state.wanted(instance.folder, arguments.model, arguments.version, order)

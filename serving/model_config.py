@@ -48,8 +48,9 @@ class ModelConfig(BaseModel):
     """The most the management API may scale to. TorchServe does not scale by itself."""
     batchSize: Annotated[int, Field(ge=1, le=1024)] = 32
     """The most requests in one batch."""
-    maxBatchDelay: Annotated[int, Field(ge=0, le=60_000)] = 1
-    """Milliseconds that a request waits for others; a lone one waits all of it. 1 still fills batches under load."""
+    maxBatchDelay: Annotated[int, Field(ge=1, le=60_000)] = 1
+    """Milliseconds that a request waits for others; a lone one waits all of it. 1 still fills batches under load; 0
+    would be taken for TorchServe's default, which is 100."""
     responseTimeout: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Seconds after which a batch without an answer costs the worker its life."""
     startupTimeout: Annotated[int, Field(ge=1, le=86_400)] = 120
@@ -101,6 +102,15 @@ def load(path: Path) -> ModelConfig:
         return ModelConfig.model_validate(content or {})
     except ValidationError as error:
         raise ConfigError(f"{path}: {describe(error)}") from None
+
+
+def of_release(folder: Path) -> ModelConfig:
+    """The settings that lie in a release, where `make tune` has found some; the defaults elsewhere.
+
+    Raises:
+        ConfigError: as of `load`.
+    """
+    return load(folder / FILE_NAME) if (folder / FILE_NAME).exists() else ModelConfig()
 
 
 def of_archive(path: Path) -> ModelConfig:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch._inductor import aoti_load_package
 
 from handlers.engines import Engine, EngineError, machine
 from models.card import Card, Compiled
@@ -17,10 +15,12 @@ class Program(Engine):
     """One of the card's compiled programs, loaded.
 
     Args:
-        run_package: takes uint8 pixels (N, size, size, 3) and returns logits and embeddings.
+        run_package: takes [uint8 pixels (N, size, size, 3)] and returns [logits, embeddings].
     """
 
-    def __init__(self, name: str, device: torch.device, run_package: Callable[[torch.Tensor], Any]) -> None:
+    def __init__(
+        self, name: str, device: torch.device, run_package: Callable[[list[torch.Tensor]], Sequence[torch.Tensor]]
+    ) -> None:
         super().__init__(name, device)
         self._run_package = run_package
 
@@ -46,15 +46,18 @@ class Program(Engine):
             raise EngineError(f"needs {', '.join(lacking)}, which the processor here does not have")
         if not path.is_file():
             raise EngineError(f"{path}: no such file, though the card lists it")
+        index = -1 if device.index is None else device.index
         try:
-            program = aoti_load_package(str(path), device_index=device.index if device.index is not None else -1)
+            # What torch._inductor.aoti_load_package wraps. That would import the whole compiler, for seconds, at each start
+            # of a worker. The torch version is the one that made the package, so its internals are known.
+            package = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
         except Exception as error:  # whatever the loader or the linker makes of a damaged package
             raise EngineError(f"{path}: does not load: {' '.join(str(error).split())[:200]}") from None
-        engine = cls(entry.name, device, program)
+        engine = cls(entry.name, device, package.run)
         engine.check_shapes(card.input.size, len(card.classes))
         return engine
 
     def run(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See Engine. The program takes pixels as decoders leave them, (N, size, size, 3)."""
-        logits, embeddings = self._run_package(pixels.permute(0, 2, 3, 1).contiguous())
+        logits, embeddings = self._run_package([pixels.permute(0, 2, 3, 1).contiguous()])
         return logits, embeddings

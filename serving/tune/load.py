@@ -1,9 +1,9 @@
 """Many clients around one server, cheap enough to run beside it: a loop over sockets, in a process of its own.
 
 Each client keeps a connection open, and sends its next request when it has the answer to the last (a closed loop).
-So it does not say what a server does that is asked faster than it answers, and a moment in which the server stands still
-costs one slow answer a client, not all those that others would have sent meanwhile (coordinated omission). It reads no
-answers without Content-Length, follows no redirects, and speaks no TLS.
+So it does not say what a server does that is asked faster than it answers; and a moment in which the server stands
+still costs one slow answer a client, not all those that others would have sent meanwhile (coordinated omission). It
+reads no answers without Content-Length, follows no redirects, and speaks no TLS.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Round:
 
     Attributes:
         answers: right ones that arrived within `seconds`.
-        latencies: milliseconds, of each right answer to a request that was sent within `seconds`.
+        latencies: milliseconds, of these and of the right ones that were still awaited at the end.
         errors: how often what went wrong.
     """
 
@@ -173,7 +173,7 @@ def run(order: Order) -> Round:
                 reason = wrong(client.question, *answer, order.tolerance)
                 if reason:
                     found.errors[reason] += 1
-                elif client.sent >= begin:
+                elif now >= begin:
                     found.latencies.append((now - client.sent) * 1000)
                     found.answers += now <= end
                 if now < end:

@@ -1,25 +1,31 @@
 """Which settings are best: coordinate descent from the default, each step a comparison that noise cannot decide.
 
 A shared machine is now faster, now slower. So two settings are asked in turn, one, other, other, one, and only a gain
-beyond the noise counts. Noise is the spread between two rounds of one comparison at the same settings, as the standard
-deviation of the logarithm of the rate, pooled over all comparisons so far; the means of two rounds each differ by as
-much by chance, and twice that, but at least 2 %, is what a gain has to exceed.
+beyond the noise counts, in most pairs of neighbouring rounds. Noise is how far two rounds of the same settings are
+apart: the median of all comparisons so far, as the standard deviation of the logarithm of the rate. By chance the
+medians of n rounds each differ by some sqrt(2/n) of it; a gain has to exceed twice that, and 2 %. One that exceeds only
+the latter is measured again, twice at most.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from serving.tune.load import Round, percentile
-from serving.tune.settings import Settings, neighbours
+from serving.tune.settings import COORDINATES, Settings, neighbours
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 # Of the curves in the picture.
 CURVE = (1, 4, 16, 64)
 LEAST_GAIN = 1.02
+MOST_BLOCKS = 3
+# Of the absolute difference of two values of a normal distribution, by its standard deviation.
+_MEDIAN_DIFFERENCE = 0.954
 # A p99 is the noisier figure: where neither settings keep the budget, it has to fall by so much.
 LEAST_FALL = 0.9
 
@@ -37,44 +43,38 @@ class Point:
 
     @property
     def rate(self) -> float:
-        """Right answers a second: the geometric mean of the rounds."""
-        if not all(one.rate for one in self.rounds):
-            return 0.0
-        return math.exp(sum(math.log(one.rate) for one in self.rounds) / len(self.rounds))
+        """Right answers a second: the median of the rounds, as of the latencies."""
+        return statistics.median(one.rate for one in self.rounds)
 
     @property
     def errors(self) -> dict[str, int]:
         """How often what went wrong, in all rounds."""
-        return dict(sum((one.errors for one in self.rounds), start=type(self.rounds[0].errors)()))
+        return dict(sum((one.errors for one in self.rounds), start=Counter()))
 
     def latency(self, share: float) -> float:
-        """A percentile of the latencies of all rounds together, in milliseconds."""
-        return percentile([value for one in self.rounds for value in one.latencies], share)
+        """A percentile of the latencies, in milliseconds."""
+        return statistics.median(percentile(one.latencies, share) for one in self.rounds)
 
 
-@dataclass(slots=True)
 class Noise:
     """How much the rate of the same settings differs from round to round."""
 
-    _squares: float = 0.0
-    _pairs: int = 0
+    def __init__(self) -> None:
+        self._apart: list[float] = []
 
-    def add(self, point: Point) -> None:
-        """Take in a point of two rounds, one shortly after the other."""
-        first, second = (one.rate for one in point.rounds)
-        if first and second:
-            self._squares += math.log(first / second) ** 2 / 2
-            self._pairs += 1
+    def add(self, first: Round, second: Round) -> None:
+        """Take in two rounds of the same settings, one shortly after the other."""
+        if first.rate and second.rate:
+            self._apart.append(abs(math.log(first.rate / second.rate)))
 
     @property
     def deviation(self) -> float:
         """Of one round, of the logarithm of its rate."""
-        return math.sqrt(self._squares / self._pairs) if self._pairs else 0.0
+        return statistics.median(self._apart) / _MEDIAN_DIFFERENCE if self._apart else 0.0
 
-    @property
-    def least_gain(self) -> float:
-        """The ratio of two rates, each of two rounds, beyond which it is no chance."""
-        return max(LEAST_GAIN, math.exp(2 * self.deviation))
+    def least_gain(self, rounds: int) -> float:
+        """The ratio of two rates, each of so many rounds, beyond which it is no chance."""
+        return max(LEAST_GAIN, math.exp(2 * self.deviation * math.sqrt(2 / rounds)))
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class Search:
 
     Attributes:
         ask: carries out a round.
-        drop: told of settings that will not be asked again.
+        drop: told of settings that may be unloaded; the default never has to be.
         usable: cores of this machine.
         budget_ms: what the p99 has to stay within; None: the most throughput.
         minutes: when no more comparisons are begun.
@@ -126,20 +126,23 @@ class Search:
             ValueError: the default settings do not answer rightly.
         """
         until = self.clock() + 60 * self.minutes
+        alone = self._measure(default, 1)
+        if alone.errors or not alone.rate:
+            raise ValueError(f"the model does not answer as it should: {', '.join(alone.errors) or 'not in time'}")
         first = self._most_clients(default)
+        self._in_turn((default, first), (default, first))  # nothing but noise, which the first comparison has to know
         best, clients = default, first
-        while True:
+        while self.clock() < until:
             before = best
             best = self._descend(best, clients, until)
             # Settings that answer sooner may keep the budget with more clients; with these, others may be better.
             more = clients if best == before else self._most_clients(best)
-            if more == clients or self.clock() > until:
-                clients = max(more, clients) if self.budget_ms is None else more
+            if more == clients:
                 break
             clients = more
-        plain, chosen = self._in_turn((default, first), (best, clients))
+        plain, chosen = self._settle((default, first), (best, clients))
         if not self._wins(chosen, plain):
-            best, chosen = default, plain
+            chosen = plain
         for count in CURVE:
             for settings in dict.fromkeys((default, best)):
                 if not any((point.settings, point.clients) == (settings, count) for point in self.points):
@@ -148,7 +151,7 @@ class Search:
             default=plain,
             chosen=chosen,
             gain=chosen.rate / plain.rate,
-            least_gain=self.noise.least_gain,
+            least_gain=self.noise.least_gain(len(chosen.rounds)),
             kept=self._keeps(chosen),
             points=self.points,
         )
@@ -175,19 +178,36 @@ class Search:
         changed = True
         while changed:
             changed = False
-            # The lists are made anew after each win, since they go out from the best.
-            directions = list(neighbours(best, self.usable))
-            for place in range(len(directions)):
-                for candidate in list(neighbours(best, self.usable))[place]:
-                    if candidate in tried:
-                        continue
-                    if self.clock() > until:
-                        return best
-                    tried.add(candidate)
-                    if not self._try(candidate, best, clients):
+            for coordinate in COORDINATES:
+                for direction in neighbours(best, coordinate, self.usable):
+                    start = best
+                    for candidate in direction:
+                        if self.clock() > until:
+                            return best
+                        if candidate in tried:
+                            break
+                        tried.add(candidate)
+                        if not self._try(candidate, best, clients):
+                            break
+                        best, changed = candidate, True
+                    if best != start:  # the other directions lead away from where it was
                         break
-                    best, changed = candidate, True
         return best
+
+    def _settle(self, default: tuple[Settings, int], best: tuple[Settings, int]) -> tuple[Point, Point]:
+        """Both in turn; those that no longer keep the budget with two rounds again with fewer clients."""
+        while True:
+            plain, chosen = self._in_turn(default, best)
+            if self._enough(plain) and self._enough(chosen):
+                return plain, chosen
+            default = (plain.settings, self._fewer(plain))
+            best = (chosen.settings, self._fewer(chosen))
+
+    def _enough(self, point: Point) -> bool:
+        return self.budget_ms is None or self._keeps(point) or point.clients == CLIENTS[0]
+
+    def _fewer(self, point: Point) -> int:
+        return point.clients if self._enough(point) else CLIENTS[CLIENTS.index(point.clients) - 1]
 
     def _try(self, candidate: Settings, best: Settings, clients: int) -> bool:
         old, new = self._in_turn((best, clients), (candidate, clients))
@@ -195,7 +215,7 @@ class Search:
         self.drop(best if won else candidate)
         self.say(
             f"{candidate}: {new.rate:.0f} requests/s, p99 {new.latency(0.99):.1f} ms, "
-            f"{new.rate / old.rate:.2f} x the best so far, {'taken' if won else 'left'}"
+            f"{_ratio(new, old):.2f} x the best so far, {'taken' if won else 'left'}"
             + (f" ({', '.join(new.errors)})" if new.errors else "")
         )
         return won
@@ -204,7 +224,7 @@ class Search:
         if new.errors:
             return False
         if self._keeps(new) and self._keeps(old):
-            return new.rate > old.rate * self.noise.least_gain
+            return _ratio(new, old) > self.noise.least_gain(len(new.rounds))
         if self._keeps(new) or self._keeps(old):
             return self._keeps(new)
         return new.latency(0.99) < old.latency(0.99) * LEAST_FALL
@@ -215,17 +235,30 @@ class Search:
     # ---- measuring
 
     def _in_turn(self, one: tuple[Settings, int], other: tuple[Settings, int]) -> tuple[Point, Point]:
-        """Two rounds of each, one, other, other, one, so that what changes steadily meanwhile hits both alike."""
-        rounds = [self.ask(*which) for which in (one, other, other, one)]
-        old = Point(*one, (rounds[0], rounds[3]))
-        new = Point(*other, (rounds[1], rounds[2]))
-        for point in (old, new):
-            self.noise.add(point)
-        return self._kept(old), self._kept(new)
+        """Rounds of each in turn: one, other, other, one, so that what changes steadily meanwhile hits both alike."""
+        old, new = Point(*one, ()), Point(*other, ())
+        for _ in range(MOST_BLOCKS):
+            first, second, third, fourth = (self.ask(*which) for which in (one, other, other, one))
+            self.noise.add(first, fourth)
+            self.noise.add(second, third)
+            old = replace(old, rounds=(*old.rounds, first, fourth))
+            new = replace(new, rounds=(*new.rounds, second, third))
+            if not self._undecided(new, old):
+                break
+        self.points += [old, new]
+        return old, new
+
+    def _undecided(self, new: Point, old: Point) -> bool:
+        """Whether there is a gain that may be chance."""
+        return LEAST_GAIN < _ratio(new, old) <= self.noise.least_gain(len(new.rounds))
 
     def _measure(self, settings: Settings, clients: int) -> Point:
-        return self._kept(Point(settings, clients, (self.ask(settings, clients),)))
-
-    def _kept(self, point: Point) -> Point:
+        point = Point(settings, clients, (self.ask(settings, clients),))
         self.points.append(point)
         return point
+
+
+def _ratio(new: Point, old: Point) -> float:
+    """Of two rates: the lower median of those of neighbouring rounds, so that one disturbed round makes no winner."""
+    pairs = zip(new.rounds, old.rounds, strict=True)
+    return statistics.median_low([one.rate / other.rate if other.rate else 1.0 for one, other in pairs])

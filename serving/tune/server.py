@@ -133,7 +133,7 @@ class Server:
         return f"/predictions/{self._model}/{self._versions[settings]}"
 
     def remove(self, settings: Settings) -> None:
-        """Unload what will not be asked again, the settings of the start excepted."""
+        """Unload these settings, unless they are those of the start. Asked for again, they are loaded again."""
         if settings != self._first and (version := self._versions.pop(settings, None)):
             Versions(self._instance, root=self._store).retire(self._model, version)
             store.path_of(self._model, version, self._store).unlink()
@@ -141,9 +141,7 @@ class Server:
     def _archive(self, settings: Settings) -> str:
         self._made += 1
         version = str(self._made)
-        with_settings(
-            self._mar, store.path_of(self._model, version, self._store), version, settings.config(self._base)
-        )
+        with_settings(self._mar, store.path_of(self._model, version, self._store), version, settings.config(self._base))
         return version
 
     def _await_ready(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from serving import cores
 from serving.model_config import HandlerConfig, ModelConfig
@@ -11,6 +12,9 @@ from serving.model_config import HandlerConfig, ModelConfig
 BATCH_SIZES = (1, 4, 8, 16, 32, 64)
 # Not 0: TorchServe takes a YAML's 0 for "not set", and waits 100 ms (ModelManager.createModel).
 DELAYS_MS = (1, 2, 5)
+
+Coordinate = Literal["cores", "batch_size", "delay_ms"]
+COORDINATES: tuple[Coordinate, ...] = ("cores", "batch_size", "delay_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +56,18 @@ def divisions(usable: int) -> list[tuple[int, int]]:
     return sorted((count, min(threads, cores.MOST_THREADS)) for count, threads in shared)
 
 
-def neighbours(best: Settings, usable: int) -> Iterator[list[Settings]]:
-    """What to try instead of `best`, one setting changed: each list goes on from `best` in one direction, to be
+def neighbours(best: Settings, coordinate: Coordinate, usable: int) -> list[list[Settings]]:
+    """What to try instead of `best`, with one coordinate changed: each list leads away from it in one direction, to be
     followed for as long as it gets better.
     """
-    for workers, threads in divisions(usable):
-        yield [replace(best, workers=workers, threads=threads)]
-    smaller = [size for size in reversed(BATCH_SIZES) if size < best.batch_size]
-    larger = [size for size in BATCH_SIZES if size > best.batch_size]
-    for sizes in (smaller, larger):
-        yield [replace(best, batch_size=size) for size in sizes]
-    if best.batch_size > 1:  # a batch of one waits for nobody
-        longer = [delay for delay in DELAYS_MS if delay > best.delay_ms]
-        shorter = [delay for delay in reversed(DELAYS_MS) if delay < best.delay_ms]
-        for delays in (longer, shorter):
-            yield [replace(best, delay_ms=delay) for delay in delays]
+    if coordinate == "cores":
+        return [[replace(best, workers=workers, threads=threads)] for workers, threads in divisions(usable)]
+    if coordinate == "batch_size":
+        return [[replace(best, batch_size=size) for size in sizes] for sizes in _away(BATCH_SIZES, best.batch_size)]
+    if best.batch_size == 1:  # a batch of one waits for nobody
+        return []
+    return [[replace(best, delay_ms=delay) for delay in delays] for delays in _away(DELAYS_MS, best.delay_ms)]
+
+
+def _away(values: Sequence[int], place: int) -> tuple[list[int], list[int]]:
+    return [value for value in reversed(values) if value < place], [value for value in values if value > place]

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.release import Release
 from scripts import archive, explain, predict, samples, stop
+from serving.model_config import of_archive
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -58,3 +60,14 @@ def test_archiving_with_a_misspelt_setting_is_refused_before_anything_is_done(el
     with pytest.raises(SystemExit, match=r"^error: mine\.yaml: unknown key 'batchsize'; did you mean batchSize"):
         archive.main(["--config", "mine.yaml"])
     assert [path.name for path in elsewhere.iterdir()] == ["mine.yaml"]
+
+
+def test_archiving_takes_the_settings_of_the_release_unless_others_are_given(
+    own_release: Release, elsewhere: Path
+) -> None:
+    (own_release.folder / "model-config.yaml").write_text("batchSize: 8\n")
+    (elsewhere / "other.yaml").write_text("batchSize: 4\n")
+    archive.main([])
+    assert of_archive(elsewhere / "model_store" / "digits-1.0.mar").batchSize == 8
+    archive.main(["--config", "other.yaml"])
+    assert of_archive(elsewhere / "model_store" / "digits-1.0.mar").batchSize == 4

@@ -41,8 +41,8 @@ def test_an_empty_file_is_all_defaults(path: Path, text: str) -> None:
 
 
 def test_given_keys_win(path: Path) -> None:
-    config = load(path, "batchSize: 8\nmaxBatchDelay: 0\ndeviceType: cpu\nmaxWorkers: 4\n")
-    assert config == ModelConfig(batchSize=8, maxBatchDelay=0, deviceType="cpu", maxWorkers=4)
+    config = load(path, "batchSize: 8\nmaxBatchDelay: 2\ndeviceType: cpu\nmaxWorkers: 4\n")
+    assert config == ModelConfig(batchSize=8, maxBatchDelay=2, deviceType="cpu", maxWorkers=4)
 
 
 def test_what_is_written_reads_back_as_it_was(path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_key_like_no_other_is_answered_with_all_there_are(path: Path) -> None:
         ("batchSize: 1025", "batchSize: .*less than or equal to 1024.*it is 1025"),
         ("batchSize: many", "batchSize: .*valid integer.*it is 'many'"),
         ("batchSize:", "batchSize: .*valid integer.*it is None"),
-        ("maxBatchDelay: -1", "maxBatchDelay: .*it is -1"),
+        ("maxBatchDelay: 0", "maxBatchDelay: .*it is 0"),
         ("responseTimeout: 1.5", "responseTimeout: .*it is 1.5"),
         ("deviceType: tpu", "deviceType: .*'cpu' or 'gpu'.*it is 'tpu'"),
         ("minWorkers: 3\nmaxWorkers: 2", "minWorkers is 3, above maxWorkers, which is 2"),
@@ -134,3 +134,9 @@ def test_a_policy_goes_to_the_handler_as_far_as_it_is_named(path: Path) -> None:
 def test_a_limit_or_policy_that_cannot_be_is_named(path: Path, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         load(path, text)
+
+
+def test_a_release_has_the_settings_that_lie_in_it(tmp_path: Path) -> None:
+    assert model_config.of_release(tmp_path) == ModelConfig()
+    (tmp_path / "model-config.yaml").write_text("batchSize: 8\n")
+    assert model_config.of_release(tmp_path).batchSize == 8

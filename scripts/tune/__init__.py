@@ -1,0 +1,1 @@
+"""Measure a model's settings on this machine, and choose them."""

@@ -1,0 +1,80 @@
+"""tuning.json: everything that was measured, where and when."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import os
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.release import Release
+from serving.tune.load import Round, percentile
+from serving.tune.search import Point, Result
+
+
+def write(path: Path, release: Release, result: Result, **conditions: Any) -> None:
+    """Write it; `conditions` are how it was measured: the budget, the images, the seconds of a round, the engine."""
+    document = {
+        "model": release.card.name,
+        "version": release.card.version,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        **conditions,
+        "default": _point(result.default),
+        "chosen": _point(result.chosen),
+        "gain": _figure(result.gain),
+        "least_gain": _figure(result.least_gain),
+        "budget_kept": result.kept,
+        "points": [_point(point) for point in result.points],
+    }
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    return {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {
+        **asdict(point.settings),
+        "clients": point.clients,
+        "requests_per_second": _figure(point.rate),
+        "p50_ms": _figure(point.latency(0.5)),
+        "p99_ms": _figure(point.latency(0.99)),
+        "errors": point.errors,
+        "rounds": [_round(one) for one in point.rounds],
+    }
+
+
+def _round(one: Round) -> dict[str, Any]:
+    return {
+        "requests_per_second": _figure(one.rate),
+        "p50_ms": _figure(percentile(one.latencies, 0.5)),
+        "p99_ms": _figure(percentile(one.latencies, 0.99)),
+        "answers": one.answers,
+    }
+
+
+def _figure(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None

@@ -1,0 +1,90 @@
+"""What is asked, and what has to be answered: the archive's golden images, or those of a folder."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models import golden
+from models.golden import Golden, GoldenError
+from serving.client import Client
+from serving.errors import ArchiveError, ConfigError
+from serving.tune.load import Question
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+MOST_IMAGES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An image and the answer to it, alone: its most probable class."""
+
+    image: bytes
+    label: str
+    probability: float
+
+    def asked(self, path: str) -> Question:
+        """It as a request to this path."""
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+            f"Content-Length: {len(self.image)}\r\n\r\n"
+        )
+        return Question(head.encode("ascii") + self.image, self.label, self.probability)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is asked; `engine` answered it, whose probabilities may be off by `tolerance` on another thread or batch."""
+
+    images: Sequence[Known]
+    engine: str
+
+    @property
+    def tolerance(self) -> float:
+        """Absolute."""
+        return golden.tolerance_of(self.engine)
+
+
+def learn(client: Client, mar: Path, model: str, version: str, folder: Path | None = None) -> Knowledge:
+    """Ask a server for each image alone. The golden ones have to be answered as they were when the model was made.
+
+    Args:
+        mar: the archive that the golden images are in.
+        folder: whose JPEG, PNG and WebP files to ask with, 200 at most; None: the golden images themselves.
+
+    Raises:
+        ArchiveError: a golden answer is another one.
+        ConfigError: the folder has no images.
+        ClientError: an image is not answered.
+    """
+    asked = []
+    with zipfile.ZipFile(mar) as archive:
+        names = Golden.from_json(archive.read(golden.ANSWERS)).probabilities
+        images = [archive.read(f"{golden.FOLDER}/{name}") for name in names]
+        engine = client.predict(model, images[0], version).engine
+        expected = Golden.from_json(archive.read(golden.answers_of(engine)))
+    for name, image in zip(names, images, strict=True):
+        answer = client.predict(model, image, version, top_k=len(expected.probabilities[name]))
+        by_index = sorted(answer.predictions, key=lambda item: item.index)
+        try:
+            expected.check(name, [item.probability for item in by_index], [item.label for item in by_index])
+        except GoldenError as error:
+            raise ArchiveError(f"{model} cannot be tuned: {error}") from None
+        asked.append(Known(image, answer.best.label, answer.best.probability))
+    if folder is not None:
+        asked = [_alone(client, path.read_bytes(), model, version) for path in _files(folder)]
+    return Knowledge(asked, engine)
+
+
+def _alone(client: Client, image: bytes, model: str, version: str) -> Known:
+    best = client.predict(model, image, version).best
+    return Known(image, best.label, best.probability)
+
+
+def _files(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:MOST_IMAGES]
+    if not found:
+        raise ConfigError(f"{folder}: has no {', '.join(SUFFIXES)} files; give a folder of images")
+    return found

@@ -1,0 +1,83 @@
+"""`make tune` on a real server: what it measures and writes, and that nothing is left of one that is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from serving import model_config
+from tests.integration.server import environment, run
+
+
+@pytest.fixture
+def place(workspace: Path, tmp_path: Path) -> Path:
+    """A workspace of its own, which may be written to."""
+    shutil.copytree(workspace / "releases", tmp_path / "releases")
+    return tmp_path
+
+
+def leftovers(folder: Path) -> list[str]:
+    """What lies in the TMPDIR of the commands but for torch's own cache."""
+    return [path.name for path in (folder / "tmp").iterdir() if path.name.startswith("torchlight")]
+
+
+def test_it_measures_and_writes_settings_that_an_archive_can_have(place: Path) -> None:
+    # No time for comparisons: the default is measured alone and against itself, which takes the whole road.
+    done = run(place, "scripts.tune", "--seconds", "0.3", "--minutes", "0.001", "--p99-ms", "60000")
+    assert done.returncode == 0, done.stderr
+    assert "the default settings stay" in done.stdout
+    release = place / "releases" / "digits" / "1.0"
+    config = model_config.load(release / model_config.FILE_NAME)
+    assert config.batchSize == model_config.ModelConfig().batchSize
+    assert config.handler is not None
+    assert config.handler.threads
+    kept = json.loads((release / "report" / "tuning.json").read_text(encoding="utf-8"))
+    assert {point["clients"] for point in kept["points"]} >= {1, 4, 16, 64}
+    assert all(point["errors"] == {} and point["requests_per_second"] > 0 for point in kept["points"])
+    assert (release / "report" / "tuning.png").stat().st_size > 10_000
+    assert leftovers(place) == []
+
+
+def test_it_loads_other_settings_beside_and_keeps_none_that_breaks_the_budget(place: Path) -> None:
+    done = run(place, "scripts.tune", "--seconds", "0.3", "--minutes", "0.15", "--p99-ms", "0.01")
+    assert done.returncode == 1
+    assert "error: no settings keep the p99 within 0.01 ms here" in done.stderr
+    assert "x the best so far" in done.stdout, "others were tried"
+    assert not (place / "releases" / "digits" / "1.0" / model_config.FILE_NAME).exists()
+    assert leftovers(place) == []
+
+
+def test_when_it_is_stopped_nothing_is_left(place: Path) -> None:
+    # SIGTERM is made what Ctrl-C is; a Ctrl-C of its own would tell no more.
+    with subprocess.Popen(
+        [sys.executable, "-m", "scripts.tune", "--seconds", "30"],
+        cwd=place,
+        env=environment(place / "tmp"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as child:
+        deadline = time.monotonic() + 90
+        while not (found := list((place / "tmp").glob("torchlight-tune-*/run/*/status.json"))) or (
+            json.loads(found[0].read_text(encoding="utf-8"))["state"] != "ready"
+        ):
+            assert child.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        server = json.loads(found[0].read_text(encoding="utf-8"))["pid"]
+        time.sleep(1)
+        child.send_signal(signal.SIGTERM)
+        _, said = child.communicate(timeout=60)
+    assert child.returncode == 130, said
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
+    assert leftovers(place) == []
