@@ -21,7 +21,7 @@ from pathlib import Path
 import requests
 from PIL import Image
 
-from benchmarks.explanations import costs
+from benchmarks.explanations import beside, costs
 from benchmarks.explanations.load import Answers, Crowd, ask
 from benchmarks.report import put, table, where
 from models.card import Card
@@ -137,52 +137,17 @@ def _errors(answers: Answers) -> str:
 
 
 def predictions(server: Server) -> str:
-    """Four clients that predict with pauses: alone, beside eight that ask for pictures without, and beside idle work.
-
-    The last is a loop of convolutions in a process of nobody's, at the lowest priority: what predictions lose by that,
-    they lose to cores, caches and memory that are shared, and to no queue or worker of the server.
-    """
-    crowd = server.crowd("predictions/{}", 4, pause=0.02)
-    flood = server.crowd("explanations/{}?output=overlay", 8, behind=True)
-    calm: list[Answers] = []
-    flooded: list[Answers] = []
-    burdened: list[Answers] = []
-    explained: list[int] = []
-    for _ in range(ROUNDS):
-        calm += ask([crowd], SECONDS)
-        found, others = ask([crowd, flood], SECONDS)
-        flooded.append(found)
-        explained.append(len(others.milliseconds))
-        burdened += _burdened(lambda: ask([crowd], SECONDS))
-    rows = [["predictions alone", _middle(calm, 0.5), _middle(calm, 0.99), "", ""]]
+    """What benchmarks/explanations/beside.py measures."""
+    found = beside.measure(*beside.crowds(server.url, server.model, server.images[0]), ROUNDS, SECONDS)
+    rows = [["predictions alone", _middle(found.alone, 0.5), _middle(found.alone, 0.99), "", ""]]
     for name, answers, rate in (
-        ("beside a flood of explanations", flooded, f"{statistics.median(explained) / SECONDS:.1f}"),
-        ("beside convolutions of another program", burdened, ""),
+        ("beside a flood of explanations", found.flooded, f"{statistics.median(found.explained):.1f}"),
+        ("beside convolutions of another program", found.burdened, ""),
     ):
-        ratios = [b.percentile(0.99) / a.percentile(0.99) for a, b in zip(calm, answers, strict=True)]
+        ratios = [b.percentile(0.99) / a.percentile(0.99) for a, b in zip(found.alone, answers, strict=True)]
         ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         rows.append([name, _middle(answers, 0.5), _middle(answers, 0.99), ratio, rate])
     return table(["", "median", "p99", f"p99 by that alone, {ROUNDS} rounds", "explained a second"], rows)
-
-
-BURDEN = """
-import os, torch
-os.nice(19)
-torch.set_num_threads(1)
-layer, images = torch.nn.Conv2d(32, 64, 3, padding=1), torch.randn(64, 32, 24, 24)
-with torch.inference_mode():
-    while True:
-        layer(images)
-"""
-
-
-def _burdened(work: Callable[[], list[Answers]]) -> list[Answers]:
-    process = subprocess.Popen([sys.executable, "-c", BURDEN])
-    try:
-        return work()
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _middle(found: Sequence[Answers], share: float) -> str:

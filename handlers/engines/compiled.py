@@ -48,8 +48,8 @@ class Program(Engine):
             raise EngineError(f"{path}: no such file, though the card lists it")
         index = -1 if device.index is None else device.index
         try:
-            # What torch._inductor.aoti_load_package wraps. That would import the whole compiler, for seconds, at each start
-            # of a worker. The torch version is the one that made the package, so its internals are known.
+            # What torch._inductor.aoti_load_package wraps. That would import the whole compiler, for seconds, at each
+            # start of a worker. The torch version is the one that made the package, so its internals are known.
             package = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
         except Exception as error:  # whatever the loader or the linker makes of a damaged package
             raise EngineError(f"{path}: does not load: {' '.join(str(error).split())[:200]}") from None
