@@ -1,0 +1,89 @@
+"""What the command says; that it compiles is tested in tests/unit/training/compress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models.card import Card, Compiled, Kept
+from models.release import Release
+from scripts import optimize
+from tests.unit.scripts import painted
+from training import compress
+from training.compress import Candidates, OnTest, Optimised
+from training.data import Dataset
+
+KEPT = Kept(
+    images=1000,
+    accuracy=0.897,
+    accuracy_float32=0.9,
+    agreement=0.991,
+    calibration_error=0.021,
+    calibration_error_float32=0.02,
+    milliseconds=1.0,
+    milliseconds_float32=2.5,
+)
+INT8 = Compiled(name="cpu-int8", torch="2.13.0", requires=("avx2",), compiled_on="a processor", kept=KEPT)
+FP32 = INT8.model_copy(update={"name": "cpu-fp32", "refused": "it is no faster"})
+TESTED = OnTest(accuracy=0.88, agreement=0.993, calibration_error=0.03, coverage=None, false_alarms=None)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    painted.release(tmp_path / "releases", "1.0")
+    painted.folder(tmp_path / "paint")
+    return tmp_path
+
+
+def test_it_prints_what_each_engine_keeps_and_what_to_do_next(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def optimise(
+        release: Release, dataset: Dataset, candidates: Candidates, say: Callable[[str], None], march: str | None
+    ) -> Optimised:
+        assert candidates.names == ("cpu-int8", "cpu-fp32")
+        assert march is None
+        card = release.card.model_copy(update={"engines": (INT8, FP32)})
+        return Optimised(card, dataset.name, {"eager": TESTED, "cpu-int8": TESTED}, {"cpu-bf16": "it is emulated here"})
+
+    monkeypatch.setattr(compress, "optimise", optimise)
+    optimize.main(["--model", "colours", "--data", "paint", "--engines", "int8,fp32"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "colours 1.0 on paint, by one thread of a processor",
+        "  engine      ms  faster   right  agrees     ECE  sets hold  test: right  agrees",
+        "  cpu-int8     1  2.50 x  89.70%  99.10%  0.0210          -       88.00%  99.30%",
+        "  cpu-fp32     1  2.50 x  89.70%  99.10%  0.0210          -",
+        "  cpu eager  2.5          90.00%          0.0200          -       88.00%  99.30%",
+        "- cpu-fp32 is kept out: it is no faster",
+        "- cpu-bf16 was not tried: it is emulated here",
+        "releases/colours/1.0/report/engines.html",
+        "next: make archive MODEL=colours VERSION=1.0",
+    ]
+
+
+def test_what_was_compiled_can_be_taken_out_again(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = elsewhere / "releases/colours/1.0"
+    card = Card.load(folder)
+    card.model_copy(update={"engines": (INT8,)}).save(folder)
+    optimize.main(["--model", "colours", "--remove"])
+    assert Card.load(folder) == card
+    assert capsys.readouterr().out == "colours 1.0 has no compiled programs any more\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--model", "other"], "no release of 'other'"),
+        (["--model", "colours"], "does not say what it was trained on: give --data"),
+        (["--model", "colours", "--data", "paint", "--engines", "int4"], "no number format int4"),
+        (["--model", "colours", "--data", "paint"], r"was not trained on paint as it is now"),
+    ],
+)
+def test_what_cannot_be_compiled_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        optimize.main(flags)
+    assert said in str(ended.value.code)

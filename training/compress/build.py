@@ -1,0 +1,51 @@
+"""A release's network -> one compiled program, by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from handlers.engines import machine
+from handlers.engines.eager import Eager
+from models.card import Card, Compiled
+from training.compress import aoti, level
+from training.compress.program import FromPixels
+from training.compress.quantise import quantised
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "int8": torch.float32}
+
+
+def device_of(name: str) -> torch.device:
+    """Where a program of this name runs."""
+    return torch.device(name.partition("-")[0])
+
+
+def build(folder: Path, card: Card, name: str, pixels: torch.Tensor, into: Path, march: str | None = None) -> Compiled:
+    """Compile the network of the release in `folder` and write `engines/<name>.pt2` into `into`.
+
+    Args:
+        pixels: images that int8 takes its ranges from, uint8 (N, 3, size, size).
+        march: the level of processors to compile for, by its name; the best that is here unless given.
+
+    Returns:
+        Its entry in the card, on which nobody has judged yet.
+
+    Raises:
+        CompressError: it cannot be compiled.
+        EngineError: the release's weights do not load.
+    """
+    device, form = device_of(name), name.partition("-")[2]
+    network = Eager.load(folder, card, device).network
+    module: torch.nn.Module = FromPixels(network, card.input, DTYPES[form]).to(device).eval()
+    features = machine.features(device)
+    if device.type == "cpu":
+        chosen = level.find(features, march)
+        requires = level.required(chosen, features)
+    else:
+        chosen, requires = level.BASE, tuple(sorted(features))
+    if form == "int8":
+        module = quantised(module, pixels.permute(0, 2, 3, 1).contiguous(), narrow=level.VNNI not in requires)
+    entry = Compiled(name=name, torch=torch.__version__, requires=requires, compiled_on=level.processor(device))
+    aoti.package(module, card.input.size, into / entry.path, device, chosen)
+    return entry
