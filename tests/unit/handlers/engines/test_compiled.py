@@ -79,7 +79,7 @@ def test_answers_belong_to_the_caller(programs: dict[str, Program]) -> None:
 def test_what_is_not_for_this_worker_is_refused_before_it_is_touched(
     compiled: Release, changed: dict[str, object], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.engines.compiled.aoti_load_package", lambda *arguments, **more: pytest.fail("loaded"))
+    monkeypatch.setattr(torch._C._aoti, "AOTIModelPackageLoader", lambda *arguments: pytest.fail("loaded"))
     with pytest.raises(EngineError, match=said):
         Program.load(compiled.folder, compiled.card, entry_of(compiled.card, **changed), CPU)
 
