@@ -1,0 +1,91 @@
+"""Measure the performance table: the bundle beside what others serve the same model with, on this machine.
+
+Each part leaves its figures in benchmarks/results/<part>.json, from which docs/performance.md and the README's table
+are made; --page does that alone. A part that was interrupted is run again with --only. Everything takes half an hour of
+two cores that have nothing else to do, and more the first time, when the peers are installed and the models trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.performance import page, wrk
+from benchmarks.performance.measured import REPOSITORY, RESULTS
+from benchmarks.performance.parts import PARTS, measure
+from benchmarks.performance.setting import Setting
+from scripts.command import command
+from serving.errors import ServingError
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse the flags, measure, write."""
+    arguments = _parser().parse_args(argv)
+    page_of, readme = arguments.out.resolve(), arguments.readme.resolve()
+    failed = []
+    if not arguments.page:
+        wrk.check()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers are stopped on the way out
+        setting = _setting(arguments)
+        for name in arguments.only or PARTS:
+            print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
+            try:
+                measured = measure(PARTS[name], setting)
+            except (ValueError, OSError, RuntimeError, ServingError) as error:
+                failed.append(name)
+                print(f"{name} failed, and the rest goes on: {error}", file=sys.stderr, flush=True)
+            else:
+                print(f"{measured.save(arguments.results)}, {measured.took:.0f} s", flush=True)
+    missing = page.write(page_of, readme, arguments.results)
+    if missing:
+        print(f"never measured: {', '.join(missing)}")
+    if failed:
+        sys.exit(f"error: {', '.join(failed)} failed; run them again with --only {' --only '.join(failed)}")
+
+
+def _setting(arguments: argparse.Namespace) -> Setting:
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return Setting(
+        folder=folder,
+        photos=arguments.photos.resolve() if arguments.photos else None,
+        pictures=arguments.out.resolve().parent / "pictures",
+        seconds=arguments.seconds,
+        rounds=arguments.rounds,
+        port=arguments.port,
+        peers=tuple(arguments.peer) if arguments.peer else None,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.performance",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be repeated")
+    parser.add_argument("--page", action="store_true", help="measure nothing, make the pages from what was measured")
+    parser.add_argument("--photos", type=Path, help="folder of JPEG photos, at least 50, for the parts that want some")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of one measured run (default: 8)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often all take their turn (default: 3)")
+    parser.add_argument("--peer", action="append", help="compare with this one alone; may be repeated (default: all)")
+    parser.add_argument("--port", type=int, default=18_480, help="the first of some 150 for servers (default: 18480)")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "torchlight-performance",
+        help="where releases and the peers' environments are kept for the next run (default: in the temporary folder)",
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "performance.md", help="page to write into")
+    parser.add_argument("--readme", type=Path, default=REPOSITORY / "README.md", help="page that gets the table")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

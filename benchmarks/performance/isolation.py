@@ -1,0 +1,59 @@
+"""isolation: what predictions lose while explanations are asked for without a pause."""
+
+from __future__ import annotations
+
+from benchmarks.explanations import beside
+from benchmarks.performance import ours, workload
+from benchmarks.performance.measured import Figures, Mark, Spread
+from benchmarks.performance.setting import Setting
+from benchmarks.report import table
+
+
+class Isolation(Figures):
+    """The 99th percentile of predictions in milliseconds: alone, beside explanations, and beside a program of nobody's.
+
+    Attributes:
+        ratio: beside explanations by alone, round by round; `floor` the same beside the other program.
+        explained: explanations a second meanwhile.
+    """
+
+    alone: Spread
+    flooded: Spread
+    burdened: Spread
+    ratio: Spread
+    floor: Spread
+    explained: Spread
+
+    def page(self) -> str:
+        """A row a neighbour."""
+        rows = [
+            ["nobody", self.alone.text(), "", ""],
+            ["8 clients that ask for explanations", self.flooded.text(), self.ratio.text(), self.explained.text()],
+            ["a program that convolves, at niceness 19", self.burdened.text(), self.floor.text(), ""],
+        ]
+        return table(["beside", "p99 of predictions, ms", "by that alone", "explained a second"], rows)
+
+    def marks(self) -> list[Mark]:
+        """One."""
+        work = "predictions' p99 while explanations run flat out"
+        holds = self.ratio.median <= 1.5
+        return [Mark(work=work, mark="at most 1.5 x without them", found=f"{self.ratio.text()} x", holds=holds)]
+
+
+def measure(setting: Setting) -> Isolation:
+    """The digits, four clients that predict."""
+    work = workload.digits(setting)
+    with ours.serve(work, setting.port) as url:
+        crowds = beside.crowds(url, work.name, work.images[0])
+        found = beside.measure(*crowds, setting.rounds, setting.seconds)
+    alone, flooded, burdened = (
+        [answers.percentile(0.99) for answers in kind] for kind in (found.alone, found.flooded, found.burdened)
+    )
+    return Isolation(
+        alone=Spread.of(alone),
+        flooded=Spread.of(flooded),
+        burdened=Spread.of(burdened),
+        ratio=Spread.ratios(flooded, alone),
+        floor=Spread.ratios(burdened, alone),
+        explained=Spread.of(found.explained),
+    )

@@ -1,0 +1,71 @@
+"""The bundle itself as a server to be measured: served behind its front door, stopped as users stop it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.peers import PeerError, Request
+from benchmarks.performance.workload import REPOSITORY, Workload
+from serving.instance import Instance, Ports
+
+NAME = "torchlight"
+START_SECONDS = 180.0
+STOP_SECONDS = 60.0
+
+
+def request(workload: Workload, road: str = "predictions", query: str = "") -> Callable[[bytes], Request]:
+    """Raw bytes of an image, as `curl -T` sends them."""
+    return lambda image: Request(f"/{road}/{workload.name}{query}", {"Content-Type": "application/octet-stream"}, image)
+
+
+def answer(body: bytes) -> tuple[int, float]:
+    """The most probable class and its probability."""
+    best = json.loads(body)["predictions"][0]
+    return int(best["index"]), float(best["probability"])
+
+
+@contextmanager
+def serve(workload: Workload, port: int, *flags: str) -> Iterator[str]:
+    """`scripts.serve` with further flags; the context is the URL of the front door.
+
+    Raises:
+        PeerError: it did not become READY; with what it said.
+    """
+    log = workload.home / f"serve-{port}.log"
+    command = [sys.executable, "-m", "scripts.serve", "--foreground", "--port", str(port), "--model", workload.name]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with log.open("w", encoding="utf-8") as out:
+        child = subprocess.Popen(
+            [*command, *flags], cwd=workload.home, env=environment, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        _await(child, Instance(Ports(port), workload.home / ".run"), log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if child.poll() is None:
+                child.send_signal(number)
+                try:
+                    child.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+def _await(child: subprocess.Popen[bytes], instance: Instance, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        status = instance.status()
+        if status is not None and status.pid == child.pid and status.state == "ready":
+            return
+        if child.poll() is not None or time.monotonic() > deadline:
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            raise PeerError(f"the bundle is not READY: {lines[-1] if lines else 'it said nothing'}")
+        time.sleep(0.05)

@@ -1,0 +1,75 @@
+"""The processes of a server: found, halted while others are measured, and how much memory they hold (Linux)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt() -> None:
+    """Become the parent of whatever a child leaves behind (prctl(2)), so that no server's process is out of sight."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def descendants() -> set[int]:
+    """The ids of all processes below this one that have not ended."""
+    return tree({os.getpid()}) - {os.getpid()}
+
+
+def tree(roots: Collection[int]) -> set[int]:
+    """These processes and all below them, as far as they still run."""
+    parents = dict(_parents())
+    found = set(roots) & parents.keys()
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Process and parent (proc(5)), of all that have not ended."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, parent = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:2]
+            if state not in "ZX":
+                yield int(path.parent.name), int(parent)
+
+
+def halt(roots: Collection[int]) -> None:
+    """Stop them where they are: they keep memory and connections, and use no core."""
+    for pid in tree(roots):
+        _signal(pid, signal.SIGSTOP)
+
+
+def go_on(roots: Collection[int]) -> None:
+    """Let them run again."""
+    for pid in tree(roots):
+        _signal(pid, signal.SIGCONT)
+
+
+def end(pids: Collection[int]) -> None:
+    """SIGKILL to those that still run: what a server left behind when it was stopped."""
+    for pid in pids:
+        _signal(pid, signal.SIGKILL)
+
+
+def memory(roots: Collection[int]) -> float:
+    """Bytes that these and all below them hold: each shared page in shares (PSS, proc(5))."""
+    total = 0
+    for pid in tree(roots):
+        with suppress(OSError):
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+            found = re.search(r"^Pss: +(\d+) kB$", text, re.MULTILINE)
+            total += int(found[1]) * 1024 if found else 0
+    return float(total)
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

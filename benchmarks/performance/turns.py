@@ -1,0 +1,131 @@
+"""Contestants that take turns: all are up, and all but the one whose turn it is are halted.
+
+Starting each anew for each turn would take most of the time; leaving all of them running would let idle threads, timers
+and spinning workers of one into the figures of another. A server that does not bear being halted is started again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+from benchmarks.peers import Request
+from benchmarks.performance import processes, wrk
+from benchmarks.performance.questions import Answer, Question, WrongAnswer, ask
+
+WARM_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A server that can be started; `name` and `mode` are those of the tables."""
+
+    name: str
+    mode: str
+    version: str
+    start: Callable[[], AbstractContextManager[str]]
+    request: Callable[[bytes], Request]
+    answer: Answer
+
+
+@dataclass(slots=True)
+class Server:
+    """A contestant in the field, and what came of its turns; `error` is why it is out."""
+
+    contestant: Contestant
+    images: Sequence[bytes]
+    expected: Sequence[int]
+    scratch: Path
+    error: str | None = None
+    engine: str | None = None
+    loads: list[wrk.Load] = field(default_factory=list)
+    _url: str = ""
+    _questions: list[Question] = field(default_factory=list)
+    _roots: set[int] = field(default_factory=set)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def start(self) -> None:
+        """Start it, ask about every image, and halt it."""
+        before = processes.descendants()
+        try:
+            self._url = self._stack.enter_context(self.contestant.start())
+            self._roots = processes.descendants() - before
+            self._questions = self._ask(self.images, self.expected)
+            processes.halt(self._roots)
+        except Exception as error:  # whatever a peer fails of stands in its row, and the others go on
+            self._roots = processes.descendants() - before
+            self._out(error)
+
+    def turn(self, clients: int, seconds: float) -> None:
+        """Let it run, warm it, and measure it once."""
+        if self.error is None:
+            try:
+                self._awake()
+                with suppress(WrongAnswer):  # what counts is how it is when it is warm
+                    wrk.run(self._url, self._questions, clients, WARM_SECONDS, self.scratch)
+                # wrk leaves when its time is over, and its last requests wait in queues that may be short: one answer
+                # more, and they are through.
+                self._ask(self.images[:1], self.expected[:1])
+                self.loads.append(wrk.run(self._url, self._questions, clients, seconds, self.scratch))
+                processes.halt(self._roots)
+            except Exception as error:  # as above
+                self._out(error)
+
+    def stop(self) -> None:
+        """End it, with all of its processes."""
+        everything = processes.tree(self._roots)
+        processes.go_on(everything)
+        self._roots = set()
+        try:
+            self._stack.close()
+        except Exception as error:  # its figures stand, and the others go on
+            self.error = self.error or _line(error)
+        processes.end(everything)
+
+    def _awake(self) -> None:
+        processes.go_on(self._roots)
+        try:
+            self._ask(self.images, self.expected)
+        except Exception:  # it did not bear being halted
+            self.stop()
+            self.start()
+            processes.go_on(self._roots)
+            self._ask(self.images, self.expected)
+
+    def _ask(self, images: Sequence[bytes], expected: Sequence[int]) -> list[Question]:
+        found = ask(self._url, images, self.contestant.request, self.contestant.answer, expected)
+        asked = found[0].request
+        got = requests.post(self._url + asked.path, data=asked.body, headers=asked.headers, timeout=60)
+        self.engine = got.headers.get("X-Model-Engine")
+        return found
+
+    def _out(self, error: Exception) -> None:
+        self.error = _line(error)
+        self.stop()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+@contextmanager
+def field_of(
+    contestants: Sequence[Contestant], images: Sequence[bytes], expected: Sequence[int], scratch: Path
+) -> Iterator[list[Server]]:
+    """Start them one after the other; all are stopped in the end."""
+    processes.adopt()
+    servers = [
+        Server(contestant, images, expected, scratch / f"{contestant.name}-{contestant.mode}")
+        for contestant in contestants
+    ]
+    try:
+        for server in servers:
+            server.start()
+        yield servers
+    finally:
+        for server in servers:
+            server.stop()
