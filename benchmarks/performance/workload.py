@@ -30,6 +30,8 @@ CLASSES = 10
 EPOCHS = 4
 # Programs of the photos' network, in the order in which they are tried.
 PROGRAMS = ("cpu-int8", "cpu-fp32")
+# As the peers have it with the same engine.
+A_WORKER_A_CORE = f"minWorkers: {usable()}\nmaxWorkers: {usable()}\n"
 # Images that are read, and those that are asked about.
 MOST, ASKED = 100, 16
 
@@ -75,9 +77,9 @@ class Workload:
 
 
 def digits(setting: Setting) -> Workload:
-    """The bundle's own model and programs, as `make train optimize` make them, and samples/."""
+    """The bundle's own model and programs, as `make train optimize` make them, a worker a core, and samples/."""
     images = setting.images(REPOSITORY / "samples", ASKED)
-    made = Workload("digits", setting.folder, "", tuple(images), ())
+    made = Workload("digits", setting.folder, A_WORKER_A_CORE, tuple(images), ())
     if not made.release.is_dir():
         _train(made.home, made.name)
     if not Card.load(made.release).engines:
@@ -101,7 +103,7 @@ def photos(setting: Setting) -> Workload:
         compile_unjudged(release, found, PROGRAMS)
     first, second = Classifier.load(release).probabilities(found).topk(2, dim=1).values.T
     surest = (first - second).argsort(descending=True)[:ASKED].tolist()
-    settings = f"minWorkers: {usable()}\nmaxWorkers: {usable()}\nbatchSize: 8\n"
+    settings = A_WORKER_A_CORE + "batchSize: 8\n"
     return _archived(Workload("photos", setting.folder, settings, tuple(found[place] for place in sorted(surest)), ()))
 
 
