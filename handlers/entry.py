@@ -6,6 +6,7 @@ TorchServe imports this file by its base name from the root of the unpacked .mar
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -70,6 +71,8 @@ class ImageClassifier:
         if context.model_name.endswith(EXPLAINS):
             self._classifier.explainer.warm()
             _give_way()  # now that it is loaded, which others wait for
+        gc.collect()
+        gc.freeze()  # what was loaded stays as long as the worker: it need not be looked through again and again
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: one body for each request, its status and headers set in the context."""

@@ -155,7 +155,7 @@ def _square(image: Image.Image, share: float) -> tuple[float, float, float, floa
 
 def _resized(image: Image.Image, box: tuple[float, float, float, float], size: int) -> torch.Tensor:
     resized = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return torch.from_numpy(np.array(resized, dtype=np.uint8)).permute(2, 0, 1)
+    return torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8).view(size, size, 3).permute(2, 0, 1)
 
 
 def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -> Image.Image:
