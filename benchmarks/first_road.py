@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from handlers.engines import machine
 from models.release import find
 from scripts.command import command
 from serving.client import Client, Prediction
@@ -120,7 +121,7 @@ def spread(values: list[float], unit: str, digits: int) -> str:
 def report(rows: list[tuple[str, str]]) -> str:
     """The page: where and when, then the table."""
     cores = len(os.sched_getaffinity(0))
-    where = f"{cores} cores, {processor()}, Python {platform.python_version()}, torch {torch.__version__}"
+    where = f"{cores} cores, {machine.processor()}, Python {platform.python_version()}, torch {torch.__version__}"
     lines = [
         "# Measured",
         "",
@@ -132,16 +133,6 @@ def report(rows: list[tuple[str, str]]) -> str:
         *(f"| {what} | {figure} |" for what, figure in rows),
     ]
     return "\n".join(lines) + "\n"
-
-
-def processor() -> str:
-    """The processor's name, where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 if __name__ == "__main__":

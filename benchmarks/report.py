@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.first_road import processor
+from handlers.engines import machine
 
 
 def where() -> str:
     """The machine and the day, as a half sentence."""
     cores = len(os.sched_getaffinity(0))
-    machine = f"{cores} cores, {processor()}, Python {platform.python_version()}, torch {torch.__version__}"
-    return f"on {datetime.date.today()}: {machine}"
+    about = f"{cores} cores, {machine.processor()}, Python {platform.python_version()}, torch {torch.__version__}"
+    return f"on {datetime.date.today()}: {about}"
 
 
 def put(page: Path, name: str, text: str) -> None:

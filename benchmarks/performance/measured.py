@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmarks.first_road import processor
+from handlers.engines import machine
 from models.card import describe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ class Where(Figure):
         return cls(
             date=str(datetime.date.today()),
             commit=_commit(),
-            machine=processor(),
+            machine=machine.processor(),
             cores=len(os.sched_getaffinity(0)),
             system=f"{platform.system()} {platform.release()}",
             python=platform.python_version(),

@@ -26,3 +26,12 @@ def features(device: torch.device, cpu: Path = _CPU) -> frozenset[str]:
     named = (line.partition(":") for line in lines)
     flags = next((value for name, _, value in named if name.strip() in ("flags", "Features")), "")
     return frozenset(flags.split()) | {platform.machine()}
+
+
+def processor(device: torch.device | None = None, cpu: Path = _CPU) -> str:
+    """What a GPU, or without a device the CPU, calls itself; its kind where Linux does not say."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    lines = cpu.read_text(encoding="utf-8", errors="replace").splitlines() if cpu.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())

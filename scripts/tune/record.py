@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from handlers.engines import machine
 from models.release import Release
 from serving.tune.load import Round, percentile
 from serving.tune.search import Point, Result
@@ -24,7 +25,7 @@ def write(path: Path, release: Release, result: Result, **conditions: Any) -> No
         "model": release.card.name,
         "version": release.card.version,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        "machine": where(),
         **conditions,
         "default": _point(result.default),
         "chosen": _point(result.chosen),
@@ -36,23 +37,14 @@ def write(path: Path, release: Release, result: Result, **conditions: Any) -> No
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def machine() -> dict[str, Any]:
+def where() -> dict[str, Any]:
     """What it was measured on."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "processor": _processor(),
+        "processor": machine.processor(),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def _point(point: Point) -> dict[str, Any]:

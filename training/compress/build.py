@@ -46,6 +46,6 @@ def build(folder: Path, card: Card, name: str, pixels: torch.Tensor, into: Path,
         chosen, requires = level.BASE, tuple(sorted(features))
     if form == "int8":
         module = quantised(module, pixels.permute(0, 2, 3, 1).contiguous(), narrow=level.VNNI not in requires)
-    entry = Compiled(name=name, torch=torch.__version__, requires=requires, compiled_on=level.processor(device))
+    entry = Compiled(name=name, torch=torch.__version__, requires=requires, compiled_on=machine.processor(device))
     aoti.package(module, card.input.size, into / entry.path, device, chosen)
     return entry

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch._inductor import config
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 
@@ -69,11 +68,3 @@ def required(level: Level, features: frozenset[str]) -> tuple[str, ...]:
     allowed = {flag.removeprefix("-m").replace("-", "") for flag in flags}
     more = {name for name in features if name.replace("_", "") in allowed}
     return tuple(sorted(level.features | more | {"x86_64"}))
-
-
-def processor(device: torch.device) -> str:
-    """What the processor calls itself."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    lines = _CPU.read_text(encoding="utf-8", errors="replace").splitlines() if _CPU.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
