@@ -27,7 +27,7 @@ from handlers.isolation import as_request_error, in_halves
 from handlers.metrics import Record
 from handlers.protocols import JSON, Picture, Result
 from handlers.request import Incoming, parse
-from handlers.slots import Slot, chunks, healthy, kind, sends_images, timed
+from handlers.slots import Slot, chunks, healthy, kind, pixels, sends_images, timed
 from handlers.trust import Judge
 from models.card import Card, Limits, Policy
 
@@ -238,12 +238,12 @@ class Classifier:
     def _predict(self, slots: Sequence[Slot]) -> list[list[Result]]:
         self._check_time()
         with timed(slots, "inference"):
-            outputs = self.engine.outputs(images.stack([pixels for slot in slots for pixels in slot.pixels]))
+            outputs = self.engine.outputs(images.stack(pixels(slots)))
             most = max(slot.asked.options.top_k for slot in slots)
             ranking = decision.rank(outputs.logits, self.temperature, most)
             judged = decision.judgements(ranking, outputs, self.judge, self.card.classes) if self.judge else None
         sound = torch.isfinite(outputs.logits).all(dim=1).tolist()
-        row, found = 0, []
+        row, found, classes = 0, [], self.card.classes
         for slot in slots:
             top_k, rows = slot.asked.options.top_k, range(row, row + len(slot.pixels))
             if not all(sound[r] for r in rows):
@@ -253,18 +253,18 @@ class Classifier:
                     road.known(outputs, ranking, r, judged[r] if judged else None, self.temperature) for r in rows
                 ]
             raw: list[torch.Tensor | None] = [known.raw for known in slot.known] or [None] * len(rows)
-            listed = (
-                decision.predictions(ranking, r, self.card.classes, top_k, one)
-                for r, one in zip(rows, raw, strict=True)
+            found.append(
+                [
+                    Result(decision.predictions(ranking, r, classes, top_k, one), judged[r] if judged else None)
+                    for r, one in zip(rows, raw, strict=True)
+                ]
             )
-            found.append([Result(top, judged[r] if judged else None) for r, top in zip(rows, listed, strict=True)])
             row += len(slot.pixels)
         return found
 
     def _explain(self, slots: Sequence[Slot], way: Way) -> list[list[Result]]:
         with timed(slots, "explanation"):
-            pixels = images.stack([pixels for slot in slots for pixels in slot.pixels])
-            batch = images.normalise(pixels.to(self.engine.device), self.card.input)
+            batch = images.batch(pixels(slots), self.card.input, self.twin.device)
             return road.explain(self.explainer, slots, batch, way, self._check_time)
 
     def _draw(self, slot: Slot) -> None:

@@ -55,13 +55,13 @@ class ImageClassifier:
         device = torch.device(f"cuda:{gpu}" if on_gpu else "cpu")
         card = Card.load(folder)
         config = context.model_yaml_config
-        if threads := (config.get("handler") or {}).get("threads"):
+        own = config.get("handler") or {}
+        if threads := own.get("threads"):
             torch.set_num_threads(threads)
         # Beyond responseTimeout TorchServe kills the worker, and the whole batch gets a 500.
         budget = float(config.get("responseTimeout", 2 * BUDGET_SECONDS)) / 2
-        limits, policy = _limits(card, config), _policy(card, config)
-        wanted = (config.get("handler") or {}).get("engine", choice.AUTO)
-        verify_digests(folder, card)
+        limits, policy, wanted = _limits(card, own), _policy(card, own), own.get("engine", choice.AUTO)
+        verify_digests(folder, card)  # before anything of it is loaded: a compiled program is code
         self._choice = choice.load(folder, device, wanted, limits=limits, policy=policy, budget=budget)
         self._classifier = self._choice.classifier
         self._classifier.warm(int(context.system_properties.get("batch_size") or 1))
@@ -126,15 +126,14 @@ class ImageClassifier:
         return orjson.dumps(self._classifier.card.model_dump(mode="json") | {"engine": answering})
 
 
-def _limits(card: Card, config: dict[str, Any]) -> Limits:
+def _limits(card: Card, own: dict[str, Any]) -> Limits:
     """The card's limits, with those that model-config.yaml names under `handler: limits:` in their place."""
-    changed = (config.get("handler") or {}).get("limits") or {}
-    return Limits.model_validate(card.limits.model_dump() | changed)
+    return Limits.model_validate(card.limits.model_dump() | (own.get("limits") or {}))
 
 
-def _policy(card: Card, config: dict[str, Any]) -> Policy | None:
+def _policy(card: Card, own: dict[str, Any]) -> Policy | None:
     """The policy of the card's `trust`, with what `handler: policy:` names in its place."""
-    changed = (config.get("handler") or {}).get("policy") or {}
+    changed = own.get("policy") or {}
     return Policy.model_validate(card.trust.policy.model_dump() | changed) if card.trust else None
 
 

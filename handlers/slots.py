@@ -54,6 +54,11 @@ def healthy(slots: Sequence[Slot]) -> list[Slot]:
     return [slot for slot in slots if slot.error is None]
 
 
+def pixels(slots: Sequence[Slot]) -> list[torch.Tensor]:
+    """The images of all slots in order, as pixels: each uint8 (3, size, size)."""
+    return [image for slot in slots for image in slot.pixels]
+
+
 def chunks(slots: Sequence[Slot], images_at_once: int) -> Iterator[list[Slot]]:
     """Slots in order, as many together as have so many images; one with more than that by itself."""
     chunk: list[Slot] = []

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models import golden
-from models.golden import Golden, GoldenError
-from serving import explainers, model_config, state, store
+from models.golden import GoldenError
+from serving import explainers, golden, model_config, state, store
 from serving.client import Client
 from serving.errors import StartError, VersionError
 from serving.instance import Instance
@@ -210,24 +208,14 @@ class Versions:
 
     def _check_golden(self, model: str, version: str) -> int:
         """Ask for the archive's golden images through the front door, and compare."""
-        path = store.path_of(model, version, self._root)
         # Sent once each: a version whose worker dies on a golden image must not pass at the second try.
-        client = Client(self._instance.url, self._instance.token(), retries=0)
-        with zipfile.ZipFile(path) as mar, client:
+        with Client(self._instance.url, self._instance.token(), retries=0) as client:
             try:
-                images = Golden.from_json(mar.read(golden.ANSWERS)).probabilities
-                for name, wanted in images.items():
-                    image = mar.read(f"{golden.FOLDER}/{name}")
-                    answer = client.predict(model, image, version, top_k=len(wanted))
-                    by_index = sorted(answer.predictions, key=lambda item: item.index)
-                    labels = [item.label for item in by_index]
-                    # Workers may have different engines: one that has just started may have fallen back.
-                    expected = Golden.from_json(mar.read(golden.answers_of(answer.engine)))
-                    expected.check(name, [item.probability for item in by_index], labels)
-            except (GoldenError, KeyError) as error:
+                answered = golden.ask(client, store.path_of(model, version, self._root), model, version)
+            except GoldenError as error:
                 raise VersionError(f"{model} {version} is not promoted: {error}") from None
-        self._say(f"{model} {version}: {len(images)} golden answers came out over HTTP")
-        return len(images)
+        self._say(f"{model} {version}: {len(answered)} golden answers came out over HTTP")
+        return len(answered)
 
     def _drain(self, model: str, version: str) -> None:
         deadline, quiet = time.monotonic() + DRAIN_SECONDS, 0

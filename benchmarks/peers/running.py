@@ -17,6 +17,8 @@ STOP_SECONDS = 15.0
 # In the environment of every process of one server: how those are found that left its process tree.
 MARK = "TORCHLIGHT_PEER"
 LAST_LINES = 15
+# States of a process that has ended (proc(5)).
+_ENDED = "ZX"
 
 
 class PeerError(RuntimeError):
@@ -76,7 +78,7 @@ def _stop(child: subprocess.Popen[bytes], mark: str) -> None:
     Its tree is taken before: the parents of a killed server's children are no longer known. Not every process shows its
     environment (Ray's write their titles over it), and not every one stays in the tree: together they are all.
     """
-    known = _tree(child.pid)
+    known = tree({child.pid})
     child.terminate()
     with suppress(subprocess.TimeoutExpired):
         child.wait(STOP_SECONDS)
@@ -92,10 +94,10 @@ def _stop(child: subprocess.Popen[bytes], mark: str) -> None:
     child.wait()
 
 
-def _tree(root: int) -> set[int]:
-    """A process and all below it."""
-    parents = {pid: fields[1] for pid in _pids() if (fields := _stat(pid))}
-    found = {root}
+def tree(roots: Collection[int]) -> set[int]:
+    """These processes and all below them, as far as they still run (proc(5))."""
+    parents = {pid: fields[1] for pid in _pids() if (fields := _stat(pid)) and fields[0] not in _ENDED}
+    found = set(roots) & parents.keys()
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
     return found
@@ -126,4 +128,4 @@ def _stat(pid: int) -> tuple[str, int] | None:
 
 def _is_alive(pid: int) -> bool:
     found = _stat(pid)
-    return found is not None and found[0] not in "ZX"
+    return found is not None and found[0] not in _ENDED

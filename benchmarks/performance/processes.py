@@ -6,9 +6,11 @@ import ctypes
 import os
 import re
 import signal
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+
+from benchmarks.peers.running import tree
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -21,24 +23,6 @@ def adopt() -> None:
 def descendants() -> set[int]:
     """The ids of all processes below this one that have not ended."""
     return tree({os.getpid()}) - {os.getpid()}
-
-
-def tree(roots: Collection[int]) -> set[int]:
-    """These processes and all below them, as far as they still run."""
-    parents = dict(_parents())
-    found = set(roots) & parents.keys()
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
-def _parents() -> Iterator[tuple[int, int]]:
-    """Process and parent (proc(5)), of all that have not ended."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, parent = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:2]
-            if state not in "ZX":
-                yield int(path.parent.name), int(parent)
 
 
 def halt(roots: Collection[int]) -> None:

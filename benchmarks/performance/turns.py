@@ -14,6 +14,7 @@ from pathlib import Path
 import requests
 
 from benchmarks.peers import Request
+from benchmarks.peers.running import tree
 from benchmarks.performance import processes, wrk
 from benchmarks.performance.questions import Answer, Question, WrongAnswer, ask
 
@@ -77,7 +78,7 @@ class Server:
 
     def stop(self) -> None:
         """End it, with all of its processes."""
-        everything = processes.tree(self._roots)
+        everything = tree(self._roots)
         processes.go_on(everything)
         self._roots = set()
         try:

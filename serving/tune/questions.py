@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models import golden
-from models.golden import Golden, GoldenError
+from models.golden import GoldenError, tolerance_of
+from serving import golden
 from serving.client import Client
 from serving.errors import ArchiveError, ConfigError
 from serving.tune.load import Question
@@ -44,7 +43,7 @@ class Knowledge:
     @property
     def tolerance(self) -> float:
         """Absolute."""
-        return golden.tolerance_of(self.engine)
+        return tolerance_of(self.engine)
 
 
 def learn(client: Client, mar: Path, model: str, version: str, folder: Path | None = None) -> Knowledge:
@@ -59,23 +58,14 @@ def learn(client: Client, mar: Path, model: str, version: str, folder: Path | No
         ConfigError: the folder has no images.
         ClientError: an image is not answered.
     """
-    asked = []
-    with zipfile.ZipFile(mar) as archive:
-        names = Golden.from_json(archive.read(golden.ANSWERS)).probabilities
-        images = [archive.read(f"{golden.FOLDER}/{name}") for name in names]
-        engine = client.predict(model, images[0], version).engine
-        expected = Golden.from_json(archive.read(golden.answers_of(engine)))
-    for name, image in zip(names, images, strict=True):
-        answer = client.predict(model, image, version, top_k=len(expected.probabilities[name]))
-        by_index = sorted(answer.predictions, key=lambda item: item.index)
-        try:
-            expected.check(name, [item.probability for item in by_index], [item.label for item in by_index])
-        except GoldenError as error:
-            raise ArchiveError(f"{model} cannot be tuned: {error}") from None
-        asked.append(Known(image, answer.best.label, answer.best.probability))
+    try:
+        answered = golden.ask(client, mar, model, version)
+    except GoldenError as error:
+        raise ArchiveError(f"{model} cannot be tuned: {error}") from None
+    asked = [Known(image, answer.best.label, answer.best.probability) for image, answer in answered]
     if folder is not None:
         asked = [_alone(client, path.read_bytes(), model, version) for path in _files(folder)]
-    return Knowledge(asked, engine)
+    return Knowledge(asked, answered[0][1].engine)
 
 
 def _alone(client: Client, image: bytes, model: str, version: str) -> Known:

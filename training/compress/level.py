@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch._inductor import config
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 
 from training.compress.errors import CompressError
-
-_CPU = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Programs on which nobody judged: for benchmarks of networks with random weights, which have no accuracy to keep."""
+"""Programs on which nobody judged: for benchmarks of speed, whose networks have no accuracy to keep."""
 
 from __future__ import annotations
 
