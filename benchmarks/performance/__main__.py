@@ -8,7 +8,6 @@ two cores that have nothing else to do, and more the first time, when the peers 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from benchmarks.performance import page, wrk
 from benchmarks.performance.measured import REPOSITORY, RESULTS
 from benchmarks.performance.parts import PARTS, measure
 from benchmarks.performance.setting import Setting
-from scripts.command import command
+from scripts.command import command, sigterm_interrupts
 from serving.errors import ServingError
 
 
@@ -27,25 +26,29 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the flags, measure, write."""
     arguments = _parser().parse_args(argv)
     page_of, readme = arguments.out.resolve(), arguments.readme.resolve()
-    failed = []
+    failed: list[str] = []
     if not arguments.page:
         wrk.check()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers are stopped on the way out
         setting = _setting(arguments)
-        for name in arguments.only or PARTS:
-            print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
-            try:
-                measured = measure(PARTS[name], setting)
-            except (ValueError, OSError, RuntimeError, ServingError) as error:
-                failed.append(name)
-                print(f"{name} failed, and the rest goes on: {error}", file=sys.stderr, flush=True)
-            else:
-                print(f"{measured.save(arguments.results)}, {measured.took:.0f} s", flush=True)
+        with sigterm_interrupts():
+            failed = [name for name in arguments.only or PARTS if not _measured(name, setting, arguments.results)]
     missing = page.write(page_of, readme, arguments.results)
     if missing:
         print(f"never measured: {', '.join(missing)}")
     if failed:
         sys.exit(f"error: {', '.join(failed)} failed; run them again with --only {' --only '.join(failed)}")
+
+
+def _measured(name: str, setting: Setting, results: Path) -> bool:
+    """Whether a part could be measured; its figures are kept."""
+    print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
+    try:
+        measured = measure(PARTS[name], setting)
+    except (ValueError, OSError, RuntimeError, ServingError) as error:
+        print(f"{name} failed, and the rest goes on: {error}", file=sys.stderr, flush=True)
+        return False
+    print(f"{measured.save(results)}, {measured.took:.0f} s", flush=True)
+    return True
 
 
 def _setting(arguments: argparse.Namespace) -> Setting:

@@ -6,14 +6,13 @@ The model is served for real and asked under load; what is chosen is written int
 from __future__ import annotations
 
 import argparse
-import signal
 import tempfile
 from pathlib import Path
 
 from tqdm import tqdm
 
 from models.release import Release, find
-from scripts.command import command
+from scripts.command import command, sigterm_interrupts
 from scripts.tune import picture, record
 from serving import archive, cores, files, model_config
 from serving.client import Client
@@ -41,16 +40,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=_positive, default=2.0, help="of one round of asking (default: 2)")
     parser.add_argument("--minutes", type=_positive, default=4.0, help="after which no more is tried (default: 4)")
     arguments = parser.parse_args(argv)
-    # So that `kill` stops the server too, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    run(
-        find(arguments.model, arguments.version),
-        budget_ms=arguments.p99_ms,
-        base=model_config.load(arguments.config) if arguments.config else None,
-        images=arguments.images,
-        seconds=arguments.seconds,
-        minutes=arguments.minutes,
-    )
+    with sigterm_interrupts():
+        run(
+            find(arguments.model, arguments.version),
+            budget_ms=arguments.p99_ms,
+            base=model_config.load(arguments.config) if arguments.config else None,
+            images=arguments.images,
+            seconds=arguments.seconds,
+            minutes=arguments.minutes,
+        )
 
 
 def run(

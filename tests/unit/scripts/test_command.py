@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from models.card import CardError
 from models.release import ReleaseError
-from scripts.command import command
+from scripts.command import command, sigterm_interrupts
 from serving.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,6 +41,13 @@ def test_an_error_of_the_system_names_the_file() -> None:
 
 def test_ctrl_c_ends_as_shells_expect() -> None:
     assert end_of(KeyboardInterrupt()) == 130
+
+
+def test_sigterm_interrupts_for_as_long_as_that_is_wanted() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), sigterm_interrupts():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_bug_keeps_its_traceback() -> None:
