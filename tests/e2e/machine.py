@@ -84,6 +84,8 @@ class Engine:
     def __enter__(self) -> Engine:
         self._lock = (cache() / "lock").open("w")  # data and addresses are those of one run at a time
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        for left in _bridges_of_killed_runs():  # theirs would be the older route to the same addresses
+            run(["ip", "link", "delete", left])
         run(["ip", "link", "add", self._bridge, "type", "bridge"])
         run(["ip", "address", "add", BRIDGE_ADDRESS, "dev", self._bridge])
         run(["ip", "link", "set", self._bridge, "up"])
@@ -137,6 +139,12 @@ class Engine:
         subprocess.run(["ip", "link", "delete", self._bridge], check=False, env={**os.environ, "PATH": _path()})
         shutil.rmtree(self._run, ignore_errors=True)
         self._lock.close()
+
+
+def _bridges_of_killed_runs() -> list[str]:
+    """Bridges of this module whose process is no more: a run that was killed had no time to take its own away."""
+    bridges = [interface.name for interface in Path("/sys/class/net").iterdir() if interface.name.startswith("tl-")]
+    return [name for name in bridges if not Path("/proc", name.removeprefix("tl-")).exists()]
 
 
 def base_image(client: docker.DockerClient) -> str:
