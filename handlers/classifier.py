@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from http import HTTPStatus
+from math import isfinite
 from pathlib import Path
 
 import orjson
@@ -242,11 +243,11 @@ class Classifier:
             most = max(slot.asked.options.top_k for slot in slots)
             ranking = decision.rank(outputs.logits, self.temperature, most)
             judged = decision.judgements(ranking, outputs, self.judge, self.card.classes) if self.judge else None
-        sound = torch.isfinite(outputs.logits).all(dim=1).tolist()
+        sums = outputs.logits.sum(dim=1, dtype=torch.float64).tolist()  # no number, if one of them is none
         row, found, classes = 0, [], self.card.classes
         for slot in slots:
             top_k, rows = slot.asked.options.top_k, range(row, row + len(slot.pixels))
-            if not all(sound[r] for r in rows):
+            if not all(isfinite(sums[r]) for r in rows):
                 slot.error = InferenceFailed("the model's answer for this request is no number")
             if slot.asked.kind == "explain":
                 slot.known = [

@@ -1,6 +1,7 @@
-"""Where an image becomes a tensor: bytes -> RGB picture -> uint8 pixels -> normalised float32 batch.
+"""Where an image becomes a tensor: bytes -> picture -> uint8 pixels -> normalised float32 batch.
 
-The only such code in the project: training, evaluation, golden answers and serving all come through here.
+A picture is upright and opaque: RGB, or `L` where it is grey, which is resized in a third of the time to the same
+pixels. The only such code in the project: training, evaluation, golden answers and serving all come through here.
 """
 
 from __future__ import annotations
@@ -72,10 +73,10 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
 
 
 def load(image: Image.Image, size: int | None = None) -> Image.Image:
-    """Decode an opened image into an upright RGB picture; its metadata is dropped.
+    """Decode an opened image into an upright picture, RGB or `L`; its metadata is dropped.
 
-    EXIF orientation is applied, 16 bits are scaled to 8, transparency is composited on white; CMYK, palette and grey
-    become RGB.
+    EXIF orientation is applied, 16 bits are scaled to 8, transparency is composited on white; CMYK and palette become
+    RGB.
 
     Args:
         size: of the network's input. A much larger JPEG is then decoded at a half, quarter or eighth of its size, which
@@ -93,17 +94,17 @@ def load(image: Image.Image, size: int | None = None) -> Image.Image:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
         raise DamagedImage(f"the {image.format} image is cut short or corrupt: {error}") from None
-    return _rgb(_upright(image))
+    return _opaque(_upright(image))
 
 
 def decode(content: Source, size: int | None = None, limits: Limits = LIMITS) -> Image.Image:
-    """Encoded image -> upright RGB picture: `open`, then `load`, with what both raise."""
+    """Encoded image -> picture: `open`, then `load`, with what both raise."""
     return load(open(content, limits), size)
 
 
 def from_array(array: np.ndarray) -> Image.Image:
-    """uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> RGB picture; a fourth channel is transparency."""
-    return _rgb(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
+    """uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> picture; a fourth channel is transparency."""
+    return _opaque(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -115,19 +116,19 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _opaque(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":  # 16-bit grey: convert("RGB") would clip it, not scale it
         wide = np.asarray(image, dtype=np.float32)
         wide = np.where(wide == image.info.get("transparency", -1), 65_535, wide)
-        return Image.fromarray((wide / 257 + 0.5).clip(0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((wide / 257 + 0.5).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, BACKGROUND), layer).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return image if image.mode in ("RGB", "L") else image.convert("RGB")
 
 
 def pixels(image: Image.Image, spec: Input) -> torch.Tensor:
-    """Resize an RGB picture to what the network takes: uint8 (3, spec.size, spec.size).
+    """Resize a picture to what the network takes: uint8 (3, spec.size, spec.size).
 
     Bilinear with antialiasing, of what `seen` says.
     """
@@ -155,11 +156,12 @@ def _square(image: Image.Image, share: float) -> tuple[float, float, float, floa
 
 def _resized(image: Image.Image, box: tuple[float, float, float, float], size: int) -> torch.Tensor:
     resized = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8).view(size, size, 3).permute(2, 0, 1)
+    values = torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8).view(size, size, -1)
+    return values.expand(size, size, 3).permute(2, 0, 1)
 
 
 def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -> Image.Image:
-    """An encoded image or an array of pixels -> RGB picture, with what `open`, `load` and `from_array` raise."""
+    """An encoded image or an array of pixels -> picture, with what `open`, `load` and `from_array` raise."""
     return from_array(source) if isinstance(source, np.ndarray) else decode(source, spec.canvas, limits)
 
 
@@ -168,7 +170,7 @@ class View:
     """What the network sees of a picture, for people to look at.
 
     Attributes:
-        image: at most VIEW_SIDE on its long side, so that it can be kept.
+        image: RGB, at most VIEW_SIDE on its long side, so that it can be kept.
         box: which part of the picture that is: left, top, right, bottom in its own pixels, as it was sent, upright.
     """
 
@@ -190,7 +192,7 @@ def view(image: Image.Image, spec: Input, sent_side: int | None = None) -> View:
     if scale < 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return View(image, box)
+    return View(image.convert("RGB"), box)
 
 
 def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -45,16 +45,17 @@ def rank_scores(ranked: torch.Tensor, penalty: float, free: int) -> torch.Tensor
         (N, classes): the probability of those before it, plus `penalty` for each rank beyond `free`; see
         models.card.Conformal.
     """
-    scores = (ranked.cumsum(dim=1).sub_(ranked)).add_(_penalties(ranked.shape[1], penalty, free, ranked.device))
-    scores[:, 0] = 0
-    return scores.round_(decimals=DIGITS)
+    before = ranked.cumsum(dim=1).sub_(ranked)
+    return before.add_(_penalties(ranked.shape[1], penalty, free, ranked.device)).round_(decimals=DIGITS)
 
 
 @lru_cache(maxsize=16)
 def _penalties(classes: int, penalty: float, free: int, device: torch.device) -> torch.Tensor:
-    """What is added for each rank, float64 (classes,)."""
+    """What is added for each rank, float64 (classes,); nothing for the first."""
     ranks = torch.arange(1, classes + 1, device=device, dtype=torch.float64)
-    return penalty * (ranks - free).clamp(min=0)
+    added = penalty * (ranks - free).clamp(min=0)
+    added[0] = 0
+    return added
 
 
 def set_sizes(ranked: torch.Tensor, conformal: Conformal) -> torch.Tensor:
@@ -73,7 +74,7 @@ def straightened(embeddings: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
 
     Behind a ReLU most values are next to nothing and few are large, and Mahalanobis distances are for what is Gaussian.
     """
-    return torch.asinh(embeddings.double() / unit.double())
+    return torch.asinh(embeddings.double() / unit)
 
 
 class Mahalanobis:
@@ -90,8 +91,9 @@ class Mahalanobis:
         # Distances do not change if everything is moved, and small numbers lose less when squared.
         self._centre = means.double().mean(dim=0)
         self._whitening = whitening.double()
-        self._means = (means.double() - self._centre) @ self._whitening
-        self._squares = (self._means**2).sum(dim=1)
+        means = (means.double() - self._centre) @ self._whitening
+        self._squares = (means**2).sum(dim=1)
+        self._pulls = -2 * means.T
 
     @classmethod
     def of(cls, tensors: Mapping[str, torch.Tensor], device: torch.device) -> Mahalanobis:
@@ -101,8 +103,9 @@ class Mahalanobis:
     def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Embeddings (N, D) -> float64 (N,), higher is stranger."""
         white = straightened(embeddings, self._unit).sub_(self._centre) @ self._whitening
-        nearest = (self._squares - 2 * (white @ self._means.T)).amin(dim=1)
-        return (white.square().sum(dim=1) + nearest).clamp_(min=0)
+        # |white - mean|^2 is the square of the one, and what is left of it for each mean.
+        nearest = torch.addmm(self._squares, white, self._pulls).amin(dim=1)
+        return nearest.add_(torch.linalg.vecdot(white, white)).clamp_(min=0)
 
 
 def significant(scores: torch.Tensor) -> list[float]:

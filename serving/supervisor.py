@@ -18,7 +18,20 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from serving import cores, files, frontdoor, process, programs, properties, routing, state, tokens, torchserve, workers
+from serving import (
+    cores,
+    files,
+    frontdoor,
+    process,
+    programs,
+    properties,
+    routing,
+    state,
+    timers,
+    tokens,
+    torchserve,
+    workers,
+)
 from serving.errors import StartError, Unreachable
 from serving.frontdoor import FrontDoor, Tokens
 from serving.instance import TOKEN, Instance, Status, temp_folder
@@ -118,6 +131,7 @@ class Supervisor:
         config = folder / "config.properties"
         files.write(config, properties.render(self._properties))
         (folder / tokens.FILE_NAME).unlink(missing_ok=True)
+        timers.sharpen()
         self._java = process.spawn(
             torchserve.command(config, self._properties, launch.archives, self._temp, launch.explain_workers),
             cwd=folder,

@@ -110,7 +110,7 @@ def negotiate(accept: str, kind: str, images: int, output: str | None = None) ->
     offered = ["json"] if kind == "predict" else [name for name in EXPLAIN_OUTPUTS if name != "overlay" or images == 1]
     if output is not None:
         offered = [output]
-    if not accept.strip():
+    if accept.strip() in ("", "*/*"):  # as most clients send it
         return offered[0]
     ranges = [(_quality(part), part.partition(";")[0].strip().lower()) for part in accept.split(",")[:50]]
     best = max(offered, key=lambda name: (_accepted(OUTPUT_TYPES[name], ranges), -offered.index(name)))

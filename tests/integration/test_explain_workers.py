@@ -77,6 +77,12 @@ def test_they_are_workers_of_another_name_and_a_lower_priority(server: Server) -
     assert "this worker explains, at niceness 19" in server.log()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the timer slack of another process")
+def test_waits_of_java_and_its_workers_end_within_a_microsecond(server: Server) -> None:
+    (java,), (predicts,) = server.children("java"), pids(server, "digits")
+    assert [int(Path(f"/proc/{pid}/timerslack_ns").read_text()) for pid in (java, predicts)] == [1_000, 1_000]
+
+
 @pytest.mark.parametrize(
     ("path", "headers"),
     [
