@@ -13,6 +13,9 @@ from pathlib import Path
 from benchmarks.peers.running import tree
 
 _PR_SET_CHILD_SUBREAPER = 36
+# The parts of the bundle, by what stands in their command lines.
+PARTS = {"workers": "model_service_worker", "Java": "org.pytorch.serve.ModelServer", "HAProxy": "haproxy"}
+REST = "the rest"
 
 
 def adopt() -> None:
@@ -52,6 +55,18 @@ def memory(roots: Collection[int]) -> float:
             found = re.search(r"^Pss: +(\d+) kB$", text, re.MULTILINE)
             total += int(found[1]) * 1024 if found else 0
     return float(total)
+
+
+def processor_seconds(roots: Collection[int]) -> dict[str, float]:
+    """What these and all below them have computed so far, by part of the bundle (proc(5): utime and stime)."""
+    found = dict.fromkeys((*PARTS, REST), 0.0)
+    for pid in tree(roots):
+        with suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            part = next((name for name, word in PARTS.items() if word in command), REST)
+            found[part] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def _signal(pid: int, number: int) -> None:

@@ -41,6 +41,8 @@ class Throughput(Figures):
         served: the same of what the cores could do that wrk left.
         generator: cores that wrk took of the bundle's.
         engine: what the bundle's answers named.
+        costs: microseconds of CPU that an answer of the bundle's took, by its parts.
+        image: microseconds of CPU that an image of the ceiling took.
     """
 
     part: Name
@@ -52,6 +54,8 @@ class Throughput(Figures):
     served: Spread | None = None
     generator: Spread | None = None
     engine: str | None = None
+    costs: dict[str, Spread] | None = None
+    image: Spread | None = None
 
     def page(self) -> str:
         """A row a contestant."""
@@ -71,7 +75,13 @@ class Throughput(Figures):
                 f"{self.ceiling.text()} images a second. Ours reaches {_percent(self.share)} of it, and "
                 f"{_percent(self.served)} of what is left of it beside wrk, which takes {self.generator.text()} cores."
             )
-        return text + f"\n\nOurs was answered by the engine `{self.engine or 'not named'}`."
+        text += f"\n\nOurs was answered by the engine `{self.engine or 'not named'}`."
+        if self.costs:
+            parts = ", ".join(f"{part} {cost.text()}" for part, cost in self.costs.items())
+            text += f" Microseconds of CPU for each of its answers: {parts}."
+        if self.image:
+            text += f" An image of the ceiling takes {self.image.text()}."
+        return text
 
     def marks(self) -> list[Mark]:
         """The rows of issue 7 that these figures speak of."""
@@ -206,6 +216,7 @@ def compare(
         by=by,
         rows=tuple(_row(server, first, by) for server in servers),
         engine=first.engine,
+        costs={part: Spread.of(turn[part] for turn in first.costs) for part in first.costs[0]},
     )
     if not ceilings:
         return found
@@ -214,6 +225,7 @@ def compare(
     return found.model_copy(
         update={
             "ceiling": Spread.of(ceilings),
+            "image": Spread.of(cores * 1e6 / most for most in ceilings),
             "share": Spread.ratios(rates, ceilings),
             "served": Spread.ratios(rates, left),
             "generator": Spread.of(used),

@@ -35,7 +35,11 @@ class Contestant:
 
 @dataclass(slots=True)
 class Server:
-    """A contestant in the field, and what came of its turns; `error` is why it is out."""
+    """A contestant in the field, and what came of its turns; `error` is why it is out.
+
+    Attributes:
+        costs: of each turn, microseconds of CPU for an answer, by part of the bundle.
+    """
 
     contestant: Contestant
     images: Sequence[bytes]
@@ -44,6 +48,7 @@ class Server:
     error: str | None = None
     engine: str | None = None
     loads: list[wrk.Load] = field(default_factory=list)
+    costs: list[dict[str, float]] = field(default_factory=list)
     _url: str = ""
     _questions: list[Question] = field(default_factory=list)
     _roots: set[int] = field(default_factory=set)
@@ -71,8 +76,13 @@ class Server:
                 # wrk leaves when its time is over, and its last requests wait in queues that may be short: one answer
                 # more, and they are through.
                 self._ask(self.images[:1], self.expected[:1])
-                self.loads.append(wrk.run(self._url, self._questions, clients, seconds, self.scratch))
+                before = processes.processor_seconds(self._roots)
+                load = wrk.run(self._url, self._questions, clients, seconds, self.scratch)
+                after = processes.processor_seconds(self._roots)
                 processes.halt(self._roots)
+                answers = load.rate * load.seconds
+                self.loads.append(load)
+                self.costs.append({part: (after[part] - before[part]) / answers * 1e6 for part in after})
             except Exception as error:  # as above
                 self._out(error)
 

@@ -34,6 +34,7 @@ class Load:
         p50, p99: milliseconds.
         wrong: share of the answers that were wrong or did not come.
         generator: cores that wrk itself used.
+        seconds: that it took.
     """
 
     rate: float
@@ -41,6 +42,7 @@ class Load:
     p99: float
     wrong: float
     generator: float
+    seconds: float
 
 
 def check() -> None:
@@ -88,4 +90,4 @@ def read(output: str, processor_seconds: float) -> Load:
         )
     seconds = microseconds / 1e6
     right = (answered - wrong) / seconds
-    return Load(right, float(found[5]), float(found[6]), share, processor_seconds / seconds)
+    return Load(right, float(found[5]), float(found[6]), share, processor_seconds / seconds, seconds)

@@ -56,6 +56,8 @@ def throughput() -> Throughput:
         served=spread(0.9),
         generator=spread(0.1),
         engine="cpu-int8",
+        costs={"workers": spread(200), "Java": spread(40)},
+        image=spread(150),
     )
 
 
@@ -95,6 +97,10 @@ def test_pages_are_made_from_results_and_name_who_failed(tmp_path: Path) -> None
     assert "3 rounds of 8 s" in text
     assert "| bentoml 1 | out of the box | failed: ValueError: a \\| b |" in text
     assert "| stock 1 | out of the box | 100 (90.0 to 110) | 5.00 (4.50 to 5.50) | 9.00 (8.10 to 9.90) | 4.50 " in text
+    assert (
+        "each of its answers: workers 200 (180 to 220), Java 40.0 (36.0 to 44.0). An image of the ceiling takes 150 ("
+        in text
+    )
     assert "Words." in readme.read_text()
     assert "| every peer" not in text.partition("ResNet-18 at 224, JPEG")[0]
     page.write(document, readme, tmp_path)

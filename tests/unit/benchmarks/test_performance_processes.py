@@ -35,6 +35,8 @@ def test_a_process_that_lost_its_parent_is_halted_goes_on_and_is_ended(tmp_path:
     try:
         assert len(found) == 1
         assert processes.memory(found) > 1e6
+        until(lambda: processes.processor_seconds(found)[processes.REST] > 0)
+        assert not any(processes.processor_seconds(found)[part] for part in processes.PARTS)
         processes.halt(found)
         time.sleep(0.05)
         halted = file.read_text()
