@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -143,8 +144,9 @@ class Engine:
 
 def _bridges_of_killed_runs() -> list[str]:
     """Bridges of this module whose process is no more: a run that was killed had no time to take its own away."""
-    bridges = [interface.name for interface in Path("/sys/class/net").iterdir() if interface.name.startswith("tl-")]
-    return [name for name in bridges if not Path("/proc", name.removeprefix("tl-")).exists()]
+    names = [interface.name for interface in Path("/sys/class/net").iterdir()]
+    ours = {name: name.removeprefix("tl-") for name in names if re.fullmatch(r"tl-\d+", name)}
+    return [name for name, pid in ours.items() if not Path("/proc", pid).exists()]
 
 
 def base_image(client: docker.DockerClient) -> str:
