@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ def test_the_first_signal_asks(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """As in a terminal; a shell's job in the background ignores SIGINT, and so would these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_a_second_ctrl_c_interrupts_at_once() -> None:
     with Interruption() as found:
         os.kill(os.getpid(), signal.SIGINT)
