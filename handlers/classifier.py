@@ -243,7 +243,7 @@ class Classifier:
             most = max(slot.asked.options.top_k for slot in slots)
             ranking = decision.rank(outputs.logits, self.temperature, most)
             judged = decision.judgements(ranking, outputs, self.judge, self.card.classes) if self.judge else None
-        sums = outputs.logits.sum(dim=1, dtype=torch.float64).tolist()  # no number, if one of them is none
+        sums = outputs.logits.sum(dim=1, dtype=torch.float64).tolist()  # finite if all of a row are
         row, found, classes = 0, [], self.card.classes
         for slot in slots:
             top_k, rows = slot.asked.options.top_k, range(row, row + len(slot.pixels))

@@ -1,7 +1,7 @@
 """Where an image becomes a tensor: bytes -> picture -> uint8 pixels -> normalised float32 batch.
 
-A picture is upright and opaque: RGB, or `L` where it is grey, which is resized in a third of the time to the same
-pixels. The only such code in the project: training, evaluation, golden answers and serving all come through here.
+A picture is upright and opaque: RGB, or `L` where it is grey, which is resized in one channel to the same pixels. The
+only such code in the project: training, evaluation, golden answers and serving all come through here.
 """
 
 from __future__ import annotations

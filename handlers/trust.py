@@ -103,7 +103,7 @@ class Mahalanobis:
     def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Embeddings (N, D) -> float64 (N,), higher is stranger."""
         white = straightened(embeddings, self._unit).sub_(self._centre) @ self._whitening
-        # |white - mean|^2 is the square of the one, and what is left of it for each mean.
+        # |white - mean|^2 = |white|^2 + (|mean|^2 - 2 white mean), and the classes differ in the bracket alone.
         nearest = torch.addmm(self._squares, white, self._pulls).amin(dim=1)
         return nearest.add_(torch.linalg.vecdot(white, white)).clamp_(min=0)
 

@@ -96,7 +96,7 @@ def _stop(child: subprocess.Popen[bytes], mark: str) -> None:
 
 def tree(roots: Collection[int]) -> set[int]:
     """These processes and all below them, as far as they still run (proc(5))."""
-    parents = {pid: fields[1] for pid in _pids() if (fields := _stat(pid)) and fields[0] not in _ENDED}
+    parents = {pid: int(fields[1]) for pid in _pids() if (fields := stat(pid)) and fields[0] not in _ENDED}
     found = set(roots) & parents.keys()
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
@@ -116,16 +116,15 @@ def _pids() -> Collection[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (names alone)
 
 
-def _stat(pid: int) -> tuple[str, int] | None:
-    """State and parent (proc(5)); None: there is no such process."""
+def stat(pid: int) -> list[str] | None:
+    """What /proc/<pid>/stat says behind the name: state, parent and so on (proc(5)); None: there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    state, parent = text.rpartition(")")[2].split()[:2]
-    return state, int(parent)
+    return text.rpartition(")")[2].split()
 
 
 def _is_alive(pid: int) -> bool:
-    found = _stat(pid)
+    found = stat(pid)
     return found is not None and found[0] not in _ENDED

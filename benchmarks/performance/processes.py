@@ -10,7 +10,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.peers.running import tree
+from benchmarks.peers.running import stat, tree
 
 _PR_SET_CHILD_SUBREAPER = 36
 # The parts of the bundle, by what stands in their command lines.
@@ -63,9 +63,9 @@ def processor_seconds(roots: Collection[int]) -> dict[str, float]:
     for pid in tree(roots):
         with suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
-            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             part = next((name for name, word in PARTS.items() if word in command), REST)
-            found[part] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            if fields := stat(pid):
+                found[part] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return found
 
 

@@ -144,9 +144,8 @@ class Engine:
 
 def _bridges_of_killed_runs() -> list[str]:
     """Bridges of this module whose process is no more: a run that was killed had no time to take its own away."""
-    names = [interface.name for interface in Path("/sys/class/net").iterdir()]
-    ours = {name: name.removeprefix("tl-") for name in names if re.fullmatch(r"tl-\d+", name)}
-    return [name for name, pid in ours.items() if not Path("/proc", pid).exists()]
+    names = [path.name for path in Path("/sys/class/net").iterdir() if re.fullmatch(r"tl-\d+", path.name)]
+    return [name for name in names if not Path("/proc", name.removeprefix("tl-")).exists()]
 
 
 def base_image(client: docker.DockerClient) -> str:
