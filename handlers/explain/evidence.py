@@ -45,8 +45,7 @@ def fields(
 ) -> list[dict[str, Any]]:
     """The members of each of N answers."""
     heats = torch.stack([found.heat(row) for row in range(len(items))])
-    blurred = baselines.make("blur", question.images, card.input)
-    measured = _faithfulness(readout, question, heats, blurred, items)
+    measured = _faithfulness(readout, question, heats, items)
     near = _neighbours(neighbours, items)
     explained = found.logits.argmax(dim=1).tolist()
     answers = []
@@ -62,7 +61,7 @@ def fields(
         if row in measured:
             answer["faithfulness"] = measured[row].members()
         if item.options.counterfactual:
-            answer["counterfactual"] = _counterfactual(readout, card, question, heats, blurred, row, item)
+            answer["counterfactual"] = _counterfactual(readout, card, question, heats, row, item)
         if row in near:
             answer["neighbours"] = near[row]
         answers.append(answer)
@@ -92,15 +91,15 @@ def _placed(found: Regions, view: View) -> Regions:
 
 
 def _faithfulness(
-    readout: Readout, question: Question, heats: torch.Tensor, blurred: torch.Tensor, items: Sequence[Item]
+    readout: Readout, question: Question, heats: torch.Tensor, items: Sequence[Item]
 ) -> dict[int, Faithfulness]:
     """Of the rows whose requests ask for it."""
     rows = [row for row, item in enumerate(items) if item.options.faithfulness]
     if not rows:
         return {}
-    found = faithfulness.measure(
-        readout.network, question.images[rows], question.weights[rows], heats[rows], blurred[rows]
-    )
+    images = question.images[rows]
+    blurred = baselines.blur(images)
+    found = faithfulness.measure(readout.network, images, question.weights[rows], heats[rows], blurred)
     return dict(zip(rows, found, strict=True))
 
 
@@ -120,15 +119,14 @@ def _neighbours(neighbours: Neighbours | None, items: Sequence[Item]) -> dict[in
 
 
 def _counterfactual(
-    readout: Readout, card: Card, question: Question, heats: torch.Tensor, blurred: torch.Tensor, row: int, item: Item
+    readout: Readout, card: Card, question: Question, heats: torch.Tensor, row: int, item: Item
 ) -> dict[str, Any] | None:
     """What would change the class that is answered, with its label; None where no set of patches does."""
     predicted = item.known.predicted
     # What speaks against another class is the best guess at what speaks for the one that is answered.
     sign = 1 if item.target.index == predicted else -1
-    image, blank = question.images[row : row + 1], blurred[row : row + 1]
-    size = _size(item.view)
-    found = counterfactual.find(_calibrated(readout, card), image, blank, sign * heats[row], predicted, size)
+    image, size = question.images[row : row + 1], _size(item.view)
+    found = counterfactual.find(_calibrated(readout, card), image, baselines.blur(image), sign * heats[row], predicted, size)
     if found is None:
         return None
     x, y = round(item.view.box[0]), round(item.view.box[1])

@@ -26,12 +26,14 @@ def attribute(readout: Readout, question: Question, settings: Settings) -> torch
     drawn = torch.rand((samples + 1) // 2, generator=generator)
     places = torch.stack([drawn, 1 - drawn], dim=1).flatten()[:samples]
     along = (torch.arange(samples) + places) / samples
-    way, slope = images - baselines, torch.zeros_like(images)
+    stem = readout.stem
+    start, end = stem.features(baselines), stem.features(images)
+    slope = torch.zeros_like(end)
     for some in torch.split(along.to(images), max(1, rows_at_once(images) // len(images))):
-        points = (baselines + some.view(-1, 1, 1, 1, 1) * way).flatten(0, 1).detach().requires_grad_()
-        slopes = Saliency(readout).attribute(points, abs=False, additional_forward_args=weights.repeat(len(some), 1))
-        slope += slopes.view(len(some), *images.shape).sum(dim=0)
-    return way * slope / samples
+        points = torch.cat([torch.lerp(start, end, place) for place in some]).requires_grad_()
+        slopes = Saliency(readout.rest).attribute(points, abs=False, additional_forward_args=weights.repeat(len(some), 1))
+        slope += slopes.view(len(some), *end.shape).sum(dim=0)
+    return (images - baselines) * stem.back(images, slope / samples)
 
 
 def passes(settings: Settings) -> Passes:

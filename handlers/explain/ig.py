@@ -14,17 +14,20 @@ def attribute(readout: Readout, question: Question, settings: Settings) -> torch
     Returns:
         (N, 3, H, W). Costs `steps` passes forward and back.
     """
+    images, baselines, stem = question.images, question.baselines, readout.stem
+    if baselines is None:
+        raise ValueError("Integrated Gradients start from a baseline, and the question has none")
     # Behind ReLUs the gradient jumps along the way. The midpoint rule then adds up better than Gauss-Legendre, which
     # wants it smooth.
-    values: torch.Tensor = IntegratedGradients(readout).attribute(
-        question.images,
-        question.baselines,
+    slopes: torch.Tensor = IntegratedGradients(readout.rest, multiply_by_inputs=False).attribute(
+        stem.features(images),
+        stem.features(baselines),
         additional_forward_args=question.weights,
         n_steps=settings.steps,
         method="riemann_middle",
-        internal_batch_size=max(rows_at_once(question.images), len(question.images)),
+        internal_batch_size=max(rows_at_once(images), len(images)),
     )
-    return values
+    return (images - baselines) * stem.back(images, slopes)
 
 
 def passes(settings: Settings) -> Passes:

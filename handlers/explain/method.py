@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from handlers.explain.stem import Stem
 from handlers.explain.traits import Traits
 
 # Rows of images times steps in one pass. On a CPU more gains nothing, and an unbounded tensor costs 1.6 times as much.
@@ -31,10 +32,16 @@ class Readout(nn.Module):
         super().__init__()
         self.network = network
         self.traits = traits
+        self.stem = Stem(network)
 
     def forward(self, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Images (N, 3, H, W) and weights (N, classes) -> (N,)."""
         logits: torch.Tensor = self.network(images)
+        return (logits * weights).sum(dim=1)
+
+    def rest(self, features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """The same number from what the network's stem made of the images."""
+        logits: torch.Tensor = self.stem.rest(features)
         return (logits * weights).sum(dim=1)
 
 
