@@ -9,20 +9,30 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+# What may wait between two looks: a thousand lines of HAProxy's, which drops those that a full pipe does not take.
+PIPE_BYTES = 1 << 18
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def spawn(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], on_line: Callable[[str], None]
-) -> subprocess.Popen[str]:
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    on_line: Callable[[str], None],
+    gather_seconds: float = 0.0,
+) -> subprocess.Popen[bytes]:
     """Start a child in a process group of its own, so that Ctrl-C reaches the supervisor alone.
 
     Args:
         on_line: called, in a thread, with each line of the child's output, without its end.
+        gather_seconds: what is written within such a time comes in one call, its lines still apart: of a child that
+            writes thousands of lines a second, each by itself would wake this process up.
     """
     child = subprocess.Popen(
         command,
@@ -31,19 +41,27 @@ def spawn(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
         start_new_session=True,
         preexec_fn=_die_with_parent,
+        pipesize=PIPE_BYTES if gather_seconds else -1,
     )
-    threading.Thread(target=_read, args=(child, on_line), daemon=True).start()
+    threading.Thread(target=_read, args=(child, on_line, gather_seconds), daemon=True).start()
     return child
 
 
-def _read(child: subprocess.Popen[str], on_line: Callable[[str], None]) -> None:
+def _read(child: subprocess.Popen[bytes], on_line: Callable[[str], None], gather_seconds: float) -> None:
     assert child.stdout is not None
-    for line in child.stdout:
-        on_line(line.rstrip("\n"))
+    begun = b""
+    while came := os.read(child.stdout.fileno(), PIPE_BYTES):
+        whole, end, begun = (begun + came).rpartition(b"\n")
+        if end:
+            text = whole.decode(errors="replace")
+            for lines in [text] if gather_seconds else text.split("\n"):
+                on_line(lines)
+        if gather_seconds:
+            time.sleep(gather_seconds)
+    if begun:
+        on_line(begun.decode(errors="replace"))
 
 
 def _die_with_parent() -> None:
@@ -52,7 +70,7 @@ def _die_with_parent() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def end(child: subprocess.Popen[str], patience: float) -> None:
+def end(child: subprocess.Popen[bytes], patience: float) -> None:
     """SIGTERM, SIGKILL after `patience` seconds, and SIGKILL to whatever is left of its process group."""
     with contextlib.suppress(ProcessLookupError):
         child.terminate()

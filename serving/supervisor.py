@@ -47,6 +47,8 @@ DRAIN_SECONDS = 60
 GRPC_DRAIN_SECONDS = 15
 START_SECONDS = 180
 JAVA_STOP_SECONDS = 15
+# HAProxy's log has a line for each request; they are passed on together.
+GATHER_SECONDS = 0.05
 
 
 class Supervisor:
@@ -55,9 +57,9 @@ class Supervisor:
     def __init__(self, instance: Instance, launch: Launch) -> None:
         self._instance = instance
         self._launch = launch
-        self._java: subprocess.Popen[str] | None = None
-        self._gateway: subprocess.Popen[str] | None = None
-        self._haproxy: subprocess.Popen[str] | None = None
+        self._java: subprocess.Popen[bytes] | None = None
+        self._gateway: subprocess.Popen[bytes] | None = None
+        self._haproxy: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
         self._hurry = False
         self._last_words = "stopped"
@@ -197,7 +199,11 @@ class Supervisor:
             alerts = [line.partition(" : ")[2] for line in checked.stderr.splitlines() if "[ALERT]" in line]
             raise StartError(f"HAProxy refuses {config}: {' '.join(alerts)}")
         self._haproxy = process.spawn(
-            [str(program), "-db", "-f", str(config)], cwd=folder, env=os.environ, on_line=self._say
+            [str(program), "-db", "-f", str(config)],
+            cwd=folder,
+            env=os.environ,
+            on_line=self._say,
+            gather_seconds=GATHER_SECONDS,
         )
         deadline = time.monotonic() + 10
         while not door.socket.exists():

@@ -16,12 +16,16 @@ from serving import process
 class Child:
     """A Python child started through the module under test, with the lines it said."""
 
-    def __init__(self, code: str, folder: Path) -> None:
+    def __init__(self, code: str, folder: Path, gather_seconds: float = 0.0) -> None:
         self.lines: list[str] = []
         self.said = threading.Event()
         before = set(threading.enumerate())
         self.process = process.spawn(
-            [sys.executable, "-u", "-c", code], cwd=folder, env={**os.environ, "GREETING": "hello"}, on_line=self.hear
+            [sys.executable, "-u", "-c", code],
+            cwd=folder,
+            env={**os.environ, "GREETING": "hello"},
+            on_line=self.hear,
+            gather_seconds=gather_seconds,
         )
         self.readers = set(threading.enumerate()) - before
 
@@ -65,6 +69,21 @@ def test_output_that_is_no_text_does_not_end_the_reading(folder: Path) -> None:
     child.process.wait(10)
     child.close()
     assert child.lines == ["\ufffd", "next"]
+
+
+def test_lines_that_are_gathered_come_in_few_calls_and_none_is_lost(folder: Path) -> None:
+    # In pieces that end within a line, and a last line without an end.
+    code = (
+        "import sys, time\n"
+        "text = ''.join(f'line {number}\\n' for number in range(5000)) + 'the last'\n"
+        "for start in range(0, len(text), 997):\n"
+        "    sys.stdout.write(text[start : start + 997]); sys.stdout.flush(); time.sleep(0.001)\n"
+    )
+    child = Child(code, folder, gather_seconds=0.02)
+    assert child.process.wait(30) == 0
+    child.close()
+    assert "\n".join(child.lines).split("\n") == [*(f"line {number}" for number in range(5000)), "the last"]
+    assert len(child.lines) < 50
 
 
 def test_a_child_has_a_process_group_of_its_own(sleeper: Child) -> None:
