@@ -57,7 +57,8 @@ def attribute(method: Method, readout: Readout, question: Question, settings: Se
         ).detach()
     images, baselines, weights = question.images, question.baselines, question.weights
     # Of one image and its baseline, a pass of two rows takes less than two of one.
-    logits, *beside = _logits(readout, images if baselines is None else torch.cat([images, baselines])).split(len(images))
+    rows = images if baselines is None else torch.cat([images, baselines])
+    logits, *beside = torch.split(_logits(readout, rows), len(images))
     f_x = (logits * weights).sum(dim=1)
     f_baseline = (beside[0] * weights).sum(dim=1) if beside else None
     return Attribution(values, f_x, f_baseline, logits, complete=method.complete and not settings.smooth)

@@ -126,7 +126,9 @@ def _counterfactual(
     # What speaks against another class is the best guess at what speaks for the one that is answered.
     sign = 1 if item.target.index == predicted else -1
     image, size = question.images[row : row + 1], _size(item.view)
-    found = counterfactual.find(_calibrated(readout, card), image, baselines.blur(image), sign * heats[row], predicted, size)
+    found = counterfactual.find(
+        _calibrated(readout, card), image, baselines.blur(image), sign * heats[row], predicted, size
+    )
     if found is None:
         return None
     x, y = round(item.view.box[0]), round(item.view.box[1])

@@ -31,7 +31,9 @@ def attribute(readout: Readout, question: Question, settings: Settings) -> torch
     slope = torch.zeros_like(end)
     for some in torch.split(along.to(images), max(1, rows_at_once(images) // len(images))):
         points = torch.cat([torch.lerp(start, end, place) for place in some]).requires_grad_()
-        slopes = Saliency(readout.rest).attribute(points, abs=False, additional_forward_args=weights.repeat(len(some), 1))
+        slopes = Saliency(readout.rest).attribute(
+            points, abs=False, additional_forward_args=weights.repeat(len(some), 1)
+        )
         slope += slopes.view(len(some), *end.shape).sum(dim=0)
     return (images - baselines) * stem.back(images, slope / samples)
 

@@ -3,8 +3,8 @@
 A method that adds up gradients between two images (Integrated Gradients, GradientSHAP) asks the network at many points
 of one line. Until the first activation the network is linear once trained: it maps the line to a line, so its ends say
 where the points of all steps come out, and the gradient goes back through it once, of the steps' sum (the chain rule
-with a Jacobian that is the same everywhere). A ResNet's first convolution is a fifth of a step: it has the largest
-maps, and three channels fill no vector of the way back.
+with a Jacobian that is the same everywhere). The first layer is a dear one: it has the largest maps, and the three
+channels of the way back fill no vector.
 """
 
 from __future__ import annotations

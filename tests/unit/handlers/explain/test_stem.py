@@ -19,7 +19,7 @@ from tests.unit.handlers.explain.asking import CLASSES, SIZE, images, network, t
 
 # What each architecture begins with before its first activation, or before an image is more than a sequence of layers.
 BEGINNINGS = {
-    "cnn": [nn.Conv2d, nn.BatchNorm2d],
+    "cnn": [nn.Conv2d],
     "resnet9": [nn.Conv2d, nn.BatchNorm2d],
     "resnet18": [nn.Conv2d, nn.BatchNorm2d],
     "resnet50": [nn.Conv2d, nn.BatchNorm2d],
@@ -66,7 +66,9 @@ def test_integrated_gradients_are_those_of_captum_from_the_image(name: str) -> N
     explained, shown = built(name)
     weights, baselines = targets(1, (2, 0)).double(), blur(shown)
     method = METHODS["ig"]
-    found = method.attribute(Readout(explained, Traits()), Question(shown, weights, baselines), replace(method.settings, steps=7))
+    found = method.attribute(
+        Readout(explained, Traits()), Question(shown, weights, baselines), replace(method.settings, steps=7)
+    )
     expected = IntegratedGradients(lambda rows, weighed: (explained(rows) * weighed).sum(dim=1)).attribute(
         shown, baselines, additional_forward_args=weights, n_steps=7, method="riemann_middle"
     )
