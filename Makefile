@@ -119,7 +119,7 @@ measure-training: setup ## docs/training.md: what recipes come to on CIFAR-10, a
 measure-explanations: setup ## docs/explanations.md: costs, deadlines, what predictions lose, some 5 minutes [ONLY=costs RELEASE= IMAGES=]
 	@$(RUN) benchmarks.explanations $(if $(ONLY),--only $(ONLY)) $(if $(RELEASE),--release $(RELEASE)) $(if $(IMAGES),--images $(IMAGES))
 
-measure-performance: setup ## docs/performance.md: against other servers, each in its own environment, half an hour [PHOTOS=folder ONLY=small]
+measure-performance: setup ## docs/performance.md: against other servers, each in its own environment, three quarters of an hour [PHOTOS=folder ONLY=small]
 	@$(RUN) benchmarks.performance $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(ONLY),--only $(ONLY))
 
 measure-worker: setup ## microseconds a request inside the worker, by step [AGAINST=<git revision>]

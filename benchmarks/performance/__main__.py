@@ -1,8 +1,9 @@
 """Measure the performance table: the bundle beside what others serve the same model with, on this machine.
 
 Each part leaves its figures in benchmarks/results/<part>.json, from which docs/performance.md and the README's table
-are made; --page does that alone. A part that was interrupted is run again with --only. Everything takes half an hour of
-two cores that have nothing else to do, and more the first time, when the peers are installed and the models trained.
+are made; --page does that alone. A part that was interrupted is run again with --only. Everything takes three quarters
+of an hour of two cores that have nothing else to do, and more the first time, when the peers are installed and the
+models trained.
 """
 
 from __future__ import annotations

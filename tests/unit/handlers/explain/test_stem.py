@@ -77,7 +77,7 @@ def test_integrated_gradients_are_those_of_captum_from_the_image(name: str) -> N
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_the_first_layers_are_gone_through_twice_whatever_the_steps(name: str) -> None:
+def test_the_first_layers_are_gone_through_three_times_whatever_the_steps(name: str) -> None:
     explained, shown = network("cnn"), images(1)
     readout = Readout(explained, Traits())
     calls = 0
