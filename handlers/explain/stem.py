@@ -9,6 +9,7 @@ channels of the way back fill no vector.
 
 from __future__ import annotations
 
+import copy
 import logging
 
 import torch
@@ -20,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 class Stem:
-    """A network in two: a linear beginning, empty where there is none, and the rest. The modules are the network's own.
+    """A network in two: a linear beginning, empty where there is none, and the rest. The weights are the network's own.
 
-    It is no module itself, lest what is done to each module of a readout, such as hooks, is done to these twice.
+    It is no module itself, lest what is done to each module of a readout, such as hooks, is done to these as well.
 
     Args:
         network: in evaluation mode; maps images (N, 3, H, W) to logits (N, classes).
@@ -45,12 +46,15 @@ class Stem:
 
 
 def _split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
+    weights = (*network.parameters(), *network.buffers())
     try:
-        graph = fx.Tracer().trace(network)
+        # Its modules are copied, but not their tensors: what its code keeps while it is traced is kept in the copy.
+        traced = copy.deepcopy(network, {id(tensor): tensor for tensor in weights})
+        graph = fx.Tracer().trace(traced)
     except Exception as error:  # whatever a network's own code makes of an image without pixels
         logger.debug("no linear beginning is looked for: the network cannot be traced: %s", error)
         return nn.Sequential(), network
-    whole = network.get_submodule
+    whole = traced.get_submodule
     images = node = next(node for node in graph.nodes if node.op == "placeholder")
     layers: list[fx.Node] = []
     # Where two layers take the same, the line forks: there are two ways from then on.
@@ -66,7 +70,7 @@ def _split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
     node.replace_all_uses_with(features)
     for done in (*reversed(layers), images):
         graph.erase_node(done)
-    return nn.Sequential(*(whole(str(layer.target)) for layer in layers)), fx.GraphModule(network, graph).eval()
+    return nn.Sequential(*(whole(str(layer.target)) for layer in layers)), fx.GraphModule(traced, graph).eval()
 
 
 def _is_linear(module: nn.Module) -> bool:

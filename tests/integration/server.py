@@ -104,6 +104,13 @@ class Server:
         """Everything the server printed."""
         return self.instance.log.read_text(errors="replace")
 
+    def await_logged(self, words: str) -> None:
+        """Wait for what it prints: lines of the front door are passed on together, some 50 ms later."""
+        deadline = time.monotonic() + 10
+        while words not in self.log():
+            assert time.monotonic() < deadline, f"{words!r} is not in the log:\n{self.log()[-3000:]}"
+            time.sleep(0.05)
+
     def workers(self, model: str = "digits") -> list[tuple[int, str]]:
         """Process id and status of each worker."""
         answer = requests.get(f"{self.management}/models/{model}", timeout=5)

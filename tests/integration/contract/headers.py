@@ -108,7 +108,7 @@ def has_request_id(ask: Ask) -> None:
     answers = [ask.get(path, headers=headers) for path in ("/ping", "/v2", "/nothing", "/openapi.json", PREDICT)]
     answers.append(ask.post(PREDICT, b"rubbish", headers=headers))
     assert [answer.headers["X-Request-Id"] for answer in answers] == ["mine"] * 6
-    assert '"id":"mine"' in ask.server.log()
+    ask.server.await_logged('"id":"mine"')
 
 
 @row("has-timing")

@@ -46,6 +46,7 @@ class Wrapped(Network):
         self.network, self.change = network, change
 
     def embed(self, inputs: torch.Tensor) -> torch.Tensor:
+        assert len(inputs) > 0  # which torch.fx cannot trace: it would call the function once, and never again
         self.inputs = inputs
         return self.network.embed(inputs)
 

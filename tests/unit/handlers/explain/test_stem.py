@@ -94,6 +94,30 @@ def test_the_first_layers_are_gone_through_three_times_whatever_the_steps(name: 
     assert calls == 3  # the image, its baseline, and the way back
 
 
+class Keeps(nn.Module):
+    """Which keeps what it made of the first image, as lazily built grids are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, CLASSES, SIZE)
+        self.kept: torch.Tensor | None = None
+
+    def forward(self, shown: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self.convolution(shown).flatten(1)
+        if self.kept is None:
+            self.kept = torch.ones_like(made)
+        return made * self.kept
+
+
+def test_looking_at_a_network_leaves_nothing_in_it_and_copies_no_weights() -> None:
+    explained = Keeps().eval()
+    stem = Stem(explained)
+    assert explained.kept is None
+    explained(images(1))
+    assert isinstance(explained.kept, torch.Tensor)
+    assert next(stem.layers.parameters()) is explained.convolution.weight
+
+
 class Forks(nn.Module):
     """Whose image goes two ways from the start."""
 
