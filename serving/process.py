@@ -1,4 +1,4 @@
-"""Child processes of a supervisor: they die with it, their output is read line by line, strays are collected."""
+"""Child processes of a supervisor: they die with it, their output is heard in lines, strays are collected."""
 
 from __future__ import annotations
 

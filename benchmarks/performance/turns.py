@@ -18,7 +18,7 @@ from benchmarks.peers.running import tree
 from benchmarks.performance import processes, wrk
 from benchmarks.performance.questions import Answer, Question, WrongAnswer, ask
 
-# Under load before a turn is measured; before the first, as long as Java's compiler keeps a core busy with what is new.
+# Under load before a turn is measured; the first time, as long as Java's compiler keeps a core busy with what is new.
 WARM_SECONDS, FIRST_WARM_SECONDS = 2, 20
 
 
@@ -51,6 +51,7 @@ class Server:
     loads: list[wrk.Load] = field(default_factory=list)
     costs: list[dict[str, float]] = field(default_factory=list)
     _url: str = ""
+    _cold: bool = True
     _questions: list[Question] = field(default_factory=list)
     _roots: set[int] = field(default_factory=set)
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -59,7 +60,7 @@ class Server:
         """Start it, ask about every image, and halt it."""
         before = processes.descendants()
         try:
-            self._url = self._stack.enter_context(self.contestant.start())
+            self._url, self._cold = self._stack.enter_context(self.contestant.start()), True
             self._roots = processes.descendants() - before
             self._questions = self._ask(self.images, self.expected)
             processes.halt(self._roots)
@@ -72,7 +73,7 @@ class Server:
         if self.error is None:
             try:
                 self._awake()
-                warm_seconds = WARM_SECONDS if self.loads else FIRST_WARM_SECONDS
+                warm_seconds, self._cold = FIRST_WARM_SECONDS if self._cold else WARM_SECONDS, False
                 with suppress(WrongAnswer):  # what counts is how it is when it is warm
                     wrk.run(self._url, self._questions, clients, warm_seconds, self.scratch)
                 # wrk leaves when its time is over, and its last requests wait in queues that may be short: one answer
