@@ -8,13 +8,15 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import logging
 import os
 import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,11 @@ class Handler:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.engine = self._read()["engine"]
+        try:
+            self.engine = self._read()["engine"]
+        except RuntimeError:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Handler:
         return self
@@ -112,18 +118,42 @@ def measure_steps(handlers: dict[str, Handler], turns: int) -> str:
 
 def measure_messages(turns: int) -> str:
     """The table of the protocol: TorchServe's own functions beside handlers/wire.py."""
-    stock, short = Loop(short=False), Loop(short=True)
     image, rows = SAMPLES[0].read_bytes(), []
-    for size in SIZES:
-        times = max(1, 4 * REQUESTS // size)
-        pairs = [(stock.microseconds(size, image, times), short.microseconds(size, image, times)) for _ in range(turns)]
-        theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(one / other for one, other in pairs)
-        rows.append(
-            [str(size), f"{theirs:.0f}", f"{ours:.0f}", f"{1e6 / theirs:,.0f}", f"{1e6 / ours:,.0f}", f"{ratio:.1f}"]
-        )
+    with Loop(short=False) as stock, Loop(short=True) as short, _logging_nowhere():
+        for size in SIZES:
+            times = max(1, 4 * REQUESTS // size)
+            pairs = [
+                (stock.microseconds(size, image, times), short.microseconds(size, image, times)) for _ in range(turns)
+            ]
+            theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
+            ratio = statistics.median(one / other for one, other in pairs)
+            rows.append(
+                [
+                    str(size),
+                    f"{theirs:.0f}",
+                    f"{ours:.0f}",
+                    f"{1e6 / theirs:,.0f}",
+                    f"{1e6 / ours:,.0f}",
+                    f"{ratio:.1f}",
+                ]
+            )
     columns = ["batch", "stock, us", "wire, us", "stock, requests/s", "wire, requests/s", "stock / wire"]
     return table(columns, rows)
+
+
+@contextmanager
+def _logging_nowhere() -> Iterator[None]:
+    """Lines of the log are made, as in a worker, and thrown away."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    with Path(os.devnull).open("w") as nowhere:
+        root.handlers = [logging.StreamHandler(nowhere)]
+        root.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            root.handlers = handlers
+            root.setLevel(level)
 
 
 def _checked_out(revision: str, folder: Path) -> Path:

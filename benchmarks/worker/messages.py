@@ -1,13 +1,12 @@
 """What the worker's protocol costs around a handler that does nothing: TorchServe's own, and handlers/wire.py.
 
-Both are TorchServe's loop (ts/model_service_worker.py, handle_connection), over a socket in this process, with its log
-going nowhere: what Java does with the lines that it gets comes on top.
+Both are TorchServe's loop (ts/model_service_worker.py, handle_connection), over a socket in this process. What Java
+does with the lines of its log comes on top.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import logging
 import os
 import socket
 import struct
@@ -30,7 +29,6 @@ class Loop:
 
     def __init__(self, *, short: bool) -> None:
         os.environ["TS_DECODE_INPUT_REQUEST"] = "false"
-        logging.basicConfig(stream=Path(os.devnull).open("w"), format="%(message)s", level=logging.INFO)  # noqa: SIM115
         from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
         self._worker = SimpleNamespace(retrieve_msg=_fresh("ts.protocol.otf_message_handler").retrieve_msg)
@@ -45,6 +43,13 @@ class Loop:
         for end in (self._here, self._there):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         self._service.set_cl_socket(self._here)
+
+    def __enter__(self) -> Loop:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._here.close()
+        self._there.close()
 
     def microseconds(self, requests: int, image: bytes, times: int) -> float:
         """CPU of this thread for each request of batches of so many."""
