@@ -8,21 +8,19 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import logging
 import os
 import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from benchmarks.report import table, where
 from benchmarks.worker import road
-from benchmarks.worker.messages import Loop
+from benchmarks.worker.messages import Loop, logging_nowhere
 from models.release import find
 from scripts.command import command
 
@@ -45,16 +43,16 @@ class Handler:
             stdout=subprocess.PIPE,
             text=True,
         )
-        try:
-            self.engine = self._read()["engine"]
-        except RuntimeError:
-            self.__exit__()
-            raise
+        self.engine = self._read()["engine"]
 
     def __enter__(self) -> Handler:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
         self._process.kill()
         self._process.communicate()
 
@@ -70,6 +68,7 @@ class Handler:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
+            self.close()
             raise RuntimeError("the handler ended; what it wrote above says why")
         found: dict[str, Any] = json.loads(line)
         return found
@@ -119,7 +118,7 @@ def measure_steps(handlers: dict[str, Handler], turns: int) -> str:
 def measure_messages(turns: int) -> str:
     """The table of the protocol: TorchServe's own functions beside handlers/wire.py."""
     image, rows = SAMPLES[0].read_bytes(), []
-    with Loop(short=False) as stock, Loop(short=True) as short, _logging_nowhere():
+    with Loop(short=False) as stock, Loop(short=True) as short, logging_nowhere():
         for size in SIZES:
             times = max(1, 4 * REQUESTS // size)
             pairs = [
@@ -127,33 +126,10 @@ def measure_messages(turns: int) -> str:
             ]
             theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
             ratio = statistics.median(one / other for one, other in pairs)
-            rows.append(
-                [
-                    str(size),
-                    f"{theirs:.0f}",
-                    f"{ours:.0f}",
-                    f"{1e6 / theirs:,.0f}",
-                    f"{1e6 / ours:,.0f}",
-                    f"{ratio:.1f}",
-                ]
-            )
+            rates = (f"{1e6 / theirs:,.0f}", f"{1e6 / ours:,.0f}")
+            rows.append([str(size), f"{theirs:.0f}", f"{ours:.0f}", *rates, f"{ratio:.1f}"])
     columns = ["batch", "stock, us", "wire, us", "stock, requests/s", "wire, requests/s", "stock / wire"]
     return table(columns, rows)
-
-
-@contextmanager
-def _logging_nowhere() -> Iterator[None]:
-    """Lines of the log are made, as in a worker, and thrown away."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    with Path(os.devnull).open("w") as nowhere:
-        root.handlers = [logging.StreamHandler(nowhere)]
-        root.setLevel(logging.INFO)
-        try:
-            yield
-        finally:
-            root.handlers = handlers
-            root.setLevel(level)
 
 
 def _checked_out(revision: str, folder: Path) -> Path:

@@ -7,11 +7,14 @@ does with the lines of its log comes on top.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -63,6 +66,21 @@ class Loop:
             while not self._there.recv(BUFFER_BYTES).endswith(b"\xff\xff\xff\xff"):
                 pass
         return total / (requests * times) * 1e6
+
+
+@contextmanager
+def logging_nowhere() -> Iterator[None]:
+    """Lines of the log are made meanwhile, as in a worker, and thrown away."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    with Path(os.devnull).open("w") as nowhere:
+        root.handlers = [logging.StreamHandler(nowhere)]
+        root.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            root.handlers = handlers
+            root.setLevel(level)
 
 
 def _fresh(name: str) -> ModuleType:
