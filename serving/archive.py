@@ -129,7 +129,7 @@ def _stage(release: Release, config: ModelConfig, stage: Path) -> Path:
         (stage / name).parent.mkdir(exist_ok=True)
         shutil.copy(release.folder / name, stage / name)
     release.card.save(stage)
-    (stage.parent / CONFIG_FILE).write_text(config.to_yaml(), encoding="utf-8")
+    (stage.parent / CONFIG_FILE).write_text(config.archived(), encoding="utf-8")
     return stage
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -20,6 +21,11 @@ def usable(quota: Path = _CGROUP_QUOTA) -> int:
     except (OSError, ValueError):  # no cgroup v2 here
         pass
     return cores
+
+
+def has_gpu() -> bool:
+    """Whether TorchServe will find NVIDIA GPUs: it asks nvidia-smi (org.pytorch.serve.util.ConfigManager)."""
+    return shutil.which("nvidia-smi") is not None
 
 
 def threads_per_worker(workers: int, cores: int) -> int:

@@ -21,9 +21,9 @@ def is_name(registered: str) -> bool:
     return registered.endswith(SUFFIX)
 
 
-def parts(model: str, workers: int, explain_workers: int) -> dict[str, int]:
-    """The names that a version is registered under in TorchServe, with their workers; those that predict come first."""
-    return {model: workers} | ({name(model): explain_workers} if explain_workers else {})
+def names(model: str, explain_workers: int) -> list[str]:
+    """The names that a version is registered under in TorchServe; that of those that predict comes first."""
+    return [model, name(model)] if explain_workers else [model]
 
 
 def check(model: str) -> str:

@@ -1,13 +1,18 @@
-"""The front door: HAProxy's configuration and its map of versions, rendered for one launch."""
+"""The front door: HAProxy's configuration, rendered for one launch, and its process."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving import VERSION, explainers
+from serving import VERSION, explainers, files, lone, process, routing
+from serving.errors import StartError
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "deploy" / "haproxy" / "haproxy.cfg.template"
@@ -23,6 +28,10 @@ MOST_WAITING = 200
 LEAST_WAIT_MS = 40
 # Of a deadline, what its 504 needs to get back. Workers keep as much for their answers.
 RESERVE_MS = 8
+
+START_SECONDS = 10
+# Its log has a line for each request; they are passed on together.
+GATHER_SECONDS = 0.05
 
 _LINE = re.compile(
     r'^ +(?P<rule>refuse|refuse-answer|refuse-failure) (?P<status>\d{3}) (?P<type>\w+) "(?P<message>.*)"'
@@ -88,6 +97,8 @@ def render(door: FrontDoor) -> str:
         "openapi": _escaped(OPENAPI),
         "version": VERSION,
         "map": _escaped(door.map_file),
+        "lone": _escaped(door.map_file.with_name(routing.LONE)),
+        "lone_pause": lone.PAUSE_SECONDS,
         "socket": _escaped(door.socket),
         "max_request_size": door.max_request_size,
         "drain_seconds": door.drain_seconds,
@@ -103,6 +114,48 @@ def render(door: FrontDoor) -> str:
     }
     text = re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), TEMPLATE.read_text(encoding="utf-8"))
     return _LINE.sub(_refusal, text)
+
+
+def spawn(
+    program: Path, door: FrontDoor, folder: Path, versions: str, say: Callable[[str], None]
+) -> subprocess.Popen[bytes]:
+    """Start HAProxy in a folder that gets its configuration and its maps; `versions` is the text of that of versions.
+
+    Raises:
+        StartError: HAProxy refuses the configuration.
+    """
+    files.write(folder / door.map_file, versions)
+    files.write(folder / door.map_file.with_name(routing.LONE), "")
+    config = folder / "haproxy.cfg"
+    files.write(config, render(door))
+    check(program, config)
+    command = [str(program), "-db", "-f", str(config)]
+    return process.spawn(command, cwd=folder, env=os.environ, on_line=say, gather_seconds=GATHER_SECONDS)
+
+
+def await_open(door: FrontDoor, haproxy: subprocess.Popen[bytes]) -> None:
+    """Wait until it takes requests.
+
+    Raises:
+        StartError: it has ended, or takes longer than START_SECONDS.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while not door.socket.exists():
+        if haproxy.poll() is not None or time.monotonic() > deadline:
+            raise StartError("the front door (HAProxy) did not come up; see the log")
+        time.sleep(0.02)
+
+
+def check(program: Path, config: Path) -> None:
+    """Let HAProxy read a haproxy.cfg, in the folder that it lies in.
+
+    Raises:
+        StartError: HAProxy refuses it; the message says why.
+    """
+    checked = subprocess.run([program, "-c", "-f", config], cwd=config.parent, capture_output=True, text=True)
+    if checked.returncode != 0:
+        alerts = [line.partition(" : ")[2] for line in checked.stderr.splitlines() if "[ALERT]" in line]
+        raise StartError(f"HAProxy refuses {config}: {' '.join(alerts)}")
 
 
 def _refusal(line: re.Match[str]) -> str:

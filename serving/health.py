@@ -42,7 +42,7 @@ def problems(instance: Instance) -> list[str]:
 
 def _version(management: Management, model: str, version: str, explain_workers: int) -> list[str]:
     sentences = []
-    for name in explainers.parts(model, 1, explain_workers):
+    for name in explainers.names(model, explain_workers):
         found = management.find(name, version)
         if found is None:
             sentences.append(f"{name} {version} is not registered")

@@ -89,12 +89,15 @@ class Management:
         except NotRegistered:
             return None
 
-    def register(self, model: str, archive: str, workers: int) -> None:
+    def register(self, model: str, archive: str, workers: int, batch_size: int, max_batch_delay: int) -> None:
         """Register an archive of the model store and start its workers; returns before they are READY.
+
+        What the archive's own model-config.yaml says of workers and batches holds before what is said here.
 
         Asynchronously: a synchronous call holds one of the threads that inference shares.
         """
         query = {"url": archive, "model_name": model, "initial_workers": str(workers), "synchronous": "false"}
+        query |= {"batch_size": str(batch_size), "max_batch_delay": str(max_batch_delay)}
         self._call("POST", "/models", query)
 
     def scale(self, model: str, version: str, workers: int) -> None:

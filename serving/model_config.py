@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import zipfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +18,9 @@ from models.card import Limits, Policy, describe
 from serving.errors import ConfigError
 
 FILE_NAME = "model-config.yaml"
+# In a .mar, what holds for the workers that predict alone.
+PREDICT = "predict"
+PREDICTING = ("minWorkers", "maxWorkers", "batchSize", "maxBatchDelay")
 
 
 class HandlerConfig(BaseModel):
@@ -73,10 +76,22 @@ class ModelConfig(BaseModel):
 
     def to_yaml(self) -> str:
         """The file's text: every key of TorchServe's, so that what runs can be read there, and of ours what was set."""
+        return yaml.safe_dump(self._document(), sort_keys=False)
+
+    def archived(self) -> str:
+        """The text as it stands in a .mar: PREDICT's keys apart, under that word.
+
+        TorchServe would hold them before those of a registration, and each version is registered twice (`workers.of`).
+        """
+        document = self._document()
+        predict = {key: document.pop(key) for key in PREDICTING}
+        return yaml.safe_dump({PREDICT: predict, **document}, sort_keys=False)
+
+    def _document(self) -> dict[str, Any]:
         document = self.model_dump(exclude_none=True, exclude={"handler"})
         if self.handler is not None:
             document["handler"] = self.handler.model_dump(exclude_unset=True)
-        return yaml.safe_dump(document, sort_keys=False)
+        return document
 
 
 def load(path: Path) -> ModelConfig:
@@ -121,8 +136,9 @@ def of_archive(path: Path) -> ModelConfig:
     """
     try:
         with zipfile.ZipFile(path) as mar:
-            return ModelConfig.model_validate(yaml.safe_load(mar.read(FILE_NAME)))
-    except (OSError, KeyError, zipfile.BadZipFile, yaml.YAMLError) as error:
+            content = yaml.safe_load(mar.read(FILE_NAME))
+        return ModelConfig.model_validate({**content.pop(PREDICT, {}), **content})
+    except (OSError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {FILE_NAME} cannot be read ({error}); archive the release again") from None
     except ValidationError as error:
         raise ConfigError(f"{path}: {FILE_NAME}: {describe(error)}; archive the release again") from None

@@ -8,11 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving import explainers
+from serving import explainers, workers
 from serving.errors import Conflict, NotRegistered, Refused, VersionError
 from serving.journal import Journal
 from serving.management import Management, Version
+from serving.store import Archive
 from serving.torchserve import WORKER_ERRORS
+from serving.workers import Part
 
 LOAD_SECONDS = 180.0
 
@@ -65,27 +67,28 @@ class Registry:
             return None
         return Registered(predicting, explaining if len(found) > 1 else None)
 
-    def load(
-        self, model: str, version: str, archive: str, workers: int, journal: Journal, say: Callable[[str], None]
-    ) -> None:
+    def load(self, archive: Archive, count: int, journal: Journal, say: Callable[[str], None]) -> None:
         """Register what is not registered, scale what has another number of workers, and wait until all are READY.
+
+        Args:
+            count: workers that predict.
 
         Raises:
             VersionError: it cannot be loaded. It is removed again, unless all of it was READY before.
         """
-        names = explainers.parts(model, workers, self._explain_workers)
-        found = [self._management.find(name, version) for name in names]
-        before = {name: self._worker_error(name, version) for name in names}
+        version, parts = archive.version, workers.of(archive, count, self._explain_workers)
+        found = [self._management.find(part.name, version) for part in parts]
+        before = {part.name: self._worker_error(part.name, version) for part in parts}
         try:
-            for name, count in names.items():
-                self._register(name, version, archive, count, journal)
-            for name in names:
+            for part in parts:
+                self._register(part, journal)
+            for part in parts:
                 self._management.await_ready(
-                    name, version, LOAD_SECONDS, failure=lambda: self._failure(before, version), progress=say
+                    part.name, version, LOAD_SECONDS, failure=lambda: self._failure(before, version), progress=say
                 )
         except Refused as error:
-            if not all(part is not None and part.is_ready for part in found):
-                self.remove(model, version)
+            if not all(one is not None and one.is_ready for one in found):
+                self.remove(archive.model, version)
                 journal.write("removed", reason=str(error))
             raise VersionError(f"{error}; it is not registered, and nothing else changed") from None
         journal.write("ready")
@@ -107,22 +110,23 @@ class Registry:
         return sum(part.pending for part in found if part is not None)
 
     def _names(self, model: str) -> list[str]:
-        return list(explainers.parts(model, 1, self._explain_workers))
+        return explainers.names(model, self._explain_workers)
 
-    def _register(self, name: str, version: str, archive: str, workers: int, journal: Journal) -> None:
+    def _register(self, part: Part, journal: Journal) -> None:
+        name, version, count = part.name, part.version, part.workers or 1
         if self._management.find(name, version) is None:
             try:
-                self._management.register(name, archive, workers)
+                self._management.register(name, part.archive, count, part.batch_size, part.max_batch_delay)
             except Conflict:  # by somebody else since, which is what was wanted
                 pass
             except Refused as error:
                 raise Refused(f"{name} {version} cannot be registered: {error}") from None
-            journal.write("registered", archive=archive, name=name)
-        # The minWorkers of an archive beat those of a registration, so other numbers always need scaling.
+            journal.write("registered", archive=part.archive, name=name)
+        # It was registered before with other workers, or its archive says minWorkers, which beat a registration's.
         started = self._management.find(name, version)
-        if started is not None and started.wanted != workers:
-            self._management.scale(name, version, workers)
-            journal.write("scaled", workers=workers, before=started.wanted, name=name)
+        if started is not None and started.wanted != count:
+            self._management.scale(name, version, count)
+            journal.write("scaled", workers=count, before=started.wanted, name=name)
 
     def _failure(self, before: dict[str, tuple[str, int] | None], version: str) -> str | None:
         """The Python error of a worker that has died since."""

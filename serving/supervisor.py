@@ -38,6 +38,7 @@ from serving.instance import TOKEN, Instance, Status, temp_folder
 from serving.instance import State as RunState
 from serving.journal import Journal
 from serving.launch import LOOPBACK, Launch, welcome
+from serving.lone import Lanes
 from serving.management import Management
 from serving.oip import launch as gateway
 from serving.tokens import KeyFile
@@ -47,8 +48,6 @@ DRAIN_SECONDS = 60
 GRPC_DRAIN_SECONDS = 15
 START_SECONDS = 180
 JAVA_STOP_SECONDS = 15
-# HAProxy's log has a line for each request; they are passed on together.
-GATHER_SECONDS = 0.05
 
 
 class Supervisor:
@@ -66,6 +65,8 @@ class Supervisor:
         self._log = torchserve.LogReader()
         self._temp = Path()
         self._properties: dict[str, str] = {}
+        self._parts = workers.parts(launch)
+        self._lanes = Lanes()
 
     def run(self) -> int:
         """Serve until a signal or a crash; returns the exit status: 0 only after a signal.
@@ -104,7 +105,7 @@ class Supervisor:
             self._say(f"model: {archive.model} {archive.version} ({archive.path})")
         self._start_java()
         self._await_workers()
-        workers.scale(launch, self._management(), START_SECONDS, self._say)
+        workers.scale(self._parts, self._management(), START_SECONDS, self._say)
         if haproxy:
             self._start_gateway()
             self._start_haproxy(haproxy)
@@ -116,7 +117,7 @@ class Supervisor:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
         usable = cores.usable()
         # Those that explain do not count: they run at a lower priority, on what those that predict leave idle.
-        threads = cores.threads_per_worker(workers.predicting(launch), usable)
+        threads = cores.threads_per_worker(workers.predicting(self._parts), usable)
         inference = ports.inference if launch.front else ports.public
         self._properties = properties.load() | {
             "inference_address": f"http://127.0.0.1:{inference}",
@@ -127,6 +128,7 @@ class Supervisor:
             "number_of_netty_threads": str(usable),
             "netty_client_threads": str(usable),
             "metrics_config": str(torchserve.METRICS_CONFIG),
+            "models": torchserve.models(self._parts),
             "model_store": str(launch.archives[0].path.parent.resolve()),
             "disable_token_authorization": str(not launch.production).lower(),
         }
@@ -135,7 +137,7 @@ class Supervisor:
         (folder / tokens.FILE_NAME).unlink(missing_ok=True)
         timers.sharpen()
         self._java = process.spawn(
-            torchserve.command(config, self._properties, launch.archives, self._temp, launch.explain_workers),
+            torchserve.command(config, self._properties, self._parts, self._temp),
             cwd=folder,
             env=torchserve.environment(self._temp, threads),
             on_line=self._on_java_line,
@@ -150,7 +152,7 @@ class Supervisor:
             if (self._java is not None and self._java.poll() is not None) or self._log.failed:
                 self._stop.wait(1.0)  # the rest of the traceback
                 raise StartError(f"the model server did not come up: {self._log.error or 'see its log'}")
-            counts = workers.count(self._launch, self._management())
+            counts = workers.count(self._parts, self._management())
             if all(0 < wanted <= ready for ready, wanted in counts):
                 return
             ready, wanted = (sum(column) for column in zip(*counts, strict=True))
@@ -163,8 +165,7 @@ class Supervisor:
             self._stop.wait(POLL_SECONDS)
 
     def _management(self) -> Management:
-        port = self._instance.ports.management
-        return Management(port, self._keys() if self._launch.production else None)
+        return Management(self._instance.ports.management, self._keys() if self._launch.production else None)
 
     def _keys(self) -> KeyFile:
         return KeyFile(self._instance.folder / tokens.FILE_NAME, self._instance.ports.management)
@@ -187,29 +188,17 @@ class Supervisor:
             max_request_size=int(self._properties["max_request_size"]),
             drain_seconds=DRAIN_SECONDS,
             threads=max(1, cores.usable() // 4),
-            explain_at_once=workers.explain_at_once(launch, self._management()),
+            explain_at_once=workers.explain_at_once(self._parts, self._management()),
             only_model=next(iter(launch.state.models)) if len(launch.state.models) == 1 else "",
             tokens=self._tokens() if launch.production else None,
         )
-        files.write(folder / door.map_file, routing.text(launch.archives))
-        config = folder / "haproxy.cfg"
-        files.write(config, frontdoor.render(door))
-        checked = subprocess.run([program, "-c", "-f", config], cwd=folder, capture_output=True, text=True)
-        if checked.returncode != 0:
-            alerts = [line.partition(" : ")[2] for line in checked.stderr.splitlines() if "[ALERT]" in line]
-            raise StartError(f"HAProxy refuses {config}: {' '.join(alerts)}")
-        self._haproxy = process.spawn(
-            [str(program), "-db", "-f", str(config)],
-            cwd=folder,
-            env=os.environ,
-            on_line=self._say,
-            gather_seconds=GATHER_SECONDS,
-        )
-        deadline = time.monotonic() + 10
-        while not door.socket.exists():
-            if self._haproxy.poll() is not None or time.monotonic() > deadline:
-                raise StartError("the front door (HAProxy) did not come up; see the log")
-            time.sleep(0.02)
+        self._haproxy = frontdoor.spawn(program, door, folder, routing.text(launch.archives), self._say)
+        frontdoor.await_open(door, self._haproxy)
+        self._lanes.settle(self._routing)
+
+    @property
+    def _routing(self) -> routing.Routing:
+        return routing.Routing(self._instance.folder / routing.FILE_NAME, self._socket)
 
     @property
     def _socket(self) -> Path:
@@ -244,6 +233,8 @@ class Supervisor:
                 "the gRPC gateway": self._gateway,
             }
             process.reap([child.pid for child in children.values() if child is not None])
+            with suppress(Unreachable):  # HAProxy died: see below
+                self._lanes.settle(self._routing)
             for name, child in children.items():
                 if child is not None and child.poll() is not None:
                     status = child.returncode
@@ -267,10 +258,9 @@ class Supervisor:
 
     def _drain_gateway(self, deadline: float) -> None:
         """Before the door closes: what came in over gRPC still has to come in through it, over HTTP."""
-        door = routing.Routing(self._instance.folder / routing.FILE_NAME, self._socket)
         with suppress(Unreachable):  # HAProxy died: nothing is in flight
-            door.close_grpc()
-            while door.grpc_in_flight() and time.monotonic() < deadline and not self._hurry:
+            self._routing.close_grpc()
+            while self._routing.grpc_in_flight() and time.monotonic() < deadline and not self._hurry:
                 time.sleep(0.05)
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -298,6 +288,7 @@ class Supervisor:
 
     def _on_java_line(self, line: str) -> None:
         self._say(line)
+        self._lanes.feed(line)
         known = self._log.count
         self._log.feed(line)
         if self._log.count != known:  # for those who register a version and want to know why it does not load

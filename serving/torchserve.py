@@ -6,15 +6,16 @@ start fails.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from serving import explainers, programs
-from serving.store import Archive
+from serving import programs
+from serving.workers import Part
 
 METRICS_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / "metrics.yaml"
 LOG_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / "log4j2.xml"
@@ -23,17 +24,24 @@ LOG_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / 
 WORKER_ERRORS = "worker-errors.json"
 
 
-def command(
-    config: Path, properties: Mapping[str, str], archives: Iterable[Archive], temp: Path, explain_workers: int = 0
-) -> list[str]:
+def models(parts: Sequence[Part]) -> str:
+    """The property `models`: how each part is run, where its archive does not say (ConfigManager.getJsonIntValue)."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for part in parts:
+        workers = {} if part.workers is None else {"minWorkers": part.workers, "maxWorkers": part.workers}
+        batch = {"batchSize": part.batch_size, "maxBatchDelay": part.max_batch_delay}
+        found.setdefault(part.name, {})[part.version] = workers | batch
+    return json.dumps(found)
+
+
+def command(config: Path, properties: Mapping[str, str], parts: Sequence[Part], temp: Path) -> list[str]:
     """The command line of TorchServe's Java frontend, as ts/model_server.py builds it.
 
     Args:
         config: the rendered config.properties.
         properties: the same, as values.
-        archives: what to load; the first version of a model becomes its default.
+        parts: what to load; the first version of a model becomes its default.
         temp: a folder of its own: worker sockets and unpacked archives go there.
-        explain_workers: that each version has for explanations alone; 0: it is registered once.
 
     Raises:
         StartError: Java or TorchServe is not installed.
@@ -52,11 +60,7 @@ def command(
         *("-s", properties["model_store"]),
         "-ncs",  # no snapshots: what runs is what this command line says
         "-m",
-        *(
-            f"{name}={archive.path.name}"
-            for archive in archives
-            for name in explainers.parts(archive.model, 1, explain_workers)
-        ),
+        *(f"{part.name}={part.archive}" for part in parts),
     ]
 
 

@@ -107,7 +107,7 @@ class Versions:
         )
         with self._command("register", model, version) as (journal, wanted):
             count = workers or model_config.of_archive(archive.path).minWorkers
-            self._registry.load(model, version, archive.path.name, count, journal, self._say)
+            self._registry.load(archive, count, journal, self._say)
             self._routing.add(model, version)
             wanted.add(model, version, workers)
             wanted.save(self._folder)

@@ -1,14 +1,20 @@
-"""The workers that a launch wants: those that predict and those that explain, of each of its versions."""
+"""The parts of a version in TorchServe: workers that predict, and those that take one request at a time.
+
+TorchServe puts requests into batches by registration, so what is to run in another way is the same archive, registered
+once more: explanations, and a prediction that has no company (`serving/lone.py`), do not wait for a batch to fill.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from serving import explainers, model_config
+from serving import cores, explainers, model_config
 from serving.errors import ConfigError, ManagementError
 from serving.launch import Launch
 from serving.management import Management
+from serving.model_config import ModelConfig
+from serving.store import Archive
 
 # A CPU gains nothing from explaining several images at once, a GPU does. What waits for a worker that is busy waits in
 # the front door, which lets the earliest deadline go first.
@@ -18,41 +24,63 @@ GPU_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a version is registered as in TorchServe; `workers` None leaves their number to the archive."""
+    """What a version is registered as in TorchServe.
+
+    Attributes:
+        archive: the file's name in the store.
+        workers: None where neither a person nor the archive says how many: TorchServe starts one a core.
+        batch_size: the most requests in one batch.
+        max_batch_delay: milliseconds that a request waits for others; a batch of one waits for nobody.
+    """
 
     name: str
     version: str
+    archive: str
     workers: int | None
+    batch_size: int
+    max_batch_delay: int
     explains: bool = False
 
 
-def parts(launch: Launch) -> list[Part]:
-    """All that a launch registers."""
-    found = []
-    for archive in launch.archives:
-        wanted = launch.state.models[archive.model].versions[archive.version].workers
-        found.append(Part(archive.model, archive.version, wanted))
-        if launch.explain_workers:
-            found.append(Part(explainers.name(archive.model), archive.version, launch.explain_workers, explains=True))
+def of(archive: Archive, workers: int | None, explain_workers: int) -> list[Part]:
+    """The parts of one version, those that predict first; `workers` None leaves their number to the archive.
+
+    An archive that something else made carries no settings of ours: its handler gets one request at a time, as from
+    TorchServe by default.
+    """
+    try:
+        config = model_config.of_archive(archive.path)
+        workers = workers or config.minWorkers
+    except ConfigError:
+        config = ModelConfig(batchSize=1)
+    file, delay = archive.path.name, config.maxBatchDelay
+    found = [Part(archive.model, archive.version, file, workers, config.batchSize, delay)]
+    if explain_workers:
+        size = 1 if config.deviceType == "cpu" or not cores.has_gpu() else config.batchSize
+        name = explainers.name(archive.model)
+        found.append(Part(name, archive.version, file, explain_workers, size, delay, explains=True))
     return found
 
 
-def predicting(launch: Launch) -> int:
-    """How many workers predict when all of them run, as the launch or the archives want them."""
-    total = 0
-    for archive in launch.archives:
-        wanted = launch.state.models[archive.model].versions[archive.version].workers
-        try:
-            total += wanted or model_config.of_archive(archive.path).minWorkers
-        except ConfigError:  # an archive that something else made: TorchServe starts one
-            total += 1
-    return total
+def parts(launch: Launch) -> list[Part]:
+    """All that a launch registers, in its order."""
+    wanted = launch.state.models
+    return [
+        part
+        for archive in launch.archives
+        for part in of(archive, wanted[archive.model].versions[archive.version].workers, launch.explain_workers)
+    ]
 
 
-def count(launch: Launch, management: Management) -> list[tuple[int, int]]:
+def predicting(parts: Sequence[Part]) -> int:
+    """How many workers predict when all of them run; one for each version that does not say."""
+    return sum(part.workers or 1 for part in parts if not part.explains)
+
+
+def count(parts: Sequence[Part], management: Management) -> list[tuple[int, int]]:
     """READY and wanted workers of each part; (0, 0) while TorchServe does not answer yet."""
     counts = []
-    for part in parts(launch):
+    for part in parts:
         try:
             found = management.find(part.name, part.version)
         except ManagementError:
@@ -61,19 +89,19 @@ def count(launch: Launch, management: Management) -> list[tuple[int, int]]:
     return counts
 
 
-def scale(launch: Launch, management: Management, seconds: float, say: Callable[[str], None]) -> None:
-    """Start the workers that are wanted beyond, or without, those of the archive, and wait until they are READY."""
-    for part in parts(launch):
+def scale(parts: Sequence[Part], management: Management, seconds: float, say: Callable[[str], None]) -> None:
+    """Wait until each part has as many READY workers as are wanted, where an archive's own number came before that."""
+    for part in parts:
         found = management.find(part.name, part.version)
         if part.workers is not None and found is not None and found.wanted != part.workers:
             management.scale(part.name, part.version, part.workers)
             management.await_ready(part.name, part.version, seconds, progress=say)
 
 
-def explain_at_once(launch: Launch, management: Management) -> int:
+def explain_at_once(parts: Sequence[Part], management: Management) -> int:
     """How many explanations TorchServe is sent at once, the others wait at the door: one in work and one at hand for
     each explain worker on a CPU, two batches on a GPU; 0 without explain workers.
     """
-    found = [management.find(part.name, part.version) for part in parts(launch) if part.explains]
+    found = [management.find(part.name, part.version) for part in parts if part.explains]
     workers = [worker for version in found if version is not None for worker in version.workers]
     return sum(GPU_AT_ONCE if worker.gpu else CPU_AT_ONCE for worker in workers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -187,7 +188,8 @@ def memory(work: Workload, port: int) -> Memory:
     _scale(management, work, 1)
     before = processes.memory(processes.descendants())
     name = f"{work.name}-again"
-    management.register(name, management.describe(work.name, VERSION)[0].archive, 1)
+    archive = management.describe(work.name, VERSION)[0].archive
+    management.register(name, archive, workers=1, batch_size=8, max_batch_delay=1)
     management.await_ready(name, VERSION, READY_SECONDS)
     more = processes.memory(processes.descendants()) - before
     management.unregister(name, VERSION)
@@ -195,9 +197,9 @@ def memory(work: Workload, port: int) -> Memory:
 
 
 def _each(work: Workload, url: str, times: int) -> None:
-    """Let every worker answer, so that what it takes is taken."""
-    for _ in range(times):
-        _questions(work, url)
+    """Let every worker answer, so that what it takes is taken; two at once, for one alone has a worker of its own."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: _questions(work, url), range(times)))
 
 
 def _questions(work: Workload, url: str) -> list[Question]:

@@ -1,8 +1,7 @@
 """A server to measure: a real one, front door and all, with versions that are the same model at other settings.
 
-Two settings are two versions of the model, both loaded, so that they can be asked in turn. TorchServe would take
-batch_size and max_batch_delay with a registration, but those of the archive's model-config.yaml beat them, so each
-settings get an archive of their own.
+Two settings are two versions of the model, both loaded, so that they can be asked in turn. What runs is what an archive
+says, so each settings get an archive of their own.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def with_settings(mar: Path, target: Path, version: str, config: ModelConfig) ->
                 manifest["model"]["modelVersion"] = version
                 content = json.dumps(manifest).encode()
             elif name == FILE_NAME:
-                content = config.to_yaml().encode()
+                content = config.archived().encode()
             out.writestr(name, content)
 
 

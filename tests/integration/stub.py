@@ -14,7 +14,7 @@ from pathlib import Path
 
 import requests
 
-from serving import frontdoor, programs
+from serving import frontdoor, programs, routing
 from serving.frontdoor import FrontDoor, Tokens
 from tests.integration.server import free_port
 
@@ -30,12 +30,16 @@ SHORTER = {
 
 @dataclass
 class Script:
-    """What the model server does next. `status` 0: hang up; `pause`: seconds before it answers."""
+    """What the model server does next, and the paths that it was asked for.
+
+    `status` 0: hang up; `pause`: seconds before it answers.
+    """
 
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=dict)
     pause: float = 0.0
+    asked: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -54,8 +58,10 @@ class Door:
 
 
 @contextmanager
-def front_door(*, tokens: bool = False, only_model: str = "digits", explain_at_once: int = 0) -> Iterator[Door]:
-    """Start both, with shorter timeouts, and end them."""
+def front_door(
+    *, tokens: bool = False, only_model: str = "digits", explain_at_once: int = 0, lane: str = ""
+) -> Iterator[Door]:
+    """Start both, with shorter timeouts, and end them; `lane` is a line of the map of lone predictions."""
     script = Script()
     backend = ThreadingHTTPServer(("127.0.0.1", 0), _handler(script))
     threading.Thread(target=backend.serve_forever, args=(0.05,), daemon=True).start()
@@ -76,6 +82,7 @@ def front_door(*, tokens: bool = False, only_model: str = "digits", explain_at_o
             tokens=Tokens(TOKEN, "inner") if tokens else None,
         )
         settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
+        (folder / routing.LONE).write_text(lane, encoding="utf-8")
         text = frontdoor.render(settings)
         for long, short in SHORTER.items():
             assert text.count(long) == 1, long
@@ -111,6 +118,7 @@ def _handler(script: Script) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            script.asked.append(self.path)
             time.sleep(script.pause)
             if script.status == 0:
                 self.close_connection = True

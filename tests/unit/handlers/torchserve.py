@@ -32,9 +32,10 @@ class Context:
         config: dict[str, Any] | None = None,
         metrics: Any = None,
         model_name: str = "digits",
+        batch_size: int = 32,
     ) -> None:
         self.model_name = model_name
-        self.system_properties = {"model_dir": model_dir, "gpu_id": None}
+        self.system_properties = {"model_dir": model_dir, "gpu_id": None, "batch_size": batch_size}
         self.model_yaml_config = config or {}
         self.headers = headers or []
         self.metrics = metrics or Metrics()

@@ -14,6 +14,7 @@ class FakeManagement(Management):
     def __init__(self, *, broken: tuple[str, ...] = (), pending: int = 0, gpu: bool = False) -> None:
         self.registered: dict[tuple[str, str], int] = {}
         self.defaults: dict[str, str] = {}
+        self.batches: dict[str, tuple[int, int]] = {}
         self.broken, self.pending, self.gpu = broken, pending, gpu
 
     def models(self) -> dict[str, str]:
@@ -25,8 +26,9 @@ class FakeManagement(Management):
             raise NotRegistered(f"no {model}")
         return found
 
-    def register(self, model: str, archive: str, workers: int) -> None:
+    def register(self, model: str, archive: str, workers: int, batch_size: int, max_batch_delay: int) -> None:
         self.registered[model, archive.removesuffix(".mar").rpartition("-")[2]] = 1
+        self.batches[model] = (batch_size, max_batch_delay)
 
     def scale(self, model: str, version: str, workers: int) -> None:
         self.registered[model, version] = workers

@@ -75,7 +75,7 @@ def test_the_card_the_manifest_and_the_settings_are_ours(mar: Path, release: Rel
     assert (manifest["model"]["modelName"], manifest["model"]["modelVersion"]) == ("digits", "1.0")
     assert manifest["model"]["handler"] == "entry.py"
     assert manifest["createdOn"] == release.card.created
-    assert config["batchSize"] == 8
+    assert config["predict"]["batchSize"] == 8
 
 
 def test_the_same_release_gives_the_same_bytes(

@@ -8,11 +8,11 @@ from serving.errors import ConfigError
 
 
 def test_a_version_is_registered_once_for_predictions_and_once_for_explanations() -> None:
-    assert explainers.parts("digits", 3, 2) == {"digits": 3, "digits-explain": 2}
+    assert explainers.names("digits", 2) == ["digits", "digits-explain"]
 
 
 def test_without_explain_workers_it_is_registered_once() -> None:
-    assert explainers.parts("digits", 3, 0) == {"digits": 3}
+    assert explainers.names("digits", 0) == ["digits"]
 
 
 @pytest.mark.parametrize("name", ["digits", "explain", "explain-digits", "digits-explainer"])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -53,6 +55,21 @@ def test_what_is_written_reads_back_as_it_was(path: Path) -> None:
 def test_every_key_is_written_and_what_is_unset_is_not() -> None:
     written = yaml.safe_load(ModelConfig().to_yaml())
     assert list(written) == [key for key in ModelConfig.model_fields if key not in ("deviceType", "handler")]
+
+
+@pytest.mark.parametrize("settings", [{}, {"minWorkers": 2, "maxWorkers": 3, "batchSize": 64, "deviceType": "gpu"}])
+def test_in_an_archive_stands_apart_what_torchserve_would_hold_before_a_registration(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    config = ModelConfig.model_validate(settings)
+    written = yaml.safe_load(config.archived())
+    assert list(written.pop("predict")) == ["minWorkers", "maxWorkers", "batchSize", "maxBatchDelay"]
+    assert {"responseTimeout", "startupTimeout", "maxRetryTimeoutInSec", "jobQueueSize"} <= set(written)
+    assert not {"minWorkers", "maxWorkers", "batchSize", "maxBatchDelay"} & set(written)
+    for text in (config.archived(), config.to_yaml()):  # the latter as archives had it before
+        with zipfile.ZipFile(tmp_path / "digits-1.0.mar", "w") as mar:
+            mar.writestr("model-config.yaml", text)
+        assert model_config.of_archive(tmp_path / "digits-1.0.mar") == config
 
 
 @pytest.mark.parametrize(

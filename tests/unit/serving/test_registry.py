@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from serving import journal
 from serving.errors import Refused, VersionError
 from serving.journal import Journal
+from serving.model_config import ModelConfig
 from serving.registry import Registry
+from serving.store import Archive
 from serving.torchserve import WORKER_ERRORS
 from tests.unit.serving.fake_management import FakeManagement
 
@@ -18,7 +21,9 @@ BOTH = {("digits", "1.0"): 2, ("digits-explain", "1.0"): 1}
 def load(folder: Path, management: FakeManagement, explain_workers: int = 1, workers: int = 2) -> Registry:
     registry = Registry(management, explain_workers, folder)
     said = Journal(folder, "register", "digits", "1.0")
-    registry.load("digits", "1.0", "digits-1.0.mar", workers, said, lambda message: None)
+    with zipfile.ZipFile(folder / "digits-1.0.mar", "w") as mar:
+        mar.writestr("model-config.yaml", ModelConfig(batchSize=16, maxBatchDelay=3).archived())
+    registry.load(Archive(folder / "digits-1.0.mar", "digits", "1.0"), workers, said, lambda message: None)
     return registry
 
 
@@ -30,6 +35,7 @@ def test_a_version_is_loaded_under_both_names_each_with_its_workers(tmp_path: Pa
     management = FakeManagement()
     registry = load(tmp_path, management)
     assert management.registered == BOTH
+    assert management.batches == {"digits": (16, 3), "digits-explain": (1, 3)}
     assert steps(tmp_path) == ["registered", "scaled", "registered", "ready"]
     assert registry.models() == ["digits"]
     (found,) = registry.versions("digits")
@@ -74,8 +80,8 @@ def test_where_one_of_them_cannot_be_loaded_neither_stays(tmp_path: Path, broken
 
 def test_the_reason_is_an_error_that_is_new_whichever_of_them_has_it(tmp_path: Path) -> None:
     class Dies(FakeManagement):
-        def register(self, model: str, archive: str, workers: int) -> None:
-            super().register(model, archive, workers)
+        def register(self, model: str, archive: str, workers: int, batch_size: int, max_batch_delay: int) -> None:
+            super().register(model, archive, workers, batch_size, max_batch_delay)
             errors = {"digits/1.0": ("an old one", 1), "digits-explain/1.0": ("OSError: no such thing", 2)}
             (tmp_path / WORKER_ERRORS).write_text(json.dumps(errors))
 
@@ -115,10 +121,10 @@ def test_both_follow_a_promotion_and_a_retirement(tmp_path: Path) -> None:
 
 def test_where_the_second_registration_is_refused_the_first_does_not_stay(tmp_path: Path) -> None:
     class DiskIsFull(FakeManagement):
-        def register(self, model: str, archive: str, workers: int) -> None:
+        def register(self, model: str, archive: str, workers: int, batch_size: int, max_batch_delay: int) -> None:
             if self.registered:
                 raise Refused("no space left")
-            super().register(model, archive, workers)
+            super().register(model, archive, workers, batch_size, max_batch_delay)
 
     management = DiskIsFull()
     with pytest.raises(VersionError, match=r"digits-explain 1\.0 cannot be registered: no space left; it is not"):

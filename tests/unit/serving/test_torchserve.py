@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from serving import torchserve
-from serving.store import Archive
 from serving.torchserve import LogReader
+from serving.workers import Part
 
+PARTS = [
+    Part("digits", "2.0", "digits-2.0.mar", None, 16, 3),
+    Part("digits-explain", "2.0", "digits-2.0.mar", 2, 1, 3, explains=True),
+]
 DIED = """\
 2026-11-23T23:46:36,015 INFO  MODEL_LOG - Backend worker process died.
 2026-11-23T23:46:36,015 INFO  MODEL_LOG - Traceback (most recent call last):
@@ -93,9 +98,9 @@ def test_nonsense_is_no_error() -> None:
 
 @pytest.fixture
 def line(tmp_path: Path) -> list[str]:
-    archives = [Archive(tmp_path / f"digits-{version}.mar", "digits", version) for version in ("2.0", "1.0")]
+    parts = [Part("digits", version, f"digits-{version}.mar", 1, 32, 1) for version in ("2.0", "1.0")]
     properties = {"vmargs": '-Xmx1g -Dname="two words"', "model_store": "model_store"}
-    return torchserve.command(tmp_path / "config.properties", properties, archives, tmp_path)
+    return torchserve.command(tmp_path / "config.properties", properties, parts, tmp_path)
 
 
 def test_java_is_called_with_our_settings(line: list[str], tmp_path: Path) -> None:
@@ -112,10 +117,17 @@ def test_the_first_archive_comes_first_and_so_becomes_the_default(line: list[str
     assert line[line.index("-m") + 1 :] == ["digits=digits-2.0.mar", "digits=digits-1.0.mar"]
 
 
-def test_with_explain_workers_each_archive_is_named_twice(tmp_path: Path) -> None:
-    archives = [Archive(tmp_path / "digits-2.0.mar", "digits", "2.0")]
-    line = torchserve.command(tmp_path / "config.properties", {"model_store": "x"}, archives, tmp_path, 1)
+def test_an_archive_is_named_for_each_part(tmp_path: Path) -> None:
+    line = torchserve.command(tmp_path / "config.properties", {"model_store": "x"}, PARTS, tmp_path)
     assert line[line.index("-m") + 1 :] == ["digits=digits-2.0.mar", "digits-explain=digits-2.0.mar"]
+
+
+def test_how_each_part_is_run_is_a_property() -> None:
+    batch = {"maxBatchDelay": 3}
+    assert json.loads(torchserve.models(PARTS)) == {
+        "digits": {"2.0": batch | {"batchSize": 16}},
+        "digits-explain": {"2.0": batch | {"batchSize": 1, "minWorkers": 2, "maxWorkers": 2}},
+    }
 
 
 def test_the_log_settings_exist() -> None:

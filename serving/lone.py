@@ -1,0 +1,72 @@
+"""A prediction that has no company need not wait for a batch to fill.
+
+TorchServe waits `maxBatchDelay`, a millisecond at least, for others to come. Workers that explain take one request at a
+time, and so wait for nobody: while a version has nothing else in flight, the front door sends a prediction to them, if
+the version stands in a map of those of which such a worker is up. This module keeps that map as workers come and go.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+
+from serving import explainers
+from serving.routing import Routing
+
+# After one of them broke a request, none is sent there for so long.
+PAUSE_SECONDS = 30
+# What a worker says when it is ready for them (handlers/entry.py).
+READY = "this worker explains, and answers lone predictions"
+
+_LINE = re.compile(r"\[W-\d+-(?P<name>.+)_(?P<version>[^_]+)-stdout\] MODEL_LOG - (?P<message>.*)$")
+_PID = re.compile(r"^\[PID\](\d+)$")
+
+
+class Lanes:
+    """Follows the workers by TorchServe's log, and whether they live by their process ids. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._starting: dict[str, int] = {}
+        self._workers: dict[int, tuple[str, str]] = {}
+        self._open: set[tuple[str, str]] = set()
+
+    def feed(self, line: str) -> None:
+        """Take in one line of TorchServe's log."""
+        match = _LINE.search(line)
+        if match is None or not explainers.is_name(match["name"]):
+            return
+        thread = match[0].partition("]")[0]
+        with self._lock:
+            if pid := _PID.match(match["message"]):
+                self._starting[thread] = int(pid[1])
+            elif match["message"].startswith(READY) and thread in self._starting:
+                model = match["name"].removesuffix(explainers.SUFFIX)
+                self._workers[self._starting.pop(thread)] = (model, match["version"])
+
+    def settle(self, routing: Routing) -> None:
+        """Tell the front door what has changed since the last time.
+
+        Raises:
+            Unreachable: it does not answer.
+        """
+        with self._lock:
+            self._workers = {pid: lane for pid, lane in self._workers.items() if _lives(pid)}
+            wanted = set(self._workers.values())
+        for lane in self._open - wanted:
+            routing.close_lane(*lane)
+            self._open.discard(lane)
+        for lane in wanted - self._open:
+            routing.open_lane(*lane)
+            self._open.add(lane)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

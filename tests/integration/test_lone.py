@@ -1,0 +1,181 @@
+"""A prediction without company waits for no batch: the front door sends it to a worker that takes one at a time."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from serving import lone
+from tests.integration.conftest import batching
+from tests.integration.rollout import done
+from tests.integration.server import Server
+from tests.integration.stub import Door, front_door
+
+EXPLAIN = "digits-explain"
+DELAY_MS = 500
+
+
+@pytest.fixture(scope="module")
+def patient(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose batches wait for company for half a second."""
+    folder = batching(workspace, tmp_path_factory.mktemp("patient"), size=8, delay_ms=DELAY_MS)
+    with Server(folder) as running:
+        yield running
+
+
+def predict(server: Server, image: bytes, path: str = "/predictions/digits") -> requests.Response:
+    return requests.post(server.url + path, data=image, timeout=60)
+
+
+def counts(server: Server) -> dict[str, float]:
+    """How many requests each registration was sent, as TorchServe counts them."""
+    lines = requests.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", timeout=10).text.splitlines()
+    found = [line for line in lines if line.startswith("ts_inference_requests_total{")]
+    return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in found}
+
+
+def told(server: Server, before: dict[str, float]) -> dict[str, float]:
+    """What has been added since."""
+    return {name: count - before.get(name, 0) for name, count in counts(server).items() if count != before.get(name)}
+
+
+def together(server: Server, image: bytes, count: int) -> list[requests.Response]:
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda _: predict(server, image), range(count)))
+
+
+def test_alone_it_is_answered_at_once_and_in_company_after_the_batch_has_filled_or_not(
+    patient: Server, digit: dict[str, bytes]
+) -> None:
+    alone = [predict(patient, digit["3"]) for _ in range(5)]
+    in_company = together(patient, digit["3"], 4)
+    assert [answer.status_code for answer in (*alone, *in_company)] == [200] * 9
+    assert max(answer.elapsed.total_seconds() for answer in alone) < DELAY_MS / 1000
+    waited = [answer.elapsed.total_seconds() * 1000 >= DELAY_MS for answer in in_company]
+    assert sum(waited) >= 3, "the first of them may have been alone"
+
+
+def test_both_give_the_same_answer(patient: Server, digit: dict[str, bytes]) -> None:
+    before = counts(patient)
+    alone = predict(patient, digit["7"])
+    answers = [alone, *together(patient, digit["7"], 4)]
+    assert set(told(patient, before)) == {"digits", EXPLAIN}
+    bodies = [answer.json() for answer in answers]
+    for body in bodies:
+        body.pop("request_id")
+    assert all(body == bodies[0] for body in bodies)
+    headers = ("Content-Type", "X-Model-Version", "X-Model-Engine")
+    assert len({tuple(answer.headers[name] for name in headers) for answer in answers}) == 1
+
+
+def test_every_road_of_images_leads_there_and_no_other(patient: Server, digit: dict[str, bytes]) -> None:
+    data = base64.b64encode(digit["3"]).decode()
+    v2 = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [data]}]}
+    before = counts(patient)
+    for path in ("/predictions/digits", "/predictions/digits/1.0", "/invocations"):
+        assert predict(patient, digit["3"], path).status_code == 200
+    v1 = {"instances": [{"b64": data}]}
+    assert requests.post(f"{patient.url}/v1/models/digits:predict", json=v1, timeout=60).status_code == 200
+    assert requests.post(f"{patient.url}/v2/models/digits/infer", json=v2, timeout=60).status_code == 200
+    assert told(patient, before) == {EXPLAIN: 5}
+    before = counts(patient)
+    for path in ("/v1/models/digits", "/v2/models/digits/ready", "/v2/models/digits"):
+        assert requests.get(patient.url + path, timeout=60).status_code == 200
+    assert told(patient, before) == {"digits": 3}, "whether a model is ready says a worker that predicts in company"
+
+
+def test_while_no_worker_is_up_for_it_predictions_go_where_they_went(patient: Server, digit: dict[str, bytes]) -> None:
+    (victim,) = [pid for pid, _ in patient.workers(EXPLAIN)]
+    os.kill(victim, signal.SIGKILL)
+    time.sleep(0.5)  # within a tenth of that the supervisor has seen it
+    before = counts(patient)
+    answers = [predict(patient, digit["4"]) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert told(patient, before) == {"digits": 3}
+    deadline = time.monotonic() + 60
+    while predict(patient, digit["4"]).elapsed.total_seconds() * 1000 >= DELAY_MS:
+        assert time.monotonic() < deadline, "it comes back by itself"
+    (again,) = [pid for pid, _ in patient.workers(EXPLAIN)]
+    assert again != victim
+
+
+def test_it_is_the_default_versions_alone_and_follows_a_promotion(served: Server, digit: dict[str, bytes]) -> None:
+    done(served, "register", "--version", "2.0")
+    time.sleep(0.5)
+    before = counts(served)
+    assert predict(served, digit["3"], "/predictions/digits/2.0").json()["version"] == "2.0"
+    assert told(served, before) == {"digits": 1}, "as it will predict when it is promoted"
+    done(served, "promote", "--version", "2.0")
+    before = counts(served)
+    assert predict(served, digit["3"]).json()["version"] == "2.0"
+    assert told(served, before) == {EXPLAIN: 1}
+
+
+# ---- the front door's rules, before a model server of the test's own
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    with front_door(explain_at_once=1, lane="digits/1.0 open\n") as running:
+        yield running
+
+
+def test_of_what_comes_together_one_at_most_goes_there(door: Door) -> None:
+    door.script.pause = 0.2
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda _: door.answers(200), range(5)))
+    assert sorted(door.script.asked)[:1] == ["/predictions/digits-explain/1.0"]
+    assert door.script.asked.count("/predictions/digits/1.0") == 4
+
+
+def test_none_goes_there_while_an_explanation_is_in_flight(door: Door) -> None:
+    door.script.pause = 0.3
+    with ThreadPoolExecutor(1) as pool:
+        for headers in ({}, {"X-Explain-Deadline": "5000"}):
+            explained = pool.submit(
+                requests.post, f"{door.url}/explanations/digits", data=b"an image", headers=headers, timeout=30
+            )
+            time.sleep(0.1)
+            assert door.answers(200).status_code == 200
+            assert explained.result().status_code == 200
+    asked = ["/explanations/digits-explain/1.0", "/predictions/digits/1.0"]
+    assert door.script.asked == asked * 2
+
+
+def test_without_a_lane_none_goes_there() -> None:
+    for lane in ("", "pets/1.0 open\n", "digits/2.0 open\n"):
+        with front_door(explain_at_once=1, lane=lane) as door:
+            door.answers(200)
+            assert door.script.asked == ["/predictions/digits/1.0"]
+
+
+@pytest.mark.parametrize("status", [500, 503, 507])
+def test_after_one_of_them_broke_a_request_none_is_sent_there_for_a_while(door: Door, status: int) -> None:
+    alone, in_company = "/predictions/digits-explain/1.0", "/predictions/digits/1.0"
+    for found in (422, 500, 503):
+        door.answers(found, **{"X-Model-Version": "1.0"})
+    assert door.script.asked == [alone] * 3, "what the handler answers is no sign of a broken worker"
+    assert door.answers(status).status_code in (500, 503)
+    door.answers(200)
+    assert door.script.asked == [alone] * 4 + [in_company]
+
+
+def test_and_then_they_are_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lone, "PAUSE_SECONDS", 1)
+    with front_door(explain_at_once=1, lane="digits/1.0 open\n") as door:
+        requests.post(f"{door.url}/explanations/digits", data=b"an image", timeout=30)
+        door.script.status = 500
+        requests.post(f"{door.url}/explanations/digits", data=b"an image", timeout=30)
+        door.answers(200)
+        assert door.script.asked[-1] == "/predictions/digits/1.0"
+        time.sleep(2.1)
+        door.answers(200)
+        assert door.script.asked[-1] == "/predictions/digits-explain/1.0"
