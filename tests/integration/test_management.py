@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import requests
 
 from serving import state
 from serving.errors import Conflict, NotRegistered, Refused, Unauthorised, Unreachable
@@ -14,6 +15,9 @@ from serving.tokens import KeyFile
 from tests.integration.rollout import done
 from tests.integration.server import Server, free_port
 
+# Workers, the most requests of a batch, and the milliseconds that it waits for them.
+SETTINGS = (1, 5, 7)
+
 
 def test_the_client_raises_its_own_errors(served: Server) -> None:
     management = Management(served.ports.management)
@@ -21,14 +25,16 @@ def test_the_client_raises_its_own_errors(served: Server) -> None:
     with pytest.raises(NotRegistered, match=r"404: Model version 9\.0 does not exist"):
         management.set_default("digits", "9.0")
     with pytest.raises(NotRegistered, match=r"Model not found at: nothing\.mar"):
-        management.register("digits", "nothing.mar", 1)
+        management.register("digits", "nothing.mar", *SETTINGS)
     with pytest.raises(Conflict, match="already registered"):
-        management.register("digits", "digits-1.0.mar", 1)
-    management.register("digits", "digits-2.0.mar", 1)
+        management.register("digits", "digits-1.0.mar", *SETTINGS)
+    management.register("digits", "digits-2.0.mar", *SETTINGS)
+    found = requests.get(f"{served.management}/models/digits/2.0", timeout=5).json()[0]
+    assert [found[key] for key in ("minWorkers", "batchSize", "maxBatchDelay")] == [*SETTINGS], "the archive has none"
     with pytest.raises(Refused, match="403: Cannot remove default version"):
         management.unregister("digits", "1.0")
     with pytest.raises(NotRegistered, match="does not match any allowed URL"):
-        management.register("digits", "https://example.org/x.mar", 1)
+        management.register("digits", "https://example.org/x.mar", *SETTINGS)
     assert management.find("digits", "9.0") is None
     with pytest.raises(Unreachable, match="does not answer at all"):
         Management(free_port()).models()
