@@ -95,7 +95,11 @@ class Growth(Figures):
                 "![Memory](pictures/memory.png)\n\nMB of the whole server: Java, HAProxy, the gateway, the explain "
                 "worker, and those that predict. Pages that several processes share are counted once (PSS).",
                 table(
-                    ["model", *(f"{count} worker{'s' * (count > 1)}" for count in WORKERS), "and a worker of another version"],
+                    [
+                        "model",
+                        *(f"{count} worker{'s' * (count > 1)}" for count in WORKERS),
+                        "and a worker of another version",
+                    ],
                     memories,
                 ),
             )
