@@ -128,7 +128,7 @@ def spawn(
     files.write(folder / door.map_file.with_name(routing.LONE), "")
     config = folder / "haproxy.cfg"
     files.write(config, render(door))
-    check(program, config)
+    _check(program, config)
     command = [str(program), "-db", "-f", str(config)]
     return process.spawn(command, cwd=folder, env=os.environ, on_line=say, gather_seconds=GATHER_SECONDS)
 
@@ -146,7 +146,7 @@ def await_open(door: FrontDoor, haproxy: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
-def check(program: Path, config: Path) -> None:
+def _check(program: Path, config: Path) -> None:
     """Let HAProxy read a haproxy.cfg, in the folder that it lies in.
 
     Raises:

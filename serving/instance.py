@@ -81,7 +81,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the supervisor last said of itself. `explain_workers`: that each version has for explanations alone."""
+    """What the supervisor last said of itself. `explain_workers`: that each version has beside those that predict."""
 
     state: State
     message: str

@@ -13,13 +13,13 @@ import threading
 
 from serving import explainers
 from serving.routing import Routing
+from serving.torchserve import LINE, THREAD
 
 # After one of them broke a request, none is sent there for so long.
 PAUSE_SECONDS = 30
 # What a worker says when it is ready for them (handlers/entry.py).
 READY = "this worker explains, and answers lone predictions"
 
-_LINE = re.compile(r"\[W-\d+-(?P<name>.+)_(?P<version>[^_]+)-stdout\] MODEL_LOG - (?P<message>.*)$")
 _PID = re.compile(r"^\[PID\](\d+)$")
 
 
@@ -34,16 +34,16 @@ class Lanes:
 
     def feed(self, line: str) -> None:
         """Take in one line of TorchServe's log."""
-        match = _LINE.search(line)
-        if match is None or not explainers.is_name(match["name"]):
+        match = LINE.match(line)
+        worker = match and THREAD.match(match["thread"] or "")
+        if not match or not worker or not explainers.is_name(worker["model"]):
             return
-        thread = match[0].partition("]")[0]
         with self._lock:
             if pid := _PID.match(match["message"]):
-                self._starting[thread] = int(pid[1])
-            elif match["message"].startswith(READY) and thread in self._starting:
-                model = match["name"].removesuffix(explainers.SUFFIX)
-                self._workers[self._starting.pop(thread)] = (model, match["version"])
+                self._starting[worker[0]] = int(pid[1])
+            elif match["message"].startswith(READY) and worker[0] in self._starting:
+                model = worker["model"].removesuffix(explainers.SUFFIX)
+                self._workers[self._starting.pop(worker[0])] = (model, worker["version"])
 
     def settle(self, routing: Routing) -> None:
         """Tell the front door what has changed since the last time.

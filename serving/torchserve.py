@@ -20,6 +20,10 @@ from serving.workers import Part
 METRICS_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / "metrics.yaml"
 LOG_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / "log4j2.xml"
 
+# A line of the log, as deploy/torchserve/log4j2.xml has it, and the thread that passes on what a worker prints.
+LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \w+ +(\[(?P<thread>.*?)\] )?(?P<logger>\w+) - (?P<message>.*)$")
+THREAD = re.compile(r"^W-\d+-(?P<model>.+)_(?P<version>[^_]+)-std(out|err)$")
+
 # In the server's folder: LogReader.errors, for those who register a version and want to know why it does not load.
 WORKER_ERRORS = "worker-errors.json"
 
@@ -88,8 +92,6 @@ class LogReader:
     A worker that dies while loading is started again and again, and TorchServe itself calls that healthy.
     """
 
-    _LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \w+ +(\[(?P<thread>.*?)\] )?(?P<logger>\w+) - (?P<message>.*)$")
-    _THREAD = re.compile(r"^W-\d+-(?P<model>.+)_(?P<version>[^_]+)-std(out|err)$")
     _PYTHON_ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Mismatch)\b.*$")
     _CAUGHT = re.compile(r"^(Failed to load|Load) model \S+.*, exception (?P<error>.+)$")
     _FAILED = re.compile(r"Load model failed|Backend worker process died|exited with|Worker died")
@@ -110,7 +112,7 @@ class LogReader:
 
     def feed(self, line: str) -> None:
         """Take in one line of the log."""
-        match = self._LINE.match(line)
+        match = LINE.match(line)
         if match is None:
             self._java(line)
         elif match["logger"] == "MODEL_LOG":
@@ -139,7 +141,7 @@ class LogReader:
     def _found(self, thread: str, error: str) -> None:
         self.error = error
         self.count += 1
-        match = self._THREAD.match(thread)
+        match = THREAD.match(thread)
         if match:
             self.errors[f"{match['model']}/{match['version']}"] = (error, self.count)
 

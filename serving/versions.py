@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One version, as `make models` shows it. `explaining` are the READY workers that answer explanations alone."""
+    """One version, as `make models` shows it. `explaining` are the READY workers of those that explain."""
 
     model: str
     version: str

@@ -65,7 +65,7 @@ def free_ports() -> Ports:
 class Server:
     """Serves a model at the settings that are asked for, from start to end of a `with` block; nothing is left of it.
 
-    Explanations have no workers here: they run at the lowest priority, and are not what is tuned.
+    No workers explain here: explanations run at the lowest priority, and are not what is tuned.
 
     Args:
         mar: the archive of the model.

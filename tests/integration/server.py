@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -119,6 +120,15 @@ class Server:
     def all_workers(self) -> list[tuple[int, str]]:
         """Those that predict, and those that explain."""
         return self.workers() + self.workers("digits-explain")
+
+    def asked(self) -> Counter[str]:
+        """How many requests each registration was sent, over all its versions, as TorchServe counts them."""
+        lines = requests.get(f"http://127.0.0.1:{self.ports.metrics}/metrics", timeout=10).text.splitlines()
+        found = Counter[str]()
+        for line in lines:
+            if line.startswith("ts_inference_requests_total{"):
+                found[line.split('"')[1]] += round(float(line.rpartition(" ")[2]))
+        return found
 
     def children(self, name: str) -> list[int]:
         """Process ids of the supervisor's children that run a program of this name."""

@@ -35,13 +35,6 @@ def many(server: Server, path: str, image: bytes, count: int) -> requests.Respon
     return requests.post(server.url + path, files=files, timeout=60)
 
 
-def explained(server: Server) -> float:
-    """How many requests the explain workers were sent, as TorchServe counts them."""
-    lines = requests.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", timeout=10).text.splitlines()
-    counts = [line for line in lines if line.startswith("ts_inference_requests_total") and f'"{EXPLAIN}"' in line]
-    return sum(float(line.rpartition(" ")[2]) for line in counts)
-
-
 def pids(server: Server, model: str) -> set[int]:
     return {pid for pid, status in server.workers(model) if status == "READY"}
 
@@ -110,11 +103,11 @@ def test_waits_of_java_and_its_workers_end_within_a_microsecond(server: Server) 
 def test_the_roads_of_images_lead_there(
     server: Server, digit: dict[str, bytes], path: str, headers: dict[str, str]
 ) -> None:
-    before = explained(server)
+    before = server.asked()[EXPLAIN]
     answer = ask(server, path, digit["3"], **headers)
     assert (answer.status_code, answer.json()["model"]) == (200, "digits")
     assert "target" in answer.json()
-    assert explained(server) == before + 1
+    assert server.asked()[EXPLAIN] == before + 1
 
 
 def test_the_roads_of_kserve_lead_there(server: Server, digit: dict[str, bytes]) -> None:
@@ -122,10 +115,10 @@ def test_the_roads_of_kserve_lead_there(server: Server, digit: dict[str, bytes])
     v1 = {"instances": [{"b64": data}]}
     v2 = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [data]}]}
     for path, body in (("/v1/models/digits:explain", v1), ("/v2/models/digits/explain", v2)):
-        before = explained(server)
+        before = server.asked()[EXPLAIN]
         answer = requests.post(server.url + path, json=body, timeout=60)
         assert answer.status_code == 200, answer.text
-        assert explained(server) == before + 1
+        assert server.asked()[EXPLAIN] == before + 1
 
 
 @pytest.mark.parametrize("path", ["/predictions/digits-explain", "/explanations/digits-explain/1.0"])
