@@ -43,8 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         "--explain-workers",
         type=int,
         default=1,
-        help="workers of each version for explanations and predictions without company; 0: those that predict explain too, as with --front 0 "
-        "(default: 1)",
+        help="workers of each version that explain; 0: those that predict explain too, as with --front 0 (default: 1)",
     )
     parser.add_argument("--container", action="store_true", help="this is the inside of one: train nothing")
     parser.add_argument("--foreground", action="store_true", help="stay, and write the log to the terminal")

@@ -22,8 +22,8 @@ class Launch:
         archives: those of `state`, each model's default first.
         front: off serves TorchServe itself on the public port, of loopback alone.
         token: what clients must send in production; made, where it is None.
-        explain_workers: of each version, that answer explanations and lone predictions. 0 leaves these to the workers that predict;
-            without the front door, which sends them there, it has to be 0.
+        explain_workers: of each version, that answer explanations and lone predictions. 0 leaves both to the workers
+            that predict; without the front door, which sends them there, it has to be 0.
         container: this is the inside of one; who reaches it is up to the ports that were published.
     """
 
