@@ -60,9 +60,10 @@ compare: setup ## whether one release is better than another [A=cells/1.0 B=cell
 archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml NEIGHBOURS=0]
 	@$(RUN) scripts.archive $(WHICH) $(if $(CONFIG),--config $(CONFIG)) $(if $(filter 0,$(NEIGHBOURS)),--without-neighbours)
 
-serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production FRONT=0 EXPLAIN_WORKERS=1 FOREGROUND=1]
+serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production FRONT=0 EXPLAIN_WORKERS=1 LONE_WORKER=0 FOREGROUND=1]
 	@$(RUN) scripts.serve $(WHICH) --port $(PORT) --host $(HOST) --mode $(MODE) --front $(FRONT) \
-		$(if $(EXPLAIN_WORKERS),--explain-workers $(EXPLAIN_WORKERS)) $(if $(FOREGROUND),--foreground)
+		$(if $(EXPLAIN_WORKERS),--explain-workers $(EXPLAIN_WORKERS)) $(if $(LONE_WORKER),--lone-worker $(LONE_WORKER)) \
+		$(if $(FOREGROUND),--foreground)
 
 stop: setup ## stop it without losing a request [PORT=]
 	@$(RUN) scripts.stop --port $(PORT)
@@ -93,10 +94,10 @@ wheelhouse: setup ## collect the wheels of the image, which then builds without 
 docker-build: setup-docker ## build the image [TORCH= BASE_IMAGE= TAG=torchlight:latest]
 	@$(RUN) scripts.docker build --tag $(TAG) $(if $(TORCH),--torch $(TORCH)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
 
-docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERSION= PORT= HOST= MODE=production MEMORY=4g EXPLAIN_WORKERS=1 TAG=]
+docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERSION= PORT= HOST= MODE=production MEMORY=4g EXPLAIN_WORKERS=1 LONE_WORKER=0 TAG=]
 	@$(RUN) scripts.docker serve $(WHICH) --port $(PORT) --host $(HOST) --mode $(MODE) --memory $(MEMORY) --tag $(TAG) \
 		$(if $(filter-out 0,$(GPU)),--gpu) $(if $(GPUS),--gpus $(GPUS)) \
-		$(if $(EXPLAIN_WORKERS),--explain-workers $(EXPLAIN_WORKERS))
+		$(if $(EXPLAIN_WORKERS),--explain-workers $(EXPLAIN_WORKERS)) $(if $(LONE_WORKER),--lone-worker $(LONE_WORKER))
 
 docker-logs: setup-docker ## follow its log [PORT=]
 	@$(RUN) scripts.docker logs --port $(PORT)

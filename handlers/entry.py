@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,13 @@ logger = logging.getLogger(__name__)
 # When the front door took the request, in microseconds since 1970.
 START_HEADER = "x-torchlight-start"
 FLUSH_SECONDS = 1.0
-# Workers that explain are registered under such a name. They do it at this niceness (nice(2)), on what others leave
-# idle; a prediction that came alone, which the front door sends them too, they answer at that of all others.
+# How the names end that workers of another role than to predict are registered as (serving/crew.py). Those that explain
+# do it at this niceness (nice(2)), on what others leave idle.
 EXPLAINS = "-explain"
-ONE_AT_A_TIME = "this worker explains, and answers lone predictions"
 NICENESS = 19
+# One takes predictions that come alone, and says so when it can.
+LONE = "-lone"
+READY_FOR_LONE = "this worker answers lone predictions"
 _SEPARATORS = str.maketrans(dict.fromkeys("|,:#\n", "_"))
 
 
@@ -69,7 +71,12 @@ class ImageClassifier:
         _shorten_the_wire(context)
         self._tally, self._counted = Tally(), threading.Event()
         threading.Thread(target=self._hand_on, args=(context.metrics,), name="metrics", daemon=True).start()
-        self._aside = self._beside_others(context) if context.model_name.endswith(EXPLAINS) else None
+        if context.model_name.endswith(EXPLAINS):
+            self._classifier.explainer.warm()
+            _give_way()
+            logger.info("this worker explains, at niceness %d", os.getpriority(os.PRIO_PROCESS, 0))
+        elif context.model_name.endswith(LONE) and context.system_properties.get("batch_size") == 1:
+            logger.info(READY_FOR_LONE)
         gc.collect()
         gc.freeze()  # what was loaded stays as long as the worker: it need not be looked through again and again
 
@@ -89,26 +96,13 @@ class ImageClassifier:
             for place, (parts, names) in enumerate(zip(data, headers, strict=True))
             if not described[place]
         ]
-        if self._aside is not None and any(one.kind == "explain" for one in incoming):
-            answers = self._aside.submit(self._classifier.answer, incoming).result()
-        else:
-            answers = self._classifier.answer(incoming)
+        answers = self._classifier.answer(incoming)
         self._tally.add([answer.record for answer in answers])
         self._counted.set()
         left = iter(answers)
         return [
             self._describe() if described[place] else _send(next(left), place, context) for place in range(len(data))
         ]
-
-    def _beside_others(self, context: Any) -> ThreadPoolExecutor:
-        """A thread to explain in, which lets all others go first; the explainer is warm, and the supervisor told."""
-        self._classifier.explainer.warm()
-        aside = ThreadPoolExecutor(1, "explain", initializer=_give_way)
-        niceness = aside.submit(os.getpriority, os.PRIO_PROCESS, 0).result()
-        alone = context.system_properties.get("batch_size") == 1
-        said = ONE_AT_A_TIME if alone else "this worker explains"
-        logger.info("%s; explanations have niceness %d", said, niceness)
-        return aside
 
     def _hand_on(self, cache: Any) -> None:
         """Give TorchServe what was counted, once a second while there is something; never ends."""
@@ -190,11 +184,11 @@ def _is_describe(parts: dict[str, Any], headers: dict[str, str]) -> bool:
 
 
 def _give_way() -> None:
-    """Let all others go before the calling thread, and before those that it starts, such as OpenMP's.
-
-    On Linux each thread has a niceness of its own (nice(2)), which new ones inherit; elsewhere the process has one.
-    """
+    """Let others go first. On Linux each thread has a niceness of its own (setpriority(2)), which new ones inherit."""
     os.nice(NICENESS)
+    for thread in Path("/proc/self/task").glob("*"):
+        with suppress(ProcessLookupError):  # it has just ended
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), NICENESS)
 
 
 def _shorten_the_wire(context: Any) -> None:

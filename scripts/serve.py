@@ -15,7 +15,8 @@ import time
 from models.release import version_key
 from scripts import archive
 from scripts.command import command
-from serving import explainers, state, store
+from serving import crew, state, store
+from serving.crew import Crew
 from serving.errors import StartError
 from serving.instance import Instance, Ports
 from serving.launch import Launch
@@ -45,6 +46,13 @@ def main(argv: list[str] | None = None) -> None:
         default=1,
         help="workers of each version that explain; 0: those that predict explain too, as with --front 0 (default: 1)",
     )
+    parser.add_argument(
+        "--lone-worker",
+        choices=("1", "0"),
+        default="1",
+        help="a worker of each version for predictions that come alone, which then wait for no batch to fill; 0 saves "
+        "its memory (default: 1)",
+    )
     parser.add_argument("--container", action="store_true", help="this is the inside of one: train nothing")
     parser.add_argument("--foreground", action="store_true", help="stay, and write the log to the terminal")
     arguments = parser.parse_args(argv)
@@ -63,10 +71,11 @@ def main(argv: list[str] | None = None) -> None:
     wanted = state.wanted(instance.folder, arguments.model, arguments.version, order)
     chosen, missing = state.archives(wanted)
     for model in wanted.models:
-        explainers.check(model)
+        crew.check(model)
     for sentence in [*missing, *_newer(wanted)]:
         print(sentence)
     if arguments.foreground:
+        beside = Crew(arguments.explain_workers, int(arguments.lone_worker))
         launch = Launch(
             archives=chosen,
             state=wanted,
@@ -74,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
             front=arguments.front == "1",
             production=arguments.mode == "production",
             token=os.environ.get("TORCHLIGHT_TOKEN") or None,  # set to nothing is not a token
-            explain_workers=arguments.explain_workers if arguments.front == "1" else 0,
+            crew=beside if arguments.front == "1" else Crew(0, 0),
             container=arguments.container,
         )
         sys.exit(Supervisor(instance, launch).run())

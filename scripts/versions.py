@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def table(rows: list[dict[str, object]]) -> str:
     """Columns, each as wide as its widest value."""
-    head = ("model", "version", "default", "workers", "READY", "explaining", "queue", "in flight", "since")
+    head = ("model", "version", "default", "workers", "READY", "explaining", "lone", "queue", "in flight", "since")
     cells = [head] + [
         tuple("yes" if value is True else "" if value is False else str(value) for value in row.values())
         for row in rows

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving import VERSION, explainers, files, lone, process, routing
+from serving import VERSION, files, lone, process, routing
+from serving.crew import Role
 from serving.errors import StartError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,14 +98,15 @@ def render(door: FrontDoor) -> str:
         "openapi": _escaped(OPENAPI),
         "version": VERSION,
         "map": _escaped(door.map_file),
-        "lone": _escaped(door.map_file.with_name(routing.LONE)),
+        "lanes": _escaped(door.map_file.with_name(routing.LANES)),
+        "lone": Role.LONE.value,
         "lone_pause": lone.PAUSE_SECONDS,
         "socket": _escaped(door.socket),
         "max_request_size": door.max_request_size,
         "drain_seconds": door.drain_seconds,
         "threads": door.threads,
         "authorisation": _authorisation(door.tokens),
-        "explain_suffix": explainers.SUFFIX if door.explain_at_once else "",
+        "explain": Role.EXPLAIN.value if door.explain_at_once else "",
         "explain_at_once": door.explain_at_once or AT_ONCE,
         "at_once": AT_ONCE,
         "most_waiting": MOST_WAITING,
@@ -125,7 +127,7 @@ def spawn(
         StartError: HAProxy refuses the configuration.
     """
     files.write(folder / door.map_file, versions)
-    files.write(folder / door.map_file.with_name(routing.LONE), "")
+    files.write(folder / door.map_file.with_name(routing.LANES), "")
     config = folder / "haproxy.cfg"
     files.write(config, render(door))
     _check(program, config)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import requests
 
-from serving import explainers, routing, tokens
+from serving import routing, tokens
+from serving.crew import Crew
 from serving.errors import ManagementError
 from serving.instance import Instance
 from serving.management import Management
@@ -34,15 +35,15 @@ def problems(instance: Instance) -> list[str]:
     asked_for = (key.partition("/") for key in routing.read(instance.folder / routing.FILE_NAME))
     named = [(model, version) for model, slash, version in asked_for if slash]
     try:
-        found = [_version(management, model, version, status.explain_workers) for model, version in named]
+        found = [_version(management, model, version, status.crew) for model, version in named]
     except ManagementError as error:
         return [str(error)]
     return [sentence for sentences in found for sentence in sentences]
 
 
-def _version(management: Management, model: str, version: str, explain_workers: int) -> list[str]:
+def _version(management: Management, model: str, version: str, crew: Crew) -> list[str]:
     sentences = []
-    for name in explainers.names(model, explain_workers):
+    for name in crew.names(model):
         found = management.find(name, version)
         if found is None:
             sentences.append(f"{name} {version} is not registered")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from serving import files
+from serving.crew import Crew
 from serving.errors import ConfigError, StartError
 
 ROOT = Path(".run")
@@ -81,7 +82,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the supervisor last said of itself. `explain_workers`: that each version has beside those that predict."""
+    """What the supervisor last said of itself; the workers are those of Crew."""
 
     state: State
     message: str
@@ -90,6 +91,12 @@ class Status:
     tokens: bool = False
     host: str = "127.0.0.1"
     explain_workers: int = 0
+    lone_workers: int = 0
+
+    @property
+    def crew(self) -> Crew:
+        """What each version has beside the workers that predict."""
+        return Crew(self.explain_workers, self.lone_workers)
 
 
 def http_url(host: str, port: int) -> str:

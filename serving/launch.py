@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from serving.crew import Crew
 from serving.instance import Ports, http_url
 from serving.state import State
 from serving.store import Archive
@@ -22,8 +23,8 @@ class Launch:
         archives: those of `state`, each model's default first.
         front: off serves TorchServe itself on the public port, of loopback alone.
         token: what clients must send in production; made, where it is None.
-        explain_workers: of each version, that answer explanations and lone predictions. 0 leaves both to the workers
-            that predict; without the front door, which sends them there, it has to be 0.
+        crew: what each version has beside the workers that predict; nobody without the front door, which sends them
+            their requests.
         container: this is the inside of one; who reaches it is up to the ports that were published.
     """
 
@@ -33,7 +34,7 @@ class Launch:
     front: bool = True
     production: bool = False
     token: str | None = None
-    explain_workers: int = 1
+    crew: Crew = field(default_factory=Crew)
     container: bool = False
 
 

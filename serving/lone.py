@@ -1,8 +1,8 @@
 """A prediction that has no company need not wait for a batch to fill.
 
-TorchServe waits `maxBatchDelay`, a millisecond at least, for others to come. Workers that explain take one request at a
-time, and so wait for nobody: while a version has nothing else in flight, the front door sends a prediction to them, if
-the version stands in a map of those of which such a worker is up. This module keeps that map as workers come and go.
+TorchServe waits `maxBatchDelay`, a millisecond at least, for others to come, by registration. So a version has a worker
+in a registration with batches of one (Role.LONE): while it has no other prediction in flight, the front door sends one
+there, if the version stands in a map of those whose worker is up. This module keeps that map as workers come and go.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 import re
 import threading
 
-from serving import explainers
+from serving.crew import Role
 from serving.routing import Routing
 from serving.torchserve import LINE, THREAD
 
-# After one of them broke a request, none is sent there for so long.
+# After it broke a request, none is sent there for so long.
 PAUSE_SECONDS = 30
-# What a worker says when it is ready for them (handlers/entry.py).
-READY = "this worker explains, and answers lone predictions"
+# What it says when it is ready for them (handlers/entry.py).
+READY = "this worker answers lone predictions"
 
 _PID = re.compile(r"^\[PID\](\d+)$")
 
@@ -36,13 +36,13 @@ class Lanes:
         """Take in one line of TorchServe's log."""
         match = LINE.match(line)
         worker = match and THREAD.match(match["thread"] or "")
-        if not match or not worker or not explainers.is_name(worker["model"]):
+        if not match or not worker or not worker["model"].endswith(Role.LONE.value):
             return
         with self._lock:
             if pid := _PID.match(match["message"]):
                 self._starting[worker[0]] = int(pid[1])
-            elif match["message"].startswith(READY) and worker[0] in self._starting:
-                model = worker["model"].removesuffix(explainers.SUFFIX)
+            elif match["message"] == READY and worker[0] in self._starting:
+                model = worker["model"].removesuffix(Role.LONE.value)
                 self._workers[self._starting.pop(worker[0])] = (model, worker["version"])
 
     def settle(self, routing: Routing) -> None:

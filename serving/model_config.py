@@ -52,7 +52,7 @@ class ModelConfig(BaseModel):
     batchSize: Annotated[int, Field(ge=1, le=1024)] = 32
     """The most requests in one batch."""
     maxBatchDelay: Annotated[int, Field(ge=1, le=60_000)] = 1
-    """Milliseconds that a request waits for others; a lone one waits all of it, where no explain worker takes it. 1
+    """Milliseconds that a request waits for others; a lone one waits all of it, where there is no lone worker. 1
     still fills batches under load; 0 would be taken for TorchServe's default, which is 100."""
     responseTimeout: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Seconds after which a batch without an answer costs the worker its life."""
@@ -81,7 +81,7 @@ class ModelConfig(BaseModel):
     def archived(self) -> str:
         """The text as it stands in a .mar: PREDICT's keys apart, under that word.
 
-        TorchServe would hold them before those of a registration, and each version is registered twice (`workers.of`).
+        TorchServe would hold them before those of a registration, and each version has several (`workers.of`).
         """
         document = self._document()
         predict = {key: document.pop(key) for key in PREDICTING}

@@ -1,14 +1,15 @@
-"""What TorchServe has registered: of each version the workers that predict and those that explain, as one."""
+"""What TorchServe has registered: of each version the workers of every role, as one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving import explainers, workers
+from serving import workers
+from serving.crew import Crew, Role, is_models_own
 from serving.errors import Conflict, NotRegistered, Refused, VersionError
 from serving.journal import Journal
 from serving.management import Management, Version
@@ -21,51 +22,64 @@ LOAD_SECONDS = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """One version, under each name that it is registered by: its own, and that of its explain workers."""
+    """One version, as each role that it has workers for."""
 
-    predicting: Version
-    explaining: Version | None
+    roles: Mapping[Role, Version]
+
+    @property
+    def predicting(self) -> Version:
+        """Those that predict."""
+        return self.roles[Role.PREDICT]
 
     @property
     def ready(self) -> bool:
-        """Whether it can answer predictions; no rollback waits for a worker that explains."""
+        """Whether it can answer predictions; no rollback waits for the workers beside those that do."""
         return self.predicting.ready > 0
 
     @property
     def pending(self) -> int:
         """Requests that wait in TorchServe's queues."""
-        return self.predicting.pending + (self.explaining.pending if self.explaining else 0)
+        return sum(found.pending for found in self.roles.values())
+
+    def ready_as(self, role: Role) -> int:
+        """How many workers of a role are READY."""
+        return self.roles[role].ready if role in self.roles else 0
 
 
 class Registry:
-    """The versions of one TorchServe, each with so many workers of its own for explanations; 0: it has none.
+    """The versions of one TorchServe, each with such a crew.
 
     Every method raises a ManagementError where TorchServe does not answer, or not with a success.
     """
 
-    def __init__(self, management: Management, explain_workers: int, folder: Path) -> None:
+    def __init__(self, management: Management, crew: Crew, folder: Path) -> None:
         self._management = management
-        self._explain_workers = explain_workers
+        self._crew = crew
         self._folder = folder
 
     def models(self) -> list[str]:
         """The models that are served, by name."""
-        return sorted(name for name in self._management.models() if not explainers.is_name(name))
+        return sorted(name for name in self._management.models() if is_models_own(name))
 
     def versions(self, model: str) -> list[Registered]:
         """The versions of a model, in TorchServe's order."""
-        explaining: dict[str, Version] = {}
-        with suppress(NotRegistered):
-            explaining = {found.version: found for found in self._management.describe(explainers.name(model))}
-        return [Registered(found, explaining.get(found.version)) for found in self._management.describe(model)]
+        roles: dict[str, dict[Role, Version]] = {
+            found.version: {Role.PREDICT: found} for found in self._management.describe(model)
+        }
+        for role in self._crew.roles[1:]:
+            with suppress(NotRegistered):
+                for found in self._management.describe(role.of(model)):
+                    roles.get(found.version, {})[role] = found
+        return [Registered(found) for found in roles.values()]
 
     def find(self, model: str, version: str) -> Registered | None:
         """One version, or None where it is not registered or lacks workers that it should have."""
-        found = [self._management.find(name, version) for name in self._names(model)]
-        predicting, explaining = found[0], found[-1]
-        if predicting is None or explaining is None:
-            return None
-        return Registered(predicting, explaining if len(found) > 1 else None)
+        found: dict[Role, Version] = {}
+        for role in self._crew.roles:
+            if (part := self._management.find(role.of(model), version)) is None:
+                return None
+            found[role] = part
+        return Registered(found)
 
     def load(self, archive: Archive, count: int, journal: Journal, say: Callable[[str], None]) -> None:
         """Register what is not registered, scale what has another number of workers, and wait until all are READY.
@@ -76,7 +90,7 @@ class Registry:
         Raises:
             VersionError: it cannot be loaded. It is removed again, unless all of it was READY before.
         """
-        version, parts = archive.version, workers.of(archive, count, self._explain_workers)
+        version, parts = archive.version, workers.of(archive, count, self._crew)
         found = [self._management.find(part.name, version) for part in parts]
         before = {part.name: self._worker_error(part.name, version) for part in parts}
         try:
@@ -95,22 +109,19 @@ class Registry:
 
     def set_default(self, model: str, version: str) -> None:
         """Make a version the one that answers those who name none."""
-        for name in self._names(model):
+        for name in self._crew.names(model):
             self._management.set_default(name, version)
 
     def remove(self, model: str, version: str) -> None:
         """Unregister a version. Requests that it still has are never answered: drain first."""
-        for name in reversed(self._names(model)):
+        for name in reversed(self._crew.names(model)):
             with suppress(NotRegistered):  # a version whose workers cannot start may remove itself
                 self._management.unregister(name, version)
 
     def pending(self, model: str, version: str) -> int:
         """Requests that wait in the queues of a version, or of what is left of it."""
-        found = (self._management.find(name, version) for name in self._names(model))
+        found = (self._management.find(name, version) for name in self._crew.names(model))
         return sum(part.pending for part in found if part is not None)
-
-    def _names(self, model: str) -> list[str]:
-        return explainers.names(model, self._explain_workers)
 
     def _register(self, part: Part, journal: Journal) -> None:
         name, version, count = part.name, part.version, part.workers or 1

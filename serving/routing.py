@@ -18,7 +18,7 @@ from serving.store import Archive
 
 FILE_NAME = "versions.map"
 # Versions that answer a prediction without company at once (serving/lone.py); empty at a start.
-LONE = "lone.map"
+LANES = "lanes.map"
 # HAProxy's runtime API, in the temp folder of the run.
 SOCKET = "haproxy.sock"
 TIMEOUT_SECONDS = 5.0
@@ -80,12 +80,12 @@ class Routing:
         return next((int(row[2]) + int(row[4]) for row in rows if row[:2] == ["grpc", "BACKEND"]), 0)
 
     def open_lane(self, model: str, version: str) -> None:
-        """Send predictions of a version that come alone to its workers that take one at a time."""
-        self._command(f"add map {LONE} {model}/{version} open")
+        """Send predictions of a version that come alone to the worker that it has for them."""
+        self._command(f"add map {LANES} {model}/{version} open")
 
     def close_lane(self, model: str, version: str) -> None:
         """Send them to the other workers again."""
-        self._command(f"del map {LONE} {model}/{version}")
+        self._command(f"del map {LANES} {model}/{version}")
 
     def default(self, model: str) -> str | None:
         """The default version of a model, as the map on disk has it."""

@@ -116,7 +116,7 @@ class Supervisor:
     def _start_java(self) -> None:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
         usable = cores.usable()
-        # Those that explain do not count: they run at a lower priority, on what those that predict leave idle.
+        # The others do not count: they run on what those that predict leave idle, or while they do.
         threads = cores.threads_per_worker(workers.predicting(self._parts), usable)
         inference = ports.inference if launch.front else ports.public
         self._properties = properties.load() | {
@@ -298,7 +298,7 @@ class Supervisor:
         print(message, flush=True)
 
     def _report(self, run_state: RunState, message: str) -> None:
-        launch, temp = self._launch, str(self._temp)
+        launch, crew, temp = self._launch, self._launch.crew, str(self._temp)
         self._instance.report(
-            Status(run_state, message, os.getpid(), temp, launch.production, launch.host, launch.explain_workers)
+            Status(run_state, message, os.getpid(), temp, launch.production, launch.host, crew.explain, crew.lone)
         )

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.golden import GoldenError
-from serving import explainers, golden, model_config, state, store
+from serving import crew, golden, model_config, state, store
 from serving.client import Client
+from serving.crew import Role
 from serving.errors import StartError, VersionError
 from serving.instance import Instance
 from serving.journal import Journal
@@ -36,7 +37,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One version, as `make models` shows it. `explaining` are the READY workers of those that explain."""
+    """One version, as `make models` shows it; `explaining` and `lone` are READY workers of those roles."""
 
     model: str
     version: str
@@ -44,6 +45,7 @@ class Row:
     workers: int
     ready: int
     explaining: int
+    lone: int
     queue: int
     in_flight: int
     since: str
@@ -67,7 +69,7 @@ class Versions:
         self._root = root
         keys = KeyFile(self._folder / KEY_FILE, instance.ports.management)
         management = Management(instance.ports.management, keys if instance.token() else None)
-        self._registry = Registry(management, status.explain_workers, self._folder)
+        self._registry = Registry(management, status.crew, self._folder)
         self._routing = Routing(self._folder / MAP, Path(status.temp) / SOCKET)
 
     def table(self) -> list[Row]:
@@ -86,7 +88,8 @@ class Versions:
                         default=version == default,
                         workers=found.predicting.wanted,
                         ready=found.predicting.ready,
-                        explaining=found.explaining.ready if found.explaining else 0,
+                        explaining=found.ready_as(Role.EXPLAIN),
+                        lone=found.ready_as(Role.LONE),
                         queue=found.pending,
                         in_flight=self._routing.in_flight(model, version),
                         since=kept.versions[version].since if kept and version in kept.versions else "",
@@ -102,9 +105,7 @@ class Versions:
             ArchiveError: there is no such archive, or it is damaged.
             VersionError: it cannot be loaded; it is removed again, and the message is its Python error.
         """
-        archive = store.checked(
-            store.Archive(store.path_of(explainers.check(model), version, self._root), model, version)
-        )
+        archive = store.checked(store.Archive(store.path_of(crew.check(model), version, self._root), model, version))
         with self._command("register", model, version) as (journal, wanted):
             count = workers or model_config.of_archive(archive.path).minWorkers
             self._registry.load(archive, count, journal, self._say)

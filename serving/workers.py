@@ -1,7 +1,7 @@
-"""The parts of a version in TorchServe: workers that predict, and those that take one request at a time.
+"""The parts of a version in TorchServe: what each role of `serving/crew.py` is registered with.
 
-TorchServe puts requests into batches by registration, so what is to run in another way is the same archive, registered
-once more: explanations, and a prediction that has no company (`serving/lone.py`), do not wait for a batch to fill.
+TorchServe puts requests into batches by registration: those of explanations are of one on a CPU, and a prediction that
+has no company (`serving/lone.py`) waits for no batch to fill.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from serving import cores, explainers, model_config
+from serving import cores, model_config
+from serving.crew import Crew, Role
 from serving.errors import ConfigError, ManagementError
 from serving.launch import Launch
 from serving.management import Management
@@ -39,10 +40,10 @@ class Part:
     workers: int | None
     batch_size: int
     max_batch_delay: int
-    explains: bool = False
+    role: Role = Role.PREDICT
 
 
-def of(archive: Archive, workers: int | None, explain_workers: int) -> list[Part]:
+def of(archive: Archive, workers: int | None, crew: Crew) -> list[Part]:
     """The parts of one version, those that predict first; `workers` None leaves their number to the archive.
 
     An archive that something else made carries no settings of ours: its handler gets one request at a time, as from
@@ -55,10 +56,10 @@ def of(archive: Archive, workers: int | None, explain_workers: int) -> list[Part
         config = ModelConfig(batchSize=1)
     file, delay = archive.path.name, config.maxBatchDelay
     found = [Part(archive.model, archive.version, file, workers, config.batchSize, delay)]
-    if explain_workers:
-        size = 1 if config.deviceType == "cpu" or not cores.has_gpu() else config.batchSize
-        name = explainers.name(archive.model)
-        found.append(Part(name, archive.version, file, explain_workers, size, delay, explains=True))
+    explained = 1 if config.deviceType == "cpu" or not cores.has_gpu() else config.batchSize
+    for role, count, size in ((Role.EXPLAIN, crew.explain, explained), (Role.LONE, crew.lone, 1)):
+        if count:
+            found.append(Part(role.of(archive.model), archive.version, file, count, size, delay, role))
     return found
 
 
@@ -68,13 +69,13 @@ def parts(launch: Launch) -> list[Part]:
     return [
         part
         for archive in launch.archives
-        for part in of(archive, wanted[archive.model].versions[archive.version].workers, launch.explain_workers)
+        for part in of(archive, wanted[archive.model].versions[archive.version].workers, launch.crew)
     ]
 
 
 def predicting(parts: Sequence[Part]) -> int:
     """How many workers predict when all of them run; one for each version that does not say."""
-    return sum(part.workers or 1 for part in parts if not part.explains)
+    return sum(part.workers or 1 for part in parts if part.role is Role.PREDICT)
 
 
 def count(parts: Sequence[Part], management: Management) -> list[tuple[int, int]]:
@@ -102,6 +103,6 @@ def explain_at_once(parts: Sequence[Part], management: Management) -> int:
     """How many explanations TorchServe is sent at once, the others wait at the door: one in work and one at hand for
     each explain worker on a CPU, two batches on a GPU; 0 without explain workers.
     """
-    found = [management.find(part.name, part.version) for part in parts if part.explains]
+    found = [management.find(part.name, part.version) for part in parts if part.role is Role.EXPLAIN]
     workers = [worker for version in found if version is not None for worker in version.workers]
     return sum(GPU_AT_ONCE if worker.gpu else CPU_AT_ONCE for worker in workers)

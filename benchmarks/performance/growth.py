@@ -92,13 +92,14 @@ class Growth(Figures):
                     ["load", "offered /s", "answered /s", "median, ms", "p99, ms", "refused", "generator late, ms"],
                     latencies,
                 ),
-                "![Memory](pictures/memory.png)\n\nMB of the whole server: Java, HAProxy, the gateway, the explain "
-                "worker, and those that predict. Pages that several processes share are counted once (PSS).",
+                "![Memory](pictures/memory.png)\n\nMB of the whole server: Java, HAProxy, the gateway, a worker that "
+                "explains, one for lone predictions, and those that predict. Pages that several processes share are "
+                "counted once (PSS). Another version brings three: one of each.",
                 table(
                     [
                         "model",
                         *(f"{count} worker{'s' * (count > 1)}" for count in WORKERS),
-                        "and a worker of another version",
+                        "and another version",
                     ],
                     memories,
                 ),
@@ -117,7 +118,7 @@ def measure(setting: Setting) -> Growth:
     points: list[Point] = []
     for work in works:
         for count in sorted({1, len(cores)}):
-            with _only(cores[:count]), ours.serve(work, setting.port, "--explain-workers", "0") as url:
+            with _only(cores[:count]), ours.serve(work, setting.port, *ours.PREDICT_ONLY) as url:
                 points += throughput(work, url, setting, count)
     memories = []
     for work in works:
@@ -156,7 +157,7 @@ def throughput(work: Workload, url: str, setting: Setting, cores: int) -> list[P
 def overload(work: Workload, setting: Setting) -> list[Latency]:
     """Offered loads of up to five times what the same server answers under wrk, with the workers of its settings."""
     found, scratch = [], setting.folder / "wrk" / "growth"
-    with ours.serve(work, setting.port, "--explain-workers", "0") as url:
+    with ours.serve(work, setting.port, *ours.PREDICT_ONLY) as url:
         questions = _questions(work, url)
         wrk.run(url, questions, CLIENTS, 2, scratch)
         capacity = wrk.run(url, questions, CLIENTS, setting.seconds, scratch).rate
@@ -191,12 +192,8 @@ def memory(work: Workload, port: int) -> Memory:
         held.append(processes.memory(processes.descendants()))
     _scale(management, work, 1)
     before = processes.memory(processes.descendants())
-    name = f"{work.name}-again"
-    archive = management.describe(work.name, VERSION)[0].archive
-    management.register(name, archive, workers=1, batch_size=8, max_batch_delay=1)
-    management.await_ready(name, VERSION, READY_SECONDS)
-    more = processes.memory(processes.descendants()) - before
-    management.unregister(name, VERSION)
+    with ours.again(work, management):
+        more = processes.memory(processes.descendants()) - before
     return Memory(model=work.name, workers=tuple(held), version=more)
 
 

@@ -13,12 +13,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.peers import PeerError, Request
-from benchmarks.performance.workload import REPOSITORY, Workload
+from benchmarks.performance.workload import REPOSITORY, VERSION, Workload
+from serving import store, workers
+from serving.crew import Crew
 from serving.instance import Instance, Ports
+from serving.management import Management
+from serving.store import Archive
 
 NAME = "torchlight"
 START_SECONDS = 180.0
+READY_SECONDS = 120.0
 STOP_SECONDS = 60.0
+# Flags of a server whose every worker predicts.
+PREDICT_ONLY = ("--explain-workers", "0", "--lone-worker", "0")
 
 
 def request(workload: Workload, road: str = "predictions", query: str = "") -> Callable[[bytes], Request]:
@@ -57,6 +64,21 @@ def serve(workload: Workload, port: int, *flags: str) -> Iterator[str]:
                     child.wait(STOP_SECONDS)
                 except subprocess.TimeoutExpired:
                     continue
+
+
+@contextmanager
+def again(workload: Workload, management: Management) -> Iterator[None]:
+    """The same archive once more, as another model, with all the workers of a version READY; gone again afterwards."""
+    name = f"{workload.name}-again"
+    archive = Archive(store.path_of(workload.name, VERSION, workload.home / store.ROOT), name, VERSION)
+    parts = workers.of(archive, None, Crew())
+    for part in parts:
+        management.register(part.name, part.archive, part.workers or 1, part.batch_size, part.max_batch_delay)
+    for part in parts:
+        management.await_ready(part.name, VERSION, READY_SECONDS)
+    yield
+    for part in parts:
+        management.unregister(part.name, VERSION)
 
 
 def _await(child: subprocess.Popen[bytes], instance: Instance, log: Path) -> None:

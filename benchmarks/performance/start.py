@@ -21,9 +21,8 @@ STEPS = (
     ("the worker's Python, with torch", r"MODEL_LOG - Torch worker started"),
     ("our code, the network, its program", r"MODEL_LOG - .*engine \S+ answers"),
 )
-LAST = "golden answers, warm-up, the explain worker, the front door, the answer"
+LAST = "golden answers, warm-up, the other workers, the front door, the answer"
 STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d),(\d{3}) ")
-READY_SECONDS = 60.0
 
 
 class Start(Figures):
@@ -62,18 +61,9 @@ def _start(work: workload.Workload, port: int) -> tuple[float, Mapping[str, floa
         requests.post(url + asked.path, data=asked.body, headers=asked.headers, timeout=60).raise_for_status()
         ended = time.time()
         log = (work.home / f"serve-{port}.log").read_text(encoding="utf-8", errors="replace")
-        return ended - began, parts(log, began, ended), register(work, Management(port + 1))
-
-
-def register(work: workload.Workload, management: Management) -> float:
-    """Seconds from registering the same archive under another name to READY; it is gone again afterwards."""
-    found = management.describe(work.name, workload.VERSION)[0]
-    name, began = f"{work.name}-again", time.monotonic()
-    management.register(name, found.archive, found.wanted, batch_size=8, max_batch_delay=1)
-    management.await_ready(name, workload.VERSION, READY_SECONDS)
-    took = time.monotonic() - began
-    management.unregister(name, workload.VERSION)
-    return took
+        registered = time.monotonic()
+        with ours.again(work, Management(port + 1)):
+            return ended - began, parts(log, began, ended), time.monotonic() - registered
 
 
 def parts(log: str, began: float, ended: float) -> dict[str, float]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from serving import process, state, store
+from serving.crew import Crew
 from serving.errors import StartError
 from serving.instance import Instance, Ports
 from serving.launch import Launch
@@ -159,7 +160,7 @@ class Server:
 def main(port: str, run: str, root: str, model: str, version: str) -> int:
     """The server's own process: serve one archive until it is told to stop."""
     archive = Archive(store.path_of(model, version, Path(root)), model, version)
-    launch = Launch(archives=[archive], state=state.from_archives([archive]), explain_workers=0)
+    launch = Launch(archives=[archive], state=state.from_archives([archive]), crew=Crew(0, 0))
     return Supervisor(Instance(Ports(int(port)), Path(run)), launch).run()
 
 

@@ -245,7 +245,9 @@ def test_the_port_of_a_running_container_is_not_taken_from_it(
 def test_stopping_in_production_fails_no_request_in_flight(
     client: docker.DockerClient, built: str, slow_store: Path
 ) -> None:
-    settings = Settings(store=slow_store, image=built, port=free_port(), production=True, explain_workers=0)
+    settings = Settings(
+        store=slow_store, image=built, port=free_port(), production=True, explain_workers=0, lone_worker="0"
+    )
     said: list[str] = []
     started = container.launch(client, settings, said.append)
     token = started.exec_run(["cat", f".run/{container.PORT}/token"]).output.decode().strip()

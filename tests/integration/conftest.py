@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.server import REPOSITORY, Server, run
+from tests.integration.server import PREDICT_ONLY, REPOSITORY, Server, run
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def slow(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     Predictions and explanations too: the same workers answer both.
     """
     folder = batching(workspace, tmp_path_factory.mktemp("slow"), size=8, delay_ms=500)
-    with Server(folder, "--explain-workers", "0") as running:
+    with Server(folder, *PREDICT_ONLY) as running:
         yield running
 
 

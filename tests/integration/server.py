@@ -15,10 +15,13 @@ from pathlib import Path
 
 import requests
 
+from serving.crew import Crew
 from serving.instance import Instance, Ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
+# Flags of a server whose every worker predicts.
+PREDICT_ONLY = ("--explain-workers", "0", "--lone-worker", "0")
 
 
 def environment(temp: Path, **more: str) -> dict[str, str]:
@@ -118,8 +121,8 @@ class Server:
         return [(worker["pid"], worker["status"]) for worker in answer.json()[0]["workers"]]
 
     def all_workers(self) -> list[tuple[int, str]]:
-        """Those that predict, and those that explain."""
-        return self.workers() + self.workers("digits-explain")
+        """Those of every role."""
+        return [worker for name in Crew().names("digits") for worker in self.workers(name)]
 
     def asked(self) -> Counter[str]:
         """How many requests each registration was sent, over all its versions, as TorchServe counts them."""

@@ -82,7 +82,7 @@ def front_door(
             tokens=Tokens(TOKEN, "inner") if tokens else None,
         )
         settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
-        (folder / routing.LONE).write_text(lane, encoding="utf-8")
+        (folder / routing.LANES).write_text(lane, encoding="utf-8")
         text = frontdoor.render(settings)
         for long, short in SHORTER.items():
             assert text.count(long) == 1, long

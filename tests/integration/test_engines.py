@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from models.card import Card
-from tests.integration.server import Server, run
+from tests.integration.server import PREDICT_ONLY, Server, run
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def optimised(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def fast(optimised: Path) -> Iterator[Server]:
     """Predictions and explanations by the same worker."""
-    with Server(optimised, "--explain-workers", "0") as running:
+    with Server(optimised, *PREDICT_ONLY) as running:
         yield running
 
 

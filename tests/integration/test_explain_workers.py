@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,11 +16,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from serving import explainers, journal
+from serving import journal
+from serving.crew import Crew, Role
 from tests.integration.rollout import do, done
-from tests.integration.server import Server, run
+from tests.integration.server import PREDICT_ONLY, Server, run
 
-EXPLAIN = "digits-explain"
+EXPLAIN = Role.EXPLAIN.of("digits")
 SAGEMAKER = {"X-Amzn-SageMaker-Custom-Attributes": "explain=true"}
 
 
@@ -37,15 +37,6 @@ def many(server: Server, path: str, image: bytes, count: int) -> requests.Respon
 
 def pids(server: Server, model: str) -> set[int]:
     return {pid for pid, status in server.workers(model) if status == "READY"}
-
-
-def aside(pid: int) -> Counter[int]:
-    """What the threads of a process have computed so far, by their niceness (proc(5): utime, nice)."""
-    found = Counter[int]()
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        fields = (thread / "stat").read_text().rpartition(")")[2].split()
-        found[int(fields[16])] += int(fields[11])
-    return found
 
 
 def cpu_seconds(pid: int) -> float:
@@ -72,18 +63,14 @@ def flood(server: Server, image: bytes, clients: int, **headers: str) -> Iterato
             stop.set()
 
 
-def test_they_are_workers_of_another_name_that_explain_at_a_lower_priority(
-    server: Server, digit: dict[str, bytes]
-) -> None:
-    (predicts,), (explains,) = pids(server, "digits"), pids(server, EXPLAIN)
-    assert predicts != explains
+def test_they_are_workers_of_another_name_and_a_lower_priority(server: Server) -> None:
+    (predicts,), (explains,), (lone,) = (pids(server, name) for name in Crew().names("digits"))
+    assert len({predicts, explains, lone}) == 3
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (predicts, explains)] == [own, own]
-    before = aside(explains)
-    assert many(server, "/explanations/digits", digit["3"], 16).status_code == 200
-    spent = {niceness: seconds - before[niceness] for niceness, seconds in aside(explains).items()}
-    assert spent[19] > 10 * spent[own]
-    assert "explanations have niceness 19" in server.log()
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (predicts, lone)] == [own, own]
+    threads = [int(thread.name) for thread in Path(f"/proc/{explains}/task").iterdir()]
+    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {19}
+    assert "this worker explains, at niceness 19" in server.log()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the timer slack of another process")
@@ -121,7 +108,9 @@ def test_the_roads_of_kserve_lead_there(server: Server, digit: dict[str, bytes])
         assert server.asked()[EXPLAIN] == before + 1
 
 
-@pytest.mark.parametrize("path", ["/predictions/digits-explain", "/explanations/digits-explain/1.0"])
+@pytest.mark.parametrize(
+    "path", ["/predictions/digits-explain", "/explanations/digits-explain/1.0", "/predictions/digits-lone"]
+)
 def test_nobody_can_ask_for_them_by_name(server: Server, digit: dict[str, bytes], path: str) -> None:
     answer = ask(server, path, digit["3"])
     assert (answer.status_code, answer.json()["type"]) == (404, "ModelNotFound")
@@ -129,7 +118,8 @@ def test_nobody_can_ask_for_them_by_name(server: Server, digit: dict[str, bytes]
 
 def test_models_shows_them_in_the_row_of_their_version(server: Server) -> None:
     (row,) = json.loads(done(server, "models", "--json"))
-    assert (row["model"], row["version"], row["workers"], row["ready"], row["explaining"]) == ("digits", "1.0", 1, 1, 1)
+    shown = [row[name] for name in ("model", "version", "workers", "ready", "explaining", "lone")]
+    assert shown == ["digits", "1.0", 1, 1, 1, 1]
 
 
 def test_a_flood_of_explanations_fails_no_prediction(server: Server, digit: dict[str, bytes]) -> None:
@@ -178,12 +168,13 @@ def test_a_killed_one_disturbs_no_prediction_and_comes_back(server: Server, digi
 
 
 def test_without_them_the_workers_that_predict_explain(workspace: Path, digit: dict[str, bytes]) -> None:
-    with Server(workspace, "--explain-workers", "0") as server:
-        assert requests.get(f"{server.management}/models/{EXPLAIN}", timeout=5).status_code == 404
+    with Server(workspace, *PREDICT_ONLY) as server:
+        registered = requests.get(f"{server.management}/models", timeout=5).json()["models"]
+        assert [entry["modelName"] for entry in registered] == ["digits"]
         for headers in ({}, {"X-Explain-Deadline": "30000"}):
             assert "target" in ask(server, "/explanations/digits", digit["3"], **headers).json()
         (row,) = json.loads(done(server, "models", "--json"))
-        assert row["explaining"] == 0
+        assert (row["explaining"], row["lone"]) == (0, 0)
 
 
 def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: dict[str, bytes]) -> None:
@@ -199,13 +190,14 @@ def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: di
         assert [one.result().status_code for one in asked] == [200] * 12
     steps = [entry["step"] for entry in journal.read(served.instance.folder) if entry["command"] == "retire"]
     assert steps == ["started", "closed", "drained", "unregistered", "done"]
-    registered = requests.get(f"{served.management}/models/{EXPLAIN}/all", timeout=5).json()
-    assert [entry["modelVersion"] for entry in registered] == ["2.0"]
+    for name in Crew().names("digits"):
+        registered = requests.get(f"{served.management}/models/{name}/all", timeout=5).json()
+        assert [entry["modelVersion"] for entry in registered] == ["2.0"]
 
 
 def test_a_model_cannot_have_their_name(served: Server) -> None:
     refused = do(served, "register", "--model", EXPLAIN, "--version", "1.0")
-    assert "names that end in '-explain' belong to the workers that explain" in refused.stderr
+    assert "names that end in '-explain' belong to workers of Torchlight's own" in refused.stderr
     store = served.workspace / "model_store"
     copy = store / f"{EXPLAIN}-1.0.mar"
     copy.write_bytes((store / "digits-1.0.mar").read_bytes())
@@ -215,4 +207,3 @@ def test_a_model_cannot_have_their_name(served: Server) -> None:
         assert f"model {EXPLAIN!r} cannot be served" in start.stderr
     finally:
         copy.unlink()
-    assert explainers.name("digits") == EXPLAIN

@@ -16,10 +16,9 @@ import requests
 import tritonclient.grpc
 
 from tests.integration.conftest import batching
-from tests.integration.server import Server, alive, run
+from tests.integration.server import PREDICT_ONLY, Server, alive, run
 
 # Workers that explain would answer at once what comes alone.
-WITHOUT = ("--explain-workers", "0")
 
 
 def wait_for(condition: object, seconds: float) -> None:
@@ -34,7 +33,7 @@ def wait_for(condition: object, seconds: float) -> None:
 def test_sigterm_with_requests_in_flight_fails_none(workspace: Path, tmp_path: Path, digit: dict[str, bytes]) -> None:
     """TorchServe alone resets every connection within 10 ms of a SIGTERM."""
     with (
-        Server(batching(workspace, tmp_path, size=64, delay_ms=2000), *WITHOUT) as server,
+        Server(batching(workspace, tmp_path, size=64, delay_ms=2000), *PREDICT_ONLY) as server,
         ThreadPoolExecutor(40) as pool,
     ):
 
@@ -59,7 +58,7 @@ def test_sigterm_with_requests_in_flight_fails_none(workspace: Path, tmp_path: P
 
 def test_nor_over_grpc(workspace: Path, tmp_path: Path, digit: dict[str, bytes]) -> None:
     with (
-        Server(batching(workspace, tmp_path, size=64, delay_ms=2000), *WITHOUT) as server,
+        Server(batching(workspace, tmp_path, size=64, delay_ms=2000), *PREDICT_ONLY) as server,
         ThreadPoolExecutor(20) as pool,
     ):
         address = f"127.0.0.1:{server.ports.public}"
@@ -83,7 +82,7 @@ def test_nor_over_grpc(workspace: Path, tmp_path: Path, digit: dict[str, bytes])
 
 
 def test_a_killed_worker_costs_its_batch_alone(workspace: Path, digit: dict[str, bytes]) -> None:
-    with Server(workspace, *WITHOUT) as server, ThreadPoolExecutor(20) as pool:
+    with Server(workspace, *PREDICT_ONLY) as server, ThreadPoolExecutor(20) as pool:
         ((worker, status),) = server.workers()
         assert status == "READY"
         many = [("image", (f"{i}.png", digit[str(i % 10)], "image/png")) for i in range(64)]

@@ -9,11 +9,12 @@ import pytest
 import requests
 
 from serving import state
+from serving.crew import Crew
 from serving.errors import Conflict, NotRegistered, Refused, Unauthorised, Unreachable
 from serving.management import Management
 from serving.tokens import KeyFile
 from tests.integration.rollout import done
-from tests.integration.server import Server, free_port
+from tests.integration.server import PREDICT_ONLY, Server, free_port
 
 # Workers, the most requests of a batch, and the milliseconds that it waits for them.
 SETTINGS = (1, 5, 7)
@@ -21,7 +22,7 @@ SETTINGS = (1, 5, 7)
 
 def test_the_client_raises_its_own_errors(served: Server) -> None:
     management = Management(served.ports.management)
-    assert management.models() == {"digits": "digits-1.0.mar", "digits-explain": "digits-1.0.mar"}
+    assert management.models() == dict.fromkeys(Crew().names("digits"), "digits-1.0.mar")
     with pytest.raises(NotRegistered, match=r"404: Model version 9\.0 does not exist"):
         management.set_default("digits", "9.0")
     with pytest.raises(NotRegistered, match=r"Model not found at: nothing\.mar"):
@@ -41,7 +42,7 @@ def test_the_client_raises_its_own_errors(served: Server) -> None:
 
 
 def test_a_management_token_is_used_and_renewed_in_time(store: Path) -> None:
-    with Server(store, "--version", "1.0", "--mode", "production", "--explain-workers", "0") as server:
+    with Server(store, "--version", "1.0", "--mode", "production", *PREDICT_ONLY) as server:
         path = server.instance.folder / "key_file.json"
         keys = KeyFile(path, server.ports.management)
         with pytest.raises(Unauthorised):

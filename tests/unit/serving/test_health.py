@@ -61,7 +61,7 @@ def test_a_version_without_workers_is_not_healthy(instance: Instance, monkeypatc
 
 
 def test_workers_that_explain_count_too(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    instance.report(Status("ready", "", 1, "/tmp/x", explain_workers=1))
+    instance.report(Status("ready", "", 1, "/tmp/x", explain_workers=1, lone_workers=1))
     has(monkeypatch, {"1.0": 2, "2.0": 2})
     found = Management.find
 

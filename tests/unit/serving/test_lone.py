@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.crew import Role
 from serving.errors import Unreachable
 from serving.lone import READY, Lanes
 from serving.routing import Routing
@@ -26,7 +27,7 @@ class Door(Routing):
         if not self.answers:
             raise Unreachable("no")
         verb, _, name, key, *_ = command.split()
-        assert name == "lone.map"
+        assert name == "lanes.map"
         if verb == "add":
             assert key not in self.open
             self.open.append(key)
@@ -35,7 +36,7 @@ class Door(Routing):
         return ""
 
 
-def log(message: str, *, name: str = "digits-explain_1.0", worker: int = 9002) -> str:
+def log(message: str, *, name: str = "digits-lone_1.0", worker: int = 9002) -> str:
     return f"2026-11-26T15:39:37,671 INFO  [W-{worker}-{name}-stdout] MODEL_LOG - {message}"
 
 
@@ -56,7 +57,7 @@ def test_a_lane_is_open_while_a_worker_is_up_that_takes_one_at_a_time(child: Chi
     lanes.feed(log(f"[PID]{child.pid}"))
     lanes.settle(door)
     assert door.open == [], "it is still loading"
-    lanes.feed(log(f"{READY}; explanations have niceness 19"))
+    lanes.feed(log(READY))
     for _ in range(2):
         lanes.settle(door)
         assert door.open == ["digits/1.0"]
@@ -90,13 +91,13 @@ def test_it_stays_open_while_another_one_lives_and_opens_again_when_one_is_back(
 @pytest.mark.parametrize(
     "lines",
     [
-        [log("[PID]{pid}"), log("this worker explains; explanations have niceness 0")],
+        [log("[PID]{pid}"), log("this worker explains, at niceness 19")],
         [log("[PID]{pid}", name="digits_1.0"), log(READY, name="digits_1.0")],
         [log("[PID]{pid}", worker=9001), log(READY, worker=9002)],
         [log(READY)],
-        ["", "[PID]{pid}", READY, "W-9002-digits-explain_1.0-stdout MODEL_LOG - [PID]{pid}"],
+        ["", "[PID]{pid}", READY, "W-9002-digits-lone_1.0-stdout MODEL_LOG - [PID]{pid}"],
     ],
-    ids=["takes batches", "predicts", "another worker", "no process", "nonsense"],
+    ids=["does not say so", "predicts", "another worker", "no process", "nonsense"],
 )
 def test_other_lines_open_none(child: Child, lines: list[str]) -> None:
     lanes, door = Lanes(), Door()
@@ -108,8 +109,8 @@ def test_other_lines_open_none(child: Child, lines: list[str]) -> None:
 
 def test_names_with_dashes_and_versions_with_dots_are_kept_apart(child: Child) -> None:
     lanes, door = Lanes(), Door()
-    lanes.feed(log(f"[PID]{child.pid}", name="my_own-model-explain_2.10.3"))
-    lanes.feed(log(READY, name="my_own-model-explain_2.10.3"))
+    lanes.feed(log(f"[PID]{child.pid}", name="my_own-model-lone_2.10.3"))
+    lanes.feed(log(READY, name="my_own-model-lone_2.10.3"))
     lanes.settle(door)
     assert door.open == ["my_own-model/2.10.3"]
 
@@ -127,6 +128,6 @@ def test_what_a_door_was_not_told_it_is_told_again(child: Child) -> None:
 
 
 def test_workers_say_it_in_the_same_words() -> None:
-    from handlers.entry import ONE_AT_A_TIME
+    from handlers.entry import LONE, READY_FOR_LONE
 
-    assert ONE_AT_A_TIME == READY
+    assert (Role.LONE.value, READY) == (LONE, READY_FOR_LONE)

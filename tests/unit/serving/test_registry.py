@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from serving import journal
+from serving.crew import Crew, Role
 from serving.errors import Refused, VersionError
 from serving.journal import Journal
 from serving.model_config import ModelConfig
@@ -15,11 +16,11 @@ from serving.store import Archive
 from serving.torchserve import WORKER_ERRORS
 from tests.unit.serving.fake_management import FakeManagement
 
-BOTH = {("digits", "1.0"): 2, ("digits-explain", "1.0"): 1}
+ALL = {("digits", "1.0"): 2, ("digits-explain", "1.0"): 1, ("digits-lone", "1.0"): 1}
 
 
-def load(folder: Path, management: FakeManagement, explain_workers: int = 1, workers: int = 2) -> Registry:
-    registry = Registry(management, explain_workers, folder)
+def load(folder: Path, management: FakeManagement, crew: Crew | None = None, workers: int = 2) -> Registry:
+    registry = Registry(management, crew or Crew(), folder)
     said = Journal(folder, "register", "digits", "1.0")
     with zipfile.ZipFile(folder / "digits-1.0.mar", "w") as mar:
         mar.writestr("model-config.yaml", ModelConfig(batchSize=16, maxBatchDelay=3).archived())
@@ -31,46 +32,48 @@ def steps(folder: Path) -> list[str]:
     return [entry["step"] for entry in journal.read(folder)]
 
 
-def test_a_version_is_loaded_under_both_names_each_with_its_workers(tmp_path: Path) -> None:
+def test_a_version_is_loaded_under_each_name_with_its_workers(tmp_path: Path) -> None:
     management = FakeManagement()
     registry = load(tmp_path, management)
-    assert management.registered == BOTH
-    assert management.batches == {"digits": (16, 3), "digits-explain": (1, 3)}
-    assert steps(tmp_path) == ["registered", "scaled", "registered", "ready"]
+    assert management.registered == ALL
+    assert management.batches == {"digits": (16, 3), "digits-explain": (1, 3), "digits-lone": (1, 3)}
+    assert steps(tmp_path) == ["registered", "scaled", "registered", "registered", "ready"]
     assert registry.models() == ["digits"]
     (found,) = registry.versions("digits")
     assert found == registry.find("digits", "1.0")
-    assert (found.predicting.wanted, found.explaining and found.explaining.wanted, found.ready) == (2, 1, True)
+    assert [found.roles[role].wanted for role in Role] == [2, 1, 1]
+    assert [found.ready_as(role) for role in Role] == [2, 1, 1]
+    assert found.ready
 
 
-def test_without_explain_workers_it_is_loaded_once(tmp_path: Path) -> None:
+def test_without_a_crew_it_is_loaded_once(tmp_path: Path) -> None:
     management = FakeManagement()
-    registry = load(tmp_path, management, explain_workers=0)
+    registry = load(tmp_path, management, Crew(0, 0))
     assert management.registered == {("digits", "1.0"): 2}
     (found,) = registry.versions("digits")
-    assert (found.explaining, found.ready) == (None, True)
+    assert (list(found.roles), found.ready_as(Role.EXPLAIN), found.ready) == ([Role.PREDICT], 0, True)
 
 
 def test_the_archives_number_of_workers_does_not_hold_for_explanations(tmp_path: Path) -> None:
     management = FakeManagement()
-    load(tmp_path, management, explain_workers=3)
+    load(tmp_path, management, Crew(explain=3))
     assert management.registered["digits-explain", "1.0"] == 3
 
 
-@pytest.mark.parametrize("left", BOTH)
+@pytest.mark.parametrize("left", ALL)
 def test_what_a_kill_left_of_it_is_no_version_and_loading_again_completes_it(
     tmp_path: Path, left: tuple[str, str]
 ) -> None:
     management = FakeManagement()
     management.registered[left] = 1
-    registry = Registry(management, 1, tmp_path)
+    registry = Registry(management, Crew(), tmp_path)
     assert registry.find("digits", "1.0") is None
     load(tmp_path, management)
-    assert management.registered == BOTH
+    assert management.registered == ALL
 
 
-@pytest.mark.parametrize("broken", ["digits", "digits-explain"])
-def test_where_one_of_them_cannot_be_loaded_neither_stays(tmp_path: Path, broken: str) -> None:
+@pytest.mark.parametrize("broken", Crew().names("digits"))
+def test_where_one_of_them_cannot_be_loaded_none_stays(tmp_path: Path, broken: str) -> None:
     management = FakeManagement(broken=(broken,))
     with pytest.raises(VersionError, match=r"cannot be loaded: .*; it is not registered, and nothing else changed$"):
         load(tmp_path, management)
@@ -103,17 +106,17 @@ def test_what_was_ready_before_stays_when_more_workers_cannot_be_loaded(tmp_path
     grown.registered = management.registered
     with pytest.raises(VersionError):
         load(tmp_path, grown, workers=4)
-    assert set(grown.registered) == set(BOTH)
+    assert set(grown.registered) == set(ALL)
 
 
-def test_both_follow_a_promotion_and_a_retirement(tmp_path: Path) -> None:
+def test_all_follow_a_promotion_and_a_retirement(tmp_path: Path) -> None:
     management = FakeManagement(pending=4)
     registry = load(tmp_path, management)
     registry.set_default("digits", "1.0")
-    assert management.defaults == {"digits": "1.0", "digits-explain": "1.0"}
-    assert registry.pending("digits", "1.0") == 8, "requests wait in both queues"
+    assert management.defaults == dict.fromkeys(Crew().names("digits"), "1.0")
+    assert registry.pending("digits", "1.0") == 12, "requests wait in all queues"
     del management.registered["digits-explain", "1.0"]  # by a retirement that was killed
-    assert registry.pending("digits", "1.0") == 4
+    assert registry.pending("digits", "1.0") == 8
     registry.remove("digits", "1.0")
     registry.remove("digits", "1.0")
     assert management.registered == {}
@@ -132,7 +135,7 @@ def test_where_the_second_registration_is_refused_the_first_does_not_stay(tmp_pa
     assert management.registered == {}
 
 
-@pytest.mark.parametrize(("broken", "ready"), [("digits", False), ("digits-explain", True)])
+@pytest.mark.parametrize(("broken", "ready"), [("digits", False), ("digits-explain", True), ("digits-lone", True)])
 def test_ready_is_what_can_predict(tmp_path: Path, broken: str, ready: bool) -> None:
     management = FakeManagement()
     registry = load(tmp_path, management)

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from serving import torchserve
+from serving.crew import Role
 from serving.torchserve import LogReader
 from serving.workers import Part
 
 PARTS = [
     Part("digits", "2.0", "digits-2.0.mar", None, 16, 3),
-    Part("digits-explain", "2.0", "digits-2.0.mar", 2, 1, 3, explains=True),
+    Part("digits-explain", "2.0", "digits-2.0.mar", 2, 1, 3, Role.EXPLAIN),
 ]
 DIED = """\
 2026-11-23T23:46:36,015 INFO  MODEL_LOG - Backend worker process died.

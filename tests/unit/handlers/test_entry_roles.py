@@ -1,0 +1,69 @@
+"""Workers that explain, and one for lone predictions: what they say, and what goes before them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import pytest
+
+from handlers.entry import EXPLAINS, LONE, NICENESS, READY_FOR_LONE, ImageClassifier
+from models.release import Release
+from tests.unit.handlers.torchserve import Context, ask
+
+pytestmark = pytest.mark.usefixtures("service")
+
+
+@pytest.fixture
+def niced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads that were told to let others go first; none really is, since not everybody may take that back."""
+    told: list[int] = []
+
+    def set_priority(which: int, thread: int, niceness: int) -> None:
+        assert (which, niceness) == (os.PRIO_PROCESS, NICENESS)
+        told.append(thread)
+
+    monkeypatch.setattr(os, "nice", lambda by: told.append(os.getpid()) if by == NICENESS else None)
+    monkeypatch.setattr(os, "setpriority", set_priority)
+    return told
+
+
+def loaded(release: Release, role: str, batch_size: int = 1) -> ImageClassifier:
+    handler = ImageClassifier()
+    handler.initialize(Context(str(release.folder), model_name=f"digits{role}", batch_size=batch_size))
+    return handler
+
+
+@pytest.mark.parametrize("role", [EXPLAINS, LONE])
+def test_they_answer_as_those_that_predict_do(
+    release: Release, handler: ImageClassifier, image: bytearray, niced: list[int], role: str
+) -> None:
+    beside = loaded(release, role)
+    for headers in ({}, {"explain": "True"}, {"x-top-k": "2"}):
+        request: tuple[dict[str, Any], dict[str, Any]] = ({"body": image}, headers)
+        (here,), (there,) = ask(beside, request)[0], ask(handler, request)[0]
+        assert here.keys() == there.keys()
+        assert {name for name in here if here[name] != there[name]} <= {"milliseconds"}
+
+
+@pytest.mark.parametrize("role", ["", EXPLAINS, LONE])
+def test_all_threads_of_those_that_explain_let_others_go_first(release: Release, niced: list[int], role: str) -> None:
+    loaded(release, role)
+    if role == EXPLAINS:
+        assert os.getpid() in niced
+        assert len(set(niced)) > 1, "that of the metrics too"
+    else:
+        assert niced == []
+
+
+@pytest.mark.parametrize(
+    ("role", "batch_size", "said"),
+    [("", 1, []), (EXPLAINS, 1, []), (LONE, 1, [READY_FOR_LONE]), (LONE, 32, [])],
+)
+def test_one_that_takes_lone_predictions_says_so_unless_its_archive_makes_it_wait_for_batches(
+    release: Release, caplog: pytest.LogCaptureFixture, niced: list[int], role: str, batch_size: int, said: list[str]
+) -> None:
+    with caplog.at_level(logging.INFO, logger="handlers.entry"):
+        loaded(release, role, batch_size)
+    assert [record.message for record in caplog.records if "lone" in record.message] == said
