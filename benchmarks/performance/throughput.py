@@ -84,7 +84,7 @@ class Throughput(Figures):
         return text
 
     def marks(self) -> list[Mark]:
-        """The rows of issue 7 that these figures speak of."""
+        """The marks that these figures speak of."""
         return [mark for mark in MARKS[self.part](self) if mark is not None]
 
     def ratio(self, mode: str, name: str | None = None) -> tuple[str, Spread] | None:
