@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image, ImageStat
 
 from benchmarks.peers import Model
+from benchmarks.peers.peer import LARGE_BATCH
 from benchmarks.performance.setting import SUFFIXES, Setting
 from handlers.classifier import Classifier
 from models.card import Card
@@ -103,7 +104,7 @@ def photos(setting: Setting) -> Workload:
         compile_unjudged(release, found, PROGRAMS)
     first, second = Classifier.load(release).probabilities(found).topk(2, dim=1).values.T
     surest = (first - second).argsort(descending=True)[:ASKED].tolist()
-    settings = A_WORKER_A_CORE + "batchSize: 8\n"
+    settings = A_WORKER_A_CORE + f"batchSize: {LARGE_BATCH}\n"
     return _archived(Workload("photos", setting.folder, settings, tuple(found[place] for place in sorted(surest)), ()))
 
 
