@@ -29,8 +29,7 @@ MODEL = "PEER_MODEL"
 # From this size on the network, and no longer the server, is what takes the time.
 LARGE = 128
 # The most images in a batch, for everybody. Of large ones a batch that takes all that waits would leave the worker
-# nothing to begin with when it is done; of 8, 16 and 32, 16 gave the bundle the most answers from 64 clients on 2 cores (by
-# hand).
+# nothing to begin with when it is done (docs/performance.md, at the end).
 BATCH, LARGE_BATCH = 32, 16
 
 
