@@ -193,7 +193,7 @@ for table in ("/proc/net/tcp", "/proc/net/tcp6"):
 
 
 def test_a_killed_worker_is_replaced_and_the_health_check_sees_it(running: Container, port: int) -> None:
-    assert kill(running, "model_service_worker") == 2, "one predicts, one explains"
+    assert kill(running, "model_service_worker") == 3, "one predicts, one explains, one is for lone predictions"
     assert not healthy(running)
     wait_for(lambda: healthy(running), 60)
     assert predict(port).status_code == 200
