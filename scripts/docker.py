@@ -45,7 +45,9 @@ def main(argv: list[str] | None = None) -> None:
     serve.add_argument("--gpus", help="with these, by number or UUID, such as 0,1; or all")
     serve.add_argument("--memory", default="4g", help="the most it may use, such as 8g (default: 4g)")
     serve.add_argument("--explain-workers", type=int, help="of each version, that explain (default: 1)")
-    serve.add_argument("--lone-worker", choices=("1", "0"), help="of each version, for lone predictions (default: 1)")
+    serve.add_argument(
+        "--lone-worker", type=int, choices=(1, 0), help="of each version, for lone predictions (default: 1)"
+    )
     logs = verbs.add_parser("logs", help="show the log, and go on with it until Ctrl-C")
     logs.add_argument("--no-follow", action="store_true", help="show what is there and return")
     stop = verbs.add_parser("stop", help="finish the requests in flight and remove the container; its state stays")

@@ -48,8 +48,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--lone-worker",
-        choices=("1", "0"),
-        default="1",
+        type=int,
+        choices=(1, 0),
+        default=1,
         help="a worker of each version for predictions that come alone, which then wait for no batch to fill; 0 saves "
         "its memory (default: 1)",
     )
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     for sentence in [*missing, *_newer(wanted)]:
         print(sentence)
     if arguments.foreground:
-        beside = Crew(arguments.explain_workers, int(arguments.lone_worker))
+        beside = Crew(arguments.explain_workers, arguments.lone_worker)
         launch = Launch(
             archives=chosen,
             state=wanted,

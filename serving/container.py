@@ -55,7 +55,7 @@ class Settings:
     gpus: Sequence[str] | None = None
     memory: str = "4g"
     explain_workers: int | None = None
-    lone_worker: str | None = None
+    lone_worker: int | None = None
     token: str | None = None
 
     @property
@@ -82,7 +82,7 @@ def options(settings: Settings) -> dict[str, Any]:
     command += ["--model", settings.model] if settings.model else []
     command += ["--version", settings.version] if settings.version else []
     command += [] if settings.explain_workers is None else ["--explain-workers", str(settings.explain_workers)]
-    command += [] if settings.lone_worker is None else ["--lone-worker", settings.lone_worker]
+    command += [] if settings.lone_worker is None else ["--lone-worker", str(settings.lone_worker)]
     environment = {"TORCHLIGHT_TOKEN": settings.token} if settings.token else {}
     if settings.gpus is None:  # where NVIDIA's runtime is the default, it would hand out all of them
         environment["NVIDIA_VISIBLE_DEVICES"] = "void"

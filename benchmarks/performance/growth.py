@@ -94,7 +94,7 @@ class Growth(Figures):
                 ),
                 "![Memory](pictures/memory.png)\n\nMB of the whole server: Java, HAProxy, the gateway, a worker that "
                 "explains, one for lone predictions, and those that predict. Pages that several processes share are "
-                "counted once (PSS). Another version brings two that predict, and one of each other.",
+                "counted once (PSS). Another version brings one a core that predicts, and one of each other.",
                 table(
                     [
                         "model",

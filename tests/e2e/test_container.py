@@ -246,7 +246,7 @@ def test_stopping_in_production_fails_no_request_in_flight(
     client: docker.DockerClient, built: str, slow_store: Path
 ) -> None:
     settings = Settings(
-        store=slow_store, image=built, port=free_port(), production=True, explain_workers=0, lone_worker="0"
+        store=slow_store, image=built, port=free_port(), production=True, explain_workers=0, lone_worker=0
     )
     said: list[str] = []
     started = container.launch(client, settings, said.append)

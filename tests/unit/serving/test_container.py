@@ -269,4 +269,4 @@ def test_workers_beside_those_that_predict_are_handed_on_where_they_are_named() 
     assert "--explain-workers" not in container.options(Settings())["command"]
     assert container.options(Settings(explain_workers=0))["command"][-2:] == ["--explain-workers", "0"]
     assert "--lone-worker" not in container.options(Settings())["command"]
-    assert container.options(Settings(lone_worker="0"))["command"][-2:] == ["--lone-worker", "0"]
+    assert container.options(Settings(lone_worker=0))["command"][-2:] == ["--lone-worker", "0"]
