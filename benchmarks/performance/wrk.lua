@@ -1,8 +1,9 @@
--- Asks about several images in turn, and looks at each answer. wrk -s wrk.lua URL -- PLAN
+-- Asks about several images, and looks at each answer. wrk -s wrk.lua URL -- PLAN CONNECTIONS
 -- PLAN is a Lua file that returns a list of {path, headers, body (a file), index, probability}; where index is -1, the
 -- answer has no class, and probability stands for the first number in it.
--- Each thread of wrk has one connection (-t as -c), and a connection one request at a time, so an answer always
--- belongs to the request that its thread asked last.
+-- CONNECTIONS is how many a thread has. Which of them an answer came from, wrk does not say. With one, which has one
+-- request at a time, the thread asks about all images in turn, and an answer belongs to what it asked last. With
+-- several, it asks about one image only.
 
 local questions = {}
 local asked = 0
@@ -23,11 +24,12 @@ function init(arguments)
     file:close()
     questions[place] = question
   end
-  asked = offset % #questions
+  asked = offset % #questions + 1
+  alone = tonumber(arguments[2]) == 1
 end
 
 function request()
-  asked = asked % #questions + 1
+  if alone then asked = asked % #questions + 1 end
   return questions[asked].text
 end
 

@@ -61,14 +61,23 @@ def run(url: str, questions: Sequence[Question], clients: int, seconds: float, f
         WrongAnswer: too many answers were wrong or did not come.
     """
     check()
-    flags = [f"-t{clients}", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
-    command = ["wrk", *flags, "-s", str(SCRIPT), url, "--", str(plan(questions, folder))]
+    threads = _threads(clients, len(questions))
+    flags = [f"-t{threads}", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
+    command = ["wrk", *flags, "-s", str(SCRIPT), url, "--", str(plan(questions, folder)), str(clients // threads)]
     with (folder / "wrk.txt").open("w+", encoding="utf-8", errors="replace") as out:
         child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         return read(out.read(), used.ru_utime + used.ru_stime)
+
+
+def _threads(clients: int, questions: int) -> int:
+    """Of wrk, as few as can tell answers apart: one a connection, or one a question, and as many connections for each.
+
+    Each thread costs the machine that is measured: it wakes up for every answer.
+    """
+    return max(threads for threads in range(1, min(clients, questions) + 1) if clients % threads == 0)
 
 
 def read(output: str, processor_seconds: float) -> Load:

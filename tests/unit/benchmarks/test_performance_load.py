@@ -21,20 +21,37 @@ def questions(url: str) -> list[Question]:
     return ask(url, IMAGES, request, ours.answer)
 
 
+# With as many threads of wrk as connections each asks about all images; with more connections than that, about one.
+CLIENTS = pytest.mark.parametrize("clients", [1, 3, 6])
+
+
 @NEEDS_WRK
-def test_wrk_matches_each_answer_with_its_image(tmp_path: Path) -> None:
+@CLIENTS
+def test_wrk_matches_each_answer_with_its_image(tmp_path: Path, clients: int) -> None:
+    bodies = set()
+
+    def noted(body: bytes) -> tuple[int, int]:
+        bodies.add(body)
+        return right(body)
+
     with serving(right) as url:
-        load = wrk.run(url, questions(url), clients=4, seconds=1, folder=tmp_path)
+        asked = questions(url)
+    with serving(noted) as url:
+        load = wrk.run(url, asked, clients=clients, seconds=1, folder=tmp_path)
     assert load.rate > 10
     assert load.wrong == 0
+    assert bodies == set(IMAGES)
 
 
 @NEEDS_WRK
-def test_answers_that_went_to_another_image_are_wrong_though_all_of_them_are_known(tmp_path: Path) -> None:
+@CLIENTS
+def test_answers_that_went_to_another_image_are_wrong_though_all_of_them_are_known(
+    tmp_path: Path, clients: int
+) -> None:
     with serving(right) as url:
         asked = questions(url)
     with serving(lambda body: (200, (int(body) + 1) % 3)) as url, pytest.raises(WrongAnswer, match="wrong"):
-        wrk.run(url, asked, clients=4, seconds=1, folder=tmp_path)
+        wrk.run(url, asked, clients=clients, seconds=1, folder=tmp_path)
 
 
 def test_a_run_with_a_few_wrong_answers_counts_the_right_ones_and_one_with_many_is_refused() -> None:

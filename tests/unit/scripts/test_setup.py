@@ -36,7 +36,27 @@ def ran(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that set-up would have run: they take minutes and a network."""
     commands: list[list[str]] = []
     monkeypatch.setattr(setup, "run", commands.append)
+    monkeypatch.setattr(setup, "rehearse", lambda python: None)
     return commands
+
+
+def test_what_was_installed_is_rehearsed_once(
+    root: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "NEEDED_BYTES", 0)
+    installed: list[int] = []
+    monkeypatch.setattr(setup, "rehearse", lambda python: installed.append(len(ran)))
+    main(monkeypatch)
+    assert installed == [len(ran)]  # after the last of the commands
+    main(monkeypatch)
+    assert installed == [len(ran)]
+
+
+def test_a_rehearsal_that_fails_ends_no_setup(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    setup.rehearse(sys.executable)  # there are no scripts in this root
+    assert capfd.readouterr().out == "  without it everything works; a start takes a second longer\n"
 
 
 def main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,33 @@ def test_of_two_haproxies_the_newer_wins(
 
 def test_torchserve_is_found_where_it_is_installed() -> None:
     assert (programs.torchserve_home() / "ts" / "model_server.py").is_file()
+
+
+def cache_of_java(home: Path, release: str) -> Path | None:
+    java = program(home / "bin" / "java")
+    (home / "release").write_text(release, encoding="utf-8")
+    return programs.java_cache(java)
+
+
+def test_the_wheels_java_has_a_cache_beside_the_python_that_starts_it() -> None:
+    cache = programs.java_cache(programs.java())
+    assert cache is not None
+    assert cache.is_relative_to(sys.prefix)
+    assert re.fullmatch(r"torchserve-0\.12\.0-java-25[.\d]*\.aot", cache.name)
+
+
+@pytest.mark.parametrize("release", ['JAVA_VERSION="17.0.2"\n', 'JAVA_VERSION="1.8.0_402"\n', "", 'JAVA_VERSION="?"\n'])
+def test_a_java_that_is_too_old_or_says_nothing_has_none(tmp_path: Path, release: str) -> None:
+    assert cache_of_java(tmp_path, release) is None
+
+
+def test_a_java_without_a_release_file_has_none(tmp_path: Path) -> None:
+    assert programs.java_cache(program(tmp_path / "bin" / "java")) is None
+
+
+def test_each_java_has_its_own(tmp_path: Path) -> None:
+    caches = {
+        cache_of_java(tmp_path / name, f'OTHER="x"\nJAVA_VERSION="{name}"\n') for name in ("25.0.2", "25.0.3", "26")
+    }
+    assert None not in caches
+    assert len(caches) == 3

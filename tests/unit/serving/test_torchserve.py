@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving import torchserve
+from serving import programs, torchserve
 from serving.crew import Role
 from serving.torchserve import LogReader
 from serving.workers import Part
@@ -112,6 +112,28 @@ def test_java_is_called_with_our_settings(line: list[str], tmp_path: Path) -> No
     assert line[line.index("-f") + 1] == str(tmp_path / "config.properties")
     assert line[line.index("--python") + 1] == sys.executable
     assert "-ncs" in line
+
+
+def cache_flags(tmp_path: Path, recorded: Path | None = None) -> list[str]:
+    line = torchserve.command(tmp_path / "config.properties", {"model_store": "x"}, PARTS, tmp_path, recorded=recorded)
+    return [flag for flag in line if flag.startswith("-XX:AOT")]
+
+
+def test_java_takes_its_cache_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "java.aot"
+    monkeypatch.setattr(programs, "java_cache", lambda java: cache)
+    assert cache_flags(tmp_path) == []
+    cache.write_bytes(b"")
+    assert cache_flags(tmp_path) == [f"-XX:AOTCache={cache}"]
+    monkeypatch.setattr(programs, "java_cache", lambda java: None)
+    assert cache_flags(tmp_path) == []
+
+
+def test_a_java_that_is_recorded_takes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "java.aot"
+    cache.write_bytes(b"")
+    monkeypatch.setattr(programs, "java_cache", lambda java: cache)
+    assert cache_flags(tmp_path, tmp_path / "new.aot") == [f"-XX:AOTCacheOutput={tmp_path / 'new.aot'}"]
 
 
 def test_the_first_archive_comes_first_and_so_becomes_the_default(line: list[str]) -> None:

@@ -1,0 +1,147 @@
+"""Java's ahead-of-time cache of TorchServe, made by a rehearsal: TorchServe is recorded while it serves next to nothing.
+
+Java otherwise reads TorchServe's classes from its jars at each start, and finds out by minutes of requests which of its
+methods are worth compiling. The cache holds both (JEP 483, 514 and 515: https://openjdk.org/jeps/515), and every later
+start begins with it. It changes how soon Java is fast, and nothing that it does: without it, or where Java does not
+take it, all is as before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from serving import files, process, programs, properties, torchserve
+from serving.errors import StartError, Unreachable
+from serving.instance import temp_folder
+from serving.management import Management
+from serving.workers import Part
+
+MODEL, VERSION = "rehearsal", "1.0"
+# What the worker does: it answers, and that is all.
+HANDLER = "def handle(data, context):\n    return [b'{}' for _ in data or ()]\n"
+# Of the images that are sent: as a thumbnail, and as a photo, which Java handles in many pieces.
+BODIES = (b"x" * 400, b"x" * 100_000)
+CLIENTS, BATCH = 16, 8
+LOAD_SECONDS = 8.0
+READY_SECONDS = 60.0
+# Java writes the cache when it ends, some seconds on a core.
+END_SECONDS = 120.0
+
+
+def make(say: Callable[[str], None]) -> Path | None:
+    """Make the cache of this machine's Java, in the place of an older one; some 20 s.
+
+    Args:
+        say: is called with a line for each step.
+
+    Returns:
+        Where it lies; None where Java is too old for one.
+
+    Raises:
+        StartError, Refused: there is no Java or no TorchServe, it did not come up, or wrote no cache.
+        OSError: the environment of Python cannot be written.
+    """
+    java = programs.java()
+    cache = programs.java_cache(java)
+    if cache is None:
+        say(f"no rehearsal: it takes Java {programs.CACHING_JAVA} or newer, and {java} is not")
+        return None
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    folder = temp_folder()
+    try:
+        draft = folder / cache.name
+        _perform(folder, draft, say)
+        shutil.copyfile(draft, beside := cache.with_name(f".{cache.name}.{os.getpid()}"))
+        beside.replace(cache)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return cache
+
+
+def _perform(folder: Path, cache: Path, say: Callable[[str], None]) -> None:
+    inference, management, metrics, grpc, grpc_management = _free_ports(5)
+    part = Part(MODEL, VERSION, _archive(folder), 1, BATCH, 1)
+    settings = properties.load() | {
+        "inference_address": f"http://127.0.0.1:{inference}",
+        "management_address": f"http://127.0.0.1:{management}",
+        "metrics_address": f"http://127.0.0.1:{metrics}",
+        "grpc_inference_port": str(grpc),
+        "grpc_management_port": str(grpc_management),
+        "metrics_config": str(torchserve.METRICS_CONFIG),
+        "models": torchserve.models([part]),
+        "model_store": str(folder),
+        "disable_token_authorization": "true",
+    }
+    config = folder / "config.properties"
+    files.write(config, properties.render(settings))
+    java, *arguments = torchserve.command(config, settings, [part], folder, recorded=cache)
+    lines: list[str] = []
+    say("rehearsing TorchServe, so that every later start is faster: some 20 s, once")
+    child = process.spawn([java, *arguments], cwd=folder, env=torchserve.environment(folder, 1), on_line=lines.append)
+    try:
+        _await_ready(child.poll, Management(management), lines)
+        _send(inference)
+    finally:
+        process.end(child, patience=END_SECONDS)
+    if not cache.is_file():
+        raise StartError(f"Java wrote no cache: {lines[-1] if lines else 'it said nothing'}")
+
+
+def _await_ready(ended: Callable[[], int | None], management: Management, lines: list[str]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and ended() is None:
+        with contextlib.suppress(Unreachable):
+            management.await_ready(MODEL, VERSION, READY_SECONDS, failure=lambda: _failure(ended, lines))
+            return
+    raise StartError(f"TorchServe did not come up: {lines[-1] if lines else 'it said nothing'}")
+
+
+def _failure(ended: Callable[[], int | None], lines: list[str]) -> str | None:
+    """Why there is nothing to wait for any more."""
+    reader = torchserve.LogReader()
+    for line in list(lines):
+        reader.feed(line)
+    return (reader.error or lines[-1]) if ended() is not None or reader.failed else None
+
+
+def _send(port: int) -> None:
+    """Ask for some seconds, on several connections at once; what is answered does not matter."""
+    until = time.monotonic() + LOAD_SECONDS
+
+    def client(body: bytes) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=END_SECONDS)
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+            while time.monotonic() < until:
+                connection.request("POST", f"/predictions/{MODEL}", body, {"Content-Type": "application/octet-stream"})
+                connection.getresponse().read()
+
+    clients = [threading.Thread(target=client, args=(BODIES[place % len(BODIES)],)) for place in range(CLIENTS)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+
+
+def _archive(folder: Path) -> str:
+    """A .mar that holds the handler alone; returns its name."""
+    manifest = {"model": {"modelName": MODEL, "modelVersion": VERSION, "handler": "handler.py"}, "runtime": "python"}
+    with zipfile.ZipFile(folder / f"{MODEL}.mar", "w") as archive:
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+        archive.writestr("handler.py", HANDLER)
+    return f"{MODEL}.mar"
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [found.getsockname()[1] for found in sockets]

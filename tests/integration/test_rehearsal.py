@@ -1,0 +1,61 @@
+"""Java's cache of TorchServe: made by a real TorchServe, taken by a real Java."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from serving import programs, rehearsal
+from serving.errors import Refused
+from serving.torchserve import JAVA_CACHE_FLAGS
+
+
+@pytest.fixture
+def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another environment, so that the cache of this one stays."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
+    return tmp_path / "environment"
+
+
+def start(cache: Path, *jars: str) -> subprocess.CompletedProcess[str]:
+    """A Java that ends with an error where it cannot take its cache (AOTMode=on)."""
+    flags = [*JAVA_CACHE_FLAGS, f"-XX:AOTCache={cache}", "-XX:AOTMode=on", "--enable-native-access=ALL-UNNAMED"]
+    command = [str(programs.java()), *flags, "-cp", *jars, "org.pytorch.serve.ModelServer", "--no-such-flag"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_java_takes_what_the_rehearsal_made(prefix: Path) -> None:
+    said: list[str] = []
+    cache = rehearsal.make(said.append)
+    assert said == ["rehearsing TorchServe, so that every later start is faster: some 20 s, once"]
+    assert cache is not None
+    assert cache.is_relative_to(prefix)
+    assert [path.name for path in cache.parent.iterdir()] == [cache.name]
+    jars = str(programs.torchserve_home() / "ts" / "frontend" / "*")
+    taken = start(cache, jars)
+    assert "Unrecognized option: --no-such-flag" in taken.stderr + taken.stdout  # which is TorchServe's own
+    assert "[aot" not in taken.stderr + taken.stdout
+    assert "Unable to use AOT cache" in (refused := start(prefix / "none.aot", jars)).stdout + refused.stderr
+
+
+def test_a_rehearsal_that_fails_says_why_and_leaves_the_cache_that_there_was(
+    prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = programs.java_cache(programs.java())
+    assert cache is not None
+    cache.parent.mkdir(parents=True)
+    cache.write_bytes(b"before")
+    monkeypatch.setattr(rehearsal, "HANDLER", "raise RuntimeError('the dog ate it')\n")
+    with pytest.raises(Refused, match=r"^rehearsal 1\.0 cannot be loaded: .*the dog ate it"):
+        rehearsal.make(lambda line: None)
+    assert cache.read_bytes() == b"before"
+    assert [path.name for path in cache.parent.iterdir()] == [cache.name]
+
+
+def test_the_environment_of_this_server_was_rehearsed() -> None:
+    cache = programs.java_cache(programs.java())
+    assert cache is not None
+    assert cache.is_file(), "`make setup` makes it"
