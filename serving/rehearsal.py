@@ -1,4 +1,4 @@
-"""Java's ahead-of-time cache of TorchServe, made by a rehearsal: TorchServe is recorded while it serves next to nothing.
+"""Java's ahead-of-time cache of TorchServe, made by a rehearsal: TorchServe is recorded while it serves little.
 
 Java otherwise reads TorchServe's classes from its jars at each start, and finds out by minutes of requests which of its
 methods are worth compiling. The cache holds both (JEP 483, 514 and 515: https://openjdk.org/jeps/515), and every later
