@@ -73,9 +73,12 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
 
 
 def _scans(jpeg: Source) -> int:
-    """How many scans begin in a JPEG. NumPy takes a fraction of the time of bytes.count."""
-    values = np.frombuffer(jpeg, dtype=np.uint8)
-    return int(np.count_nonzero((values[:-1] == 0xFF) & (values[1:] == 0xDA)))
+    """How many scans begin in a JPEG: FF DA, at even places and at odd ones. bytes.count takes several times as long."""
+    found = 0
+    for first in (0, 1):
+        pairs = np.frombuffer(jpeg, dtype="<u2", count=(len(jpeg) - first) // 2, offset=first)
+        found += int(np.count_nonzero(pairs == 0xDAFF))
+    return found
 
 
 def load(image: Image.Image, size: int | None = None) -> Image.Image:
