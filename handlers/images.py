@@ -73,7 +73,7 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
 
 
 def _scans(jpeg: Source) -> int:
-    """How many scans begin in a JPEG: FF DA, at even places and at odd ones. bytes.count takes several times as long."""
+    """How many scans begin in a JPEG: FF DA, at even places and at odd ones. bytes.count takes many times as long."""
     found = 0
     for first in (0, 1):
         pairs = np.frombuffer(jpeg, dtype="<u2", count=(len(jpeg) - first) // 2, offset=first)
