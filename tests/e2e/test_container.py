@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import socket
@@ -124,6 +125,16 @@ def test_it_answers(running: Container, port: int) -> None:
     explained = requests.post(f"http://127.0.0.1:{port}/explanations/digits", data=THREE, timeout=60)
     assert explained.status_code == 200
     assert healthy(running)
+
+
+def test_java_begins_with_the_cache_that_the_image_holds(
+    client: docker.DockerClient, running: Container, port: int
+) -> None:
+    flags = "import pathlib; print([flag for path in pathlib.Path('/proc').glob('[0-9]*/cmdline') "
+    flags += "for flag in path.read_text().split('\\0') if flag.startswith('-XX:AOTCache=/opt/venv/')])"
+    (flag,) = ast.literal_eval(inside(running, flags))
+    assert inside(running, f"import os; print(os.path.isfile({flag.partition('=')[2]!r}))") == "True"
+    assert "[aot" not in "".join(container.logs(client, port, follow=False))  # where Java would say why it took it not
 
 
 def test_inside_it_is_nobody_and_can_do_nothing(running: Container) -> None:
