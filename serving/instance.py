@@ -26,6 +26,8 @@ ROOT = Path(".run")
 LONGEST_TEMP = 80
 TOKEN = "token"
 State = Literal["starting", "ready", "stopping", "stopped", "failed"]
+# Where free_ports looks.
+FIRST_PORT, LAST_PORT = 18_300, 28_300
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,21 @@ class Ports:
                         f"port {port} on {address} cannot be used ({error.strerror}): stop what uses it, or choose "
                         f"another with PORT=, such as PORT={self.public + 1000} (PORT+1 to PORT+7 are needed too)"
                     ) from None
+
+
+def free_ports() -> Ports:
+    """Ports of loopback that nobody listens on, for a server of a command's own.
+
+    Raises:
+        StartError: there are none.
+    """
+    for public in range(FIRST_PORT, LAST_PORT, 10):
+        try:
+            (ports := Ports(public)).check_free("127.0.0.1")
+        except StartError:
+            continue
+        return ports
+    raise StartError(f"no eight free ports in a row from {FIRST_PORT} to {LAST_PORT}: stop some servers")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import threading
 import time
 import zipfile
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from serving import files, process, programs, properties, torchserve
 from serving.errors import StartError, Unreachable
-from serving.instance import temp_folder
+from serving.instance import free_ports, temp_folder
 from serving.management import Management
 from serving.workers import Part
 
@@ -69,28 +68,27 @@ def make(say: Callable[[str], None]) -> Path | None:
 
 
 def _perform(folder: Path, cache: Path, say: Callable[[str], None]) -> None:
-    inference, management, metrics, grpc, grpc_management = _free_ports(5)
+    ports = free_ports()
     part = Part(MODEL, VERSION, _archive(folder), 1, BATCH, 1)
-    settings = properties.load() | {
-        "inference_address": f"http://127.0.0.1:{inference}",
-        "management_address": f"http://127.0.0.1:{management}",
-        "metrics_address": f"http://127.0.0.1:{metrics}",
-        "grpc_inference_port": str(grpc),
-        "grpc_management_port": str(grpc_management),
-        "metrics_config": str(torchserve.METRICS_CONFIG),
-        "models": torchserve.models([part]),
-        "model_store": str(folder),
-        "disable_token_authorization": "true",
-    }
+    settings = (
+        properties.load()
+        | torchserve.addresses(ports, ports.inference)
+        | {
+            "metrics_config": str(torchserve.METRICS_CONFIG),
+            "models": torchserve.models([part]),
+            "model_store": str(folder),
+            "disable_token_authorization": "true",
+        }
+    )
     config = folder / "config.properties"
     files.write(config, properties.render(settings))
-    java, *arguments = torchserve.command(config, settings, [part], folder, recorded=cache)
+    command = torchserve.command(config, settings, [part], folder, recorded=cache)
     lines: list[str] = []
     say("rehearsing TorchServe, so that every later start is faster: some 20 s, once")
-    child = process.spawn([java, *arguments], cwd=folder, env=torchserve.environment(folder, 1), on_line=lines.append)
+    child = process.spawn(command, cwd=folder, env=torchserve.environment(folder, 1), on_line=lines.append)
     try:
-        _await_ready(child.poll, Management(management), lines)
-        _send(inference)
+        _await_ready(child.poll, Management(ports.management), lines)
+        _send(ports.inference)
     finally:
         process.end(child, patience=END_SECONDS)
     if not cache.is_file():
@@ -139,9 +137,3 @@ def _archive(folder: Path) -> str:
         archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
         archive.writestr("handler.py", HANDLER)
     return f"{MODEL}.mar"
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [found.getsockname()[1] for found in sockets]

@@ -119,19 +119,18 @@ class Supervisor:
         # The others do not count: they run on what those that predict leave idle, or while they do.
         threads = cores.threads_per_worker(workers.predicting(self._parts), usable)
         inference = ports.inference if launch.front else ports.public
-        self._properties = properties.load() | {
-            "inference_address": f"http://127.0.0.1:{inference}",
-            "management_address": f"http://127.0.0.1:{ports.management}",
-            "metrics_address": f"http://127.0.0.1:{ports.metrics}",
-            "grpc_inference_port": str(ports.grpc_inference),
-            "grpc_management_port": str(ports.grpc_management),
-            "number_of_netty_threads": str(usable),
-            "netty_client_threads": str(usable),
-            "metrics_config": str(torchserve.METRICS_CONFIG),
-            "models": torchserve.models(self._parts),
-            "model_store": str(launch.archives[0].path.parent.resolve()),
-            "disable_token_authorization": str(not launch.production).lower(),
-        }
+        self._properties = (
+            properties.load()
+            | torchserve.addresses(ports, inference)
+            | {
+                "number_of_netty_threads": str(usable),
+                "netty_client_threads": str(usable),
+                "metrics_config": str(torchserve.METRICS_CONFIG),
+                "models": torchserve.models(self._parts),
+                "model_store": str(launch.archives[0].path.parent.resolve()),
+                "disable_token_authorization": str(not launch.production).lower(),
+            }
+        )
         config = folder / "config.properties"
         files.write(config, properties.render(self._properties))
         (folder / tokens.FILE_NAME).unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serving import programs
+from serving.instance import Ports
 from serving.workers import Part
 
 METRICS_CONFIG = Path(__file__).resolve().parent.parent / "deploy" / "torchserve" / "metrics.yaml"
@@ -40,6 +41,17 @@ def models(parts: Sequence[Part]) -> str:
         batch = {"batchSize": part.batch_size, "maxBatchDelay": part.max_batch_delay}
         found.setdefault(part.name, {})[part.version] = workers | batch
     return json.dumps(found)
+
+
+def addresses(ports: Ports, inference: int) -> dict[str, str]:
+    """The properties that say where TorchServe listens, all of it on loopback."""
+    return {
+        "inference_address": f"http://127.0.0.1:{inference}",
+        "management_address": f"http://127.0.0.1:{ports.management}",
+        "metrics_address": f"http://127.0.0.1:{ports.metrics}",
+        "grpc_inference_port": str(ports.grpc_inference),
+        "grpc_management_port": str(ports.grpc_management),
+    }
 
 
 def command(

@@ -19,7 +19,7 @@ from types import TracebackType
 from serving import process, state, store
 from serving.crew import Crew
 from serving.errors import StartError
-from serving.instance import Instance, Ports
+from serving.instance import Instance, Ports, free_ports
 from serving.launch import Launch
 from serving.model_config import FILE_NAME, ModelConfig
 from serving.store import Archive
@@ -29,7 +29,6 @@ from serving.versions import Versions
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = "MAR-INF/MANIFEST.json"
-FIRST_PORT, LAST_PORT = 18_300, 28_300
 # Requests in flight are given so long when it is stopped; there are none, unless somebody pressed Ctrl-C.
 STOP_SECONDS = 20
 
@@ -46,21 +45,6 @@ def with_settings(mar: Path, target: Path, version: str, config: ModelConfig) ->
             elif name == FILE_NAME:
                 content = config.archived().encode()
             out.writestr(name, content)
-
-
-def free_ports() -> Ports:
-    """Ports that nobody listens on.
-
-    Raises:
-        StartError: there are none.
-    """
-    for public in range(FIRST_PORT, LAST_PORT, 10):
-        try:
-            (ports := Ports(public)).check_free("127.0.0.1")
-        except StartError:
-            continue
-        return ports
-    raise StartError(f"no eight free ports in a row from {FIRST_PORT} to {LAST_PORT}: stop some servers")
 
 
 class Server:

@@ -6,10 +6,10 @@ import zipfile
 from pathlib import Path
 
 from serving import model_config, store
+from serving.instance import FIRST_PORT, free_ports
 from serving.model_config import ModelConfig
 from serving.store import Archive
-from serving.tune import server
-from serving.tune.server import MANIFEST, free_ports, with_settings
+from serving.tune.server import MANIFEST, with_settings
 
 
 def test_a_copy_of_an_archive_is_another_version_with_other_settings_and_the_same_model(tmp_path: Path) -> None:
@@ -33,4 +33,4 @@ def test_ports_that_somebody_listens_on_are_passed_over() -> None:
         taken.bind(("127.0.0.1", first.management))
         taken.listen()
         assert free_ports().public > first.public
-    assert first.public >= server.FIRST_PORT
+    assert first.public >= FIRST_PORT
