@@ -206,6 +206,7 @@ class Compiled(Part):
         torch: the version that compiled it; no other runs it.
         requires: processor features, as handlers.engines.machine names them.
         compiled_on: the processor that it was compiled and measured on.
+        float32_layers: of the network, that an int8 program computes in float32 to be let in.
         kept: what was measured; None where it did not come to that.
         refused: why it is kept out, in one sentence; None: it may answer.
     """
@@ -214,6 +215,7 @@ class Compiled(Part):
     torch: str
     requires: tuple[str, ...]
     compiled_on: str
+    float32_layers: tuple[str, ...] = ()
     kept: Kept | None = None
     refused: str | None = None
 

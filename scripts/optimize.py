@@ -59,6 +59,9 @@ def run(release: Release, argument: str, formats: list[str], march: str | None =
     card = found.card
     print(f"{card.name} {card.version} on {dataset.name}, by one thread of {_processor(found)}")
     print(table(found))
+    for entry in found.admitted:
+        if entry.float32_layers:
+            print(f"- {entry.name} computes {', '.join(entry.float32_layers)} in float32")
     for entry in found.refused:
         print(f"- {entry.name} is kept out: {entry.refused}")
     for name, why in found.left.items():

@@ -10,8 +10,9 @@ from handlers.engines import machine
 from handlers.engines.eager import Eager
 from models.card import Card, Compiled
 from training.compress import aoti, level
+from training.compress.errors import CompressError
 from training.compress.program import FromPixels
-from training.compress.quantise import quantised
+from training.compress.quantise import first_convolution, quantised
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "int8": torch.float32}
 
@@ -21,18 +22,29 @@ def device_of(name: str) -> torch.device:
     return torch.device(name.partition("-")[0])
 
 
-def build(folder: Path, card: Card, name: str, pixels: torch.Tensor, into: Path, march: str | None = None) -> Compiled:
+def build(
+    folder: Path,
+    card: Card,
+    name: str,
+    pixels: torch.Tensor,
+    into: Path,
+    march: str | None = None,
+    *,
+    spare_first: bool = False,
+) -> Compiled:
     """Compile the network of the release in `folder` and write `engines/<name>.pt2` into `into`.
 
     Args:
         pixels: images that int8 takes its ranges from, uint8 (N, 3, size, size).
         march: the level of processors to compile for, by its name; the best that is here unless given.
+        spare_first: of int8, leave the first convolution in float32: a network whose first filters differ much in size
+            loses most there (Nagel et al. 2021, arXiv:2106.08295, section 3).
 
     Returns:
         Its entry in the card, on which nobody has judged yet.
 
     Raises:
-        CompressError: it cannot be compiled.
+        CompressError: it cannot be compiled, or there is no convolution to spare.
         EngineError: the release's weights do not load.
     """
     device, form = device_of(name), name.partition("-")[2]
@@ -44,8 +56,18 @@ def build(folder: Path, card: Card, name: str, pixels: torch.Tensor, into: Path,
         requires = level.required(chosen, features)
     else:
         chosen, requires = level.BASE, tuple(sorted(features))
+    spared = first_convolution(module) if spare_first else None
+    if spare_first and spared is None:
+        raise CompressError(f"{card.name} has no convolution that could stay in float32")
     if form == "int8":
-        module = quantised(module, pixels.permute(0, 2, 3, 1).contiguous(), narrow=level.VNNI not in requires)
-    entry = Compiled(name=name, torch=torch.__version__, requires=requires, compiled_on=machine.processor(device))
+        narrow = level.VNNI not in requires
+        module = quantised(module, pixels.permute(0, 2, 3, 1).contiguous(), narrow=narrow, spared=spared)
+    entry = Compiled(
+        name=name,
+        torch=torch.__version__,
+        requires=requires,
+        compiled_on=machine.processor(device),
+        float32_layers=() if spared is None else (spared.removeprefix("network."),),
+    )
     aoti.package(module, card.input.size, into / entry.path, device, chosen)
     return entry

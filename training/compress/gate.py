@@ -60,9 +60,19 @@ def agreement(network: Evaluation, program: Evaluation) -> float:
 
 
 def refusal(found: Kept) -> str | None:
-    """Why a program is kept out, in one sentence with value and limit; None: it is let in.
+    """Why a program is kept out, in one sentence with value and limit; None: it is let in."""
+    if (lost := loss(found)) is not None:
+        return lost
+    if found.milliseconds >= found.milliseconds_float32:
+        took = f"{found.milliseconds:.3g} ms an image against {found.milliseconds_float32:.3g} of the eager network"
+        return f"it is no faster: {took}"
+    return None
 
-    The first reason of: accuracy, agreement, calibration, coverage, speed.
+
+def loss(found: Kept) -> str | None:
+    """What a program loses of the network beyond what is allowed, in one sentence; None: nothing.
+
+    The first of: accuracy, agreement, calibration, coverage.
     """
     lost = _rounded(found.accuracy_float32 - found.accuracy)
     if lost > ACCURACY:
@@ -79,9 +89,6 @@ def refusal(found: Kept) -> str | None:
                 f"its sets hold the right class {100 * lost:.2f} points less often than float32's, and "
                 f"{100 * COVERAGE:g} is allowed"
             )
-    if found.milliseconds >= found.milliseconds_float32:
-        took = f"{found.milliseconds:.3g} ms an image against {found.milliseconds_float32:.3g} of the eager network"
-        return f"it is no faster: {took}"
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,35 +103,64 @@ class _Bench:
     say: Callable[[str], None]
 
     def on(self, device: torch.device, names: Sequence[str]) -> _Found:
-        """Compile, measure and judge the programs of one device, and write golden answers of those that pass."""
-        engines: dict[str, Engine] = {EAGER: Eager.load(self.folder, self.card, device)}
-        entries, failed = {}, {}
+        """Compile, measure and judge the programs of one device, and write golden answers of those that pass.
+
+        An int8 that loses too much is made once more, with the first convolution in float32.
+        """
+        eager = Eager.load(self.folder, self.card, device)
+        network = self._answers(eager, self.calibration)
         ranged = draw(self.calibration, self.card.input)
+        programs: dict[str, Engine] = {}
+        entries, failed = {}, {}
         for name in names:
             self.say(f"{name}: compiling")
             try:
-                entries[name] = build(self.folder, self.card, name, ranged, self.prepared, self.march)
-                engines[name] = Program.load(self.prepared, self.card, entries[name], device)
+                entries[name], programs[name] = self._compiled(name, ranged)
             except (CompressError, EngineError) as error:
                 failed[name] = str(error)
-                entries.pop(name, None)
         self.say(f"measuring on {len(self.calibration.labels)} and {len(self.test.labels)} images")
-        judges = {name: Judge.load(self.folder, self.card, engine) for name, engine in engines.items()}
-        took = timing.milliseconds(engines, self.card.input.size)
-        network = self._answers(engines[EAGER], judges[EAGER], self.calibration)
-        for name in entries:
-            program = self._answers(engines[name], judges[name], self.calibration)
-            entries[name] = gate.judged(entries[name], network, program, took[name], took[EAGER])
-        passed = {name: engine for name, engine in engines.items() if name == EAGER or entries[name].refused is None}
+        entries = self._judged(entries, programs, eager, network)
+        for name, entry in entries.items():
+            if name.endswith("int8") and entry.kept is not None and gate.loss(entry.kept) is not None:
+                self.say(f"{name}: {entry.refused}; once more, with the first convolution in float32")
+                try:
+                    second, programs[name] = self._compiled(name, ranged, spare_first=True)
+                except (CompressError, EngineError) as error:
+                    self.say(f"{name}: {error}")
+                else:
+                    entries = self._judged(entries | {name: second}, programs, eager, network)
+        passed: dict[str, Engine] = {EAGER: eager}
+        passed |= {name: programs[name] for name, entry in entries.items() if entry.refused is None}
         for name in passed.keys() - {EAGER}:
-            classifier = Classifier(self.card, engines[name], judge=judges[name], folder=self.folder)
-            golden.write(self.prepared, classifier, golden_images(self.folder))
-        answers = {name: self._answers(engine, judges[name], self.test) for name, engine in passed.items()}
-        order = sorted(entries, key=lambda name: (name not in passed, took[name]))
+            judge = Judge.load(self.folder, self.card, passed[name])
+            golden.write(
+                self.prepared,
+                Classifier(self.card, passed[name], judge=judge, folder=self.folder),
+                golden_images(self.folder),
+            )
+        answers = {name: self._answers(engine, self.test) for name, engine in passed.items()}
         tested = {name: on_test(answers[EAGER], one) for name, one in answers.items()}
-        return _Found([entries[name] for name in order], tested, failed)
+        order = sorted(
+            entries.values(), key=lambda one: (one.refused is not None, one.kept.milliseconds if one.kept else 0)
+        )
+        return _Found(order, tested, failed)
 
-    def _answers(self, engine: Engine, judge: Judge | None, source: Source) -> Evaluation:
+    def _compiled(self, name: str, ranged: torch.Tensor, *, spare_first: bool = False) -> tuple[Compiled, Program]:
+        """Compile one program, and load it."""
+        entry = build(self.folder, self.card, name, ranged, self.prepared, self.march, spare_first=spare_first)
+        return entry, Program.load(self.prepared, self.card, entry, device_of(name))
+
+    def _judged(
+        self, entries: Mapping[str, Compiled], programs: Mapping[str, Engine], eager: Engine, network: Evaluation
+    ) -> dict[str, Compiled]:
+        """The entries with what their programs keep of the network's answers, and the verdicts; timed in turn."""
+        took = timing.milliseconds({EAGER: eager, **programs}, self.card.input.size)
+        return {
+            name: gate.judged(entry, network, self._answers(programs[name], self.calibration), took[name], took[EAGER])
+            for name, entry in entries.items()
+        }
+
+    def _answers(self, engine: Engine, source: Source) -> Evaluation:
         """What an engine makes of a split, judged as served."""
         logits, embeddings = [], []
         for _, rows in seen(source, self.card.input):
@@ -139,6 +168,7 @@ class _Bench:
             logits.append(outputs.logits)
             embeddings.append(outputs.embeddings)
         outputs = Outputs(torch.cat(logits), torch.cat(embeddings))
+        judge = Judge.load(self.folder, self.card, engine)
         return Evaluation.of(self.card, judge, outputs, source.labels.tolist())
 
 

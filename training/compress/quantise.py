@@ -19,13 +19,19 @@ from training.compress.program import traced
 ROWS = 32
 
 
-def quantised(module: nn.Module, pixels: torch.Tensor, *, narrow: bool) -> nn.Module:
+def first_convolution(module: nn.Module) -> str | None:
+    """The name of the convolution that sees the pixels, as of named_modules; None: there is none."""
+    return next((name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)), None)
+
+
+def quantised(module: nn.Module, pixels: torch.Tensor, *, narrow: bool, spared: str | None = None) -> nn.Module:
     """The module with its convolutions and linear layers in int8.
 
     Args:
         pixels: that the ranges of activations are taken from, uint8 (N, size, size, 3), on the CPU.
         narrow: give activations 7 bits rather than 8. Processors without VNNI add two products in 16 bits, which twice
             255 x 127 does not fit into, and would answer with what is left of it.
+        spared: the name of a layer that stays in float32.
     """
     with _quiet():
         # Imported late: torchao says on import which of its libraries for GPUs do not load.
@@ -37,6 +43,8 @@ def quantised(module: nn.Module, pixels: torch.Tensor, *, narrow: bool) -> nn.Mo
 
         quantizer = X86InductorQuantizer()
         quantizer.set_global(get_default_x86_inductor_quantization_config(reduce_range=narrow))
+        if spared is not None:
+            quantizer.set_module_name_qconfig(spared, None)
         with torch.no_grad():
             prepared = prepare_pt2e(traced(module, pixels.shape[1], pixels.device).module(), quantizer)
             for rows in torch.split(pixels, ROWS):

@@ -15,7 +15,7 @@ from handlers.classifier import Classifier
 from models.card import Card, Compiled
 from models.release import Release, verify_digests
 from training import compress
-from training.compress import CompressError, Optimised, aoti, compile_unjudged, optimising, unjudged
+from training.compress import CompressError, Optimised, aoti, compile_unjudged, optimising, timing, unjudged
 from training.compress.build import build
 from training.data import Dataset
 
@@ -84,7 +84,7 @@ def test_without_a_compiler_it_says_what_to_install(
 def test_what_does_not_compile_is_named_and_hurts_nothing(
     own_release: Release, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*arguments: object) -> None:
+    def fails(*arguments: object, **more: object) -> None:
         raise CompressError("cpu-int8.pt2 cannot be compiled: RuntimeError: no such operator")
 
     monkeypatch.setattr(optimising, "build", fails)
@@ -93,6 +93,55 @@ def test_what_does_not_compile_is_named_and_hurts_nothing(
     assert found.admitted == ()
     assert Card.load(own_release.folder) == own_release.card
     assert "No compiled program passed" in (own_release.folder / "report" / "engines.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("bad", [{False}, {False, True}])
+def test_int8_that_loses_too_much_is_made_once_more_with_its_first_convolution_in_float32(
+    own_release: Release, digits: Dataset, monkeypatch: pytest.MonkeyPatch, bad: set[bool]
+) -> None:
+    """Ranges that are taken from black images fit no other."""
+
+    def ill_ranged(
+        folder: Path, card: Card, name: str, pixels: torch.Tensor, into: Path, march: str | None, *, spare_first: bool
+    ) -> Compiled:
+        pixels = torch.zeros_like(pixels) if spare_first in bad else pixels
+        return build(folder, card, name, pixels, into, march, spare_first=spare_first)
+
+    monkeypatch.setattr(optimising, "build", ill_ranged)
+    monkeypatch.setattr(timing, "milliseconds", lambda engines, size: {"cpu-int8": 1.0, "eager": 2.0})
+    said: list[str] = []
+    found = compress.optimise(own_release, digits, compress.find(["int8"]), said.append, "x86-64-v3")
+    (entry,) = found.card.engines
+    assert entry.float32_layers == ("features.0",)
+    assert any("points below float32's" in line and "once more, with the first convolution" in line for line in said)
+    text = (own_release.folder / "report" / "engines.html").read_text(encoding="utf-8")
+    if True in bad:
+        assert "points below float32's" in str(entry.refused)
+        assert not (own_release.folder / entry.path).exists()
+        assert "No compiled program passed" in text
+    else:
+        assert entry.refused is None
+        assert "It computes features.0 in float32" in text
+        assert golden.check(own_release.folder, Classifier.load(own_release.folder, engine="cpu-int8")) == 10
+
+
+def test_a_second_try_that_does_not_compile_leaves_the_first_verdict(
+    own_release: Release, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(
+        folder: Path, card: Card, name: str, pixels: torch.Tensor, into: Path, march: str | None, *, spare_first: bool
+    ) -> Compiled:
+        if spare_first:
+            raise CompressError("digits has no convolution that could stay in float32")
+        return build(folder, card, name, torch.zeros_like(pixels), into, march)
+
+    monkeypatch.setattr(optimising, "build", once)
+    monkeypatch.setattr(timing, "milliseconds", lambda engines, size: {"cpu-int8": 1.0, "eager": 2.0})
+    said: list[str] = []
+    found = compress.optimise(own_release, digits, compress.find(["int8"]), said.append, "x86-64-v3")
+    (entry,) = found.refused
+    assert entry.float32_layers == ()
+    assert said[-1] == "cpu-int8: digits has no convolution that could stay in float32"
 
 
 def test_an_error_of_the_compiler_is_one_sentence(release: Release, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
