@@ -96,7 +96,7 @@ class Where(Figure):
         """This machine, now."""
         return cls(
             date=str(datetime.date.today()),
-            commit=_commit(),
+            commit=revision(),
             machine=machine.processor(),
             cores=len(os.sched_getaffinity(0)),
             system=f"{platform.system()} {platform.release()}",
@@ -112,15 +112,21 @@ class Where(Figure):
         )
 
 
-def _commit() -> str:
-    """The short revision of the working tree."""
+# What a run writes, part by part, and what is written about it: none of it is what was measured.
+WRITTEN = ("benchmarks/results", "docs", "README.md", "CHANGELOG.md")
+
+
+def revision(repository: Path = REPOSITORY) -> str:
+    """The short revision of the working tree; with a "+" if it has changes that can change a figure."""
     try:
-        asked = ["git", "-C", str(REPOSITORY)]
-        revision = subprocess.run([*asked, "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
-        changed = subprocess.run([*asked, "status", "--porcelain"], check=True, capture_output=True, text=True)
+        asked = ["git", "-C", str(repository)]
+        head = subprocess.run([*asked, "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
+        others = [".", *(f":(exclude){path}" for path in WRITTEN)]
+        status = [*asked, "status", "--porcelain", "--", *others]
+        changed = subprocess.run(status, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):  # no git, or a copy without its history
         return "unknown"
-    return revision.stdout.strip() + ("+" if changed.stdout.strip() else "")
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
 class Measured(Figure):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from benchmarks.performance import page, start
 from benchmarks.performance.growth import Growth, Latency, Memory, Point, draw
 from benchmarks.performance.isolation import Isolation
-from benchmarks.performance.measured import Measured, Spread, Where, load
+from benchmarks.performance.measured import Measured, Spread, Where, load, revision
 from benchmarks.performance.throughput import Row, Throughput
 
 WHERE = Where(
@@ -163,3 +164,22 @@ def test_isolation_holds_up_to_one_and_a_half() -> None:
         return Isolation(**same, ratio=spread(value)).marks()[0].holds
 
     assert (ratio(1.5), ratio(1.51)) == (True, False)
+
+
+def test_only_what_can_change_a_figure_makes_a_revision_another_one(tmp_path: Path) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "--message", "one"]):
+        subprocess.run([*git, *words], check=True)
+    plain = revision(tmp_path)
+    assert plain.isalnum()
+    for written in ("benchmarks/results/photos.json", "docs/performance.md", "README.md"):
+        path = tmp_path / written
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("measured")
+        assert revision(tmp_path) == plain
+    (tmp_path / "handlers.py").write_text("code")
+    assert revision(tmp_path) == f"{plain}+"
+
+
+def test_a_copy_without_history_has_no_revision(tmp_path: Path) -> None:
+    assert revision(tmp_path) == "unknown"
