@@ -63,7 +63,8 @@ def run(release: Release, argument: str, formats: list[str], march: str | None =
         if entry.float32_layers:
             print(f"- {entry.name} computes {', '.join(entry.float32_layers)} in float32")
     for entry in found.refused:
-        print(f"- {entry.name} is kept out: {entry.refused}")
+        even = f", even with {', '.join(entry.float32_layers)} in float32" if entry.float32_layers else ""
+        print(f"- {entry.name} is kept out{even}: {entry.refused}")
     for name, why in found.left.items():
         print(f"- {name} was not tried: {why}")
     print(f"{release.folder}/{REPORT}/{page.FILE_NAME}")

@@ -37,8 +37,8 @@ def build(
     Args:
         pixels: images that int8 takes its ranges from, uint8 (N, 3, size, size).
         march: the level of processors to compile for, by its name; the best that is here unless given.
-        spare_first: of int8, leave the first convolution in float32: a network whose first filters differ much in size
-            loses most there (Nagel et al. 2021, arXiv:2106.08295, section 3).
+        spare_first: of int8, leave the first convolution in float32: what is lost there is lost to all that follow (so
+            do Zhou et al. 2016, arXiv:1606.06160, section 2.7).
 
     Returns:
         Its entry in the card, on which nobody has judged yet.

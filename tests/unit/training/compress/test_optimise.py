@@ -119,6 +119,7 @@ def test_int8_that_loses_too_much_is_made_once_more_with_its_first_convolution_i
         assert "points below float32's" in str(entry.refused)
         assert not (own_release.folder / entry.path).exists()
         assert "No compiled program passed" in text
+        assert "<b>cpu-int8</b>, even with features.0 in float32: " in text
     else:
         assert entry.refused is None
         assert "It computes features.0 in float32" in text
