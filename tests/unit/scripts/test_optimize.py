@@ -65,6 +65,23 @@ def test_it_prints_what_each_engine_keeps_and_what_to_do_next(
     ]
 
 
+def test_it_says_which_layers_stayed_in_float32_and_when_that_was_not_enough(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spared = INT8.model_copy(update={"float32_layers": ("features.0",)})
+    for refused, line in (
+        (None, "- cpu-int8 computes features.0 in float32"),
+        ("it is no faster", "- cpu-int8 is kept out, even with features.0 in float32: it is no faster"),
+    ):
+        entry = spared.model_copy(update={"refused": refused})
+        found = Optimised(
+            Card.load(Path("releases/colours/1.0")).model_copy(update={"engines": (entry,)}), "paint", {}, {}
+        )
+        monkeypatch.setattr(compress, "optimise", lambda *given, found=found: found)
+        optimize.main(["--model", "colours", "--data", "paint", "--engines", "int8"])
+        assert line in capsys.readouterr().out.splitlines()
+
+
 def test_what_was_compiled_can_be_taken_out_again(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = elsewhere / "releases/colours/1.0"
     card = Card.load(folder)
