@@ -72,8 +72,8 @@ def test_a_subset_is_learnt_and_its_answers_are_honest(subset: Dataset, tmp_path
     assert release.card.metrics.accuracy > FLOOR
     found = json.loads((release.folder / "report" / "metrics.json").read_text(encoding="utf-8"))
     assert found["after"]["nll"] <= found["before"]["nll"] + 0.01
-    # Of so few images; processors train to different weights, and one came to 0.056.
-    assert found["after"]["ece"] < 0.07
+    # Of eight seeds on one processor 0.024 to 0.056, before 0.057 to 0.085.
+    assert found["after"]["ece"] < min(0.07, found["before"]["ece"])
     sets = found["sets"]
     assert sets["coverage"]["value"] > sets["target"] - COVERAGE_SLACK
     assert found["decisions"]["accuracy"]["value"] > found["accuracy"], "what is accepted is right more often"

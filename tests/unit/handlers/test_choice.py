@@ -13,7 +13,7 @@ from handlers import choice
 from handlers.classifier import Classifier
 from handlers.engines import EngineError
 from models.card import Card
-from models.golden import GoldenError
+from models.golden import GoldenError, tolerance_of
 from models.release import Release
 from tests.unit.training.compress.conftest import compiled, own_compiled
 
@@ -38,14 +38,14 @@ def spoil(folder: Path, name: str) -> None:
 
 
 def is_right(chosen: choice.Choice, folder: Path) -> bool:
-    """Whether it answers the golden images as the eager network does, all but one of ten at most.
+    """Whether it answers the golden images as the eager network does, as near as its engine has to.
 
-    The gate lets int8 name another class now and then; which image that is depends on where the network was trained.
+    Which class is first decides nothing: on some processors a network comes out that is undecided about one of them.
     """
     images = [path.read_bytes() for path in sorted((folder / "golden").glob("*.png"))]
-    wanted = Classifier.load(folder).logits(images).argmax(dim=1)
-    agreed = chosen.classifier.logits(images).argmax(dim=1) == wanted
-    return int(agreed.sum()) >= len(images) - 1
+    wanted = Classifier.load(folder).probabilities(images)
+    tolerance = tolerance_of(chosen.classifier.engine.name)
+    return torch.allclose(chosen.classifier.probabilities(images), wanted, rtol=0, atol=tolerance)
 
 
 def test_the_first_of_the_card_answers(compiled: Release) -> None:
