@@ -56,10 +56,11 @@ def build(
         requires = level.required(chosen, features)
     else:
         chosen, requires = level.BASE, tuple(sorted(features))
-    spared = first_convolution(module) if spare_first else None
-    if spare_first and spared is None:
-        raise CompressError(f"{card.name} has no convolution that could stay in float32")
+    spared = None
     if form == "int8":
+        spared = first_convolution(module) if spare_first else None
+        if spare_first and spared is None:
+            raise CompressError(f"{card.name} has no convolution that could stay in float32")
         narrow = level.VNNI not in requires
         module = quantised(module, pixels.permute(0, 2, 3, 1).contiguous(), narrow=narrow, spared=spared)
     entry = Compiled(

@@ -20,7 +20,7 @@ ROWS = 32
 
 
 def first_convolution(module: nn.Module) -> str | None:
-    """The name of the convolution that sees the pixels, as of named_modules; None: there is none."""
+    """The name of the module's first convolution, in the order of named_modules; None: there is none."""
     return next((name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)), None)
 
 
