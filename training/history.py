@@ -41,7 +41,7 @@ class Observer(Protocol):
         """Steps of an epoch are done; loss and accuracy are means over the epoch so far."""
 
     def epoch(self, epoch: Epoch) -> None:
-        """An epoch is done."""
+        """An epoch is done, and its checkpoint is written."""
 
     def end(self) -> None:
         """The last one is."""

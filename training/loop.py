@@ -105,7 +105,10 @@ class Training:
             with torch.random.fork_rng(cuda), Interruption() as interruption:
                 while len(self.history) < self.recipe.epochs and not self._stale():
                     asked = self._epoch(interruption)
+                    # Kept before it is told: nobody who read that an epoch is done loses it to what comes next.
                     self.save()
+                    for observer in self.observers:
+                        observer.epoch(self.history[-1])
                     if asked and len(self.history) < self.recipe.epochs:
                         raise Interrupted(len(self.history), self.steps, self.steps)
         finally:
@@ -165,8 +168,6 @@ class Training:
         self._keep_best(epoch)
         self.history.append(epoch)
         self.done, self.sums, self.seconds = 0, [0.0, 0.0, 0.0], 0.0
-        for observer in self.observers:
-            observer.epoch(epoch)
         return bool(asked)
 
     def _step(

@@ -12,6 +12,7 @@ from torch import nn
 from tests.unit.training.halves import At, ctrl_c, recipe, same, source, training
 from training import checkpoint, loop
 from training.checkpoint import CheckpointError
+from training.history import Epoch
 from training.interruption import Interrupted
 from training.loop import Training
 
@@ -94,6 +95,26 @@ def test_killed_and_gone_on_with_from_the_last_epoch(
     again = made(optimiser, folder=tmp_path)
     again.resume()
     assert (len(again.history), again.done) == (place[0] - 1, 0)
+    again.run()
+    assert same(again, expected)
+    assert told(again) == told(expected)
+
+
+@pytest.mark.parametrize("number", range(1, EPOCHS + 1))
+def test_killed_as_an_epoch_is_told_and_gone_on_with_after_it(
+    undisturbed: tuple[str, Training], number: int, tmp_path: Path
+) -> None:
+    class Told(At):
+        def epoch(self, epoch: Epoch) -> None:
+            if epoch.number == number:
+                kill()
+
+    optimiser, expected = undisturbed
+    with pytest.raises(Killed):
+        made(optimiser, folder=tmp_path, observers=[Told((9, 9), None)]).run()
+    again = made(optimiser, folder=tmp_path)
+    again.resume()
+    assert (len(again.history), again.done) == (number, 0)
     again.run()
     assert same(again, expected)
     assert told(again) == told(expected)
