@@ -23,7 +23,7 @@ from models import architectures
 from models.release import sha256
 from tests.integration.server import environment, run
 
-# 18 batches an epoch: long enough to be stopped in the middle of one. Epochs enough for three strikes on a fast machine.
+# 18 batches an epoch: long enough to be stopped in the middle of one. Enough epochs for three strikes, however fast.
 EPOCHS = 16
 TRAIN = ("--data", "cells", "--image-size", "16", "--batch-size", "4", "--epochs", str(EPOCHS), "--set", "ema=0.9")
 WEIGHTS = Path("releases/cells/1.0/weights.safetensors")
