@@ -32,7 +32,9 @@ def check() -> None:
         )
 
 
-def package(module: nn.Module, size: int, path: Path, device: torch.device, level: Level) -> None:
+def package(
+    module: nn.Module, size: int, path: Path, device: torch.device, level: Level, *, choose: bool = False
+) -> None:
     """Compile `module` (see program.FromPixels) for images of `size` x `size` pixels and write it to `path` (.pt2).
 
     Weights are frozen: folded and laid out as the kernels want them. Threads are decided by the process that runs it,
@@ -40,6 +42,8 @@ def package(module: nn.Module, size: int, path: Path, device: torch.device, leve
 
     Args:
         level: of the CPU that will run it.
+        choose: let each matrix product of the CPU be done by oneDNN's kernel or by Inductor's own (Inductor's
+            CppGemmTemplate), whichever is faster here and now for as many rows as are traced, instead of oneDNN's.
 
     Raises:
         CompressError: that fails.
@@ -49,6 +53,10 @@ def package(module: nn.Module, size: int, path: Path, device: torch.device, leve
         "cpp.dynamic_threads": True,
         "cpp.march": level.march,
         "cpp.simdlen": level.bits,
+        "max_autotune_gemm": choose,
+        "max_autotune_gemm_backends": "CPP,ATEN",
+        "autotune_num_choices_displayed": 0,
+        "max_autotune_report_choices_stats": False,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     deepest = sys.getrecursionlimit()  # Inductor raises it for good (torch/_inductor/compile_fx.py)

@@ -70,5 +70,6 @@ def build(
         compiled_on=machine.processor(device),
         float32_layers=() if spared is None else (spared.removeprefix("network."),),
     )
-    aoti.package(module, card.input.size, into / entry.path, device, chosen)
+    choose = form == "int8" and level.own_products(requires)
+    aoti.package(module, card.input.size, into / entry.path, device, chosen, choose=choose)
     return entry

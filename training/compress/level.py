@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch._inductor import config
@@ -65,3 +66,12 @@ def required(level: Level, features: frozenset[str]) -> tuple[str, ...]:
     allowed = {flag.removeprefix("-m").replace("-", "") for flag in flags}
     more = {name for name in features if name.replace("_", "") in allowed}
     return tuple(sorted(level.features | more | {"x86_64"}))
+
+
+def own_products(requires: Collection[str]) -> bool:
+    """Whether Inductor's own products of 8-bit numbers may be the faster ones on a processor with these features.
+
+    With VNNI they may be, without it they are several times slower. With AMX they would use its tiles, which a process
+    has to ask Linux for first (Documentation/arch/x86/xstate.rst), and no worker does.
+    """
+    return VNNI in requires and not any(name.startswith("amx") for name in requires)

@@ -58,3 +58,10 @@ def test_what_the_vector_unit_lets_the_compiler_use_is_required_too(monkeypatch:
 def test_every_name_is_one_of_handlers_features(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(level, "pick_vec_isa", Unit)
     assert set(level.required(level.find(V3), V3)) <= V3
+
+
+@pytest.mark.parametrize(
+    ("more", "own"), [(set(), False), ({"avx512_vnni"}, True), ({"avx512_vnni", "amx_tile"}, False)]
+)
+def test_inductors_own_products_are_tried_with_vnni_and_without_amx(more: set[str], own: bool) -> None:
+    assert level.own_products(V4 | more) == own
