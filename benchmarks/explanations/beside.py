@@ -6,12 +6,15 @@ lose to cores, caches and memory that are shared, and to no queue or worker of t
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.explanations.load import Answers, Crowd, ask
+
+logger = logging.getLogger(__name__)
 
 BURDEN = """
 import os, torch
@@ -45,12 +48,15 @@ def crowds(url: str, model: str, image: bytes) -> tuple[Crowd, Crowd]:
 def measure(crowd: Crowd, flood: Crowd, rounds: int, seconds: float) -> Beside:
     """In turn, so that noise hits all alike."""
     found = Beside([], [], [], [])
-    for _ in range(rounds):
+    for number in range(1, rounds + 1):
         found.alone.extend(ask([crowd], seconds))
         flooded, others = ask([crowd, flood], seconds)
         found.flooded.append(flooded)
         found.explained.append(len(others.milliseconds) / seconds)
         found.burdened.extend(_burdened(lambda: ask([crowd], seconds)))
+        p99 = [kind[-1].percentile(0.99) for kind in (found.alone, found.flooded, found.burdened)]
+        said = "round %d of %d, p99: %.3g ms alone, %.3g beside explanations, %.3g beside idle work"
+        logger.info(said, number, rounds, *p99)
     return found
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.peer import Peer
+
+logger = logging.getLogger(__name__)
 
 # In an environment that is complete: the requirements it was made for.
 DONE = "requirements.txt"
@@ -31,6 +34,7 @@ def make(peer: Peer, root: Path) -> Path | Unavailable:
     wanted = "".join(f"{line}\n" for line in peer.requirements)
     if done.is_file() and done.read_text(encoding="utf-8") == wanted:
         return python
+    logger.info("installing %s", peer.name)
     done.unlink(missing_ok=True)
     for command in (
         (sys.executable, "-m", "venv", "--clear", str(folder)),

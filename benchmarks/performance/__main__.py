@@ -9,9 +9,9 @@ models trained.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from benchmarks.performance import page, wrk
@@ -21,11 +21,15 @@ from benchmarks.performance.setting import Setting
 from scripts.command import command, sigterm_interrupts
 from serving.errors import ServingError
 
+logger = logging.getLogger("benchmarks")
+
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse the flags, measure, write."""
     arguments = _parser().parse_args(argv)
+    logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logger.setLevel(logging.INFO)  # how far it is; of other packages no more than their warnings
     page_of, readme = arguments.out.resolve(), arguments.readme.resolve()
     failed: list[str] = []
     if not arguments.page:
@@ -42,13 +46,13 @@ def main(argv: list[str] | None = None) -> None:
 
 def _measured(name: str, setting: Setting, results: Path) -> bool:
     """Whether a part could be measured; its figures are kept."""
-    print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
+    logger.info("%s", name)
     try:
         measured = measure(PARTS[name], setting)
     except (ValueError, OSError, RuntimeError, ServingError) as error:
         print(f"{name} failed, and the rest goes on: {error}", file=sys.stderr, flush=True)
         return False
-    print(f"{measured.save(results)}, {measured.took:.0f} s", flush=True)
+    logger.info("%s: %.0f s, %s", name, measured.took, measured.save(results))
     return True
 
 

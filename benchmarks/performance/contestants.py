@@ -15,8 +15,6 @@ from benchmarks.performance.turns import Contestant
 from benchmarks.performance.workload import Workload
 
 MODES: tuple[Mode, ...] = ("box", "engine")
-# What the modes are called in tables.
-MODE_WORDS = {"box": "out of the box", "engine": "same engine", "": ""}
 
 
 def bundle(workload: Workload, setting: Setting) -> Contestant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.performance import curves, openloop, ours, processes, workload, wrk
-from benchmarks.performance.measured import Figure, Figures, Spread
+from benchmarks.performance.measured import Figure, Figures, Spread, three
 from benchmarks.performance.questions import Question, ask
 from benchmarks.performance.setting import Setting
 from benchmarks.performance.workload import VERSION, Workload
 from benchmarks.report import table
 from serving.management import Management
+
+logger = logging.getLogger(__name__)
 
 WORKERS = (1, 2, 3, 4)
 CLIENTS = 64
@@ -146,11 +149,13 @@ def throughput(work: Workload, url: str, setting: Setting, cores: int) -> list[P
     management, scratch = Management(setting.port + 1), setting.folder / "wrk" / "growth"
     rates: dict[int, list[float]] = {count: [] for count in WORKERS if count <= 2 * cores}
     questions = _questions(work, url)
-    for _ in range(setting.rounds):
+    for number in range(1, setting.rounds + 1):
         for count in rates:
             _scale(management, work, count)
             wrk.run(url, questions, CLIENTS, 1, scratch)
             rates[count].append(wrk.run(url, questions, CLIENTS, setting.seconds, scratch).rate)
+            told = (work.name, cores, count, number, setting.rounds, three(rates[count][-1]))
+            logger.info("%s, cores: %d, workers: %d, round %d of %d: %s answers a second", *told)
     return [Point(model=work.name, cores=cores, workers=count, rate=Spread.of(found)) for count, found in rates.items()]
 
 
@@ -168,6 +173,8 @@ def overload(work: Workload, setting: Setting) -> list[Latency]:
                 raise ValueError(
                     f"{one.wrong} answers at {load:g} times the capacity were not those of the idle server"
                 )
+            told = (work.name, load, three(one.rate), three(one.answered), three(one.percentile(0.5)))
+            logger.info("%s at %g x its capacity, %s a second: %s answered, median %s ms", *told)
             refused = {str(status): count for status, count in sorted(one.refused.items())}
             found.append(
                 Latency(
@@ -190,6 +197,7 @@ def memory(work: Workload, port: int) -> Memory:
         _scale(management, work, count)
         _each(work, f"http://127.0.0.1:{port}", 4 * count)
         held.append(processes.memory(processes.descendants()))
+        logger.info("%s, workers: %d: %.0f MB", work.name, count, held[-1] / 1e6)
     _scale(management, work, 1)
     before = processes.memory(processes.descendants())
     with ours.again(work, management):

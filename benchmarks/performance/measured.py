@@ -49,10 +49,10 @@ class Spread(Figure):
     def text(self, unit: str = "") -> str:
         """Three figures of the median, and in brackets the least and the most."""
         space = f" {unit}" if unit else ""
-        return f"{_three(self.median)}{space} ({_three(self.least)} to {_three(self.most)})"
+        return f"{three(self.median)}{space} ({three(self.least)} to {three(self.most)})"
 
 
-def _three(value: float) -> str:
+def three(value: float) -> str:
     """Three significant figures, or all before the point."""
     if abs(value) >= 100:
         return f"{value:,.0f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from benchmarks.performance.measured import Figures, Spread
 from benchmarks.performance.setting import Setting
 from benchmarks.report import table
 from serving.management import Management
+
+logger = logging.getLogger(__name__)
 
 # What has been done when a line of the server's log is written; the first line that fits counts.
 STEPS = (
@@ -47,7 +50,11 @@ def measure(setting: Setting) -> Start:
     works = [workload.digits(setting)] + ([workload.photos(setting)] if setting.photos else [])
     first, steps, registered = {}, {}, {}
     for work in works:
-        runs = [_start(work, setting.port) for _ in range(setting.rounds)]
+        runs = []
+        for number in range(1, setting.rounds + 1):
+            runs.append(_start(work, setting.port))
+            told = (work.name, number, setting.rounds, runs[-1][0], runs[-1][2])
+            logger.info("%s, round %d of %d: first answer after %.1f s, another version READY after %.1f s", *told)
         first[work.name] = Spread.of(run[0] for run in runs)
         steps[work.name] = {name: Spread.of(run[1][name] for run in runs) for name in runs[0][1]}
         registered[work.name] = Spread.of(run[2] for run in runs)

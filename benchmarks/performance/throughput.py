@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 from benchmarks.peers import PEERS, Mode, ceiling
 from benchmarks.performance import contestants, workload
-from benchmarks.performance.measured import Figure, Figures, Mark, Spread
+from benchmarks.performance.measured import Figure, Figures, Mark, Spread, three
 from benchmarks.performance.setting import Setting
-from benchmarks.performance.turns import Contestant, Server, field_of
+from benchmarks.performance.turns import MODE_WORDS, Contestant, Server, field_of
 from benchmarks.performance.workload import Workload
 from benchmarks.report import table
+
+logger = logging.getLogger(__name__)
 
 Name = Literal["photos", "small", "one", "explain"]
 By = Literal["rate", "p50"]
@@ -62,7 +65,7 @@ class Throughput(Figures):
         heads = ["server", "mode", "answers a second", "median, ms", "p99, ms", "ours by it"]
         lines = []
         for row in self.rows:
-            name, mode = f"{row.name} {row.version}", contestants.MODE_WORDS[row.mode]
+            name, mode = f"{row.name} {row.version}", MODE_WORDS[row.mode]
             if row.error is not None or row.rate is None or row.p50 is None or row.p99 is None:
                 lines.append([name, mode, f"failed: {_cell(row.error or '')}", "", "", ""])
             else:
@@ -110,7 +113,7 @@ def _against(found: Throughput, work: str, mode: str, name: str | None, least: f
     pair = found.ratio(mode, name)
     if pair is None:
         return None
-    who = name or f"every peer {contestants.MODE_WORDS[mode]}"
+    who = name or f"every peer {MODE_WORDS[mode]}"
     better = "at least" if least > 1 else "ahead of"
     mark = f"{better} {f'{least:g} x ' if least > 1 else ''}{who}"
     shown = f"{pair[1].text()} x {pair[0]}"
@@ -200,12 +203,14 @@ def compare(
     model, cores = work.model(), len(os.sched_getaffinity(0))
     ceilings: list[float] = []
     with field_of(field, work.images, work.expected, setting.folder / "wrk") as servers:
-        for _ in range(setting.rounds):
+        for number in range(1, setting.rounds + 1):
+            logger.info("%s, round %d of %d", part, number, setting.rounds)
             for server in servers:
                 server.turn(clients, setting.seconds)
             if limit and servers[0].error is None:
                 engine = model.engine is not None
                 ceilings.append(ceiling.measure(model, list(work.images), setting.seconds, cores, engine))
+                logger.info("the ceiling: %s images a second", three(ceilings[-1]))
     first = servers[0]
     if first.error is not None:
         raise ValueError(f"the bundle itself could not be measured: {first.error}")

@@ -6,6 +6,7 @@ and spinning workers of one into the figures of another. A server that does not 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,10 +17,17 @@ import requests
 from benchmarks.peers import Request
 from benchmarks.peers.running import tree
 from benchmarks.performance import processes, wrk
+from benchmarks.performance.measured import three
 from benchmarks.performance.questions import Answer, Question, WrongAnswer, ask
+
+logger = logging.getLogger(__name__)
 
 # Under load before a turn is measured; the first time, as long as Java's compiler keeps a core busy with what is new.
 WARM_SECONDS, FIRST_WARM_SECONDS = 2, 20
+
+
+# What the modes are called in tables.
+MODE_WORDS = {"box": "out of the box", "engine": "same engine", "": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +64,14 @@ class Server:
     _roots: set[int] = field(default_factory=set)
     _stack: ExitStack = field(default_factory=ExitStack)
 
+    @property
+    def title(self) -> str:
+        """Its name and its mode, for people to read."""
+        return f"{self.contestant.name} {MODE_WORDS[self.contestant.mode]}".strip()
+
     def start(self) -> None:
         """Start it, ask about every image, and halt it."""
+        logger.info("starting %s", self.title)
         before = processes.descendants()
         try:
             self._url, self._cold = self._stack.enter_context(self.contestant.start()), True
@@ -86,6 +100,7 @@ class Server:
                 answers = load.rate * load.seconds
                 self.loads.append(load)
                 self.costs.append({part: (after[part] - before[part]) / answers * 1e6 for part in after})
+                logger.info("%s: %s answers a second, median %s ms", self.title, three(load.rate), three(load.p50))
             except Exception as error:  # as above
                 self._out(error)
 
@@ -119,6 +134,7 @@ class Server:
 
     def _out(self, error: Exception) -> None:
         self.error = _line(error)
+        logger.info("%s is out: %s", self.title, self.error)
         self.stop()
 
 

@@ -7,6 +7,7 @@ differ from photo to photo, so that a wrong one is found; what a network costs d
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -24,6 +25,8 @@ from models.card import Card
 from models.release import WEIGHTS
 from serving.cores import usable
 from training.compress import compile_unjudged
+
+logger = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VERSION = "1.0"
@@ -101,6 +104,7 @@ def photos(setting: Setting) -> Workload:
         recipe = ("--recipe", "resnet18", "--epochs", str(EPOCHS), "--set", "batch_size=8")
         _train(setting.folder, "photos", "--data", str(setting.folder / "sorted"), *recipe)
     if not Card.load(release).engines:
+        logger.info("compiling %s of photos", " and ".join(PROGRAMS))
         compile_unjudged(release, found, PROGRAMS)
     first, second = Classifier.load(release).probabilities(found).topk(2, dim=1).values.T
     surest = (first - second).argsort(descending=True)[:ASKED].tolist()
@@ -146,6 +150,7 @@ def call(folder: Path, module: str, *flags: str) -> None:
     Raises:
         ValueError: it failed; with its last line.
     """
+    logger.info("python -m %s %s", module, " ".join(flags))
     folder.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(

@@ -53,11 +53,14 @@ def package(
         "cpp.dynamic_threads": True,
         "cpp.march": level.march,
         "cpp.simdlen": level.bits,
-        "max_autotune_gemm": choose,
-        "max_autotune_gemm_backends": "CPP,ATEN",
-        "autotune_num_choices_displayed": 0,
-        "max_autotune_report_choices_stats": False,
     }
+    if choose:
+        settings |= {
+            "max_autotune_gemm": True,
+            "max_autotune_gemm_backends": "CPP,ATEN",
+            "autotune_num_choices_displayed": 0,
+            "max_autotune_report_choices_stats": False,
+        }
     path.parent.mkdir(parents=True, exist_ok=True)
     deepest = sys.getrecursionlimit()  # Inductor raises it for good (torch/_inductor/compile_fx.py)
     with warnings.catch_warnings(), torch.no_grad():

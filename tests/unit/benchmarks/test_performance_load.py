@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import shutil
 from itertools import count
 from pathlib import Path
@@ -98,7 +100,11 @@ def test_refusals_and_wrong_answers_are_no_latencies() -> None:
 
 
 @NEEDS_WRK
-def test_a_contestant_that_fails_stands_in_its_row_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_contestant_that_fails_stands_in_its_row_and_the_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "benchmarks")
+
     def contestant(name: str, start: object) -> Contestant:
         return Contestant(name, "box", "1", start, request, ours.answer)  # type: ignore[arg-type]
 
@@ -116,3 +122,11 @@ def test_a_contestant_that_fails_stands_in_its_row_and_the_others_go_on(tmp_path
     assert len(good.loads) == 1
     assert gone.error == "ValueError: it cannot be installed: no such package"
     assert str(faded.error).startswith("WrongAnswer: ")
+    said = [record.getMessage() for record in caplog.records]
+    assert said[:3] == [
+        "starting good out of the box",
+        "starting absent out of the box",
+        "absent out of the box is out: ValueError: it cannot be installed: no such package",
+    ]
+    assert re.fullmatch(r"good out of the box: [\d.,]+ answers a second, median [\d.]+ ms", said[4])
+    assert said[5].startswith("fading out of the box is out: WrongAnswer: ")
