@@ -34,8 +34,11 @@ def test_products_by_the_faster_kernel_are_those_of_onednn(
     torch.set_num_threads(2)
     torch.manual_seed(0)
     network = FromPixels(architectures.build("cnn", image_size=24, classes=5), SPEC).eval().requires_grad_(False)
-    chosen = level.find(machine.features(CPU))
-    narrow = level.VNNI not in level.required(chosen, machine.features(CPU))
+    features = machine.features(CPU)
+    chosen = level.find(features)
+    if not level.own_products(level.required(chosen, features)):
+        chosen = level.LEVELS[-1]  # Inductor's own are right there too, and slow
+    narrow = level.VNNI not in level.required(chosen, features)
     module = quantised(network, PIXELS, narrow=narrow)
     programs = {}
 
@@ -47,7 +50,8 @@ def test_products_by_the_faster_kernel_are_those_of_onednn(
 
     plain = compiled("onednn", choose=False)
     compiled("faster", choose=True)
-    assert capfd.readouterr() == ("", ""), "how long each kernel took is Inductor's own affair"
+    said = "".join(capfd.readouterr())
+    assert "AUTOTUNE" not in said.upper(), "how long each kernel took is Inductor's own affair"
     package = aoti.aoti_compile_and_package
     # Whichever is faster here, Inductor's own is compared.
     monkeypatch.setattr(
