@@ -154,6 +154,7 @@ def throughput(work: Workload, url: str, setting: Setting, cores: int) -> list[P
             _scale(management, work, count)
             wrk.run(url, questions, CLIENTS, 1, scratch)
             rates[count].append(wrk.run(url, questions, CLIENTS, setting.seconds, scratch).rate)
+            _questions(work, url)  # behind what wrk left: TorchServe ends a worker in the middle of a batch, if it must
             told = (work.name, cores, count, number, setting.rounds, three(rates[count][-1]))
             logger.info("%s, cores: %d, workers: %d, round %d of %d: %s answers a second", *told)
     return [Point(model=work.name, cores=cores, workers=count, rate=Spread.of(found)) for count, found in rates.items()]
