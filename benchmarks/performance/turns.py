@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 # Under load before a turn is measured; the first time, as long as Java's compiler keeps a core busy with what is new.
 WARM_SECONDS, FIRST_WARM_SECONDS = 2, 20
-
-
 # What the modes are called in tables.
 MODE_WORDS = {"box": "out of the box", "engine": "same engine", "": ""}
 

@@ -33,7 +33,7 @@ def check() -> None:
 
 
 def package(
-    module: nn.Module, size: int, path: Path, device: torch.device, level: Level, *, choose: bool = False
+    module: nn.Module, size: int, path: Path, device: torch.device, level: Level, *, autotune: bool = False
 ) -> None:
     """Compile `module` (see program.FromPixels) for images of `size` x `size` pixels and write it to `path` (.pt2).
 
@@ -42,8 +42,8 @@ def package(
 
     Args:
         level: of the CPU that will run it.
-        choose: let each matrix product of the CPU be done by oneDNN's kernel or by Inductor's own (Inductor's
-            CppGemmTemplate), whichever is faster here and now for as many rows as are traced, instead of oneDNN's.
+        autotune: let each matrix product be done by oneDNN's kernel or by Inductor's own (its CppGemmTemplate),
+            whichever is faster here and now for as many rows as are traced; else all are done by oneDNN's.
 
     Raises:
         CompressError: that fails.
@@ -54,7 +54,7 @@ def package(
         "cpp.march": level.march,
         "cpp.simdlen": level.bits,
     }
-    if choose:
+    if autotune:
         settings |= {
             "max_autotune_gemm": True,
             "max_autotune_gemm_backends": "CPP,ATEN",

@@ -70,6 +70,6 @@ def build(
         compiled_on=machine.processor(device),
         float32_layers=() if spared is None else (spared.removeprefix("network."),),
     )
-    choose = form == "int8" and level.own_products(requires)
-    aoti.package(module, card.input.size, into / entry.path, device, chosen, choose=choose)
+    autotune = form == "int8" and level.own_products(requires)
+    aoti.package(module, card.input.size, into / entry.path, device, chosen, autotune=autotune)
     return entry

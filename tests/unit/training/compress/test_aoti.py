@@ -42,14 +42,14 @@ def test_products_by_the_faster_kernel_are_those_of_onednn(
     module = quantised(network, PIXELS, narrow=narrow)
     programs = {}
 
-    def compiled(name: str, *, choose: bool) -> bytes:
+    def compiled(name: str, *, autotune: bool) -> bytes:
         path = tmp_path / f"{name}.pt2"
-        aoti.package(module, SPEC.size, path, CPU, chosen, choose=choose)
+        aoti.package(module, SPEC.size, path, CPU, chosen, autotune=autotune)
         programs[name] = torch._inductor.aoti_load_package(str(path))
         return path.read_bytes()
 
-    plain = compiled("onednn", choose=False)
-    compiled("faster", choose=True)
+    plain = compiled("onednn", autotune=False)
+    compiled("faster", autotune=True)
     said = "".join(capfd.readouterr())
     assert "AUTOTUNE" not in said.upper(), "how long each kernel took is Inductor's own affair"
     package = aoti.aoti_compile_and_package
@@ -63,7 +63,7 @@ def test_products_by_the_faster_kernel_are_those_of_onednn(
             inductor_configs=inductor_configs | {"max_autotune_gemm_backends": "CPP"},
         ),
     )
-    own = compiled("own", choose=True)
+    own = compiled("own", autotune=True)
     assert b"micro_gemm" in own
     assert b"micro_gemm" not in plain
     for count in (2, 1):
