@@ -8,6 +8,8 @@ what is computed does not depend on how many there are, but for batch norm, drop
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,7 +56,12 @@ class World:
         if self.size == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64, device=device)
+        held = sys.getrefcount(tensor)
         distributed.all_reduce(tensor)
+        # Gloo's thread lets go of a tensor a while after telling the sum, and needs Python's lock to do so. If Python
+        # ends first, the process is aborted; DDP, freed first, waits for that thread while it has the lock: for ever.
+        while device.type != "cuda" and sys.getrefcount(tensor) > held:
+            time.sleep(0.0005)
         found: list[float] = tensor.tolist()
         return found
 
@@ -67,8 +74,10 @@ def world(device: torch.device) -> Iterator[World]:
         return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield World(distributed.get_rank(), distributed.get_world_size())
-        distributed.barrier()  # who leaves while others still write may be aborted, with what it did all done
+        joined = World(distributed.get_rank(), distributed.get_world_size())
+        yield joined
+        # Who leaves while others still write may be aborted, with what it did all done. No barrier(): see total().
+        joined.total([0], device)
     finally:
         distributed.destroy_process_group()
 

@@ -7,12 +7,14 @@ import os
 import socket
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save
+from torch import distributed
 
 from tests.unit.training.halves import At, ctrl_c, recipe, source, training, weights
 from training.distributed import World, own_device, world
@@ -78,7 +80,21 @@ def train_in_this_process(folder: Path) -> None:
                 training(recipe(**changes), world=processes, **more).run()
             except (FloatingPointError, Interrupted) as error:
                 told[name] = str(error)
+        told["held"] = tensors_held_after_their_sum(processes)
         (folder / f"told.{processes.rank}").write_text(json.dumps(told))
+
+
+def tensors_held_after_their_sum(processes: World, sums: int = 1000) -> int:
+    """How many of the tensors that are summed outlive `total`, because a thread of Gloo's still has them."""
+    seen: list[weakref.ref[torch.Tensor]] = []
+    alive = 0
+    with pytest.MonkeyPatch.context() as patch:
+        reduce = distributed.all_reduce
+        patch.setattr(distributed, "all_reduce", lambda tensor: (seen.append(weakref.ref(tensor)), reduce(tensor)))
+        for _ in range(sums):
+            assert processes.total([1.0, 2.0], torch.device("cpu")) == [2.0, 4.0]
+            alive += seen.pop()() is not None
+    return alive
 
 
 @pytest.mark.parametrize("size", range(1, 6))
@@ -157,6 +173,11 @@ def test_who_is_asked_to_stop_stops_all_at_the_same_batch_and_one_alone_can_go_o
         assert torch.allclose(weights(again)[key], value, atol=1e-5, rtol=0)
     for one, other in zip(again.history, undisturbed.history, strict=True):
         assert (one.train_loss, one.train_accuracy) == pytest.approx((other.train_loss, other.train_accuracy), abs=1e-5)
+
+
+def test_what_was_summed_is_let_go_of_before_a_process_can_end(two: Path) -> None:
+    """Some of a hundred are not at once; a process that ends meanwhile is aborted, one that frees its network hangs."""
+    assert [found["held"] for found in told(two)] == [0, 0]
 
 
 def test_a_device_that_is_not_there_is_one_sentence() -> None:
