@@ -15,15 +15,17 @@ import logging
 import torch
 from torch import fx, nn
 
+from handlers.explain.fold import fold
 from handlers.explain.traits import LINEAR
 
 logger = logging.getLogger(__name__)
 
 
 class Stem:
-    """A network in two: a linear beginning, empty where there is none, and the rest. The weights are the network's own.
+    """A network in two: a linear beginning, empty where there is none, and the rest, with its batch norms folded.
 
-    It is no module itself, lest what is done to each module of a readout, such as hooks, is done to these as well.
+    It is no module itself, lest what is done to each module of a readout, such as hooks, is done to these as well. The
+    weights are the network's own, but for the folded convolutions'.
 
     Args:
         network: in evaluation mode; maps images (N, 3, H, W) to logits (N, classes).
@@ -63,14 +65,16 @@ def _split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
         if user.op != "call_module" or user.args != (node,) or not _is_linear(whole(str(user.target))):
             break
         layers.append(node := user)
-    if not layers:
+    if layers:
+        with graph.inserting_after(images):
+            features = graph.placeholder("features")
+        node.replace_all_uses_with(features)
+        for done in (*reversed(layers), images):
+            graph.erase_node(done)
+    rest = fx.GraphModule(traced, graph).eval()
+    if not fold(rest) and not layers:
         return nn.Sequential(), network
-    with graph.inserting_after(images):
-        features = graph.placeholder("features")
-    node.replace_all_uses_with(features)
-    for done in (*reversed(layers), images):
-        graph.erase_node(done)
-    return nn.Sequential(*(whole(str(layer.target)) for layer in layers)), fx.GraphModule(traced, graph).eval()
+    return nn.Sequential(*(whole(str(layer.target)) for layer in layers)), rest
 
 
 def _is_linear(module: nn.Module) -> bool:
