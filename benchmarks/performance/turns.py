@@ -7,6 +7,7 @@ and spinning workers of one into the figures of another. A server that does not 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # Under load before a turn is measured; the first time, as long as Java's compiler keeps a core busy with what is new.
 WARM_SECONDS, FIRST_WARM_SECONDS = 2, 20
+# After which what wrk left in queues is answered.
+DRAIN_SECONDS = 2
 # What the modes are called in tables.
 MODE_WORDS = {"box": "out of the box", "engine": "same engine", "": ""}
 
@@ -94,6 +97,9 @@ class Server:
                 before = processes.processor_seconds(self._roots)
                 load = wrk.run(self._url, self._questions, clients, seconds, self.scratch)
                 after = processes.processor_seconds(self._roots)
+                # Halted in the middle of an answer, TorchServe goes on past its worker's responseTimeout: it ends the
+                # worker, and the next turn is that of another one, which still has to load.
+                time.sleep(DRAIN_SECONDS)
                 processes.halt(self._roots)
                 answers = load.rate * load.seconds
                 self.loads.append(load)
