@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+import time
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from benchmarks.performance import openloop, ours, wrk
+from benchmarks.performance import openloop, ours, turns, wrk
 from benchmarks.performance.questions import Question, WrongAnswer, ask
 from benchmarks.performance.turns import Contestant, field_of
 from tests.unit.benchmarks.answering import request, right, serving
@@ -130,3 +131,34 @@ def test_a_contestant_that_fails_stands_in_its_row_and_the_others_go_on(
     ]
     assert re.fullmatch(r"good out of the box: [\d.,]+ answers a second, median [\d.]+ ms", said[4])
     assert said[5].startswith("fading out of the box is out: WrongAnswer: ")
+
+
+@NEEDS_WRK
+def test_a_server_is_halted_only_when_it_has_answered_what_the_load_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise its timeouts are over when it goes on, and TorchServe ends workers that were busy."""
+    begun, ended = count(1), count(1)
+    answered = [0, 0]
+    halted: list[tuple[list[int], list[int]]] = []
+
+    def slow(body: bytes) -> tuple[int, int]:
+        answered[0] = next(begun)
+        time.sleep(0.1)
+        answered[1] = next(ended)
+        return right(body)
+
+    def halt(_: object) -> None:
+        before = list(answered)
+        time.sleep(0.5)
+        halted.append((before, list(answered)))
+
+    monkeypatch.setattr(turns, "FIRST_WARM_SECONDS", 1)
+    monkeypatch.setattr(turns.processes, "halt", halt)
+    field = [Contestant("slow", "box", "1", lambda: serving(slow), request, ours.answer)]
+    with field_of(field, IMAGES, [0, 1, 2], tmp_path) as (server,):
+        server.turn(clients=8, seconds=1)
+    assert server.error is None
+    before, later = halted[-1]
+    assert before[0] == before[1], "nothing is in the middle of being answered"
+    assert later == before, "nor waits to be"
