@@ -23,19 +23,25 @@ def network(name: str, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     small = {"resnet9": {"width": 4}, "vit_tiny": {"dim": 12, "depth": 2}}
     built = architectures.build(name, image_size=SIZE, classes=CLASSES, **small.get(name, {}))
-    return used(built)
+    return bent(built)
 
 
-def used(explained: nn.Module) -> nn.Module:
-    """The network as one that was trained: none of its norms is the identity, neither by weights nor by statistics."""
+def bent(explained: nn.Module) -> nn.Module:
+    """The network with random weights in its norms."""
     for module in explained.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.bias, std=0.5)
             nn.init.normal_(module.weight, mean=1, std=0.2)
-            if module.running_mean is not None and module.running_var is not None:
-                nn.init.normal_(module.running_mean, std=0.3)
-                nn.init.uniform_(module.running_var, 0.5, 2)
     return explained.eval().requires_grad_(False)
+
+
+def used(explained: nn.Module) -> nn.Module:
+    """The network with random weights and statistics in its norms, as if it had seen images."""
+    for module in explained.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    return bent(explained)
 
 
 def linear_network() -> nn.Sequential:

@@ -13,7 +13,7 @@ from tests.unit.handlers.explain.asking import CLASSES, SIZE, images, used
 
 
 class Block(nn.Module):
-    """A convolution and its norm, between two linear layers; what they do to each other is up to its children."""
+    """A convolution, a norm behind it and a linear layer; those derived from it make the maps in other ways."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,8 @@ def folded(network: nn.Module, shown: torch.Tensor) -> tuple[fx.GraphModule, boo
     """The same, folded, after a look at whether it answers as before."""
     shown = shown.double()
     traced = fx.GraphModule(network, fx.Tracer().trace(network))
-    answered, slopes, weights = network(shown), gradients(network, shown), {**network.state_dict()}
+    answered, slopes = network(shown), gradients(network, shown)
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
     found = fold(traced)
     assert torch.allclose(traced(shown), answered, rtol=1e-9, atol=1e-12)
     assert torch.allclose(gradients(traced, shown), slopes, rtol=1e-9, atol=1e-9 * float(slopes.abs().max()))

@@ -59,7 +59,7 @@ def test_a_batch_of_any_targets_is_answered_as_each_image_alone(name: str, metho
             together.values[row], alone.values[0], rtol=1e-3, atol=1e-4 * float(alone.values.abs().max())
         )
         assert torch.allclose(together.logits[row], alone.logits[0], atol=1e-5)
-    assert not torch.allclose(together.values[0], together.values[3], rtol=0.01)
+    assert not torch.allclose(together.values[0], together.values[3], rtol=0.1)
     assert float(together.values[2].abs().max()) > 0
 
 

@@ -35,7 +35,7 @@ def built(name: str) -> tuple[nn.Module, torch.Tensor]:
         explained = used(architectures.build(name, image_size=64, classes=CLASSES))
         shown = nn.functional.interpolate(images(2), (64, 64))
     else:
-        explained, shown = network(name), images(2)
+        explained, shown = used(network(name)), images(2)
     return explained.double(), shown.double()
 
 
