@@ -1,6 +1,7 @@
 """Where an image becomes a tensor: bytes -> picture -> uint8 pixels -> normalised float32 batch.
 
-A picture is upright and opaque: RGB, or `L` where it is grey, which is resized in one channel to the same pixels. The
+A picture is upright and opaque: RGB, or grey, which is resized in one channel to the same pixels. It stays what its
+decoder makes of it, and is resized by the library that takes it as it is: turning one into the other takes longer. The
 only such code in the project: training, evaluation, golden answers and serving all come through here.
 """
 
@@ -9,11 +10,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from torch.nn import functional
 
+from handlers import jpeg
 from handlers.errors import DamagedImage, ImageTooLarge, NoImage, UnsupportedImage
 from models.card import Input, Limits
 
@@ -23,13 +27,14 @@ BACKGROUND = (255, 255, 255, 255)
 # The long side that explanations are drawn at: a JPEG is never decoded to less than this.
 VIEW_SIDE = 512
 LIMITS = Limits()
-# A progressive JPEG has some ten scans; each costs a pass over all pixels and as little as 44 bytes.
-MAX_SCANS = 100
 # Pillow would warn about sizes that open() below refuses anyway, through Python's warning filters, which no two threads
 # may change at once.
 Image.MAX_IMAGE_PIXELS = None
 
 Source = bytes | bytearray | memoryview
+# Pillow's, RGB or `L`; of most JPEGs an array, uint8 (H, W, 3) or (H, W).
+Picture = Image.Image | np.ndarray
+Form = TypeVar("Form", Image.Image, np.ndarray)
 
 
 def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
@@ -64,39 +69,31 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
         raise ImageTooLarge(
             f"the image has {image.width} x {image.height} pixels: at most {limits.max_pixels:,} in all are accepted"
         )
-    if image.format in ("JPEG", "MPO") and _scans(content) > MAX_SCANS:
-        raise UnsupportedImage(f"the JPEG image has more than {MAX_SCANS} scans: save it again with an image program")
-    # A phone's multi-picture JPEG (MPO) has further frames too, but its first is the photo.
+    if image.format in jpeg.FORMATS and jpeg.scans(content) > jpeg.MAX_SCANS:
+        most = jpeg.MAX_SCANS
+        raise UnsupportedImage(f"the JPEG image has more than {most} scans: save it again with an image program")
     if image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False):
         raise UnsupportedImage(f"the {image.format} image is animated: send a single frame")
     return image
 
 
-def _scans(jpeg: Source) -> int:
-    """How many scans begin in a JPEG: FF DA, at even places and at odd ones. bytes.count takes many times as long."""
-    found = 0
-    for first in (0, 1):
-        pairs = np.frombuffer(jpeg, dtype="<u2", count=(len(jpeg) - first) // 2, offset=first)
-        found += int(np.count_nonzero(pairs == 0xDAFF))
-    return found
-
-
-def load(image: Image.Image, size: int | None = None) -> Image.Image:
-    """Decode an opened image into an upright picture, RGB or `L`; its metadata is dropped.
+def load(image: Image.Image, size: int | None = None) -> Picture:
+    """Decode an opened image into a picture; its metadata is dropped.
 
     EXIF orientation is applied, 16 bits are scaled to 8, transparency is composited on white; CMYK and palette become
     RGB.
 
     Args:
-        size: of the network's input. A much larger JPEG is then decoded at a half, quarter or eighth of its size, which
-            the format gives away (DCT scaling): never below twice `size`, nor below VIEW_SIDE.
+        size: of the network's input. A much larger JPEG is then decoded smaller (`jpeg.reduce`): never below twice
+            `size`, nor below VIEW_SIDE.
 
     Raises:
         DamagedImage: cut short or corrupt.
     """
-    if size is not None and image.format in ("JPEG", "MPO"):
-        least = max(2 * size / min(image.size), VIEW_SIDE / max(image.size))
-        image.draft(image.mode, (int(np.ceil(image.width * least)), int(np.ceil(image.height * least))))
+    if image.format in jpeg.FORMATS:
+        reduced = size is not None and jpeg.reduce(image, 2 * size, VIEW_SIDE)
+        if _orientation(image) == 1 and (pixels := jpeg.decode(image, reduced=reduced)) is not None:
+            return pixels
     try:
         image.load()
     except MemoryError:
@@ -106,7 +103,7 @@ def load(image: Image.Image, size: int | None = None) -> Image.Image:
     return _opaque(_upright(image))
 
 
-def decode(content: Source, size: int | None = None, limits: Limits = LIMITS) -> Image.Image:
+def decode(content: Source, size: int | None = None, limits: Limits = LIMITS) -> Picture:
     """Encoded image -> picture: `open`, then `load`, with what both raise."""
     return load(open(content, limits), size)
 
@@ -116,12 +113,20 @@ def from_array(array: np.ndarray) -> Image.Image:
     return _opaque(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _orientation(image: Image.Image) -> int:
+    """How the camera was held (EXIF); 1 is upright."""
     try:
-        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return image  # of which exif_transpose would make a copy
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken EXIF data say nothing about the pixels: show them as they lie
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    if _orientation(image) == 1:
+        return image  # of which exif_transpose would make a copy
+    try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF data says nothing about the pixels: show them as they lie
+    except Exception:  # as above
         return image
 
 
@@ -136,31 +141,68 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image if image.mode in ("RGB", "L") else image.convert("RGB")
 
 
-def pixels(image: Image.Image, spec: Input) -> torch.Tensor:
+def pixels(picture: Picture, spec: Input) -> torch.Tensor:
     """Resize a picture to what the network takes: uint8 (3, spec.size, spec.size).
 
     Bilinear with antialiasing, of what `seen` says.
     """
-    return _resized(image, seen(image, spec), spec.size)
+    if isinstance(picture, np.ndarray):
+        return middle(canvas(picture, spec), spec.size)
+    part = _part(picture, spec)
+    margin = part.width * _margin(spec)
+    return _resized(part, (margin, margin, part.width - margin, part.height - margin), spec.size)
 
 
-def canvas(image: Image.Image, spec: Input) -> torch.Tensor:
+def canvas(picture: Picture, spec: Input) -> torch.Tensor:
     """The same with the margin that training moves its crop in: uint8 (3, spec.canvas, spec.canvas).
 
     Its middle is what `pixels` gives.
     """
-    return _resized(image, _square(image, 1.0) if spec.resize == "crop" else (0, 0, *image.size), spec.canvas)
+    if isinstance(picture, np.ndarray):
+        return _interpolated(_part(picture, spec), spec.canvas)
+    part = _part(picture, spec)
+    return _resized(part, (0, 0, *part.size), spec.canvas)
 
 
-def seen(image: Image.Image, spec: Input) -> tuple[float, float, float, float]:
+def middle(canvases: torch.Tensor, size: int) -> torch.Tensor:
+    """The middle of one canvas, or of each: (..., size, size)."""
+    start = (canvases.shape[-1] - size) // 2
+    return canvases[..., start : start + size, start : start + size]
+
+
+def seen(picture: Picture, spec: Input) -> tuple[float, float, float, float]:
     """The part of a picture that the network sees: left, top, right, bottom in pixels, not always whole ones."""
-    return _square(image, spec.size / spec.canvas) if spec.resize == "crop" else (0, 0, *image.size)
+    if spec.resize != "crop":
+        return 0, 0, *_size(picture)
+    left, top, right, bottom = _square(picture)
+    margin = (right - left) * _margin(spec)
+    return left + margin, top + margin, right - margin, bottom - margin
 
 
-def _square(image: Image.Image, share: float) -> tuple[float, float, float, float]:
-    side = min(image.size) * share
-    left, top = (image.width - side) / 2, (image.height - side) / 2
+def _margin(spec: Input) -> float:
+    """On each side of a canvas, as a share of it."""
+    return (1 - spec.size / spec.canvas) / 2
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    """Width and height."""
+    return (picture.shape[1], picture.shape[0]) if isinstance(picture, np.ndarray) else picture.size
+
+
+def _square(picture: Picture) -> tuple[int, int, int, int]:
+    """The largest one in the middle."""
+    width, height = _size(picture)
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
+
+
+def _part(picture: Form, spec: Input) -> Form:
+    """What a canvas is made of: all of a picture, or its square."""
+    if spec.resize != "crop":
+        return picture
+    left, top, right, bottom = box = _square(picture)
+    return picture[top:bottom, left:right] if isinstance(picture, np.ndarray) else picture.crop(box)
 
 
 def _resized(image: Image.Image, box: tuple[float, float, float, float], size: int) -> torch.Tensor:
@@ -169,7 +211,16 @@ def _resized(image: Image.Image, box: tuple[float, float, float, float], size: i
     return values.expand(size, size, 3).permute(2, 0, 1)
 
 
-def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -> Image.Image:
+def _interpolated(array: np.ndarray, size: int) -> torch.Tensor:
+    """What `_resized` gives, but for roundings."""
+    rows = torch.from_numpy(array[..., None] if array.ndim == 2 else array)
+    # The batch of one is made first: its stride then says that channels come last, which the fast kernel asks for.
+    planes = rows[None].permute(0, 3, 1, 2)
+    resized = functional.interpolate(planes, (size, size), mode="bilinear", antialias=True)[0]
+    return resized if len(resized) == 3 else torch.stack([resized[0]] * 3, dim=2).permute(2, 0, 1)
+
+
+def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -> Picture:
     """An encoded image or an array of pixels -> picture, with what `open`, `load` and `from_array` raise."""
     return from_array(source) if isinstance(source, np.ndarray) else decode(source, spec.canvas, limits)
 
@@ -187,14 +238,15 @@ class View:
     box: tuple[float, float, float, float]
 
 
-def view(image: Image.Image, spec: Input, sent_side: int | None = None) -> View:
+def view(picture: Picture, spec: Input, sent_side: int | None = None) -> View:
     """The view of a decoded picture.
 
     Args:
         sent_side: pixels of its long side as it was sent, where it may have been decoded smaller.
     """
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
     enlarged = (sent_side or max(image.size)) / max(image.size)
-    part = seen(image, spec)
+    part = seen(picture, spec)
     box = (part[0] * enlarged, part[1] * enlarged, part[2] * enlarged, part[3] * enlarged)
     image = image.crop(tuple(round(edge) for edge in part))  # type: ignore[arg-type]
     scale = VIEW_SIDE / max(image.size)
@@ -206,7 +258,9 @@ def view(image: Image.Image, spec: Input, sent_side: int | None = None) -> View:
 
 def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
     """The pixels of N images -> uint8 (N, 3, size, size), channels last in memory, as decoders leave them."""
-    return torch.stack([pixels.permute(1, 2, 0) for pixels in images]).permute(0, 3, 1, 2)
+    # torch.stack copies byte by byte where rows do not follow on each other, as those of a canvas' middle.
+    rows = np.stack([pixels.permute(1, 2, 0).numpy() for pixels in images])
+    return torch.from_numpy(rows).permute(0, 3, 1, 2)
 
 
 def normalise(batch: torch.Tensor, spec: Input) -> torch.Tensor:

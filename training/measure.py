@@ -11,7 +11,7 @@ from torch.nn import functional
 from handlers import images
 from models.card import Input
 from training.distributed import World
-from training.pixels import CHUNK, Source, middle
+from training.pixels import CHUNK, Source
 
 
 def served(source: Source, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -29,7 +29,7 @@ def seen(source: Source, spec: Input, world: World | None = None) -> Iterator[tu
     if world is not None:
         chunks = chunks[world.rank :: world.size]
     for rows, canvases in zip(chunks, source.batches(chunks), strict=True):
-        yield rows, middle(canvases, spec.size)
+        yield rows, images.middle(canvases, spec.size)
 
 
 def measure(

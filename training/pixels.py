@@ -58,7 +58,7 @@ class InMemory:
 class Streamed:
     """Canvases decoded anew whenever they are asked for, some batches ahead of the one that is trained on.
 
-    By threads, not processes: Pillow lets go of Python's lock while it decodes and resizes, and that is nearly all.
+    By threads, not processes: Python's lock is let go of while an image is decoded and resized, and that is nearly all.
     """
 
     def __init__(self, split: Split, spec: Input, device: torch.device) -> None:
@@ -142,12 +142,6 @@ def in_batches(order: torch.Tensor, size: int) -> tuple[torch.Tensor, ...]:
     """
     *full, last = torch.split(order, size)
     return (*full[:-1], torch.cat([full[-1], last])) if full and len(last) == 1 < size else (*full, last)
-
-
-def middle(canvases: torch.Tensor, size: int) -> torch.Tensor:
-    """The middle of each canvas, as it is served: uint8 (N, 3, size, size)."""
-    start = (canvases.shape[-1] - size) // 2
-    return canvases[..., start : start + size, start : start + size]
 
 
 def _cores() -> int:

@@ -14,6 +14,7 @@ from handlers import images
 from handlers.classifier import Classifier
 from handlers.errors import DamagedImage
 from models.card import Input
+from tests.unit.handlers.test_images import decoded
 from training.data import Dataset
 
 WIDTH, HEIGHT = 4000, 3000
@@ -67,17 +68,17 @@ def test_it_is_never_less_than_twice_the_networks_size_or_the_view(
     width: int, height: int, size: int, seen: tuple[int, int]
 ) -> None:
     content = jpeg(Image.new("RGB", (width, height)))
-    assert images.decode(content, size).size == seen
+    assert decoded(content, size=size).size == seen
     assert min(seen) >= min(2 * size, width, height)
     assert max(seen) >= min(images.VIEW_SIDE, max(width, height))
-    assert images.decode(content).size == (width, height)
+    assert decoded(content).size == (width, height)
 
 
 @pytest.mark.parametrize("format_", ["PNG", "WEBP"])
 def test_other_formats_cannot_do_that(format_: str) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (2048, 1024)).save(buffer, format_)
-    assert images.decode(buffer.getvalue(), 24).size == (2048, 1024)
+    assert decoded(buffer.getvalue(), size=24).size == (2048, 1024)
 
 
 @pytest.mark.parametrize("size", [24, 224, 300])
@@ -92,14 +93,14 @@ def test_the_network_sees_nearly_the_same_pixels(large: bytes, size: int) -> Non
 def test_so_it_does_of_grey_and_cmyk(mode: str) -> None:
     content = jpeg(photo(1600, 1200).convert(mode))
     whole, scaled = (images.pixels(images.decode(content, how), spec(24)).int() for how in (None, 24))
-    assert images.decode(content, 24).size == (800, 600)
+    assert decoded(content, size=24).size == (800, 600)
     assert int((whole - scaled).abs().max()) <= 4
 
 
 def test_progressive_ones_too() -> None:
     content = jpeg(photo(1600, 1200), progressive=True)
     whole, scaled = (images.pixels(images.decode(content, how), spec(24)).int() for how in (None, 24))
-    assert images.decode(content, 24).size == (800, 600)
+    assert decoded(content, size=24).size == (800, 600)
     assert int((whole - scaled).abs().max()) <= 4
 
 
@@ -127,7 +128,7 @@ def test_a_photo_taken_sideways_is_still_put_upright() -> None:
     lying.paste((255, 0, 0), (0, 0, 2048, 2048))
     exif = Image.Exif()
     exif[0x0112] = 6
-    image = images.decode(jpeg(lying, exif=exif), 24)
+    image = decoded(jpeg(lying, exif=exif), size=24)
     assert image.size == (256, 512)
     top, bottom = image.getpixel((128, 64)), image.getpixel((128, 448))
     assert (top[0] > 200, top[2] < 50) == (True, True)

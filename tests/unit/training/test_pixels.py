@@ -18,7 +18,7 @@ from models.card import Input
 from training import pixels
 from training.data.dataset import DataError, Picture, Split
 from training.data.files import Files
-from training.pixels import InMemory, Streamed, fitted, in_batches, load, middle
+from training.pixels import InMemory, Streamed, fitted, in_batches, load
 
 CPU = torch.device("cpu")
 SPEC = Input(size=8, resize="crop", crop=0.5, mean=(0, 0, 0), std=(1, 1, 1))
@@ -61,7 +61,7 @@ def test_batches_are_the_canvases_of_their_rows(split: Split, kept: bool) -> Non
 
 def test_the_middle_of_a_canvas_is_what_is_served(split: Split) -> None:
     (batch,) = load(split, SPEC, CPU).batches([torch.arange(40)])
-    for content, seen in zip(split.images, middle(batch, SPEC.size), strict=True):
+    for content, seen in zip(split.images, images.middle(batch, SPEC.size), strict=True):
         assert torch.equal(seen, images.pixels(images.picture(content, SPEC), SPEC))
 
 

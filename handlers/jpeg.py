@@ -1,0 +1,65 @@
+"""What is particular to JPEG files: how many scans they have, and decoding them at full speed, or smaller.
+
+libjpeg-turbo decodes straight into an array. Pillow has the same library, and adds what takes as long as a third of
+that: rows of four bytes a pixel, which an array then is made from, and a file that it reads piece by piece.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+FORMATS = ("JPEG", "MPO")  # a phone's multi-picture JPEG begins with the photo
+# A progressive JPEG has some ten scans; each costs a pass over all pixels and as little as 44 bytes.
+MAX_SCANS = 100
+# How libjpeg-turbo calls what Pillow's modes hold. CMYK and others stay with Pillow.
+COLOURS = {"RGB": "RGB", "L": "GRAY"}
+
+
+def scans(content: bytes | bytearray | memoryview) -> int:
+    """How many scans begin in a JPEG: FF DA, at even places and at odd ones. bytes.count takes many times as long."""
+    found = 0
+    for first in (0, 1):
+        pairs = np.frombuffer(content, dtype="<u2", count=(len(content) - first) // 2, offset=first)
+        found += int(np.count_nonzero(pairs == 0xDAFF))
+    return found
+
+
+def reduce(image: Image.Image, short: int, long: int) -> bool:
+    """Have an opened JPEG decoded at a half, quarter or eighth of its size, which the format gives away (DCT scaling).
+
+    Never to less than `short` pixels on its short side, nor `long` on its long one. Returns whether it will be smaller.
+    """
+    before = image.size
+    least = max(short / min(before), long / max(before))
+    image.draft(image.mode, (math.ceil(image.width * least), math.ceil(image.height * least)))
+    return image.size != before
+
+
+def decode(image: Image.Image, *, reduced: bool) -> np.ndarray | None:
+    """The pixels that Pillow would decode: uint8 (H, W, 3), or (H, W) of a grey one.
+
+    Args:
+        image: as it was opened from memory, or `reduce` left it; nothing of it is decoded.
+        reduced: what `reduce` returned.
+
+    Returns:
+        None if Pillow has to decide: other colours, or something is wrong with the file, and be it only a warning.
+    """
+    file, colours = image.fp if isinstance(image, ImageFile) else None, COLOURS.get(image.mode)
+    if colours is None or not isinstance(file, io.BytesIO):
+        return None
+    # Of the factors that give at least so many pixels it takes the smallest: of a reduced size, that of `reduce`.
+    least = {"min_height": image.height, "min_width": image.width} if reduced else {}
+    try:
+        pixels: np.ndarray = simplejpeg.decode_jpeg(file.getvalue(), colours, **least)
+    except ValueError:
+        return None
+    if pixels.shape[:2] != (image.height, image.width):
+        return None
+    return pixels[..., 0] if colours == "GRAY" else pixels
