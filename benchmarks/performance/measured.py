@@ -19,7 +19,7 @@ from models.card import describe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "benchmarks" / "results"
-PACKAGES = ("torch", "torchserve", "numpy", "pillow", "captum")
+PACKAGES = ("torch", "torchserve", "numpy", "pillow", "simplejpeg", "captum")
 
 
 class Figure(BaseModel):
