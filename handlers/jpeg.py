@@ -17,6 +17,8 @@ from PIL.ImageFile import ImageFile
 FORMATS = ("JPEG", "MPO")  # a phone's multi-picture JPEG begins with the photo
 # A progressive JPEG has some ten scans; each costs a pass over all pixels and as little as 44 bytes.
 MAX_SCANS = 100
+# With more than these it is an odd file, which libjpeg-turbo may warn of when it is through, and Pillow decodes again.
+FEW_SCANS = 20
 # How libjpeg-turbo calls what Pillow's modes hold. CMYK and others stay with Pillow.
 COLOURS = {"RGB": "RGB", "L": "GRAY"}
 
@@ -49,15 +51,18 @@ def decode(image: Image.Image, *, reduced: bool) -> np.ndarray | None:
         reduced: what `reduce` returned.
 
     Returns:
-        None if Pillow has to decide: other colours, or something is wrong with the file, and be it only a warning.
+        None if Pillow has to decide: other colours, many scans, or something is wrong with the file, if only a warning.
     """
     file, colours = image.fp if isinstance(image, ImageFile) else None, COLOURS.get(image.mode)
     if colours is None or not isinstance(file, io.BytesIO):
         return None
+    content = file.getvalue()
+    if scans(content) > FEW_SCANS:
+        return None
     # Of the factors that give at least so many pixels it takes the smallest: of a reduced size, that of `reduce`.
     least = {"min_height": image.height, "min_width": image.width} if reduced else {}
     try:
-        pixels: np.ndarray = simplejpeg.decode_jpeg(file.getvalue(), colours, **least)
+        pixels: np.ndarray = simplejpeg.decode_jpeg(content, colours, **least)
     except ValueError:
         return None
     if pixels.shape[:2] != (image.height, image.width):

@@ -150,6 +150,17 @@ def test_a_jpeg_with_absurdly_many_scans_is_refused_before_any_is_decoded() -> N
     assert raised.value.status == 415
 
 
+def test_one_with_many_scans_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Pillow, since libjpeg-turbo complains of scans that come twice, but only when it has gone through all."""
+    asked = []
+    decode = simplejpeg.decode_jpeg
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *how, **more: asked.append(1) or decode(*how, **more))
+    assert isinstance(images.decode(with_scans(jpeg.FEW_SCANS + 1)), Image.Image)
+    assert asked == []
+    images.decode(with_scans(jpeg.FEW_SCANS))
+    assert asked == [1]
+
+
 def test_a_progressive_jpeg_as_cameras_write_them_is_decoded() -> None:
     content = encoded(noise(64, 48), "JPEG", progressive=True)
     assert 5 < content.count(b"\xff\xda") < 20
