@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers import entry, images, metrics, options, request, table
+from handlers import entry, images, jpeg, metrics, options, request, table
 from handlers.explain.warnings import KINDS
 from handlers.protocols import v2
 from handlers.protocols.native import OUTPUT_TYPES
@@ -82,7 +82,7 @@ def test_each_limit_of_a_model_has_its_row_and_value(name: str) -> None:
 def test_the_other_limits_are_those_of_the_code() -> None:
     template = TEMPLATE.read_text(encoding="utf-8")
     assert f"{max_body():,} bytes" in row("max-body")[1]
-    assert f"{images.MAX_SCANS} scans" in row("max-scans")[1]
+    assert f"{jpeg.MAX_SCANS} scans" in row("max-scans")[1]
     for key, setting in {
         "time-headers": "http-request",
         "time-silence": "client",
