@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers import entry, images, jpeg, metrics, options, request, table
+from handlers import entry, jpeg, metrics, options, request, table
 from handlers.explain.warnings import KINDS
 from handlers.protocols import v2
 from handlers.protocols.native import OUTPUT_TYPES
