@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-# The long side that ours never decodes a JPEG to less than: the pixels are to be the same.
+# The long side that ours never decodes a JPEG to less than: the work is to be the same.
 VIEW_SIDE = 512
 # The most that a compiled program takes at once.
 MAX_ROWS = 64
