@@ -78,7 +78,7 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    named = [gpu for gpu in (arguments.gpus or "").split(",") if gpu and gpu != "all"]
+    named = [gpu for gpu in map(str.strip, (arguments.gpus or "").split(",")) if gpu and gpu != "all"]
     settings = container.Settings(
         image=arguments.tag,
         host=arguments.host,

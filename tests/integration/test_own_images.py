@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import requests
 
-from tests.integration.server import Server, run
+from tests.integration.server import REPOSITORY, Server, environment, run
 from tests.unit.training.test_folder import fill, picture
+
+PHOTOS = "my photos & R$D (1)"
+
+
+def make(folder: Path, target: str, *variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a target of the Makefile in `folder`, by the Python of this test."""
+    return subprocess.run(
+        ["make", "--file", REPOSITORY / "Makefile", target, "PYTHON=true", *variables],
+        cwd=folder,
+        env=environment(folder / "tmp"),
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
 
 
 def test_a_folder_becomes_a_served_model(tmp_path: Path) -> None:
-    fill(tmp_path / "pets", cat=30, dog=20)
-    (tmp_path / "pets" / "cat" / "broken.png").write_bytes(picture(0)[:90])
-    trained = run(tmp_path, "scripts.train", "--model", "pets", "--data", "pets", "--image-size", "16", "--epochs", "8")
+    fill(tmp_path / PHOTOS, cat=30, dog=20)
+    (tmp_path / PHOTOS / "cat" / "broken.png").write_bytes(picture(0)[:90])
+    (python := tmp_path / ".venv" / "bin" / "python").parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    trained = make(tmp_path, "train", "MODEL=pets", f"DATA={PHOTOS}", "SIZE=16", "MORE=--epochs 8 --set 'seed=3'")
     assert trained.returncode == 0, trained.stderr
-    assert "left out: pets/cat/broken.png: the PNG image is cut short" in trained.stdout
+    assert f"left out: {PHOTOS}/cat/broken.png: the PNG image is cut short" in trained.stdout
     assert "releases/pets/1.0: 100.00% right on 10 test images" in trained.stdout
-    assert run(tmp_path, "scripts.archive", "--model", "pets").returncode == 0
+    assert make(tmp_path, "archive", "MODEL=pets").returncode == 0
     with Server(tmp_path, "--model", "pets") as server:
+        first, second = (f"{PHOTOS}/{label}/0.png" for label in ("cat", "dog"))
+        port = f"PORT={server.ports.public}"
+        asked = make(tmp_path, "predict", "MODEL=pets", port, f"IMAGE='{first}' '{second}'")
+        assert asked.returncode == 0, asked.stderr
+        assert [result["image"] for result in json.loads(asked.stdout)["results"]] == [first, second]
+        explained = make(tmp_path, "explain", "MODEL=pets", port, f"IMAGE={first}", "OUT=why a $(cat).png")
+        assert explained.returncode == 0, explained.stderr
+        assert (tmp_path / "why a $(cat).png").is_file()
         for label, shade in (("cat", 20), ("dog", 60)):
             answer = requests.post(f"{server.url}/explanations/pets", data=picture(7, shade), timeout=30).json()
             assert answer["predictions"][0]["label"] == label

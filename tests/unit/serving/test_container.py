@@ -38,7 +38,7 @@ def from_compose(service: dict[str, Any], state: str) -> Settings:
     """Settings that say of a service what it says of itself, as far as those can differ."""
     devices = service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices")
     assert devices in (None, [{"capabilities": ["gpu"], "count": "all"}])
-    host, port, _ = service["ports"][0].split(":")
+    host, port = service["ports"][0]["host_ip"], service["ports"][0]["published"]
     assert state == container.name(int(port)) == service["container_name"]
     return Settings(
         store=REPOSITORY / service["volumes"][0]["source"],
@@ -66,11 +66,11 @@ def compose(**variables: str) -> dict[str, Any]:
         ("torchlight-gpu", {}, Settings(store=REPOSITORY / "model_store", gpus=())),
         (
             "torchlight",
-            {"HOST": "0.0.0.0", "PORT": "9000", "MODE": "production", "MEMORY": "8g", "TAG": "mine:2"},
+            {"HOST": "::", "PORT": "9000", "MODE": "production", "MEMORY": "8g", "TAG": "mine:2"},
             Settings(
                 store=REPOSITORY / "model_store",
                 image="mine:2",
-                host="0.0.0.0",
+                host="::",
                 port=9000,
                 production=True,
                 memory="8g",
@@ -109,7 +109,13 @@ def test_compose_launches_the_same_thing(
         "image": sent["Image"],
         "command": sent["Cmd"],
         "environment": sent["Env"] or [],
-        "ports": [f"{binding['HostIp']}:{binding['HostPort']}:{port.removesuffix('/tcp')}"],
+        "ports": [
+            {
+                "target": int(port.removesuffix("/tcp")),
+                "published": binding["HostPort"],
+                "host_ip": binding["HostIp"],
+            }
+        ],
         "mounts": [(m["Type"], m["Source"], m["Target"], m["ReadOnly"]) for m in host["Mounts"]],
         "read_only": host["ReadonlyRootfs"],
         "tmpfs": host["Tmpfs"],
