@@ -17,8 +17,8 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch.nn import functional
 
-from handlers import jpeg
-from handlers.errors import DamagedImage, ImageTooLarge, NoImage, UnsupportedImage
+from handlers import formats, jpeg
+from handlers.errors import DamagedImage, ImageTooLarge, NoImage, RequestError, UnsupportedImage
 from models.card import Input, Limits
 
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -53,10 +53,7 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        start = bytes(content[:12])
-        if start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (start[:4], start[8:]) == (b"RIFF", b"WEBP"):
-            raise DamagedImage("the image is cut short or corrupt within its header") from None
-        raise UnsupportedImage(f"not a JPEG, PNG or WebP image (its first bytes are {start!r})") from None
+        raise _unidentified(content) from None
     except MemoryError:
         raise
     except Exception as error:  # a header that is corrupt in its own way
@@ -80,8 +77,8 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
 def load(image: Image.Image, size: int | None = None) -> Picture:
     """Decode an opened image into a picture; its metadata is dropped.
 
-    EXIF orientation is applied, 16 bits are scaled to 8, transparency is composited on white; CMYK and palette become
-    RGB.
+    The orientation in EXIF, or else in XMP, is applied, 16 bits are scaled to 8, transparency is composited on white;
+    CMYK and palette become RGB.
 
     Args:
         size: of the network's input. A much larger JPEG is then decoded smaller (`jpeg.reduce`): never below twice
@@ -89,17 +86,19 @@ def load(image: Image.Image, size: int | None = None) -> Picture:
 
     Raises:
         DamagedImage: cut short or corrupt.
+        UnsupportedImage: a JPEG of a kind that is not decoded, such as a lossless one.
     """
     if image.format in jpeg.FORMATS:
         reduced = size is not None and jpeg.reduce(image, 2 * size, VIEW_SIDE)
         if _orientation(image) == 1 and (pixels := jpeg.decode(image, reduced=reduced)) is not None:
             return pixels
+    file = getattr(image, "fp", None)  # which Pillow lets go of
     try:
         image.load()
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
-        raise DamagedImage(f"the {image.format} image is cut short or corrupt: {error}") from None
+        raise _undecodable(image, file, error) from None
     return _opaque(_upright(image))
 
 
@@ -108,13 +107,39 @@ def decode(content: Source, size: int | None = None, limits: Limits = LIMITS) ->
     return load(open(content, limits), size)
 
 
+def _unidentified(content: Source) -> RequestError:
+    """The error for a file that Pillow does not know as one of FORMATS."""
+    format_ = formats.identify(content)
+    if format_ is not None and format_.is_supported:
+        return DamagedImage("the image is cut short or corrupt within its header")
+    start = f"its first bytes are {bytes(content[:12])!r}"
+    if format_ is None:
+        return UnsupportedImage(f"not a JPEG, PNG or WebP image ({start})")
+    return UnsupportedImage(f"{_named(format_)} ({start}). {format_.advice}")
+
+
+def _undecodable(image: Image.Image, file: object, error: Exception) -> RequestError:
+    """The error for pixels that Pillow fails on: of a JPEG that no common program decodes, or damaged."""
+    format_ = formats.identify(file.getvalue()) if isinstance(file, io.BytesIO) else None
+    if format_ is not None and not format_.is_supported:
+        return UnsupportedImage(f"{_named(format_)}. {format_.advice}")
+    return DamagedImage(f"the {image.format} image is cut short or corrupt: {error}")
+
+
+def _named(format_: formats.Format) -> str:
+    return f"the file's format is {format_.name}, which is not decoded here: send a JPEG, PNG or WebP image"
+
+
 def from_array(array: np.ndarray) -> Image.Image:
     """uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> picture; a fourth channel is transparency."""
     return _opaque(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
 
 
 def _orientation(image: Image.Image) -> int:
-    """How the camera was held (EXIF); 1 is upright."""
+    """Return the orientation of the camera, 1 to 8; 1 is upright.
+
+    From EXIF, and where EXIF says nothing from XMP (tiff:Orientation), as PIL.ImageOps.exif_transpose does.
+    """
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # broken EXIF data say nothing about the pixels: show them as they lie

@@ -282,7 +282,7 @@ def test_commands_name_what_is_wrong_with_their_image(workspace: Path, server: S
     )
     text = tmp_path / "text.png"
     text.write_text("hello")
-    assert error(str(text)).startswith("error: 415 UnsupportedImage: not a JPEG, PNG or WebP image")
+    assert error(str(text)).startswith("error: 415 UnsupportedImage: the file's format is plain text")
     assert error(str(_sample(workspace)), "--model", "cats").startswith("error: 404 ModelNotFound")
 
 

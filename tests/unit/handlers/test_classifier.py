@@ -114,7 +114,10 @@ def test_an_error_has_this_shape_and_no_other(classifier: Classifier) -> None:
     assert body(answer) == {
         "code": 415,
         "type": "UnsupportedImage",
-        "message": "not a JPEG, PNG or WebP image (its first bytes are b'no image')",
+        "message": (
+            "the file's format is plain text, which is not decoded here: send a JPEG, PNG or WebP image (its first "
+            "bytes are b'no image'). Send the image's own bytes: with curl, -T image.png or --data-binary @image.png"
+        ),
     }
 
 

@@ -168,7 +168,7 @@ def test_of_a_phones_multi_picture_jpeg_the_photo_is_taken() -> None:
     ids=["GIF", "BMP", "TIFF", "text", "HTML", "zero"],
 )
 def test_other_formats_are_refused_with_their_first_bytes(content: bytes) -> None:
-    with pytest.raises(UnsupportedImage, match="not a JPEG, PNG or WebP image") as raised:
+    with pytest.raises(UnsupportedImage, match="JPEG, PNG or WebP image") as raised:
         decoded(content)
     assert raised.value.status == 415
     assert repr(content[:12]) in str(raised.value)
