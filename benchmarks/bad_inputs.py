@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import requests
 from tqdm import tqdm
 
 from benchmarks import report
 from benchmarks.corpus import FAMILIES, bad_requests
 from benchmarks.siege import BAD_FOR_ONE_GOOD, GOOD, Offence, Outcome, Siege, good_requests
 from scripts.command import command
-from serving.instance import Ports
+from serving.instance import Instance, Ports
+from serving.management import Management
 from tests.integration.server import Server, run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -49,12 +49,13 @@ class Processes:
     java: dict[int, int]
 
     @classmethod
-    def of(cls, ports: Ports) -> Processes:
+    def of(cls, instance: Instance) -> Processes:
         """As TorchServe's management API tells it now."""
+        management = Management.of(instance)
         workers: list[int] = []
         for name in ("digits", "digits-explain"):
-            described = requests.get(f"http://127.0.0.1:{ports.management}/models/{name}", timeout=10).json()
-            workers += [int(worker["pid"] or 0) for worker in described[0]["workers"]]
+            (version,) = management.describe(name)
+            workers += [worker.pid for worker in version.workers]
         return cls(
             {pid: _status(pid, "VmRSS") for pid in workers},
             {pid: _status(pid, "VmRSS") for pid in {_status(pid, "PPid") for pid in workers}},
@@ -81,8 +82,10 @@ def main(argv: list[str] | None = None) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     began = time.monotonic()
-    with _server(arguments.url) as ports:
-        outcome, before, after = besiege(ports, arguments.count, arguments.seed, arguments.clients, arguments.minutes)
+    with _server(arguments.url) as instance:
+        outcome, before, after = besiege(
+            instance, arguments.count, arguments.seed, arguments.clients, arguments.minutes
+        )
     seconds = time.monotonic() - began
     wrong = [*verdict(outcome, before, after, arguments.count), *_keep(outcome.offences)]
     said = "python -m benchmarks.bad_inputs " + shlex.join(sys.argv[1:] if argv is None else argv)
@@ -93,26 +96,28 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit("\n".join(["error: the server was not equal to it", *wrong]))
 
 
-def besiege(ports: Ports, count: int, seed: int, clients: int, minutes: float) -> tuple[Outcome, Processes, Processes]:
+def besiege(
+    instance: Instance, count: int, seed: int, clients: int, minutes: float
+) -> tuple[Outcome, Processes, Processes]:
     """The outcome, and the server's processes after the warm-up and at the end, both times at rest."""
     images = {path.stem: path.read_bytes() for path in (REPOSITORY / "samples").glob("*.png")}
-    siege = Siege(("127.0.0.1", ports.public), good_requests(images), clients)
+    siege = Siege(("127.0.0.1", instance.ports.public), good_requests(images), clients)
     bad, warm = bad_requests(count, seed), int(count * WARM_UP)
     deadline = time.monotonic() + minutes * 60
     with tqdm(total=count + count // BAD_FOR_ONE_GOOD, unit="request", smoothing=0.05) as bar:
         outcome = siege.lay(itertools.islice(bad, warm), deadline - time.monotonic(), bar.update)
-        before = _at_rest(siege, ports)
+        before = _at_rest(siege, instance)
         rest = siege.lay(bad, deadline - time.monotonic(), bar.update)
     outcome.statuses += rest.statuses
     outcome.offences += rest.offences
     outcome.slowest = max(outcome.slowest, rest.slowest)
-    return outcome, before, _at_rest(siege, ports)
+    return outcome, before, _at_rest(siege, instance)
 
 
-def _at_rest(siege: Siege, ports: Ports) -> Processes:
+def _at_rest(siege: Siege, instance: Instance) -> Processes:
     """The processes when nothing is left of the last bad request, be it only as the content of a buffer."""
     siege.ask_alone()
-    return Processes.of(ports)
+    return Processes.of(instance)
 
 
 def verdict(outcome: Outcome, before: Processes, after: Processes, count: int) -> list[str]:
@@ -163,17 +168,17 @@ def written(outcome: Outcome, before: Processes, after: Processes, how: str, sec
 
 
 @contextlib.contextmanager
-def _server(url: str | None) -> Iterator[Ports]:
+def _server(url: str | None) -> Iterator[Instance]:
     """A server that is ended, or the one that runs there already."""
     if url:
-        yield Ports(urlsplit(url).port or 8080)
+        yield Instance(Ports(urlsplit(url).port or 8080))
         return
     (FOLDER / "config.yaml").write_text(BATCHES, encoding="utf-8")
     done = run(FOLDER, "scripts.archive", "--config", "config.yaml")
     if done.returncode:
         raise ValueError(f"no archive could be made: {done.stderr[-500:]}")
     with Server(FOLDER.resolve()) as server:
-        yield server.ports
+        yield server.instance
 
 
 def _keep(offences: list[Offence]) -> list[str]:

@@ -42,23 +42,28 @@ _LINE = re.compile(
 
 # As it was asked: the path has been changed by the time TorchServe answers.
 IN_KSERVE = "{ var(txn.asked) -m beg /v1/ /v2/ }"
-_NO_TOKEN = "    http-request del-header Authorization"
+# TorchServe wants its own token from everybody; no client ever sees it.
+_KEY = '    http-request set-header Authorization "Bearer {key}" unless is_grpc'
 _TOKEN = """\
-    # Only the token's digest stands here. TorchServe gets its own token, which no client ever sees. gRPC's clients take
-    # this 401 for UNAUTHENTICATED; the gateway brings their token back with its own request.
+    # Only the token's digest stands here. gRPC's clients take this 401 for UNAUTHENTICATED; the gateway brings their
+    # token back with its own request.
     acl has_token req.hdr(Authorization),sha2(256),hex -m str {digest}
     refuse 401 Unauthorized "send the header Authorization: Bearer <token>" [WWW-Authenticate Bearer] \
 unless asks_health or has_token
-    http-request set-header Authorization "Bearer {key}" unless is_grpc\
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Who may ask: `public` is what clients send, `inference` what TorchServe wants behind the door."""
+    """Who may ask.
 
-    public: str
+    Attributes:
+        inference: what TorchServe wants from the proxy.
+        public: what clients must send; None, in development, asks for nothing.
+    """
+
     inference: str
+    public: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,10 @@ class FrontDoor:
     socket: Path
     max_request_size: int
     drain_seconds: int
+    tokens: Tokens
     threads: int = 1
     only_model: str = ""
     explain_at_once: int = 0
-    tokens: Tokens | None = None
 
 
 def render(door: FrontDoor) -> str:
@@ -176,8 +181,9 @@ def _escaped(path: Path) -> str:
     return str(path).replace("\\", "\\\\").replace(" ", "\\ ")
 
 
-def _authorisation(tokens: Tokens | None) -> str:
-    if tokens is None:
-        return _NO_TOKEN
+def _authorisation(tokens: Tokens) -> str:
+    key = _KEY.format(key=tokens.inference)
+    if tokens.public is None:
+        return key
     digest = hashlib.sha256(f"Bearer {tokens.public}".encode()).hexdigest().upper()  # as HAProxy's `hex` writes it
-    return _TOKEN.format(digest=digest, key=tokens.inference)
+    return _TOKEN.format(digest=digest) + key

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import requests
 
-from serving import routing, tokens
+from serving import loopback, routing
 from serving.crew import Crew
 from serving.errors import ManagementError
 from serving.instance import Instance
 from serving.management import Management
-from serving.tokens import KeyFile
 
 TIMEOUT_SECONDS = 5.0
 
@@ -26,12 +25,12 @@ def problems(instance: Instance) -> list[str]:
     if status.state not in ("ready", "stopping"):
         return [f"{status.state}: {status.message}"]
     try:
-        answer = requests.get(f"http://127.0.0.1:{instance.ports.public}/ping", timeout=TIMEOUT_SECONDS)
+        url = f"http://127.0.0.1:{instance.ports.public}/ping"
+        answer = loopback.request("GET", url, headers=_headers(instance), timeout=TIMEOUT_SECONDS)
         answer.raise_for_status()
     except requests.RequestException as error:
         return [f"the front door does not answer ({type(error).__name__})"]
-    keys = KeyFile(instance.folder / tokens.FILE_NAME, instance.ports.management) if status.tokens else None
-    management = Management(instance.ports.management, keys, TIMEOUT_SECONDS)
+    management = Management.of(instance, TIMEOUT_SECONDS)
     asked_for = (key.partition("/") for key in routing.read(instance.folder / routing.FILE_NAME))
     named = [(model, version) for model, slash, version in asked_for if slash]
     try:
@@ -39,6 +38,12 @@ def problems(instance: Instance) -> list[str]:
     except ManagementError as error:
         return [str(error)]
     return [sentence for sentences in found for sentence in sentences]
+
+
+def _headers(instance: Instance) -> dict[str, str]:
+    """Return the headers of a health request. The proxy needs no token for it, TorchServe without the proxy does."""
+    token = instance.token()
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _version(management: Management, model: str, version: str, crew: Crew) -> list[str]:

@@ -24,7 +24,8 @@ from serving.errors import ConfigError, StartError
 ROOT = Path(".run")
 # HAProxy binds to `haproxy.sock.<pid>.tmp` in it first.
 LONGEST_TEMP = 80
-TOKEN = "token"
+# The token that clients send to the proxy in production, and the one that TorchServe wants where there is no proxy.
+TOKEN, TORCHSERVE_TOKEN = "token", "torchserve-token"
 State = Literal["starting", "ready", "stopping", "stopped", "failed"]
 # Where free_ports looks.
 FIRST_PORT, LAST_PORT = 18_300, 28_300
@@ -99,7 +100,12 @@ def free_ports() -> Ports:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the supervisor last said of itself; the workers are those of Crew."""
+    """What the supervisor last said of itself; the workers are those of Crew.
+
+    Attributes:
+        tokens: whether clients must send a token.
+        front: whether they talk to the proxy, not to TorchServe itself.
+    """
 
     state: State
     message: str
@@ -109,6 +115,7 @@ class Status:
     host: str = "127.0.0.1"
     explain_workers: int = 0
     lone_workers: int = 0
+    front: bool = True
 
     @property
     def crew(self) -> Crew:
@@ -181,7 +188,7 @@ class Instance:
         status = self.status()
         if status is None or not status.tokens:
             return None
-        return (self.folder / TOKEN).read_text(encoding="ascii").strip()
+        return (self.folder / (TOKEN if status.front else TORCHSERVE_TOKEN)).read_text(encoding="ascii").strip()
 
     def stop(self, timeout: float) -> bool:
         """Ask the supervisor to drain and end, and wait for it; False where none runs.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from serving.crew import Crew
-from serving.instance import Ports, http_url
+from serving.instance import ROOT, TOKEN, TORCHSERVE_TOKEN, Ports, http_url
 from serving.state import State
 from serving.store import Archive
 
@@ -37,6 +37,11 @@ class Launch:
     crew: Crew = field(default_factory=Crew)
     container: bool = False
 
+    @property
+    def asks_for_token(self) -> bool:
+        """Whether clients must send a token: the proxy asks in production, TorchServe itself always."""
+        return self.production or not self.front
+
 
 def welcome(launch: Launch, ports: Ports) -> str:
     """What is said when it is READY: the URLs, a line to paste, how to stop it, and what is less than safe."""
@@ -49,7 +54,8 @@ def welcome(launch: Launch, ports: Ports) -> str:
         others = [version for version in entry.versions if version != entry.default]
         also = f" (also {', '.join(others)}, by name)" if others else ""
         lines.append(f"  POST {url}/predictions/{name}   POST {url}/explanations/{name}   {entry.default}{also}")
-    token = ' -H "Authorization: Bearer $(cat .run/' + f'{ports.public}/token)"' if launch.production else ""
+    file = ROOT / str(ports.public) / (TOKEN if launch.front else TORCHSERVE_TOKEN)
+    token = f' -H "Authorization: Bearer $(cat {file})"' if launch.asks_for_token else ""
     lines += [
         f"try:   curl{token} -T samples/3.png {url}/predictions/{model}",
         f"stop:  make stop PORT={ports.public}",
@@ -59,6 +65,7 @@ def welcome(launch: Launch, ports: Ports) -> str:
             "no front door: no default versions, query options, form-encoded images, checks of multipart bodies, gRPC, "
             "limits or soft stop; stopping cuts off requests in flight"
         )
+        lines.append(f"TorchServe asks every client for its own token, which is new at each start: {file}")
     elif not launch.production:
         lines.append("no token is asked for: this is for one machine; `make serve MODE=production` asks for one")
         if launch.host not in LOOPBACK:

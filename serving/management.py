@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 import requests
 
+from serving import loopback
 from serving.errors import Conflict, ManagementError, NotRegistered, Refused, Unauthorised, Unreachable
+from serving.instance import Instance
 from serving.tokens import KeyFile
 
 TIMEOUT_SECONDS = 10.0
@@ -62,10 +64,15 @@ class Management:
     Every method raises a ManagementError where TorchServe does not answer, or not with a success.
     """
 
-    def __init__(self, port: int, keys: KeyFile | None = None, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, port: int, keys: KeyFile, timeout: float = TIMEOUT_SECONDS) -> None:
         self._url = f"http://127.0.0.1:{port}"
         self._keys = keys
         self._timeout = timeout
+
+    @classmethod
+    def of(cls, instance: Instance, timeout: float = TIMEOUT_SECONDS) -> Management:
+        """Return the client of one server of ours, with the key file in the server's folder."""
+        return cls(instance.ports.management, KeyFile.of(instance), timeout)
 
     def models(self) -> dict[str, str]:
         """The registered models, each with the archive of its default version."""
@@ -147,9 +154,9 @@ class Management:
         attempts = READ_ATTEMPTS if method == "GET" else 1
         while True:
             attempts -= 1
-            headers = {"Authorization": f"Bearer {self._keys.token('management')}"} if self._keys else {}
+            headers = {"Authorization": f"Bearer {self._keys.token('management')}"}
             try:
-                answer = requests.request(
+                answer = loopback.request(
                     method, self._url + path, params=query, headers=headers, timeout=self._timeout
                 )
                 break

@@ -20,9 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serving import files, process, programs, properties, torchserve
-from serving.errors import StartError, Unreachable
+from serving.errors import StartError, Unauthorised, Unreachable
 from serving.instance import free_ports, temp_folder
 from serving.management import Management
+from serving.tokens import FILE_NAME as KEY_FILE
+from serving.tokens import KeyFile
 from serving.workers import Part
 
 MODEL, VERSION = "rehearsal", "1.0"
@@ -33,6 +35,7 @@ BODIES = (b"x" * 400, b"x" * 100_000)
 CLIENTS, BATCH = 16, 8
 LOAD_SECONDS = 8.0
 READY_SECONDS = 60.0
+POLL_SECONDS = 0.1
 # Java writes the cache when it ends, some seconds on a core.
 END_SECONDS = 120.0
 
@@ -77,7 +80,6 @@ def _perform(folder: Path, cache: Path, say: Callable[[str], None]) -> None:
             "metrics_config": str(torchserve.METRICS_CONFIG),
             "models": torchserve.models([part]),
             "model_store": str(folder),
-            "disable_token_authorization": "true",
         }
     )
     config = folder / "config.properties"
@@ -86,9 +88,10 @@ def _perform(folder: Path, cache: Path, say: Callable[[str], None]) -> None:
     lines: list[str] = []
     say("rehearsing TorchServe, so that every later start is faster: some 20 s, once")
     child = process.spawn(command, cwd=folder, env=torchserve.environment(folder, 1), on_line=lines.append)
+    keys = KeyFile(folder / KEY_FILE, ports.management)
     try:
-        _await_ready(child.poll, Management(ports.management), lines)
-        _send(ports.inference)
+        _await_ready(child.poll, Management(ports.management, keys), lines)
+        _send(ports.inference, keys.token("inference"))
     finally:
         process.end(child, patience=END_SECONDS)
     if not cache.is_file():
@@ -98,9 +101,10 @@ def _perform(folder: Path, cache: Path, say: Callable[[str], None]) -> None:
 def _await_ready(ended: Callable[[], int | None], management: Management, lines: list[str]) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and ended() is None:
-        with contextlib.suppress(Unreachable):
+        with contextlib.suppress(Unauthorised, Unreachable):  # it has not written its tokens yet, or does not listen
             management.await_ready(MODEL, VERSION, READY_SECONDS, failure=lambda: _failure(ended, lines))
             return
+        time.sleep(POLL_SECONDS)
     raise StartError(f"TorchServe did not come up: {lines[-1] if lines else 'it said nothing'}")
 
 
@@ -112,15 +116,16 @@ def _failure(ended: Callable[[], int | None], lines: list[str]) -> str | None:
     return (reader.error or lines[-1]) if ended() is not None or reader.failed else None
 
 
-def _send(port: int) -> None:
+def _send(port: int, token: str) -> None:
     """Ask for some seconds, on several connections at once; what is answered does not matter."""
     until = time.monotonic() + LOAD_SECONDS
+    headers = {"Content-Type": "application/octet-stream", "Authorization": f"Bearer {token}"}
 
     def client(body: bytes) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=END_SECONDS)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             while time.monotonic() < until:
-                connection.request("POST", f"/predictions/{MODEL}", body, {"Content-Type": "application/octet-stream"})
+                connection.request("POST", f"/predictions/{MODEL}", body, headers)
                 connection.getresponse().read()
 
     clients = [threading.Thread(target=client, args=(BODIES[place % len(BODIES)],)) for place in range(CLIENTS)]

@@ -34,7 +34,7 @@ from serving import (
 )
 from serving.errors import StartError, Unreachable
 from serving.frontdoor import FrontDoor, Tokens
-from serving.instance import TOKEN, Instance, Status, temp_folder
+from serving.instance import TOKEN, TORCHSERVE_TOKEN, Instance, Status, temp_folder
 from serving.instance import State as RunState
 from serving.journal import Journal
 from serving.launch import LOOPBACK, Launch, welcome
@@ -99,6 +99,11 @@ class Supervisor:
         haproxy = programs.haproxy() if launch.front else None
         if not launch.front and launch.host not in LOOPBACK:
             raise StartError(f"HOST={launch.host} needs the front door: TorchServe itself is never open to a network")
+        if not launch.front and launch.production and launch.token is not None:
+            raise StartError(
+                "TORCHLIGHT_TOKEN is set, and with FRONT=0 nothing checks it, since TorchServe makes its own tokens: "
+                "leave FRONT=0 out, or unset TORCHLIGHT_TOKEN"
+            )
         ports.check_free(launch.host)
         self._say(f"Java: {java}")
         for archive in launch.archives:
@@ -109,6 +114,8 @@ class Supervisor:
         if haproxy:
             self._start_gateway()
             self._start_haproxy(haproxy)
+        else:
+            files.write(self._instance.folder / TORCHSERVE_TOKEN, KeyFile.of(self._instance).token("inference") + "\n")
         self._keep_state()
         self._report("ready", welcome(self._launch, self._instance.ports))
         self._say(welcome(self._launch, self._instance.ports))
@@ -128,7 +135,6 @@ class Supervisor:
                 "metrics_config": str(torchserve.METRICS_CONFIG),
                 "models": torchserve.models(self._parts),
                 "model_store": str(launch.archives[0].path.parent.resolve()),
-                "disable_token_authorization": str(not launch.production).lower(),
             }
         )
         config = folder / "config.properties"
@@ -164,10 +170,7 @@ class Supervisor:
             self._stop.wait(POLL_SECONDS)
 
     def _management(self) -> Management:
-        return Management(self._instance.ports.management, self._keys() if self._launch.production else None)
-
-    def _keys(self) -> KeyFile:
-        return KeyFile(self._instance.folder / tokens.FILE_NAME, self._instance.ports.management)
+        return Management.of(self._instance)
 
     def _start_gateway(self) -> None:
         """The way in for gRPC: HAProxy hands its calls here, and they come back through it over HTTP."""
@@ -189,7 +192,7 @@ class Supervisor:
             threads=max(1, cores.usable() // 4),
             explain_at_once=workers.explain_at_once(self._parts, self._management()),
             only_model=next(iter(launch.state.models)) if len(launch.state.models) == 1 else "",
-            tokens=self._tokens() if launch.production else None,
+            tokens=self._tokens(),
         )
         self._haproxy = frontdoor.spawn(program, door, folder, routing.text(launch.archives), self._say)
         frontdoor.await_open(door, self._haproxy)
@@ -204,13 +207,16 @@ class Supervisor:
         return self._temp / routing.SOCKET
 
     def _tokens(self) -> Tokens:
-        """The token for clients, made once and kept for the next start, and TorchServe's own for inference."""
+        """Return the token of clients in production, made once and kept for the next start, and TorchServe's own."""
+        inference = KeyFile.of(self._instance).token("inference")
+        if not self._launch.production:
+            return Tokens(inference)
         path = self._instance.folder / TOKEN
         public = self._launch.token
         if public is None:
             public = path.read_text(encoding="ascii").strip() if path.exists() else secrets.token_urlsafe(32)
         files.write(path, public + "\n")
-        return Tokens(public, self._keys().token("inference"))
+        return Tokens(inference, public)
 
     def _keep_state(self) -> None:
         """What runs now is what comes back; written only once it does run."""
@@ -297,7 +303,16 @@ class Supervisor:
         print(message, flush=True)
 
     def _report(self, run_state: RunState, message: str) -> None:
-        launch, crew, temp = self._launch, self._launch.crew, str(self._temp)
-        self._instance.report(
-            Status(run_state, message, os.getpid(), temp, launch.production, launch.host, crew.explain, crew.lone)
+        launch, crew = self._launch, self._launch.crew
+        status = Status(
+            run_state,
+            message,
+            os.getpid(),
+            str(self._temp),
+            tokens=launch.asks_for_token,
+            host=launch.host,
+            explain_workers=crew.explain,
+            lone_workers=crew.lone,
+            front=launch.front,
         )
+        self._instance.report(status)

@@ -1,5 +1,8 @@
 """TorchServe's own tokens: read from the key file that it writes into its working directory, renewed in time.
 
+They are on in every mode. The management API loads code from any folder, so it must not listen to other users of this
+machine, nor to a web page in the user's browser.
+
 Renewing a token ends the old one at once (org.pytorch.serve.http.TokenAuthorization), so it is done for the kind that
 only this module's readers use. The inference token, which the front door holds, is made to outlive the server.
 """
@@ -13,7 +16,9 @@ from typing import Any, Literal
 
 import requests
 
+from serving import loopback
 from serving.errors import Unauthorised
+from serving.instance import Instance
 
 Kind = Literal["management", "inference"]
 FILE_NAME = "key_file.json"
@@ -27,6 +32,11 @@ class KeyFile:
     def __init__(self, path: Path, management_port: int) -> None:
         self._path = path
         self._url = f"http://127.0.0.1:{management_port}/token"
+
+    @classmethod
+    def of(cls, instance: Instance) -> KeyFile:
+        """Return the key file of one server of ours."""
+        return cls(instance.folder / FILE_NAME, instance.ports.management)
 
     def token(self, kind: Kind) -> str:
         """A token that is good for the next minutes.
@@ -54,7 +64,7 @@ class KeyFile:
     def _renew(self, keys: dict[str, Any], kind: Kind) -> None:
         headers = {"Authorization": f"Bearer {keys['API']['key']}"}
         try:
-            answer = requests.get(self._url, params={"type": kind}, headers=headers, timeout=10)
+            answer = loopback.request("GET", self._url, params={"type": kind}, headers=headers, timeout=10)
         except requests.RequestException:
             raise Unauthorised(f"the {kind} token cannot be renewed: TorchServe does not answer") from None
         if answer.status_code != 200:

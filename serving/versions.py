@@ -26,8 +26,6 @@ from serving.registry import Registry
 from serving.routing import FILE_NAME as MAP
 from serving.routing import SOCKET, Routing
 from serving.state import ModelState, State
-from serving.tokens import FILE_NAME as KEY_FILE
-from serving.tokens import KeyFile
 
 DRAIN_SECONDS = 120.0
 DRAIN_POLL_SECONDS = 0.2
@@ -67,9 +65,7 @@ class Versions:
         self._folder = instance.folder
         self._say = say
         self._root = root
-        keys = KeyFile(self._folder / KEY_FILE, instance.ports.management)
-        management = Management(instance.ports.management, keys if instance.token() else None)
-        self._registry = Registry(management, status.crew, self._folder)
+        self._registry = Registry(Management.of(instance), status.crew, self._folder)
         self._routing = Routing(self._folder / MAP, Path(status.temp) / SOCKET)
 
     def table(self) -> list[Row]:

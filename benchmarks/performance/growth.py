@@ -146,7 +146,7 @@ def _only(cores: Sequence[int]) -> Iterator[None]:
 
 def throughput(work: Workload, url: str, setting: Setting, cores: int) -> list[Point]:
     """Each number of workers up to two a core in turn, and again in each round."""
-    management, scratch = Management(setting.port + 1), setting.folder / "wrk" / "growth"
+    management, scratch = ours.management(work, setting.port), setting.folder / "wrk" / "growth"
     rates: dict[int, list[float]] = {count: [] for count in WORKERS if count <= 2 * cores}
     questions = _questions(work, url)
     for number in range(1, setting.rounds + 1):
@@ -193,7 +193,7 @@ def overload(work: Workload, setting: Setting) -> list[Latency]:
 
 def memory(work: Workload, port: int) -> Memory:
     """Of everything that this process has started."""
-    management, held = Management(port + 1), []
+    management, held = ours.management(work, port), []
     for count in WORKERS:
         _scale(management, work, count)
         _each(work, f"http://127.0.0.1:{port}", 4 * count)

@@ -66,6 +66,11 @@ def serve(workload: Workload, port: int, *flags: str) -> Iterator[str]:
                     continue
 
 
+def management(workload: Workload, port: int) -> Management:
+    """Return the client of TorchServe behind the server that `serve` started on a port."""
+    return Management.of(Instance(Ports(port), workload.home / ".run"))
+
+
 @contextmanager
 def again(workload: Workload, management: Management) -> Iterator[None]:
     """The same archive once more, as another model, with all the workers of a version READY; gone again afterwards."""

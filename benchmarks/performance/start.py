@@ -14,7 +14,6 @@ from benchmarks.performance import ours, workload
 from benchmarks.performance.measured import Figures, Spread
 from benchmarks.performance.setting import Setting
 from benchmarks.report import table
-from serving.management import Management
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ def _start(work: workload.Workload, port: int) -> tuple[float, Mapping[str, floa
         ended = time.time()
         log = (work.home / f"serve-{port}.log").read_text(encoding="utf-8", errors="replace")
         registered = time.monotonic()
-        with ours.again(work, Management(port + 1)):
+        with ours.again(work, ours.management(work, port)):
             return ended - began, parts(log, began, ended), time.monotonic() - registered
 
 

@@ -33,7 +33,7 @@ def handler_errors() -> dict[str, int]:
 def door_errors() -> dict[str, int]:
     """The type words of the errors that the front door answers itself, read from its configuration."""
     nowhere = Path("nowhere")
-    settings = FrontDoor("127.0.0.1", 1, 1, 1, nowhere, nowhere, max_body(), 1, tokens=Tokens("public", "inference"))
+    settings = FrontDoor("127.0.0.1", 1, 1, 1, nowhere, nowhere, max_body(), 1, Tokens("inference", "public"))
     found: dict[str, int] = {}
     for status, kind in re.findall(r'\{"code":(\d{3}),"type":"(\w+)"', frontdoor.render(settings)):
         assert found.setdefault(kind, int(status)) == int(status), f"{kind} has two statuses"

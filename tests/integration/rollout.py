@@ -37,7 +37,7 @@ def facts(server: Server) -> dict[str, Any]:
     assert status is not None
     door = routing.Routing(folder / routing.FILE_NAME, Path(status.temp) / "haproxy.sock")
     kept = json.loads((folder / "state.json").read_text())["models"]["digits"]
-    management = Management(server.ports.management)
+    management = Management.of(server.instance)
     return {
         "default": kept["default"],
         "previous": kept["previous"],

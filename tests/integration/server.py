@@ -12,11 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import requests
 
 from serving.crew import Crew
 from serving.instance import Instance, Ports
+from serving.tokens import KeyFile, Kind
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
@@ -115,10 +117,17 @@ class Server:
             assert time.monotonic() < deadline, f"{words!r} is not in the log:\n{self.log()[-3000:]}"
             time.sleep(0.05)
 
+    def key(self, kind: Kind) -> dict[str, str]:
+        """Return the header that TorchServe itself wants from whoever talks to it without the proxy."""
+        return {"Authorization": f"Bearer {KeyFile.of(self.instance).token(kind)}"}
+
+    def describe(self, path: str) -> Any:
+        """Return what the management API says at a path."""
+        return requests.get(self.management + path, headers=self.key("management"), timeout=30).json()
+
     def workers(self, model: str = "digits") -> list[tuple[int, str]]:
         """Process id and status of each worker."""
-        answer = requests.get(f"{self.management}/models/{model}", timeout=5)
-        return [(worker["pid"], worker["status"]) for worker in answer.json()[0]["workers"]]
+        return [(worker["pid"], worker["status"]) for worker in self.describe(f"/models/{model}")[0]["workers"]]
 
     def all_workers(self) -> list[tuple[int, str]]:
         """Those of every role."""

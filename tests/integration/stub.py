@@ -79,7 +79,7 @@ def front_door(
             drain_seconds=1,
             only_model=only_model,
             explain_at_once=explain_at_once,
-            tokens=Tokens(TOKEN, "inner") if tokens else None,
+            tokens=Tokens("inner", TOKEN if tokens else None),
         )
         settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
         (folder / routing.LANES).write_text(lane, encoding="utf-8")

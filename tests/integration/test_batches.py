@@ -22,13 +22,14 @@ def together(calls: list[Call]) -> list[requests.Response]:
     return answers
 
 
-# The id comes back in the body: answers can be compared only where it is given.
-IMAGE = {"Content-Type": "image/png", "X-Request-Id": "mine"}
+def image(server: Server) -> dict[str, str]:
+    """Return the headers of an image. The id comes back in the body: answers can be compared only where it is given."""
+    return {"Content-Type": "image/png", "X-Request-Id": "mine", **server.key("inference")}
 
 
 def test_predictions_and_explanations_in_one_batch_keep_their_kind(slow: Server, digit: dict[str, bytes]) -> None:
     predict, explain = f"{slow.direct}/predictions/digits", f"{slow.direct}/explanations/digits"
-    calls: list[Call] = [(explain if i % 2 == 0 else predict, digit[str(i)], IMAGE) for i in range(8)]
+    calls: list[Call] = [(explain if i % 2 == 0 else predict, digit[str(i)], image(slow)) for i in range(8)]
     answers = together(calls)
     assert [answer.status_code for answer in answers] == [200] * 8
     assert [("overlay_png" in answer.json()) for answer in answers] == [True, False] * 4
@@ -37,11 +38,11 @@ def test_predictions_and_explanations_in_one_batch_keep_their_kind(slow: Server,
 
 def test_a_corrupt_image_among_good_ones_fails_alone(slow: Server, digit: dict[str, bytes]) -> None:
     url = f"{slow.direct}/predictions/digits"
-    alone = [requests.post(url, data=digit[str(i)], headers=IMAGE, timeout=30).json() for i in range(8)]
-    calls: list[Call] = [(url, digit[str(i)], IMAGE) for i in range(8)]
-    calls[0] = (url, digit["0"][:200], IMAGE)
-    calls[3] = (url, b"no image at all", IMAGE)
-    calls[5] = (f"{slow.direct}/explanations/digits", b"", IMAGE)
+    alone = [requests.post(url, data=digit[str(i)], headers=image(slow), timeout=30).json() for i in range(8)]
+    calls: list[Call] = [(url, digit[str(i)], image(slow)) for i in range(8)]
+    calls[0] = (url, digit["0"][:200], image(slow))
+    calls[3] = (url, b"no image at all", image(slow))
+    calls[5] = (f"{slow.direct}/explanations/digits", b"", image(slow))
     answers = together(calls)
     assert [answer.status_code for answer in answers] == [422, 200, 200, 415, 200, 400, 200, 200]
     assert answers[3].json()["type"] == "UnsupportedImage"
@@ -52,32 +53,41 @@ def test_a_corrupt_image_among_good_ones_fails_alone(slow: Server, digit: dict[s
 
 def test_a_clients_describe_header_changes_nobodys_answer(slow: Server, digit: dict[str, bytes]) -> None:
     url = f"{slow.direct}/predictions/digits"
-    calls: list[Call] = [(url, digit[str(i)], {**IMAGE, "describe": "True"} if i == 0 else IMAGE) for i in range(8)]
+    calls: list[Call] = [
+        (url, digit[str(i)], {**image(slow), "describe": "True"} if i == 0 else image(slow)) for i in range(8)
+    ]
     answers = together(calls)
     assert [answer.json()["predictions"][0]["label"] for answer in answers] == [str(i) for i in range(8)]
 
 
 def test_an_explain_header_on_invocations_is_that_request_alone(slow: Server, digit: dict[str, bytes]) -> None:
     url = f"{slow.direct}/invocations"
-    calls: list[Call] = [(url, digit[str(i)], {**IMAGE, "explain": "True"} if i == 0 else IMAGE) for i in range(8)]
+    calls: list[Call] = [
+        (url, digit[str(i)], {**image(slow), "explain": "True"} if i == 0 else image(slow)) for i in range(8)
+    ]
     answers = together(calls)
     assert [("overlay_png" in answer.json()) for answer in answers] == [True] + [False] * 7
 
 
 def test_the_management_api_describes_the_model_by_its_card(slow: Server) -> None:
-    answer = requests.get(f"{slow.management}/models/digits?customized=true", timeout=30)
-    card: dict[str, Any] = answer.json()[0]["customizedMetadata"]
+    card: dict[str, Any] = slow.describe("/models/digits?customized=true")[0]["customizedMetadata"]
     assert card["name"] == "digits"
     assert card["metrics"]["accuracy"] >= 0.97
 
 
 def test_parts_that_share_a_name_are_all_answered(slow: Server, digit: dict[str, bytes]) -> None:
     files = [("image", (f"{i}.png", digit[str(i)], "image/png")) for i in (7, 1, 4)]
-    answer = requests.post(f"{slow.direct}/predictions/digits", files=files, timeout=30).json()
+    answer = requests.post(
+        f"{slow.direct}/predictions/digits", files=files, headers=slow.key("inference"), timeout=30
+    ).json()
     assert [result["predictions"][0]["label"] for result in answer["results"]] == ["7", "1", "4"]
 
 
 def test_a_lone_request_is_answered_like_one_in_a_batch(slow: Server, server: Server, digit: dict[str, bytes]) -> None:
-    batched = requests.post(f"{slow.direct}/predictions/digits", data=digit["8"], headers=IMAGE, timeout=30).json()
-    alone = requests.post(f"{server.direct}/predictions/digits", data=digit["8"], headers=IMAGE, timeout=30).json()
+    batched = requests.post(
+        f"{slow.direct}/predictions/digits", data=digit["8"], headers=image(slow), timeout=30
+    ).json()
+    alone = requests.post(
+        f"{server.direct}/predictions/digits", data=digit["8"], headers=image(server), timeout=30
+    ).json()
     assert batched == alone

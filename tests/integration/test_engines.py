@@ -68,8 +68,7 @@ def test_under_load_every_answer_is_the_programs_and_right(fast: Server, digit: 
 
 
 def test_the_description_says_which_engine_answers(fast: Server) -> None:
-    described = requests.get(f"{fast.management}/models/digits?customized=true", timeout=30).json()[0]
-    about = described["customizedMetadata"]
+    about = fast.describe("/models/digits?customized=true")[0]["customizedMetadata"]
     assert about["engine"] == {"name": "cpu-int8", "passed_over": {}}
     assert about["engines"][0]["kept"]["agreement"] >= 0.99
     assert "engine cpu-int8 answers, on cpu" in fast.log()

@@ -169,7 +169,7 @@ def test_a_killed_one_disturbs_no_prediction_and_comes_back(server: Server, digi
 
 def test_without_them_the_workers_that_predict_explain(workspace: Path, digit: dict[str, bytes]) -> None:
     with Server(workspace, *PREDICT_ONLY) as server:
-        registered = requests.get(f"{server.management}/models", timeout=5).json()["models"]
+        registered = server.describe("/models")["models"]
         assert [entry["modelName"] for entry in registered] == ["digits"]
         for headers in ({}, {"X-Explain-Deadline": "30000"}):
             assert "target" in ask(server, "/explanations/digits", digit["3"], **headers).json()
@@ -180,7 +180,8 @@ def test_without_them_the_workers_that_predict_explain(workspace: Path, digit: d
 def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: dict[str, bytes]) -> None:
     done(served, "register", "--version", "2.0")
     done(served, "promote", "--version", "2.0")
-    direct = requests.post(f"{served.direct}/explanations/{EXPLAIN}", data=digit["3"], timeout=60)
+    key = served.key("inference")
+    direct = requests.post(f"{served.direct}/explanations/{EXPLAIN}", data=digit["3"], headers=key, timeout=60)
     assert direct.json()["version"] == "2.0", "TorchServe's default follows"
     with ThreadPoolExecutor(12) as pool:
         asked = [pool.submit(many, served, "/explanations/digits/1.0", digit["3"], 32) for _ in range(12)]
@@ -191,7 +192,7 @@ def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: di
     steps = [entry["step"] for entry in journal.read(served.instance.folder) if entry["command"] == "retire"]
     assert steps == ["started", "closed", "drained", "unregistered", "done"]
     for name in Crew().names("digits"):
-        registered = requests.get(f"{served.management}/models/{name}/all", timeout=5).json()
+        registered = served.describe(f"/models/{name}/all")
         assert [entry["modelVersion"] for entry in registered] == ["2.0"]
 
 

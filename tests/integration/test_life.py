@@ -243,10 +243,20 @@ def _sample(workspace: Path) -> Path:
 
 def test_without_the_front_door_torchserve_answers_on_loopback(workspace: Path, digit: dict[str, bytes]) -> None:
     with Server(workspace, "--front", "0") as server:
-        answer = requests.post(f"{server.url}/predictions/digits", data=digit["9"], timeout=30)
+        assert requests.post(f"{server.url}/predictions/digits", data=digit["9"], timeout=30).status_code == 400
+        key = (server.instance.folder / "torchserve-token").read_text().strip()
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = requests.post(f"{server.url}/predictions/digits", data=digit["9"], headers=headers, timeout=30)
         assert answer.json()["predictions"][0]["label"] == "9"
         assert "no front door: no default versions" in server.log()
+        file = f".run/{server.ports.public}/torchserve-token"
+        assert f"TorchServe asks every client for its own token, which is new at each start: {file}" in server.log()
+        assert f'curl -H "Authorization: Bearer $(cat {file})" -T samples/3.png' in server.log()
         assert server.children("haproxy") == []
+        port = str(server.ports.public)
+        asked = run(workspace, "scripts.predict", str(_sample(workspace)), "--port", port)
+        assert asked.returncode == 0, asked.stderr
+        assert run(workspace, "scripts.health", "--port", port).returncode == 0
     done = run(workspace, "scripts.serve", "--foreground", "--front", "0", "--host", "0.0.0.0", "--port", "21000")
     assert "error: HOST=0.0.0.0 needs the front door" in done.stderr
 

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-import requests
 
 from serving import state
 from serving.crew import Crew
-from serving.errors import Conflict, NotRegistered, Refused, Unauthorised, Unreachable
+from serving.errors import Conflict, NotRegistered, Refused, Unreachable
 from serving.management import Management
 from serving.tokens import KeyFile
 from tests.integration.rollout import done
@@ -21,7 +20,7 @@ SETTINGS = (1, 5, 7)
 
 
 def test_the_client_raises_its_own_errors(served: Server) -> None:
-    management = Management(served.ports.management)
+    management = Management.of(served.instance)
     assert management.models() == dict.fromkeys(Crew().names("digits"), "digits-1.0.mar")
     with pytest.raises(NotRegistered, match=r"404: Model version 9\.0 does not exist"):
         management.set_default("digits", "9.0")
@@ -30,7 +29,7 @@ def test_the_client_raises_its_own_errors(served: Server) -> None:
     with pytest.raises(Conflict, match="already registered"):
         management.register("digits", "digits-1.0.mar", *SETTINGS)
     management.register("digits", "digits-2.0.mar", *SETTINGS)
-    found = requests.get(f"{served.management}/models/digits/2.0", timeout=5).json()[0]
+    found = served.describe("/models/digits/2.0")[0]
     assert [found[key] for key in ("minWorkers", "batchSize", "maxBatchDelay")] == [*SETTINGS], "the archive has none"
     with pytest.raises(Refused, match="403: Cannot remove default version"):
         management.unregister("digits", "1.0")
@@ -38,15 +37,13 @@ def test_the_client_raises_its_own_errors(served: Server) -> None:
         management.register("digits", "https://example.org/x.mar", *SETTINGS)
     assert management.find("digits", "9.0") is None
     with pytest.raises(Unreachable, match="does not answer at all"):
-        Management(free_port()).models()
+        Management(free_port(), KeyFile.of(served.instance)).models()
 
 
 def test_a_management_token_is_used_and_renewed_in_time(store: Path) -> None:
-    with Server(store, "--version", "1.0", "--mode", "production", *PREDICT_ONLY) as server:
+    with Server(store, "--version", "1.0", *PREDICT_ONLY) as server:
         path = server.instance.folder / "key_file.json"
         keys = KeyFile(path, server.ports.management)
-        with pytest.raises(Unauthorised):
-            Management(server.ports.management).models()
         first = keys.token("management")
         assert Management(server.ports.management, keys).models() == {"digits": "digits-1.0.mar"}
         document = json.loads(path.read_text())

@@ -22,7 +22,9 @@ def test_a_version_is_registered_promoted_rolled_back_and_retired(served: Server
     assert (answering(served, image), answering(served, image, "/2.0")) == ("1.0", "2.0")
     done(served, "promote", "--version", "2.0")
     assert (answering(served, image), answering(served, image, "/1.0")) == ("2.0", "1.0")
-    assert requests.post(f"{served.direct}/predictions/digits", data=image, timeout=30).json()["version"] == "2.0"
+    key = served.key("inference")
+    direct = requests.post(f"{served.direct}/predictions/digits", data=image, headers=key, timeout=30)
+    assert direct.json()["version"] == "2.0"
     assert "is the default version" in do(served, "retire", "--version", "2.0").stderr
     done(served, "rollback")
     assert answering(served, image) == "1.0"

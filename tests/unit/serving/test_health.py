@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import requests
 
-from serving import health
+from serving import health, loopback
 from serving.errors import Unreachable
 from serving.instance import Instance, Ports, Status
 from serving.management import Management, Version, Worker
@@ -28,7 +27,7 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
 def has(monkeypatch: pytest.MonkeyPatch, ready: dict[str, int], wanted: int = 2, ping: int = 200) -> None:
     """Let the front door answer, and TorchServe have so many READY workers of each version, of `wanted`."""
 
-    def get(url: str, timeout: float) -> requests.Response:
+    def request(method: str, url: str, *, headers: dict[str, str], timeout: float) -> requests.Response:
         answer = requests.Response()
         answer.status_code = ping
         return answer
@@ -39,7 +38,7 @@ def has(monkeypatch: pytest.MonkeyPatch, ready: dict[str, int], wanted: int = 2,
         workers = [Worker("1", "READY" if n < ready[version] else "UNLOADING", 1, False, "") for n in range(wanted)]
         return Version(model, version, "", wanted, tuple(workers), 0, 100)
 
-    monkeypatch.setattr(health, "requests", SimpleNamespace(get=get, RequestException=requests.RequestException))
+    monkeypatch.setattr(loopback, "request", request)
     monkeypatch.setattr(Management, "find", find)
 
 

@@ -1,0 +1,28 @@
+"""Requests to servers of this machine: straight, whatever proxy the environment names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import requests
+
+
+def request(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    timeout: float,
+    params: Mapping[str, str] | None = None,
+) -> requests.Response:
+    """Send one request. `HTTP_PROXY` would take the token elsewhere, and an entry of ~/.netrc would replace it.
+
+    Args:
+        timeout: seconds for the connection, and for each read.
+
+    Raises:
+        requests.RequestException: no answer came.
+    """
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.request(method, url, params=params, headers=headers, timeout=timeout)
