@@ -15,7 +15,7 @@ import time
 from models.release import version_key
 from scripts import archive
 from scripts.command import command
-from serving import crew, state, store
+from serving import crew, files, private_folder, state, store
 from serving.crew import Crew
 from serving.errors import StartError
 from serving.instance import Instance, Ports
@@ -104,9 +104,9 @@ def _newer(wanted: state.State) -> list[str]:
 
 def _in_background(instance: Instance, argv: list[str]) -> None:
     """Start the same command with --foreground, detached, and show its progress until it is ready."""
-    instance.folder.mkdir(parents=True, exist_ok=True)
+    private_folder.make(instance.folder)
     command_line = [sys.executable, "-m", "scripts.serve", *argv, "--foreground"]
-    with instance.log.open("w", encoding="utf-8") as log:
+    with open(instance.log, "w", encoding="utf-8", opener=files.private) as log:
         child = subprocess.Popen(
             command_line, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )

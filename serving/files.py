@@ -18,9 +18,14 @@ def write(path: Path, text: str) -> None:
     _sync_folder(path.parent)
 
 
+def private(path: str, flags: int) -> int:
+    """Open a file so that only this user may read it: the `opener` of open()."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
 def append_line(path: Path, line: str) -> None:
     """Add one line and fsync. A line that a kill cut short is ended first, so that it spoils no other."""
-    with path.open("a+b") as file:
+    with open(path, "a+b", opener=private) as file:
         if file.tell() > 0:
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":

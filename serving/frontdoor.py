@@ -44,6 +44,14 @@ _LINE = re.compile(
 IN_KSERVE = "{ var(txn.asked) -m beg /v1/ /v2/ }"
 # TorchServe wants its own token from everybody; no client ever sees it.
 _KEY = '    http-request set-header Authorization "Bearer {key}" unless is_grpc'
+# A browser names the origin of the page that sends a POST, and a page cannot leave that out. Without a token, any page
+# that the user opens could send images. `txn.origin` is one that CORS_ORIGINS allows.
+_CROSS_SITE = """\
+    acl from_a_page req.hdr(Origin) -m found
+    acl from_a_page req.hdr(Sec-Fetch-Site) -m str cross-site same-site
+    refuse 403 CrossSite "a web page sent this: allow its origin with CORS_ORIGINS, or serve with \
+MODE=production" if sends_image from_a_page !{ method OPTIONS } !{ var(txn.origin) -m found }
+"""
 _TOKEN = """\
     # Only the token's digest stands here. gRPC's clients take this 401 for UNAUTHENTICATED; the gateway brings their
     # token back with its own request.
@@ -184,6 +192,6 @@ def _escaped(path: Path) -> str:
 def _authorisation(tokens: Tokens) -> str:
     key = _KEY.format(key=tokens.inference)
     if tokens.public is None:
-        return key
+        return _CROSS_SITE + key
     digest = hashlib.sha256(f"Bearer {tokens.public}".encode()).hexdigest().upper()  # as HAProxy's `hex` writes it
     return _TOKEN.format(digest=digest) + key

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import signal
 import socket
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from serving import files
+from serving import files, private_folder, process
 from serving.crew import Crew
 from serving.errors import ConfigError, StartError
 
 ROOT = Path(".run")
-# HAProxy binds to `haproxy.sock.<pid>.tmp` in it first.
-LONGEST_TEMP = 80
+LOCK, STATUS = "lock", "status.json"
+# The lock is tried so long, and a status waited for.
+CLAIM_SECONDS, REPORT_SECONDS = 0.5, 2.0
 # The token that clients send to the proxy in production, and the one that TorchServe wants where there is no proxy.
 TOKEN, TORCHSERVE_TOKEN = "token", "torchserve-token"
 State = Literal["starting", "ready", "stopping", "stopped", "failed"]
@@ -105,6 +103,7 @@ class Status:
     Attributes:
         tokens: whether clients must send a token.
         front: whether they talk to the proxy, not to TorchServe itself.
+        start_ticks: when the process `pid` started (serving/process.py): the id alone may be used again.
     """
 
     state: State
@@ -116,6 +115,7 @@ class Status:
     explain_workers: int = 0
     lone_workers: int = 0
     front: bool = True
+    start_ticks: int | None = None
 
     @property
     def crew(self) -> Crew:
@@ -134,7 +134,7 @@ class Instance:
 
     def __init__(self, ports: Ports, root: Path = ROOT) -> None:
         self.ports = ports
-        self.folder = (root / str(ports.public)).resolve()
+        self.folder = root.absolute() / str(ports.public)
         self._lock: IO[str] | None = None
 
     @property
@@ -145,20 +145,32 @@ class Instance:
         """Make this process the instance's supervisor, until it ends.
 
         Raises:
-            StartError: another one is.
+            StartError: another one is, or the folder belongs to another user.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("w", encoding="ascii")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            port = self.ports.public
-            raise StartError(f"a server already runs on port {port}: stop it with `make stop PORT={port}`") from None
+        private_folder.make(self.folder)
+        self._lock = open(self.folder / LOCK, "w", encoding="ascii", opener=files.private)  # noqa: SIM115
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while True:  # whoever asks whether a server runs holds the lock for a moment
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    port = self.ports.public
+                    raise StartError(
+                        f"a server already runs on port {port}: stop it with `make stop PORT={port}`"
+                    ) from None
+            time.sleep(0.02)
 
     def running(self) -> bool:
-        """Whether a supervisor holds this instance."""
+        """Whether a supervisor holds this instance.
+
+        Raises:
+            StartError: the folder belongs to another user, so that nothing in it can be believed.
+        """
         try:
-            with (self.folder / "lock").open("r", encoding="ascii") as lock:
+            private_folder.check(self.folder)
+            with (self.folder / LOCK).open("r", encoding="ascii") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -169,13 +181,13 @@ class Instance:
     def status(self) -> Status | None:
         """The last status written, or None where there is none."""
         try:
-            return Status(**json.loads((self.folder / "status.json").read_text(encoding="utf-8")))
+            return Status(**json.loads((self.folder / STATUS).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def report(self, status: Status) -> None:
         """Write the status, whole or not at all."""
-        files.write(self.folder / "status.json", json.dumps(asdict(status)))
+        files.write(self.folder / STATUS, json.dumps(asdict(status)))
 
     @property
     def url(self) -> str:
@@ -194,12 +206,11 @@ class Instance:
         """Ask the supervisor to drain and end, and wait for it; False where none runs.
 
         Raises:
-            StartError: it is still there after `timeout` seconds.
+            StartError: it is still there after `timeout` seconds, or cannot be told from other processes.
         """
-        status = self.status()
-        if not self.running() or status is None:
+        if not self.running():
             return False
-        os.kill(status.pid, signal.SIGTERM)
+        status = self._terminate()
         deadline = time.monotonic() + timeout
         while self.running():
             if time.monotonic() > deadline:
@@ -210,11 +221,16 @@ class Instance:
             time.sleep(0.1)
         return True
 
-
-def temp_folder() -> Path:
-    """A folder of our own under TMPDIR; under /tmp where that is too long for the path of a socket (unix(7): 107)."""
-    folder = Path(tempfile.mkdtemp(prefix="torchlight-"))
-    if len(str(folder)) > LONGEST_TEMP:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="torchlight-", dir="/tmp"))
-    return folder
+    def _terminate(self) -> Status:
+        """Send SIGTERM to the process that wrote the status, and to no other that has its id since."""
+        deadline = time.monotonic() + REPORT_SECONDS
+        while True:  # a supervisor that has just claimed the folder has not written its status yet
+            status = self.status()
+            if status is not None and process.terminate(status.pid, status.start_ticks):
+                return status
+            if time.monotonic() > deadline or not self.running():
+                raise StartError(
+                    f"the server on port {self.ports.public} is not the process that {self.folder / STATUS} names, so "
+                    f"nothing was stopped: end the one that `fuser {self.folder / LOCK}` shows"
+                )
+            time.sleep(0.05)

@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from serving import files
-from serving.state import now
+from serving import files, state
+from serving.state import State, now
 
 FILE_NAME = "journal.jsonl"
 
@@ -32,6 +32,16 @@ class Journal:
         """Record that a step is done, with what it rests on. A run that worked ends in the step `done`."""
         entry = {"time": now(), **self._common, "step": step} | ({"evidence": evidence} if evidence else {})
         files.append_line(self._path, json.dumps(entry, ensure_ascii=False))
+
+
+def record_start(folder: Path, started: State) -> None:
+    """Write down what a server runs, once it does: its next start brings that back."""
+    before = state.load(folder)
+    if before is None or (before.models, before.order) != (started.models, started.order):
+        started.generation = before.generation if before else 0
+        started.save(folder)
+    for name, model in started.models.items():
+        Journal(folder, "start", name, model.default).write("done", versions=sorted(model.versions))
 
 
 def _user() -> str:

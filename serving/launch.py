@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from serving.crew import Crew
+from serving.errors import StartError
 from serving.instance import ROOT, TOKEN, TORCHSERVE_TOKEN, Ports, http_url
 from serving.state import State
 from serving.store import Archive
@@ -41,6 +42,18 @@ class Launch:
     def asks_for_token(self) -> bool:
         """Whether clients must send a token: the proxy asks in production, TorchServe itself always."""
         return self.production or not self.front
+
+    def check(self) -> None:
+        """Raise StartError where TorchServe without the proxy cannot be what was asked for."""
+        if self.front:
+            return
+        if self.host not in LOOPBACK:
+            raise StartError(f"HOST={self.host} needs the front door: TorchServe itself is never open to a network")
+        if self.production and self.token is not None:
+            raise StartError(
+                "TORCHLIGHT_TOKEN is set, and with FRONT=0 nothing checks it, since TorchServe makes its own tokens: "
+                "leave FRONT=0 out, or unset TORCHLIGHT_TOKEN"
+            )
 
 
 def welcome(launch: Launch, ports: Ports) -> str:

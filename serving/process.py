@@ -84,6 +84,35 @@ def end(child: subprocess.Popen[bytes], patience: float) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
+def start_ticks(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since the machine did (proc(5)); None where there is none.
+
+    Process ids are used again. With this one that is written down still names the same process, or none.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[19])  # the name of the program may hold spaces and brackets
+
+
+def terminate(pid: int, ticks: int | None) -> bool:
+    """Send SIGTERM to the process that has this id and started then; return False, and send nothing, to any other."""
+    try:
+        handle = os.pidfd_open(pid)
+    except (OSError, ValueError):
+        return False
+    try:  # the handle stays with the process that it was opened for, whatever becomes of the id
+        if ticks is None or start_ticks(pid) != ticks:
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
 def reap(own: Collection[int]) -> None:
     """Collect ended processes that were left to this one, as PID 1 must; `own` children are left to their Popen."""
     with contextlib.suppress(ChildProcessError):

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from serving import files, process, programs, properties, torchserve
 from serving.errors import StartError, Unauthorised, Unreachable
-from serving.instance import free_ports, temp_folder
+from serving.instance import free_ports
 from serving.management import Management
+from serving.temp_folder import TempFolder
 from serving.tokens import FILE_NAME as KEY_FILE
 from serving.tokens import KeyFile
 from serving.workers import Part
@@ -59,14 +60,15 @@ def make(say: Callable[[str], None]) -> Path | None:
         say(f"no rehearsal: it takes Java {programs.CACHING_JAVA} or newer, and {java} is not")
         return None
     cache.parent.mkdir(parents=True, exist_ok=True)
-    folder = temp_folder()
+    temp = TempFolder(None)
+    folder = temp.path
     try:
         draft = folder / cache.name
         _perform(folder, draft, say)
         shutil.copyfile(draft, beside := cache.with_name(f".{cache.name}.{os.getpid()}"))
         beside.replace(cache)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        temp.remove()
     return cache
 
 

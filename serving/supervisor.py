@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import threading
@@ -22,11 +21,12 @@ from serving import (
     cores,
     files,
     frontdoor,
+    journal,
     process,
     programs,
     properties,
     routing,
-    state,
+    temp_folder,
     timers,
     tokens,
     torchserve,
@@ -34,13 +34,14 @@ from serving import (
 )
 from serving.errors import StartError, Unreachable
 from serving.frontdoor import FrontDoor, Tokens
-from serving.instance import TOKEN, TORCHSERVE_TOKEN, Instance, Status, temp_folder
+from serving.instance import TOKEN, TORCHSERVE_TOKEN, Instance, Status
 from serving.instance import State as RunState
-from serving.journal import Journal
-from serving.launch import LOOPBACK, Launch, welcome
+from serving.launch import Launch, welcome
 from serving.lone import Lanes
 from serving.management import Management
 from serving.oip import launch as gateway
+from serving.presence import Presence
+from serving.temp_folder import TempFolder
 from serving.tokens import KeyFile
 
 POLL_SECONDS = 0.1
@@ -63,7 +64,8 @@ class Supervisor:
         self._hurry = False
         self._last_words = "stopped"
         self._log = torchserve.LogReader()
-        self._temp = Path()
+        self._presence: Presence | None = None
+        self._temp: TempFolder | None = None
         self._properties: dict[str, str] = {}
         self._parts = workers.parts(launch)
         self._lanes = Lanes()
@@ -75,8 +77,10 @@ class Supervisor:
             StartError, ConfigError: the server did not come up; nothing of it is left running.
         """
         self._instance.claim()
+        before = os.umask(0o077)  # what children unpack and listen on is nobody else's
         self._sweep()
-        self._temp = temp_folder()
+        # A container has a /tmp of its own, which nobody cleans.
+        self._temp = TempFolder(None if self._launch.container else self._instance.folder)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
@@ -90,6 +94,7 @@ class Supervisor:
             raise
         finally:
             self._end()
+            os.umask(before)
 
     # ---- starting
 
@@ -97,13 +102,7 @@ class Supervisor:
         launch, ports = self._launch, self._instance.ports
         java = programs.java()
         haproxy = programs.haproxy() if launch.front else None
-        if not launch.front and launch.host not in LOOPBACK:
-            raise StartError(f"HOST={launch.host} needs the front door: TorchServe itself is never open to a network")
-        if not launch.front and launch.production and launch.token is not None:
-            raise StartError(
-                "TORCHLIGHT_TOKEN is set, and with FRONT=0 nothing checks it, since TorchServe makes its own tokens: "
-                "leave FRONT=0 out, or unset TORCHLIGHT_TOKEN"
-            )
+        launch.check()
         ports.check_free(launch.host)
         self._say(f"Java: {java}")
         for archive in launch.archives:
@@ -116,7 +115,8 @@ class Supervisor:
             self._start_haproxy(haproxy)
         else:
             files.write(self._instance.folder / TORCHSERVE_TOKEN, KeyFile.of(self._instance).token("inference") + "\n")
-        self._keep_state()
+        journal.record_start(self._instance.folder, launch.state)
+        self._presence = Presence(self._instance.folder, self._temp_path, front=launch.front)
         self._report("ready", welcome(self._launch, self._instance.ports))
         self._say(welcome(self._launch, self._instance.ports))
 
@@ -142,9 +142,9 @@ class Supervisor:
         (folder / tokens.FILE_NAME).unlink(missing_ok=True)
         timers.sharpen()
         self._java = process.spawn(
-            torchserve.command(config, self._properties, self._parts, self._temp),
+            torchserve.command(config, self._properties, self._parts, self._temp_path),
             cwd=folder,
-            env=torchserve.environment(self._temp, threads),
+            env=torchserve.environment(self._temp_path, threads),
             on_line=self._on_java_line,
         )
 
@@ -204,7 +204,11 @@ class Supervisor:
 
     @property
     def _socket(self) -> Path:
-        return self._temp / routing.SOCKET
+        return self._temp_path / routing.SOCKET
+
+    @property
+    def _temp_path(self) -> Path:
+        return self._temp.path if self._temp is not None else Path()
 
     def _tokens(self) -> Tokens:
         """Return the token of clients in production, made once and kept for the next start, and TorchServe's own."""
@@ -218,20 +222,14 @@ class Supervisor:
         files.write(path, public + "\n")
         return Tokens(inference, public)
 
-    def _keep_state(self) -> None:
-        """What runs now is what comes back; written only once it does run."""
-        folder, wanted = self._instance.folder, self._launch.state
-        before = state.load(folder)
-        if before is None or (before.models, before.order) != (wanted.models, wanted.order):
-            wanted.generation = before.generation if before else 0
-            wanted.save(folder)
-        for name, model in wanted.models.items():
-            Journal(folder, "start", name, model.default).write("done", versions=sorted(model.versions))
-
     # ---- running
 
     def _watch(self) -> int:
         while not self._stop.wait(POLL_SECONDS):
+            if self._presence and self._java and (loss := self._presence.loss(self._java.pid)):
+                self._last_words = f"{loss}; stopping everything, start again with `make serve`"
+                self._say(self._last_words)
+                return self._drain() or 1
             children = {
                 "the model server (Java)": self._java,
                 "the front door (HAProxy)": self._haproxy,
@@ -281,13 +279,13 @@ class Supervisor:
                 process.end(child, patience=0)
         if self._java is not None:
             process.end(self._java, patience=JAVA_STOP_SECONDS)
-        shutil.rmtree(self._temp, ignore_errors=True)
+        if self._temp is not None:
+            self._temp.remove()
 
     def _sweep(self) -> None:
         """Remove the temp folder of a supervisor that was killed: the lock says that it is gone."""
         before = self._instance.status()
-        if before and Path(before.temp).name.startswith("torchlight-"):
-            shutil.rmtree(before.temp, ignore_errors=True)
+        temp_folder.sweep(self._instance.folder, before.temp if before else None)
 
     # ---- words
 
@@ -308,11 +306,12 @@ class Supervisor:
             run_state,
             message,
             os.getpid(),
-            str(self._temp),
+            str(self._temp_path),
             tokens=launch.asks_for_token,
             host=launch.host,
             explain_workers=crew.explain,
             lone_workers=crew.lone,
             front=launch.front,
+            start_ticks=process.start_ticks(os.getpid()),
         )
         self._instance.report(status)

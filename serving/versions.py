@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.golden import GoldenError
-from serving import crew, golden, model_config, state, store
+from serving import crew, files, golden, model_config, state, store
 from serving.client import Client
 from serving.crew import Role
 from serving.errors import StartError, VersionError
@@ -228,7 +228,7 @@ class Versions:
     @contextmanager
     def _command(self, name: str, model: str, version: str | None) -> Iterator[tuple[Journal, State]]:
         """One command at a time; its start, and its failure if it fails, stand in the journal."""
-        with (self._folder / "commands.lock").open("w") as lock:
+        with open(self._folder / "commands.lock", "w", opener=files.private) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

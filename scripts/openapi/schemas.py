@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -33,9 +34,11 @@ def handler_errors() -> dict[str, int]:
 def door_errors() -> dict[str, int]:
     """The type words of the errors that the front door answers itself, read from its configuration."""
     nowhere = Path("nowhere")
-    settings = FrontDoor("127.0.0.1", 1, 1, 1, nowhere, nowhere, max_body(), 1, Tokens("inference", "public"))
+    production = FrontDoor("127.0.0.1", 1, 1, 1, nowhere, nowhere, max_body(), 1, Tokens("inference", "public"))
+    development = dataclasses.replace(production, tokens=Tokens("inference"))
+    text = frontdoor.render(production) + frontdoor.render(development)
     found: dict[str, int] = {}
-    for status, kind in re.findall(r'\{"code":(\d{3}),"type":"(\w+)"', frontdoor.render(settings)):
+    for status, kind in re.findall(r'\{"code":(\d{3}),"type":"(\w+)"', text):
         assert found.setdefault(kind, int(status)) == int(status), f"{kind} has two statuses"
     return found
 

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import docker
@@ -25,6 +26,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BASE = "torchlight-test-base:bookworm"
 # An address range of documentation (RFC 5737): no network that is really there has it.
 BRIDGE_ADDRESS = "198.51.100.1/24"
+# Programs, each with the package that has it.
+ENGINE = {"dockerd": "docker.io", "debootstrap": "debootstrap", "ip": "iproute2"}
 
 
 def cache() -> Path:
@@ -35,9 +38,8 @@ def cache() -> Path:
     return folder
 
 
-def install() -> None:
-    """The engine and what makes a base image, from Debian's packages."""
-    programs = {"dockerd": "docker.io", "debootstrap": "debootstrap", "ip": "iproute2"}
+def install(programs: Mapping[str, str] = ENGINE) -> None:
+    """Install programs that are missing; `programs` maps each to the package of Debian's that has it."""
     missing = [package for program, package in programs.items() if shutil.which(program, path=_path()) is None]
     if missing:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

@@ -129,13 +129,14 @@ def test_a_killed_supervisor_leaves_no_server_and_the_next_start_cleans_up(works
         workers = [pid for pid, _ in server.workers()]
         status = server.instance.status()
         assert status is not None
-        assert Path(status.temp).exists()
+        trace = Path(status.temp) / "models" / "trace"
+        trace.touch()
         server.process.kill()
         server.process.wait(10)
         wait_for(lambda: not any(alive(pid) for pid in parts + workers), 10)
         done = run(workspace, "scripts.serve", "--port", str(server.ports.public), "--model", "digits")
         assert done.returncode == 0, done.stderr
-        assert not Path(status.temp).exists()
+        assert not trace.exists()
         assert "READY in" in done.stdout
         assert f"curl -T samples/3.png {server.url}/predictions/digits" in done.stdout
         stopped = run(workspace, "scripts.stop", "--port", str(server.ports.public))

@@ -15,7 +15,7 @@ from handlers.request import Incoming, Part
 from models.card import Limits
 from tests.integration.contract import Ask, failed, row
 from tests.integration.contract.bodies import npy, send_npy
-from tests.integration.stub import front_door
+from tests.integration.stub import TOKEN, front_door
 
 PREDICT, EXPLAIN = "/predictions/digits", "/explanations/digits"
 
@@ -83,6 +83,28 @@ def bad_request(ask: Ask) -> None:
     assert said.startswith(b"HTTP/1.1 400")
     with front_door(only_model="") as door:
         failed(requests.post(f"{door.url}/invocations", data=b"an image", timeout=30), 400, "BadRequest")
+
+
+@row("CrossSite")
+def cross_site(ask: Ask) -> None:
+    """A form or a script of any page that the user has open sends such a POST; no page can leave these headers out."""
+    with front_door() as door:
+        url = f"{door.url}/predictions/digits"
+        for headers in (
+            {"Origin": "https://example.org"},
+            {"Origin": "null"},
+            {"Origin": "http://127.0.0.1:3000", "Sec-Fetch-Site": "same-site"},
+            {"Origin": f"http://attacker.example:{door.port}", "Host": f"attacker.example:{door.port}"},
+            {"Sec-Fetch-Site": "cross-site"},
+        ):
+            failed(requests.post(url, data=b"an image", headers=headers, timeout=30), 403, "CrossSite")
+        assert door.script.asked == []
+        for headers in ({"Sec-Fetch-Site": "none"}, {"Host": "models.lab.example"}):
+            assert requests.post(url, data=b"an image", headers=headers, timeout=30).status_code == 200
+    with front_door(tokens=True) as door:
+        headers = {"Origin": "https://example.org", "Authorization": f"Bearer {TOKEN}"}
+        answer = requests.post(f"{door.url}/predictions/digits", data=b"an image", headers=headers, timeout=30)
+        assert answer.status_code == 200, "whoever has the token may"
 
 
 @row("Unauthorized")

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from serving import process
 from serving.errors import ConfigError, StartError
 from serving.instance import Instance, Ports, Status
 
@@ -18,10 +21,12 @@ HOLD = """
 import os
 import sys
 from pathlib import Path
+from serving import process
 from serving.instance import Instance, Ports, Status
 instance = Instance(Ports(8080), Path(sys.argv[1]))
 instance.claim()
-instance.report(Status("ready", "serving", os.getpid(), "nowhere"))
+ticks = process.start_ticks(os.getpid())
+instance.report(Status("ready", "serving", os.getpid(), "nowhere", start_ticks=ticks))
 print("claimed", flush=True)
 sys.stdin.read()
 """
@@ -91,6 +96,44 @@ def test_stopping_asks_the_process_and_waits_for_it(instance: Instance, holder: 
     assert instance.stop(timeout=10) is True
     assert holder.wait() == -15
     assert not instance.running()
+
+
+@pytest.mark.parametrize("status", ["none", "another process", "another start", "no start"])
+def test_no_process_is_signalled_that_is_not_the_server(
+    instance: Instance, holder: subprocess.Popen[str], status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process id is used again, and a status may be an old one."""
+    monkeypatch.setattr("serving.instance.REPORT_SECONDS", 0.2)
+    with subprocess.Popen(["sleep", "60"]) as unrelated:
+        ticks = process.start_ticks(unrelated.pid)
+        assert ticks is not None
+        named = {"another process": (2**22 + 1, ticks), "another start": (unrelated.pid, ticks - 1)}
+        if status == "none":
+            (instance.folder / "status.json").unlink()
+        else:
+            pid, start = named.get(status, (unrelated.pid, None))
+            instance.report(Status("ready", "serving", pid, "nowhere", start_ticks=start))
+        with pytest.raises(StartError, match=r"is not the process that .*status\.json names, so nothing was stopped"):
+            instance.stop(timeout=1)
+        assert (unrelated.poll(), holder.poll()) == (None, None)
+        unrelated.kill()
+
+
+def test_the_file_that_locks_is_this_users_alone(instance: Instance) -> None:
+    """Whoever may open it may lock it, and nobody could start a server."""
+    instance.folder.mkdir(mode=0o755)
+    (instance.folder / "lock").touch(0o644)
+    instance.claim()
+    assert (instance.folder / "lock").stat().st_mode & 0o777 == 0o600
+    assert instance.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_whoever_looks_whether_a_server_runs_stops_no_start(instance: Instance) -> None:
+    instance.folder.mkdir()
+    with (instance.folder / "lock").open("w") as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        threading.Timer(0.1, look.close).start()
+        instance.claim()
 
 
 def test_a_server_that_takes_too_long_is_named_with_what_to_do(instance: Instance, tmp_path: Path) -> None:

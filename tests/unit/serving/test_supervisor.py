@@ -37,6 +37,11 @@ def test_torchserve_itself_is_never_open_to_a_network(instance: Instance, host: 
         Supervisor(instance, launch(front=False, host=host)).run()
 
 
+def test_a_token_that_nothing_would_check_is_refused(instance: Instance) -> None:
+    with pytest.raises(StartError, match="TORCHLIGHT_TOKEN is set, and with FRONT=0 nothing checks it"):
+        Supervisor(instance, launch(front=False, production=True, token="x" * 32)).run()
+
+
 def test_a_start_that_fails_says_so_and_leaves_nothing(
     instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,7 +52,7 @@ def test_a_start_that_fails_says_so_and_leaves_nothing(
     assert status is not None
     assert status.state == "failed"
     assert status.message.startswith("JAVA_HOME is ")
-    assert Path(status.temp).name.startswith("torchlight-")
+    assert Path(status.temp) == instance.folder / "tmp"
     assert not Path(status.temp).exists()
 
 
