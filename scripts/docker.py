@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts import archive
 from scripts.command import command
-from serving import container, daemon, image, store
+from serving import container, cors, daemon, image, store
 from serving.errors import ContainerEnded, DockerError
 from serving.instance import http_url
 from serving.launch import LOOPBACK
@@ -47,6 +47,11 @@ def main(argv: list[str] | None = None) -> None:
     serve.add_argument("--explain-workers", type=int, help="of each version, that explain (default: 1)")
     serve.add_argument(
         "--lone-worker", type=int, choices=(1, 0), help="of each version, for lone predictions (default: 1)"
+    )
+    serve.add_argument(
+        "--cors-origins",
+        default="",
+        help="origins whose web pages may read the answers, such as https://lab.example, or * for all (default: none)",
     )
     logs = verbs.add_parser("logs", help="show the log, and go on with it until Ctrl-C")
     logs.add_argument("--no-follow", action="store_true", help="show what is there and return")
@@ -88,6 +93,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         version=arguments.version,
         gpus=named if arguments.gpu or arguments.gpus else None,
         memory=arguments.memory,
+        cors_origins=cors.parse(arguments.cors_origins),
         explain_workers=arguments.explain_workers,
         lone_worker=arguments.lone_worker,
         token=os.environ.get("TORCHLIGHT_TOKEN") or None,

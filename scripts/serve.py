@@ -15,7 +15,7 @@ import time
 from models.release import version_key
 from scripts import archive
 from scripts.command import command
-from serving import crew, files, private_folder, state, store
+from serving import cors, crew, files, private_folder, state, store
 from serving.crew import Crew
 from serving.errors import StartError
 from serving.instance import Instance, Ports
@@ -54,11 +54,20 @@ def main(argv: list[str] | None = None) -> None:
         help="a worker of each version for predictions that come alone, which then wait for no batch to fill; 0 saves "
         "its memory (default: 1)",
     )
+    parser.add_argument(
+        "--cors-origins",
+        default="",
+        help="origins whose web pages may read the answers, such as https://lab.example,http://localhost:3000, or * for "
+        "all (default: none)",
+    )
     parser.add_argument("--container", action="store_true", help="this is the inside of one: train nothing")
     parser.add_argument("--foreground", action="store_true", help="stay, and write the log to the terminal")
     arguments = parser.parse_args(argv)
     if not 0 <= arguments.explain_workers <= 256:
         parser.error(f"--explain-workers is {arguments.explain_workers}: give a number from 0 to 256")
+    origins = cors.parse(arguments.cors_origins)
+    if origins and arguments.front == "0":
+        parser.error("--cors-origins needs the proxy, which --front 0 leaves out")
 
     instance = Instance(Ports(arguments.port))
     if instance.running():
@@ -85,6 +94,7 @@ def main(argv: list[str] | None = None) -> None:
             production=arguments.mode == "production",
             token=os.environ.get("TORCHLIGHT_TOKEN") or None,  # set to nothing is not a token
             crew=beside if arguments.front == "1" else Crew(0, 0),
+            cors_origins=origins,
             container=arguments.container,
         )
         sys.exit(Supervisor(instance, launch).run())

@@ -56,6 +56,7 @@ class Settings:
     memory: str = "4g"
     explain_workers: int | None = None
     lone_worker: int | None = None
+    cors_origins: tuple[str, ...] = ()
     token: str | None = None
 
     @property
@@ -78,7 +79,7 @@ def name(port: int) -> str:
 def options(settings: Settings) -> dict[str, Any]:
     """The arguments of `APIClient.create_container`, but for those of the host."""
     mode = "production" if settings.production else "development"
-    command = ["--mode", mode]
+    command = ["--mode", mode, "--cors-origins", ",".join(settings.cors_origins)]
     command += ["--model", settings.model] if settings.model else []
     command += ["--version", settings.version] if settings.version else []
     command += [] if settings.explain_workers is None else ["--explain-workers", str(settings.explain_workers)]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving import VERSION, files, lone, process, routing
+from serving import VERSION, cors, files, lone, process, routing
 from serving.crew import Role
 from serving.errors import StartError
 
@@ -84,6 +84,7 @@ class FrontDoor:
         only_model: whom /invocations means, which names no model; empty where there are several.
         explain_at_once: explanations that TorchServe is sent at once, the others wait in order of their deadlines; 0
             sends them to the workers that predict.
+        cors_origins: origins whose pages may read the answers; empty for none.
     """
 
     host: str
@@ -98,6 +99,7 @@ class FrontDoor:
     threads: int = 1
     only_model: str = ""
     explain_at_once: int = 0
+    cors_origins: tuple[str, ...] = ()
 
 
 def render(door: FrontDoor) -> str:
@@ -111,6 +113,8 @@ def render(door: FrontDoor) -> str:
         "openapi": _escaped(OPENAPI),
         "version": VERSION,
         "map": _escaped(door.map_file),
+        "models": _escaped(door.map_file.with_name(routing.MODELS)),
+        "cors": cors.rules(door.cors_origins),
         "lanes": _escaped(door.map_file.with_name(routing.LANES)),
         "lone": Role.LONE.value,
         "lone_pause": lone.PAUSE_SECONDS,
@@ -140,6 +144,7 @@ def spawn(
         StartError: HAProxy refuses the configuration.
     """
     files.write(folder / door.map_file, versions)
+    files.write(folder / door.map_file.with_name(routing.MODELS), routing.models_text(versions))
     files.write(folder / door.map_file.with_name(routing.LANES), "")
     config = folder / "haproxy.cfg"
     files.write(config, render(door))

@@ -26,6 +26,7 @@ class Launch:
         token: what clients must send in production; made, where it is None.
         crew: what each version has beside the workers that predict; nobody without the front door, which sends them
             their requests.
+        cors_origins: origins whose pages may read the answers (serving/cors.py); none without the front door.
         container: this is the inside of one; who reaches it is up to the ports that were published.
     """
 
@@ -36,6 +37,7 @@ class Launch:
     production: bool = False
     token: str | None = None
     crew: Crew = field(default_factory=Crew)
+    cors_origins: tuple[str, ...] = ()
     container: bool = False
 
     @property

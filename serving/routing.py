@@ -7,6 +7,7 @@ a restart brings back. HAProxy's side is its runtime API (docs.haproxy.org/2.8/m
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from collections.abc import Iterable
@@ -19,6 +20,9 @@ from serving.store import Archive
 FILE_NAME = "versions.map"
 # Versions that answer a prediction without company at once (serving/lone.py); empty at a start.
 LANES = "lanes.map"
+# The names of all models, as a JSON list under one key: what GET /v1/models answers.
+MODELS = "models.map"
+MODELS_KEY = "models"
 # HAProxy's runtime API, in the temp folder of the run.
 SOCKET = "haproxy.sock"
 TIMEOUT_SECONDS = 5.0
@@ -33,6 +37,20 @@ def text(archives: Iterable[Archive]) -> str:
     return _text(entries)
 
 
+def models_text(versions: str) -> str:
+    """Return the map of model names that belongs to the text of a map of versions."""
+    return _text({MODELS_KEY: _models(_entries(versions))})
+
+
+def _models(entries: dict[str, str]) -> str:
+    """Return the models of a map as a JSON list without blanks, in which HAProxy's commands would end."""
+    return json.dumps([key for key in entries if "/" not in key], separators=(",", ":"))
+
+
+def _entries(text: str) -> dict[str, str]:
+    return dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+
+
 def _text(entries: dict[str, str]) -> str:
     return "".join(f"{key} {version}\n" for key, version in entries.items())
 
@@ -40,10 +58,9 @@ def _text(entries: dict[str, str]) -> str:
 def read(map_file: Path) -> dict[str, str]:
     """The map on disk; empty where there is none."""
     try:
-        lines = map_file.read_text(encoding="utf-8").splitlines()
+        return _entries(map_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    return dict(line.split(" ", 1) for line in lines if " " in line)
 
 
 class Routing:
@@ -107,10 +124,14 @@ class Routing:
                 self._command(f"add map {self._map_file.name} {key} {version}")
             elif running[key] != version:
                 self._command(f"set map {self._map_file.name} {key} {version}")
+        models = _models(wanted)
+        if self._running(MODELS).get(MODELS_KEY) != models:
+            files.write(self._map_file.with_name(MODELS), _text({MODELS_KEY: models}))
+            self._command(f"set map {MODELS} {MODELS_KEY} {models}")
 
-    def _running(self) -> dict[str, str]:
-        """The map that HAProxy has in memory: lines of `<address> <key> <value>`."""
-        lines = self._command(f"show map {self._map_file.name}").splitlines()
+    def _running(self, name: str = FILE_NAME) -> dict[str, str]:
+        """Return a map that HAProxy has in memory: lines of `<address> <key> <value>`."""
+        lines = self._command(f"show map {name}").splitlines()
         return {parts[1]: parts[2] for line in lines if len(parts := line.split()) == 3}
 
     def _command(self, command: str) -> str:

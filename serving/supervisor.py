@@ -193,6 +193,7 @@ class Supervisor:
             explain_at_once=workers.explain_at_once(self._parts, self._management()),
             only_model=next(iter(launch.state.models)) if len(launch.state.models) == 1 else "",
             tokens=self._tokens(),
+            cors_origins=launch.cors_origins,
         )
         self._haproxy = frontdoor.spawn(program, door, folder, routing.text(launch.archives), self._say)
         frontdoor.await_open(door, self._haproxy)

@@ -60,6 +60,9 @@ def _paths() -> dict[str, Any]:
     invocations = _asking("invocations", "As SageMaker asks", "Explain", "Explained", [*explain, *parts.SAGEMAKER])
     return found | {
         "/invocations": invocations,
+        "/endpoints/{model}/invocations": _endpoint(),
+        "/": _get("liveV1", "Does the proxy live, as KServe's V1", "Status"),
+        "/v1/models": _get("modelsV1", "Which models are served", "Models"),
         "/ping": _get("ping", "Does the model server live", "Status"),
         "/v2": _get("server", "What this is", "Server"),
         "/v2/health/live": _get("live", "Does the front door live", "Live"),
@@ -99,6 +102,12 @@ def _asking(identity: str, summary: str, body: str, answer: str, parameters: lis
             "responses": parts.answers(answer),
         },
     }
+
+
+def _endpoint() -> dict[str, Any]:
+    """The path of SageMaker's runtime API."""
+    parameters = [*parts.options_of("explain"), *parts.SAGEMAKER[1:], parts.VARIANT]
+    return _item(_asking("invokeEndpoint", "As SageMaker's runtime asks", "Explain", "Explained", parameters), ["model"])
 
 
 def _get(identity: str, summary: str, answer: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from scripts.openapi.words import COUNT, WORD, Schema, any_of, many, object_of, 
 LENGTH = v2.LENGTH_HEADER
 SAGEMAKER = ["model_name", "X-Amzn-SageMaker-Target-Model", "X-Amzn-SageMaker-Custom-Attributes"]
 
+VARIANT = "X-Amzn-SageMaker-Target-Variant"
+
 
 def answers(success: str) -> Schema:
     """The answers of an operation: one of success, and errors."""
@@ -48,6 +50,7 @@ def _parameters() -> Schema:
         LENGTH: _parameter(LENGTH, "header", COUNT, "bytes of JSON before binary tensor data"),
         name: _parameter(name, "query", WORD),
         target: _parameter(target, "header", WORD),
+        VARIANT: _parameter(VARIANT, "header", WORD, "a version of the model"),
         attributes: _parameter(attributes, "header", WORD, "options, as top_k=3;explain=true"),
     }
 
@@ -115,6 +118,7 @@ def _responses() -> Schema:
         "PredictedV2": _answer("rows in order", _json(schema("AnswerV2")) | binary, *timed),
         "ModelReady": _answer("it is", _json(object_of({"name": WORD, "ready": yes})), *model),
         "Metadata": _answer("tensors", _json(metadata), *model),
+        "Models": _answer("their names", _json(object_of({"models": many(WORD)}))),
         "Status": _answer("it does", _json(object_of({"status": WORD}))),
         "Live": _answer("it does", _json(object_of({"live": yes}))),
         "Ready": _answer("it does", _json(object_of({"ready": yes}))),

@@ -59,7 +59,12 @@ class Door:
 
 @contextmanager
 def front_door(
-    *, tokens: bool = False, only_model: str = "digits", explain_at_once: int = 0, lane: str = ""
+    *,
+    tokens: bool = False,
+    only_model: str = "digits",
+    explain_at_once: int = 0,
+    lane: str = "",
+    cors_origins: tuple[str, ...] = (),
 ) -> Iterator[Door]:
     """Start both, with shorter timeouts, and end them; `lane` is a line of the map of lone predictions."""
     script = Script()
@@ -80,8 +85,10 @@ def front_door(
             only_model=only_model,
             explain_at_once=explain_at_once,
             tokens=Tokens("inner", TOKEN if tokens else None),
+            cors_origins=cors_origins,
         )
         settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
+        (folder / routing.MODELS).write_text(routing.models_text("digits 1.0\n"), encoding="utf-8")
         (folder / routing.LANES).write_text(lane, encoding="utf-8")
         text = frontdoor.render(settings)
         for long, short in SHORTER.items():

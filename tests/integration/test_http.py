@@ -161,7 +161,6 @@ def test_what_is_not_there_gets_404(server: Server, digit: dict[str, bytes]) -> 
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/models",
         "/models/digits",
         "/invocations/digits",
@@ -170,7 +169,6 @@ def test_what_is_not_there_gets_404(server: Server, digit: dict[str, bytes]) -> 
         "/workflows",
         "/token",
         "/wfpredict/x",
-        "/v1/models",
         "/v2/models",
         "/v2/repository/index",
         "/inference.Other/ModelInfer",

@@ -16,7 +16,7 @@ import requests
 
 from tests.integration.server import Server
 
-SECTIONS = ("endpoints", "bodies", "options", "headers", "answers", "explanations", "errors", "limits")
+SECTIONS = ("endpoints", "bodies", "options", "headers", "answers", "explanations", "errors", "limits", "origins")
 TIMEOUT = 60
 
 

@@ -150,18 +150,111 @@ def put(ask: Ask) -> None:
     assert labels(answer) == ["7"]
 
 
+@row("v1-server")
+def v1_server(ask: Ask) -> None:
+    assert ok(ask.get("/")) == {"status": "alive"}
+
+
+@row("v1-models")
+def v1_models(ask: Ask) -> None:
+    assert ok(ask.get("/v1/models")) == ok(ask.get("/v1/models/")) == {"models": ["digits"]}
+
+
+@row("endpoints")
+def endpoints(ask: Ask) -> None:
+    answer = ask.post("/endpoints/digits/invocations", ask.digit["7"])
+    assert labels(answer) == ["7"]
+    assert answer.headers["X-Amzn-Invoked-Production-Variant"] == "1.0"
+    assert "X-Amzn-Invoked-Production-Variant" not in ask.post("/invocations", ask.digit["7"]).headers
+    failed(ask.post("/endpoints/nothing/invocations", ask.digit["7"]), 404, "ModelNotFound")
+    named = {"X-Amzn-SageMaker-Target-Model": "digits.tar.gz"}
+    assert labels(ask.post("/endpoints/nothing/invocations", ask.digit["7"], headers=named)) == ["7"]
+
+
+GETS = (
+    *("/", "/v1/models", "/v1/models/digits", "/v1/models/digits/versions/1.0"),
+    *("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/digits", "/v2/models/digits/ready"),
+    *("/ping", "/openapi.json"),
+)
+POSTS = (
+    *("/predictions/digits", "/predictions/digits/1.0", "/explanations/digits", "/explanations/digits/1.0"),
+    *("/v1/models/digits:predict", "/v1/models/digits:explain", "/v1/models/digits/versions/1.0:predict"),
+    *("/v2/models/digits/infer", "/v2/models/digits/explain", "/v2/models/digits/versions/1.0/infer"),
+    *("/invocations", "/endpoints/digits/invocations"),
+)
+GRPC = "/inference.GRPCInferenceService/ServerLive"
+
+
+@row("head")
+def head(ask: Ask) -> None:
+    for path in GETS:
+        got, head = ask.get(path), requests.head(ask.server.url + path, timeout=30)
+        assert (head.status_code, head.content) == (got.status_code, b"") == (200, b"")
+        differ = ("X-Request-Id", "Date")
+        assert {name: value for name, value in head.headers.items() if name not in differ} == {
+            name: value for name, value in got.headers.items() if name not in differ
+        }, path
+    missing = requests.head(f"{ask.server.url}/v1/models/nothing", timeout=30)
+    assert (missing.status_code, missing.content) == (404, b"")
+
+
 @row("options")
 def options(ask: Ask) -> None:
-    for path in ("/predictions/digits", "/v1/models/digits:predict", "/v2/models/digits/infer", "/invocations"):
+    allowed = {
+        **dict.fromkeys(GETS, "GET, HEAD, OPTIONS"),
+        **dict.fromkeys(POSTS, "POST, PUT, OPTIONS"),
+        GRPC: "POST, OPTIONS",
+    }
+    for path, allow in allowed.items():
         answer = requests.options(ask.server.url + path, timeout=30)
         assert (answer.status_code, answer.content) == (204, b"")
-        assert answer.headers["Allow"] == "POST, PUT, OPTIONS"
         assert answer.headers["Link"] == '</openapi.json>; rel="service-desc"'
+        for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} - set(allow.split(", ")):
+            refused = requests.request(method, ask.server.url + path, timeout=30)
+            assert (refused.status_code, refused.headers["Allow"]) == (405, allow), (method, path)
+        assert answer.headers["Allow"] == allow, path
+    for path in ("/nothing", "/predictions/nothing", "/predictions/digits/9.9", "/v1/models/nothing:predict"):
+        assert requests.options(ask.server.url + path, timeout=30).status_code == 404
+    everything = requests.Session()
+    asterisk = requests.Request("OPTIONS", ask.server.url).prepare()
+    asterisk.url = f"{ask.server.url}/*"  # requests knows no other form
+    assert everything.send(asterisk, timeout=30).status_code == 404
+
+
+@row("encoded")
+def encoded(ask: Ask) -> None:
+    same = {
+        "/predictions/%64igits": "/predictions/digits",
+        "/%70redictions/digits/1%2e0": "/predictions/digits/1.0",
+        "/v1/models/digits%3Apredict": "/v1/models/digits:predict",
+        "/v2/models/digit%73/infer": "/v2/models/digits/infer",
+        "/invocations?model_name=%64igits%2F1.0": "/invocations?model_name=digits/1.0",
+    }
+    for path, plain in same.items():
+        body = {"inputs": ask.v2("7")["inputs"]} if "/v2/" in path else {"instances": [ask.b64("7")]}
+        assert labels(raw_path(ask, path, body)) == labels(ask.post(plain, json=body)) == ["7"]
+    assert raw_path(ask, "/v2/health/%72eady").json() == {"ready": True}
+    for path in (
+        *("/predictions/digits%2F1.0", "/predictions/digits%5C1.0", "/predictions/digits%00", "/predictions/%2564igits"),
+        *("/predictions/digits%3Ftop_k=1", "/predictions/digits%23", "/predictions/digits%", "/predictions/digits%6"),
+        *("/predictions/%2e%2e/%2e%2e/models", "/predictions/digits/%2e%2e", "/predictions/%c0%aedigits"),
+        *("/predictions/../models", "/%2e%2e/models", "/%6dodels", "/%6detrics", "/v1%2Fmodels/digits", "//ping"),
+    ):
+        answer = raw_path(ask, path, {"instances": [ask.b64("7")]})
+        assert answer.status_code == 404, path
+    assert raw_path(ask, "/invocations?model_name=digits%00", {"instances": []}).status_code == 404
+
+
+def raw_path(ask: Ask, path: str, body: object = None) -> requests.Response:
+    """Send a path as it stands here: requests itself would decode and shorten it."""
+    prepared = requests.Request("POST" if body else "GET", ask.server.url, json=body).prepare()
+    prepared.url = ask.server.url + path
+    return requests.Session().send(prepared, timeout=30)
 
 
 @row("elsewhere")
 def elsewhere(ask: Ask) -> None:
-    for path in ("/", "/models", "/models/digits", "/metrics", "/v2/nothing", "/predictions/digits/1.0/more"):
+    for path in ("/models", "/models/digits", "/metrics", "/v2/nothing", "/predictions/digits/1.0/more"):
         failed(ask.post(path, ask.digit["7"]), 404, "NotFound")
     for path in ("/v2/models/digits:predict", "/v2/models/digits/versions/1.0:explain", "/v1/models/digits/infer"):
         assert "error" in failed(ask.post(path, ask.digit["7"]), 404, "NotFound")

@@ -72,6 +72,17 @@ def target_model(ask: Ask) -> None:
     failed(ask.post("/invocations", ask.digit["3"], headers=headers), 404, "ModelNotFound")
 
 
+@row("target-variant", "has-variant")
+def target_variant(ask: Ask) -> None:
+    path, headers = "/endpoints/digits/invocations", {"X-Amzn-SageMaker-Target-Variant": "1.0"}
+    answer = ask.post(path, ask.digit["3"], headers=headers)
+    assert ok(answer)["version"] == answer.headers["X-Amzn-Invoked-Production-Variant"] == "1.0"
+    headers = {"X-Amzn-SageMaker-Target-Variant": "9.9"}
+    refused = ask.post(path, ask.digit["3"], headers=headers)
+    failed(refused, 404, "VersionNotFound")
+    assert "X-Amzn-Invoked-Production-Variant" not in refused.headers
+
+
 @row("content-encoding", "UnsupportedEncoding")
 def content_encoding(ask: Ask) -> None:
     for encoding in ("gzip", "br"):
@@ -126,7 +137,7 @@ def has_timing(ask: Ask) -> None:
 @row("has-allow")
 def has_allow(ask: Ask) -> None:
     assert ask.get(PREDICT).headers["Allow"] == "POST, PUT, OPTIONS"
-    assert ask.post("/v2/health/live").headers["Allow"] == "GET"
+    assert ask.post("/v2/health/live").headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 @row("has-length")

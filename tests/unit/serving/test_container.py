@@ -11,7 +11,7 @@ import pytest
 import yaml
 from docker.errors import APIError, ImageNotFound
 
-from serving import container, daemon, image
+from serving import container, cors, daemon, image
 from serving.container import Settings
 from serving.errors import DockerError
 from serving.supervisor import DRAIN_SECONDS, JAVA_STOP_SECONDS
@@ -48,6 +48,7 @@ def from_compose(service: dict[str, Any], state: str) -> Settings:
         production=service["command"][1] == "production",
         gpus=None if devices is None else (),
         memory=service["mem_limit"],
+        cors_origins=cors.parse(service["command"][3]),
     )
 
 
@@ -66,7 +67,18 @@ def compose(**variables: str) -> dict[str, Any]:
         ("torchlight-gpu", {}, Settings(store=REPOSITORY / "model_store", gpus=())),
         (
             "torchlight",
+<<<<<<< HEAD
             {"HOST": "::", "PORT": "9000", "MODE": "production", "MEMORY": "8g", "TAG": "mine:2"},
+=======
+            {
+                "HOST": "0.0.0.0",
+                "PORT": "9000",
+                "MODE": "production",
+                "MEMORY": "8g",
+                "TAG": "mine:2",
+                "CORS_ORIGINS": "https://a.example,https://b.example",
+            },
+>>>>>>> 585a6ca (Proxy: web pages of allowed origins may read answers (CORS_ORIGINS), HEAD beside GET, OPTIONS and Allow agree, KServe's and SageMaker's paths)
             Settings(
                 store=REPOSITORY / "model_store",
                 image="mine:2",
@@ -74,6 +86,7 @@ def compose(**variables: str) -> dict[str, Any]:
                 port=9000,
                 production=True,
                 memory="8g",
+                cors_origins=("https://a.example", "https://b.example"),
             ),
         ),
     ],
@@ -160,7 +173,7 @@ def test_the_stop_outlasts_the_drain() -> None:
 
 def test_model_version_and_token_are_passed_on(api: docker.APIClient) -> None:
     sent = request(api, Settings(model="digits", version="2.0", token="secret"))
-    assert sent["Cmd"] == ["--mode", "development", "--model", "digits", "--version", "2.0"]
+    assert sent["Cmd"] == ["--mode", "development", "--cors-origins", "", "--model", "digits", "--version", "2.0"]
     assert "TORCHLIGHT_TOKEN=secret" in sent["Env"]
 
 
