@@ -25,15 +25,21 @@ class Part:
     """One part of a multipart body, or the whole of any other body (then its name is `body`).
 
     `content` is bytes; a server that decodes JSON and text by itself may hand over its result.
+
+    Attributes:
+        is_field: this is a text field of a form, by its headers: no file name, and no type but text/plain.
     """
 
     name: str
     content: Any
     content_type: str = ""
+    is_field: bool = False
 
 
 def parse(body: bytes, content_type: str) -> list[Part]:
     """Take a body apart by the boundary that its Content-Type names.
+
+    A file input in which nothing was chosen is left out. Browsers send it as an empty file with an empty name.
 
     Raises:
         BadMultipart: it is no multipart/form-data, or not whole.
@@ -55,11 +61,13 @@ def parse(body: bytes, content_type: str) -> list[Part]:
     for number, section in enumerate(sections, start=1):
         if section.startswith(b"--"):
             return found
-        found.append(_part(section, number))
+        part = _part(section, number)
+        if part is not None:
+            found.append(part)
     raise BadMultipart("the multipart body is cut short: its closing boundary is missing")
 
 
-def _part(section: bytes, number: int) -> Part:
+def _part(section: bytes, number: int) -> Part | None:
     # Behind the boundary there may be spaces, then the line ends.
     padding, newline, rest = section.partition(b"\r\n")
     head, blank, content = (b"\r\n" + rest).partition(b"\r\n\r\n")
@@ -77,5 +85,9 @@ def _part(section: bytes, number: int) -> Part:
         raise BadMultipart(
             f"part {number} is encoded ({encoding or kind!r:.60}): send the bytes of the file as they are"
         )
+    filename = headers.get_param("filename", header="content-disposition")
+    if filename == "" and not content:
+        return None
+    is_field = filename is None and kind.partition(";")[0].strip().lower() in ("", "text/plain")
     text = collapse_rfc2231_value(name)  # name*=, of RFC 5987, comes in three parts
-    return Part(text, content, kind)
+    return Part(text, content, kind, is_field)

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from handlers import header_text
 from handlers.errors import BadOption, UnknownOption
 from handlers.explain.colours import Signs
 from handlers.explain.picture import Size
@@ -27,6 +28,7 @@ QUERY_HEADER = "x-torchlight-query"
 ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
 
 Given = tuple[str, Any, str]  # name, value, where it stood
+TRUE, FALSE = ("true", "1", "on"), ("false", "0", "off")
 _HEADERS = tuple((option.name, option.header.lower()) for option in TABLE)
 
 
@@ -81,11 +83,19 @@ def from_headers(headers: Mapping[str, str], route: str = "") -> list[Given]:
         for pair in filter(None, re.split(r"[;&,]\s*", headers.get(ATTRIBUTES_HEADER, "").strip())):
             name, _, value = (text.strip() for text in pair.partition("="))
             if name != "explain":
-                given.append((name, value, "custom attributes"))
+                given.append((name, header_text.decode(value, name), "custom attributes"))
             else:  # it chose the kind of request, in the front door, if that could read it
-                _truth("explain", value)
-    given += [(name, headers[header], "header") for name, header in _HEADERS if header in headers]
+                truth("explain", value)
+    given += [(name, _header(headers[header], name), "header") for name, header in _HEADERS if header in headers]
     return given
+
+
+def _header(value: str, name: str) -> Any:
+    """Return a header's value as text; of a contrast, two texts, each of which may hold an encoded comma."""
+    labels = value.split(",")
+    if name == "contrast" and len(labels) == 2 and not header_text.is_extended(value) and value.strip()[:1] != "[":
+        return [header_text.decode(label, name).strip() for label in labels]
+    return header_text.decode(value, name)
 
 
 def parse(given: list[Given], kind: str) -> Options:
@@ -130,7 +140,7 @@ def _value(option: Option, text: str) -> Any:
         raise BadOption(f"{name} {text!r:.60} does not exist: there is {', '.join(schema['enum'])}")
     match schema["type"]:
         case "boolean":
-            return _truth(name, text)
+            return truth(name, text)
         case "integer":
             least, most = schema["minimum"], schema["maximum"]
             if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
@@ -158,7 +168,12 @@ def _pair(name: str, text: str) -> tuple[str, str]:
     return first, second
 
 
-def _truth(name: str, text: str) -> bool:
-    if text.lower() not in ("true", "false", "1", "0"):
+def truth(name: str, text: str) -> bool:
+    """Return what a switch says; `on` is what a form's checkbox sends.
+
+    Raises:
+        BadOption: it says neither.
+    """
+    if text.lower() not in (*TRUE, *FALSE):
         raise BadOption(f"{name} is {text!r:.60}: it must be true or false")
-    return text.lower() in ("true", "1")
+    return text.lower() in TRUE

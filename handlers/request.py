@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import orjson
 
-from handlers import multipart, options, table
+from handlers import forms, multipart, options, table
 from handlers.errors import BadJSON, BadOption, NoImage, TooManyImages
 from handlers.multipart import Part
 from handlers.options import Given, Options
-from handlers.protocols import JSON, Picture, Reply, native, v1, v2
+from handlers.protocols import JSON, Picture, Reply, from_base64, native, v1, v2
 from handlers.protocols.native import NPY, NativeReply
 from handlers.tensors import NPY_MAGIC, from_npy
 from models.card import Limits
@@ -77,7 +77,9 @@ def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
     given = options.from_headers(incoming.headers, incoming.route)
     images: list[tuple[str, Picture]] = []
     reply: Reply | None = None
-    for part in _parts(incoming):
+    parts = _parts(incoming)
+    encoding, fields = forms.charset(parts), list[tuple[str, Any]]()
+    for part in parts:
         name = part.name.partition("#")[0]
         kind = part.content_type.partition(";")[0].strip().lower()
         binary_length = incoming.headers.get(v2.LENGTH_HEADER.lower())
@@ -91,7 +93,10 @@ def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
             head = _document(document[0])
             found, more, reply = v2.parse(head, document[1], incoming.kind, limits, trusted=trusted)
         elif name in table.NAMES:
-            found, more = [], [(name, _option(part.content), "multipart")]
+            found, more = [], []
+            fields.append((name, _option(part, encoding)))
+        elif part.is_field and (text := forms.text(part, encoding)) is not None:
+            found, more = _field(part.name, text, incoming.kind), []
         elif _is_json(part, kind) or incoming.route in ("v1", "v2"):
             found, more, shaped = _shaped(_document(part.content), incoming, limits, trusted)
             reply = shaped or reply
@@ -99,6 +104,7 @@ def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
             found, more = _plain(part, kind, limits), []
         images += found
         given += more
+    given += forms.given(fields)
     if not images:
         raise NoImage("no image was sent: send the bytes of a JPEG, PNG or WebP file as the body")
     if len(images) > limits.max_images:
@@ -123,7 +129,7 @@ def _is_json(part: Part, kind: str) -> bool:
     """By its type, or where that says nothing by its first byte: `curl -d '{...}'` calls it a form."""
     if isinstance(part.content, dict) or kind == JSON:
         return True
-    return kind in ("", "application/octet-stream", "text/plain") and _bytes(part.content)[:1] == b"{"
+    return kind in ("", "application/octet-stream", "text/plain") and _bytes(part.content)[:64].lstrip()[:1] == b"{"
 
 
 def _shaped(
@@ -160,6 +166,17 @@ def _bytes(content: Any) -> bytes:
     return content.encode() if isinstance(content, str) else bytes(content or b"")
 
 
-def _option(content: Any) -> Any:
+def _option(part: Part, encoding: str) -> Any:
     """The value of a field: text, or what the server decoded from a field that was sent as JSON."""
-    return bytes(content).decode("utf-8", "replace") if isinstance(content, bytes | bytearray) else content
+    if not isinstance(part.content, bytes | bytearray):
+        return part.content
+    text = forms.text(part, encoding)
+    return bytes(part.content).decode("utf-8", "replace") if text is None else text
+
+
+def _field(name: str, text: str, kind: str) -> list[tuple[str, Picture]]:
+    """A text field that is no option: an image where it holds a data URL, as a canvas gives; else none of ours."""
+    if text.startswith("data:image/"):
+        return [(name, from_base64(text, f"field {name!r:.40}"))]
+    forms.check_name(name, kind)
+    return []

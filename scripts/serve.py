@@ -57,8 +57,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--cors-origins",
         default="",
-        help="origins whose web pages may read the answers, such as https://lab.example,http://localhost:3000, or * for "
-        "all (default: none)",
+        help="origins whose web pages may read the answers, such as https://lab.example,http://localhost:3000, or * "
+        "for all (default: none)",
     )
     parser.add_argument("--container", action="store_true", help="this is the inside of one: train nothing")
     parser.add_argument("--foreground", action="store_true", help="stay, and write the log to the terminal")

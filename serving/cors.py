@@ -90,13 +90,13 @@ def _origin(entry: str) -> str:
         raise _refused(entry, f"has the scheme {scheme!r}")
     if re.search(r"[/?#@]", rest):
         raise _refused(entry, "has a path, query, fragment or user: an origin ends after host and port")
+    host = re.sub(r":[0-9]+$", "", rest)
+    if not _HOST.fullmatch(host):
+        raise _refused(entry, f"has the host {rest!r}")
     try:
-        host = rest[: -len(rest.rpartition(":")[2]) - 1] if re.search(r":\d*$", rest) else rest
         port = urlsplit(f"{scheme}://{rest}").port
     except ValueError:
         raise _refused(entry, "has a port that is not a number from 0 to 65535") from None
-    if not _HOST.fullmatch(host) or rest.endswith(":"):
-        raise _refused(entry, f"has the host {rest!r}")
     return f"{scheme}://{host}" if port in (None, _DEFAULT_PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
 
 

@@ -34,6 +34,8 @@ PIXELS = {"UINT8": "<u1", "UINT16": "<u2", "FP16": "<f2", "FP32": "<f4", "FP64":
 OUTPUTS = {"label": "BYTES", "index": "INT64", "probability": "FP32"}
 TRUSTED = {"set": "BYTES", "ood_score": "FP32", "decision": "BYTES", "reason": "BYTES"}
 EXPLANATION = "explanation"
+# Instead of a dimension of a shape: as large as the data makes it.
+FREE = -1
 # Of requests and requested outputs: they say how to send, not what.
 _BINARY_OUTPUT, _BINARY_DATA = "binary_data_output", "binary_data"
 
@@ -80,9 +82,7 @@ def parse(
 
 
 def _images(tensor: dict[str, Any], binary: bytes, limits: Limits) -> list[Picture]:
-    shape, datatype, parameters = tensor.get("shape"), tensor.get("datatype"), tensor.get("parameters", {})
-    if not (isinstance(shape, list) and all(type(n) is int and 0 < n < 2**31 for n in shape) and 0 < len(shape) <= 4):
-        raise BadTensor(f"the tensor's shape is {shape!r:.60}: it must be a list of 1 to 4 whole numbers above 0")
+    shape, datatype, parameters = _shape(tensor), tensor.get("datatype"), tensor.get("parameters", {})
     if not isinstance(datatype, str) or (datatype != "BYTES" and datatype not in PIXELS):
         raise BadTensor(f"the tensor's datatype is {datatype!r:.40}: BYTES for files, for pixels {', '.join(PIXELS)}")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
@@ -92,22 +92,23 @@ def _images(tensor: dict[str, Any], binary: bytes, limits: Limits) -> list[Pictu
         raise BadTensor(f"binary_data_size is {size!r:.40}, and {len(binary)} bytes follow the JSON")
     if (size is None) == ("data" not in tensor):
         raise BadTensor("the tensor must have either a member 'data' or a parameter binary_data_size")
-    count = math.prod(shape)
     if datatype == "BYTES":
-        if count > limits.max_images:
-            raise TooManyImages(f"the tensor holds {count:,} images: at most {limits.max_images} go into one request")
-        return _elements(binary, count) if size is not None else _strings(tensor["data"], count)
+        return _files(shape, binary if size is not None else tensor["data"], limits)
     dtype = np.dtype(PIXELS[datatype])
     if size is not None:
+        shape = _filled(shape, size // dtype.itemsize)
+        count = math.prod(shape)
         if size != count * dtype.itemsize:
             raise BadTensor(f"a tensor {shape} of {datatype} has {count * dtype.itemsize} bytes, and {size} were sent")
         return list(pictures(np.frombuffer(binary, dtype).reshape(shape), limits))
     try:
         values = numbers(tensor["data"])
-        fits = values.size == count
+        shape = _filled(shape, values.size)
+        fits = values.size == math.prod(shape)
     except (ValueError, TypeError):
         fits = False
     if not fits:
+        count = math.prod(_filled(shape, 0))
         raise BadTensor(f"member 'data' must be {count:,} numbers, for shape {shape}, flat or nested")
     if dtype.kind == "u" and (values.dtype.kind == "f" or values.min() < 0 or values.max() > np.iinfo(dtype).max):
         raise BadTensor(f"member 'data' holds numbers that are no {datatype}")
@@ -115,26 +116,74 @@ def _images(tensor: dict[str, Any], binary: bytes, limits: Limits) -> list[Pictu
         return list(pictures(values.astype(dtype).reshape(shape), limits))
 
 
-def _strings(data: Any, count: int) -> list[Picture]:
-    flat = data
-    while isinstance(flat, list) and flat and all(isinstance(inner, list) for inner in flat):
-        flat = [element for inner in flat for element in inner]
-    if not isinstance(flat, list) or len(flat) != count:
-        raise BadTensor(f"member 'data' must be a list of {count} strings, as many as the shape says")
-    return [from_base64(element, f"element {place} of 'data'") for place, element in enumerate(flat)]
+def _shape(tensor: dict[str, Any]) -> list[int]:
+    """Return the shape of a tensor, in which one dimension may be -1; the number -1 alone is a list of it.
+
+    Raises:
+        BadTensor: it is no shape.
+    """
+    shape = tensor.get("shape")
+    sizes = [shape] if type(shape) is int and shape == FREE else shape
+    if (
+        not isinstance(sizes, list)
+        or not 0 < len(sizes) <= 4
+        or not all(type(n) is int and (n == FREE or 0 < n < 2**31) for n in sizes)
+        or sizes.count(FREE) > 1
+    ):
+        raise BadTensor(
+            f"the tensor's shape is {shape!r:.60}: it must be a list of 1 to 4 whole numbers above 0; one may be -1"
+        )
+    return sizes
 
 
-def _elements(binary: bytes, count: int) -> list[Picture]:
-    """The elements of a BYTES tensor: each a 4-byte little-endian length and as many bytes."""
-    found: list[Picture] = []
+def _filled(shape: list[int], total: int) -> list[int]:
+    """Return the shape with the dimension -1 as large as a total of elements makes it."""
+    others = math.prod(n for n in shape if n != FREE)
+    return [max(total // others, 1) if n == FREE else n for n in shape]
+
+
+def _files(shape: list[int], data: Any, limits: Limits) -> list[Picture]:
+    """Return the elements of a BYTES tensor: binary data, or base64 as nested lists or one string.
+
+    Raises:
+        BadJSON, BadTensor, TooManyImages: they are no files, or not as many as the shape says.
+    """
+    fixed = math.prod(n for n in shape if n != FREE)
+    if fixed > limits.max_images:
+        raise TooManyImages(f"the tensor holds {fixed:,} images: at most {limits.max_images} go into one request")
+    if isinstance(data, bytes):
+        elements, rest = _elements(data, limits.max_images + 1)
+        count = math.prod(_filled(shape, len(elements)))
+        if (len(elements), rest) != (count, 0) and len(elements) <= limits.max_images:
+            raise BadTensor(f"the binary data is not {count} elements, each its length in 4 bytes and as many bytes")
+    else:
+        elements = [data] if isinstance(data, str) else data
+        while isinstance(elements, list) and elements and all(isinstance(inner, list) for inner in elements):
+            elements = [element for inner in elements for element in inner]
+        count = math.prod(_filled(shape, len(elements))) if isinstance(elements, list) else fixed
+        if not isinstance(elements, list) or len(elements) != count:
+            raise BadTensor(f"member 'data' must be a list of {count} strings, as many as the shape says")
+    if count > limits.max_images:
+        raise TooManyImages(f"the tensor holds {count:,} images: at most {limits.max_images} go into one request")
+    if isinstance(data, bytes):
+        return elements
+    return [from_base64(element, f"element {place} of 'data'") for place, element in enumerate(elements)]
+
+
+def _elements(binary: bytes, most: int) -> tuple[list[Any], int]:
+    """Return the elements of a BYTES tensor and how many bytes are left over.
+
+    Each is a 4-byte little-endian length and as many bytes. After `most` elements the others are left over.
+    """
+    elements: list[Any] = []
     start = 0
-    while start + 4 <= len(binary) and len(found) < count:
+    while start + 4 <= len(binary) and len(elements) < most:
         (length,) = struct.unpack_from("<I", binary, start)
-        found.append(binary[start + 4 : start + 4 + length])
+        if start + 4 + length > len(binary):
+            break
+        elements.append(binary[start + 4 : start + 4 + length])
         start += 4 + length
-    if len(found) != count or start != len(binary):
-        raise BadTensor(f"the binary data is not {count} elements, each its length in 4 bytes and as many bytes")
-    return found
+    return elements, len(binary) - start
 
 
 def _outputs(asked: Any, there: Sequence[str], *, binary: bool) -> dict[str, bool]:

@@ -107,7 +107,9 @@ def _asking(identity: str, summary: str, body: str, answer: str, parameters: lis
 def _endpoint() -> dict[str, Any]:
     """The path of SageMaker's runtime API."""
     parameters = [*parts.options_of("explain"), *parts.SAGEMAKER[1:], parts.VARIANT]
-    return _item(_asking("invokeEndpoint", "As SageMaker's runtime asks", "Explain", "Explained", parameters), ["model"])
+    return _item(
+        _asking("invokeEndpoint", "As SageMaker's runtime asks", "Explain", "Explained", parameters), ["model"]
+    )
 
 
 def _get(identity: str, summary: str, answer: str) -> dict[str, Any]:

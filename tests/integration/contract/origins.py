@@ -1,4 +1,4 @@
-"""Cross-origin requests: what pages of other origins may read. A real browser is in tests/integration/test_browser.py."""
+"""Cross-origin requests: what pages of other origins may read. tests/integration/test_browser.py has a real browser."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ def test_what_requests_writes_is_read_back() -> None:
     sent = requests.Request("POST", "http://x", files=files, data={"top_k": "2", "ta\u0142get": "ż"}).prepare()
     assert isinstance(sent.body, bytes)
     assert parse(sent.body, sent.headers["Content-Type"]) == [
-        Part("top_k", b"2"),
-        Part("ta\u0142get", "ż".encode()),
+        Part("top_k", b"2", is_field=True),
+        Part("ta\u0142get", "ż".encode(), is_field=True),
         Part("image", image, "image/png"),
         Part("image", b"", "image/jpeg"),
     ]
@@ -37,17 +37,17 @@ def test_what_requests_writes_is_read_back() -> None:
 def test_preamble_epilogue_padding_and_order_of_headers_are_as_the_rfc_allows() -> None:
     headers = b"content-type: text/plain\r\nCONTENT-disposition: form-data; name=b"
     assert parse(b"preamble\r\n--xyz \t\r\n" + headers + b"\r\n\r\n1\r\n--xyz--bye", TYPE) == [
-        Part("b", b"1", "text/plain")
+        Part("b", b"1", "text/plain", is_field=True)
     ]
-    assert parse(body(part(b"1", b"")), TYPE) == [Part("", b"1")]
+    assert parse(body(part(b"1", b"")), TYPE) == [Part("", b"1", is_field=True)]
     extended = b"Content-Disposition: form-data; name*=UTF-8''%C3%A9\r\n\r\n1"
-    assert parse(body(extended), TYPE) == [Part("\u00e9", b"1")]
+    assert parse(body(extended), TYPE) == [Part("\u00e9", b"1", is_field=True)]
     assert parse(body(), TYPE) == []
 
 
 def test_a_quoted_boundary_is_taken() -> None:
     quoted = 'multipart/form-data; charset=utf-8; boundary="x y:z"'
-    assert parse(b"--x y:z\r\n" + part(b"1") + b"\r\n--x y:z--", quoted) == [Part("a", b"1")]
+    assert parse(b"--x y:z\r\n" + part(b"1") + b"\r\n--x y:z--", quoted) == [Part("a", b"1", is_field=True)]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_timing_is_true_or_false(value: Any, timing: bool) -> None:
     assert options.parse([("timing", value, "query")], "predict").timing is timing
 
 
-@pytest.mark.parametrize("value", ["", "yes", "on", "2", 1.0, "tru"])
+@pytest.mark.parametrize("value", ["", "yes", "2", 1.0, "tru"])
 def test_timing_cannot_be_anything_else(value: Any) -> None:
     with pytest.raises(BadOption, match=r"^timing is .* it must be true or false$"):
         options.parse([("timing", value, "query")], "predict")

@@ -67,18 +67,14 @@ def compose(**variables: str) -> dict[str, Any]:
         ("torchlight-gpu", {}, Settings(store=REPOSITORY / "model_store", gpus=())),
         (
             "torchlight",
-<<<<<<< HEAD
-            {"HOST": "::", "PORT": "9000", "MODE": "production", "MEMORY": "8g", "TAG": "mine:2"},
-=======
             {
-                "HOST": "0.0.0.0",
+                "HOST": "::",
                 "PORT": "9000",
                 "MODE": "production",
                 "MEMORY": "8g",
                 "TAG": "mine:2",
                 "CORS_ORIGINS": "https://a.example,https://b.example",
             },
->>>>>>> 585a6ca (Proxy: web pages of allowed origins may read answers (CORS_ORIGINS), HEAD beside GET, OPTIONS and Allow agree, KServe's and SageMaker's paths)
             Settings(
                 store=REPOSITORY / "model_store",
                 image="mine:2",

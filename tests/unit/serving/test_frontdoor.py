@@ -63,6 +63,15 @@ def test_haproxy_accepts_the_configuration(tmp_path: Path, host: str, tokens: To
     assert_accepted(door(tmp_path, host=host, tokens=tokens, explain_at_once=explain_at_once))
 
 
+def test_haproxy_accepts_every_list_of_origins(tmp_path: Path) -> None:
+    for origins in (
+        ("*",),
+        ("https://lab.example", "http://[::1]:3000"),
+        tuple(f"https://{n}.example" for n in range(200)),
+    ):
+        assert_accepted(door(tmp_path, cors_origins=origins))
+
+
 def test_explanations_go_to_workers_of_their_own_a_few_at_a_time(tmp_path: Path) -> None:
     own = frontdoor.render(door(tmp_path, explain_at_once=2))
     assert '"%[var(txn.model)]-explain" if is_explanation' in own

@@ -27,3 +27,9 @@ def test_the_map_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_map_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert routing.read(tmp_path / "versions.map") == {}
+
+
+def test_the_list_of_models_has_each_name_once() -> None:
+    versions = routing.text(archives("digits-2.0", "digits-1.0", "pets-3"))
+    assert routing.models_text(versions) == 'models ["digits","pets"]\n'
+    assert routing.models_text("") == "models []\n"

@@ -80,11 +80,11 @@ def test_inputs_must_be_one_tensor(inputs: Any) -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [None, [], 3, "3", [0], [-1], [1.0], [True], ["1"], [None], [2**31], [1] * 5, {"0": 1}, [[1]]],
+    [None, [], 3, "3", [0], [-2], [-1, -1], -2, -1.0, [1.0], [True], ["1"], [None], [2**31], [1] * 5, {"0": 1}, [[1]]],
 )
 def test_a_shape_must_be_some_whole_numbers(shape: Any) -> None:
     with pytest.raises(
-        BadTensor, match=r"^the tensor's shape is .*: it must be a list of 1 to 4 whole numbers above 0$"
+        BadTensor, match=r"^the tensor's shape is .*: it must be a list of 1 to 4 whole numbers above 0; one may be -1$"
     ):
         ask(tensor(shape, "UINT8", [1]))
 
@@ -113,7 +113,12 @@ def test_another_datatype_is_answered_with_those_there_are(datatype: Any) -> Non
         (tensor([1], "BYTES", size=6), struct.pack("<I", 3) + b"ab", "the binary data is not 1 elements"),
         (tensor([1], "BYTES", size=6), b"\xff\xff\xff\xffab", "the binary data is not 1 elements"),
         (tensor([2], "BYTES", [""]), b"", "must be a list of 2 strings, as many as the shape says"),
-        (tensor([1], "BYTES", "text"), b"", "must be a list of 1 strings"),
+        (tensor([2], "BYTES", "text"), b"", "must be a list of 2 strings"),
+        (tensor([-1], "BYTES", []), b"", "must be a list of 1 strings"),
+        (tensor([-1, 2], "BYTES", ["", "", ""]), b"", "must be a list of 2 strings"),
+        (tensor([-1], "BYTES", size=6), struct.pack("<I", 3) + b"ab", "the binary data is not 1 elements"),
+        (tensor([-1], "BYTES", size=0), b"", "the binary data is not 1 elements"),
+        (tensor([-1, 5], "UINT8", [0] * 9), b"", r"must be 5 numbers, for shape \[1, 5\]"),
         (tensor([1], "BYTES", {"a": ""}), b"", "must be a list of 1 strings"),
         (tensor([2], "BYTES", [[""], ""]), b"", "element 0 of 'data' is list: it must be a string"),
         (tensor([2], "BYTES", ["", 5]), b"", "element 1 of 'data' is int: it must be a string"),
