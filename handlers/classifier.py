@@ -224,14 +224,14 @@ class Classifier:
 
     def _picture(self, slot: Slot, source: Picture, total: int) -> int:
         """Decode one image and keep only what is needed of it; returns the pixels of the request so far."""
-        opened = images.open(source, self.limits) if isinstance(source, bytes) else images.from_array(source)
+        spec, span = self.card.input, self.card.input.range_16bit
+        opened = images.open(source, self.limits) if isinstance(source, bytes) else images.from_array(source, span)
         sent_side = max(opened.size)
         total += opened.width * opened.height
-        if total > self.limits.max_request_pixels:
-            most = self.limits.max_request_pixels
+        if total > (most := self.limits.max_request_pixels):
             raise ImageTooLarge(f"the images of this request have more than {most:,} pixels together: send fewer")
-        picture = images.load(opened, self.card.input.canvas) if isinstance(source, bytes) else opened
-        slot.pixels.append(images.pixels(picture, self.card.input))
+        picture = images.load(opened, spec.canvas, span) if isinstance(source, bytes) else opened
+        slot.pixels.append(images.pixels(picture, spec))
         if slot.asked.kind == "explain":
             slot.views.append(images.view(picture, self.card.input, sent_side))
         return total

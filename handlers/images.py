@@ -20,6 +20,7 @@ from torch.nn import functional
 from handlers import formats, jpeg
 from handlers.errors import DamagedImage, ImageTooLarge, NoImage, RequestError, UnsupportedImage
 from models.card import Input, Limits
+from models.value_range import FULL_RANGE
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 # Transparent pixels are laid on white, as a viewer would show them on a page.
@@ -74,15 +75,16 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
     return image
 
 
-def load(image: Image.Image, size: int | None = None) -> Picture:
+def load(image: Image.Image, size: int | None = None, range_16bit: tuple[int, int] = FULL_RANGE) -> Picture:
     """Decode an opened image into a picture; its metadata is dropped.
 
-    The orientation in EXIF, or else in XMP, is applied, 16 bits are scaled to 8, transparency is composited on white;
-    CMYK and palette become RGB.
+    The orientation in EXIF, or else in XMP, is applied, 16 bits of gray are scaled to 8, transparency is composited on
+    white; CMYK and palette become RGB.
 
     Args:
         size: of the network's input. A much larger JPEG is then decoded smaller (`jpeg.reduce`): never below twice
             `size`, nor below VIEW_SIDE.
+        range_16bit: the values of a gray image of 16 bits that become 0 and 255.
 
     Raises:
         DamagedImage: cut short or corrupt.
@@ -99,12 +101,14 @@ def load(image: Image.Image, size: int | None = None) -> Picture:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
         raise _undecodable(image, file, error) from None
-    return _opaque(_upright(image))
+    return _opaque(_upright(image), range_16bit)
 
 
-def decode(content: Source, size: int | None = None, limits: Limits = LIMITS) -> Picture:
+def decode(
+    content: Source, size: int | None = None, limits: Limits = LIMITS, range_16bit: tuple[int, int] = FULL_RANGE
+) -> Picture:
     """Encoded image -> picture: `open`, then `load`, with what both raise."""
-    return load(open(content, limits), size)
+    return load(open(content, limits), size, range_16bit)
 
 
 def _unidentified(content: Source) -> RequestError:
@@ -130,9 +134,19 @@ def _named(format_: formats.Format) -> str:
     return f"the file's format is {format_.name}, which is not decoded here: send a JPEG, PNG or WebP image"
 
 
-def from_array(array: np.ndarray) -> Image.Image:
-    """uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> picture; a fourth channel is transparency."""
+def from_array(array: np.ndarray, range_16bit: tuple[int, int] = FULL_RANGE) -> Image.Image:
+    """uint8 or uint16 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> picture; a fourth channel is transparency."""
+    if array.dtype == np.uint16:
+        alpha = _eight_bits(array[..., 3:], FULL_RANGE) if array.ndim == 3 else None
+        array = _eight_bits(array[..., :3] if array.ndim == 3 else array, range_16bit)
+        array = array if alpha is None else np.concatenate([array, alpha], axis=2)
     return _opaque(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
+
+
+def _eight_bits(wide: np.ndarray, range_16bit: tuple[int, int]) -> np.ndarray:
+    """Values of 16 bits -> uint8: the range becomes 0 to 255, and what is beyond it is cut off."""
+    black, white = range_16bit
+    return ((wide.astype(np.float32) - black) / ((white - black) / 255) + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -155,11 +169,11 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _opaque(image: Image.Image) -> Image.Image:
+def _opaque(image: Image.Image, range_16bit: tuple[int, int] = FULL_RANGE) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":  # 16-bit grey: convert("RGB") would clip it, not scale it
         wide = np.asarray(image, dtype=np.float32)
-        wide = np.where(wide == image.info.get("transparency", -1), 65_535, wide)
-        return Image.fromarray((wide / 257 + 0.5).clip(0, 255).astype(np.uint8))
+        wide = np.where(wide == image.info.get("transparency", -1), range_16bit[1], wide)
+        return Image.fromarray(_eight_bits(wide, range_16bit))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, BACKGROUND), layer).convert("RGB")
@@ -247,7 +261,9 @@ def _interpolated(array: np.ndarray, size: int) -> torch.Tensor:
 
 def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -> Picture:
     """An encoded image or an array of pixels -> picture, with what `open`, `load` and `from_array` raise."""
-    return from_array(source) if isinstance(source, np.ndarray) else decode(source, spec.canvas, limits)
+    if isinstance(source, np.ndarray):
+        return from_array(source, spec.range_16bit)
+    return decode(source, spec.canvas, limits, spec.range_16bit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Arrays that are images: .npy files, nested JSON lists and v2 tensors -> uint8 pictures.
+"""Arrays that are images: .npy files, nested JSON lists and v2 tensors -> uint8 or uint16 pictures.
 
 Integers are grey values or colours from 0 to 255 (uint16: to 65535), floats from 0 to 1. One image is (H, W),
 (H, W, C) or (C, H, W), many are (N, H, W, C) or (N, C, H, W), with 1, 3 or 4 channels C; where both readings fit, the
@@ -23,7 +23,7 @@ _SHAPES = "one image is (H, W), (H, W, C) or (C, H, W), many are (N, H, W, C) or
 
 
 def from_npy(content: bytes, limits: Limits) -> list[np.ndarray]:
-    """The pictures in a .npy file, each uint8 (H, W) or (H, W, C). Nothing in it is ever executed.
+    """The pictures in a .npy file, each (H, W) or (H, W, C), uint8 or uint16. Nothing in it is ever executed.
 
     Raises:
         BadTensor: damaged, of a type that is no pixel, or of another shape.
@@ -100,7 +100,9 @@ def numbers(nested: Any) -> np.ndarray:
 
 
 def pictures(array: np.ndarray, limits: Limits) -> list[np.ndarray]:
-    """An array of one or many images -> uint8 pictures, each (H, W) or (H, W, C).
+    """An array of one or many images -> pictures, each (H, W) or (H, W, C), uint8.
+
+    uint16 stays as it is: which of its values are black and white, the card says (`images.from_array`).
 
     Raises:
         BadTensor: its shape is no image's, or a value is out of range.
@@ -124,11 +126,11 @@ def pictures(array: np.ndarray, limits: Limits) -> list[np.ndarray]:
         raise ImageTooLarge(
             f"an image of the array has {width} x {height} pixels: at most {limits.max_pixels:,} in all are accepted"
         )
-    return list(np.ascontiguousarray(_eight_bits(many)))
+    return list(np.ascontiguousarray(_pixels(many)))
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    if values.dtype == np.uint8:
+def _pixels(values: np.ndarray) -> np.ndarray:
+    if values.dtype in (np.uint8, np.uint16):
         return values
     if values.dtype.kind == "b":
         return values.astype(np.uint8) * np.uint8(255)
@@ -137,8 +139,6 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
         if not (least >= 0 and most <= 1):  # so that NaN is out of range too
             raise BadTensor(f"the floats reach from {least:.4g} to {most:.4g}: they must lie within 0 and 1")
         return (values * 255 + 0.5).astype(np.uint8)
-    if values.dtype == np.uint16:
-        return (values.astype(np.float32) / 257 + 0.5).astype(np.uint8)
     if least < 0 or most > 255:
         raise BadTensor(f"the integers reach from {least} to {most}: they must lie within 0 and 255")
     return values.astype(np.uint8)

@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError, field_validator
 
+from models import class_names
+from models.value_range import FULL_RANGE, Range16
+
 FILE_NAME = "card.yaml"
 
 # The engine that is no compiled program: the network as it was trained, in float32.
@@ -51,11 +54,13 @@ class Input(Part):
     Attributes:
         resize: how a picture becomes a square. `stretch` takes all of it; `crop` takes the middle of its middle square,
             `crop` of its side (torchvision's 224 of 256 is 0.875).
+        range_16bit: the values of a gray image of 16 bits that become 0 and 255; what is beyond is cut off.
     """
 
     size: Annotated[int, Field(ge=4, le=4096)]
     resize: Literal["stretch", "crop"] = "stretch"
     crop: Annotated[float, Field(gt=0.1, le=1)] = 1.0
+    range_16bit: Range16 = FULL_RANGE
     mean: tuple[float, float, float]
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
@@ -269,6 +274,7 @@ class Card(Part):
     def classes_are_distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(classes)) != len(classes):
             raise ValueError("classes must differ from each other")
+        class_names.check(classes)
         return classes
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import signal
 import sys
@@ -20,6 +21,10 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(main)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A name that the terminal's encoding lacks is printed with escapes, and never ends the command.
+                stream.reconfigure(errors="backslashreplace")
         try:
             main(*args, **kwargs)
         except (ServingError, ValueError, FloatingPointError) as error:

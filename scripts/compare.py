@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 
 from handlers.classifier import Classifier
@@ -13,6 +14,7 @@ from scripts.evaluate import own_data
 from training import data
 from training.compare import Comparison, Difference, compare
 from training.data.dataset import Split
+from training.data.left_out import capped
 from training.distributed import own_device
 from training.evaluate import caveat, evaluate, matched
 
@@ -48,7 +50,9 @@ def run(a: Release, b: Release, argument: str, *, device: str | None = None, as_
     """Let both answer, and print what came of it."""
     if set(a.card.classes) != set(b.card.classes):
         raise ValueError(f"the two have different classes: {_classes(a)}; {_classes(b)}")
-    dataset, _ = data.load(argument)
+    dataset, findings = data.load(argument)
+    for sentence in capped(findings):
+        print(sentence, file=sys.stderr)  # what --json prints stays JSON
     place = own_device(device)
     first, second = (
         evaluate(Classifier.load(each.folder, place), matched(dataset.test, dataset.classes, each.card))

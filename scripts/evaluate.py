@@ -11,6 +11,7 @@ from models.release import Release, find
 from scripts.command import command
 from training import data, recipe, report
 from training.data.dataset import Dataset
+from training.data.left_out import capped
 from training.distributed import own_device
 from training.evaluate import caveat, evaluate, matched, strangeness
 from training.report.figures import Figures
@@ -59,6 +60,10 @@ def run(
     """Measure, print a table and write the report."""
     dataset, findings = data.load(argument)
     card = release.card
+    if dataset.sixteen_bits and (lost := dataset.sixteen_bits.finding(card.input.range_16bit)):
+        findings.append(lost)
+    for sentence in capped(findings, ", which the report will have"):
+        print(sentence)
     pictures = matched(splits(dataset)[split], dataset.classes, card)
     warned = caveat(card, dataset, split)
     classifier = Classifier.load(release.folder, own_device(device))
@@ -66,7 +71,7 @@ def run(
     found = report.figures(test, other := _unlike(classifier, unlike))
     suffix = "" if split == "test" else f"-{split}"
     out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{dataset.name}{suffix}")
-    report.write(
+    problems = report.write(
         out,
         report.Report(
             test=test,
@@ -81,6 +86,8 @@ def run(
     print(table(found))
     if warned:
         print(f"note: {warned}")
+    for problem in problems:
+        print(f"warning: {problem}")
     print(f"{out}/report.html")
     return found
 
@@ -137,7 +144,9 @@ def _recipe(release: Release) -> dict[str, object] | None:
 def _unlike(classifier: Classifier, argument: str | None) -> report.Unlike | None:
     if argument is None:
         return None
-    other, _ = data.load(argument)
+    other, findings = data.load(argument)
+    for sentence in capped(findings):
+        print(sentence)
     scores = strangeness(classifier, other.test)
     if scores is None:
         card = classifier.card

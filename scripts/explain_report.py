@@ -10,6 +10,7 @@ from models.release import REPORT, find
 from scripts.command import command
 from scripts.evaluate import own_data
 from training import data, explanations
+from training.data.left_out import capped
 from training.distributed import own_device
 from training.evaluate import matched
 from training.explanations import Measured, choice
@@ -43,7 +44,9 @@ def run(
 
     Returns the figures, and the images that the report shows.
     """
-    dataset, _ = data.load(argument)
+    dataset, left_out = data.load(argument)
+    for sentence in capped(left_out):
+        print(sentence)
     classifier = Classifier.load(folder, own_device(device))
     card = classifier.card
     split = matched(dataset.test, dataset.classes, card)

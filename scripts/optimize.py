@@ -15,6 +15,7 @@ from training import compress, data
 from training.compress import Optimised
 from training.compress.candidates import FORMATS
 from training.compress.level import LEVELS
+from training.data.left_out import capped
 from training.report import engines as page
 
 
@@ -54,7 +55,9 @@ def run(release: Release, argument: str, formats: list[str], march: str | None =
         # Weights are laid out by oneDNN, which would do it for the processor here; it reads this when it is first used.
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
     candidates = compress.find(formats)
-    dataset, _ = data.load(argument)
+    dataset, left_out = data.load(argument)
+    for sentence in capped(left_out):
+        print(sentence)
     found = compress.optimise(release, dataset, candidates, print, march)
     card = found.card
     print(f"{card.name} {card.version} on {dataset.name}, by one thread of {_processor(found)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from models.release import ROOT, Release, next_version, version_key
 from scripts.command import command
 from training import checkpoint, data, recipe
 from training.data.dataset import Split
+from training.data.left_out import capped
 from training.data.unlike import unlike
 from training.distributed import own_device, world
 from training.history import Observer
@@ -23,9 +25,6 @@ from training.interruption import Interrupted
 from training.progress import Progress, TensorBoard
 from training.recipe import Recipe
 from training.train import check, train, unfinished
-
-# Findings about the data that are printed; thousands of them would say no more. The report has them all.
-SHOWN = 20
 
 
 @command
@@ -72,10 +71,8 @@ def run(
     with world(place) as processes:
         say = partial(print, flush=True) if processes.first else _nothing
         dataset, findings = data.load(str(chosen.data))
-        for sentence in findings[:SHOWN]:
+        for sentence in capped(findings, ", which the report will have"):
             say(sentence)
-        if len(findings) > SHOWN:
-            say(f"and {len(findings) - SHOWN} more findings like these, which the report will have")
         what = "going on with" if resume else "training"
         splits = f"{len(dataset.train)} / {len(dataset.calibration)} / {len(dataset.test)}"
         say(
@@ -97,7 +94,7 @@ def run(
                 world=processes,
                 observers=observers,
                 findings=findings,
-                unlike=_unlike(other, dataset),
+                unlike=_unlike(other, dataset, say),
                 say=say,
             )
         except (Interrupted, KeyboardInterrupt) as stopped:
@@ -111,7 +108,8 @@ def run(
         metrics = release.card.metrics
         print(
             f"{release.folder}: {metrics.accuracy:.2%} right on {metrics.test_images} test images, "
-            f"{metrics.train_cpu_seconds} CPU seconds of training; look at {release.folder}/report/report.html"
+            f"{metrics.train_cpu_seconds} CPU seconds of training"
+            + (f"; look at {page}" if (page := release.folder / "report" / "report.html").exists() else "")
         )
     return release
 
@@ -200,10 +198,12 @@ def _stopped(model: str, version: str | None) -> str:
     return version
 
 
-def _unlike(argument: str | None, dataset: data.Dataset) -> tuple[str, Split]:
+def _unlike(argument: str | None, dataset: data.Dataset, say: Callable[[str], None]) -> tuple[str, Split]:
     if argument is None:
         return unlike(dataset)
-    other, _ = data.load(argument)
+    other, findings = data.load(argument)
+    for sentence in capped(findings):
+        say(sentence)
     return other.name, other.test
 
 

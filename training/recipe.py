@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from models import architectures
 from models.card import Architecture, Part, Share, describe
+from models.value_range import FULL_RANGE, Range16
 from training.trust import Settings as TrustSettings
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -36,6 +37,7 @@ class Picture(Part):
     size: Annotated[int, Field(ge=4, le=4096)] = 24
     resize: Literal["stretch", "crop"] = "stretch"
     crop: Annotated[float, Field(gt=0.1, le=1)] = 1.0
+    range_16bit: Range16 = FULL_RANGE
 
     @model_validator(mode="after")
     def crop_needs_its_rule(self) -> Picture:

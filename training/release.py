@@ -7,7 +7,7 @@ import io
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from handlers import golden
 from handlers.classifier import Classifier
 from handlers.engines import Engine, Outputs
 from handlers.engines.eager import Eager
+from handlers.errors import RequestError
 from handlers.explain import traits
 from models.card import Architecture, Card, Data, Explanations, Metrics, Trust
+from models.printable import printable
 from models.release import NEIGHBOURS, REPORT, TRUST, WEIGHTS, Release, sha256
 from training import neighbours, report, trust
 from training.cost import Spent, cost
@@ -58,8 +60,24 @@ class Trained:
     unlike: tuple[str, Split] | None = None
 
 
-def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[str], None]) -> Release:
-    """Fit the network's trust on the calibration split, measure it on the test split, and write all of it.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A release that is on the disk, and what its report is made from.
+
+    Attributes:
+        classifier: the release as it is served.
+        test: its answers to the test split.
+        remarks: what is worth knowing of what was fitted.
+    """
+
+    release: Release
+    classifier: Classifier
+    test: Evaluation
+    remarks: tuple[str, ...]
+
+
+def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[str], None]) -> Written:
+    """Fit the network's trust on the calibration split, measure it on the test split, and write all but the report.
 
     The folder is made under another name and renamed at the end, so a run that is killed leaves no half release.
     """
@@ -70,12 +88,13 @@ def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[s
         weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
         # Not by save_file: it lets nobody else read the file, and has an error of its own for a full disk.
         (draft / WEIGHTS).write_bytes(save(weights))
-        fitted, near = _fitted(trained, Eager(network, trained.training.spec, device))
-        for remark in fitted.remarks:
+        fitted, near, remarks = _fitted(trained, Eager(network, trained.training.spec, device))
+        for remark in remarks:
             say(remark)
         if fitted.tensors:
             (draft / TRUST).write_bytes(save(fitted.tensors))
-        (draft / NEIGHBOURS).write_bytes(save(near))
+        if near:
+            (draft / NEIGHBOURS).write_bytes(save(near))
         # The card wants the test figures, and these want a classifier, which wants a card: draw it up, then fill it in.
         card = _card(folder, draft, trained, fitted.trust)
         card.save(draft)
@@ -92,21 +111,42 @@ def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[s
         test = replace(test, card=card)
         golden.write(draft, classifier, _golden_images(trained.dataset))
         (draft / RECIPE_FILE).write_text(trained.recipe.to_yaml(), encoding="utf-8")
-        findings = (*trained.findings, *fitted.remarks)
-        report.write(draft / REPORT, _report(trained, classifier, test, draft / WEIGHTS, findings))
         draft.chmod(0o755)
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return Release(folder, card)
+    return Written(Release(folder, card), classifier, test, remarks)
 
 
-def _fitted(trained: Trained, engine: Engine) -> tuple[trust.Fitted, dict[str, torch.Tensor]]:
-    """Trust, and the training images that explanations show beside an image."""
+def write_report(written: Written, trained: Trained, say: Callable[[str], None]) -> None:
+    """Write the report of a release into its folder. What fails is said, whatever it is: the release is whole."""
+    folder, card = written.release.folder, written.release.card
+    hidden = f".{folder.name}-report-"
+    try:
+        with tempfile.TemporaryDirectory(prefix=hidden, dir=folder.parent, ignore_cleanup_errors=True) as draft:
+            problems = report.write(Path(draft), _report(written, trained))
+            Path(draft).chmod(0o755)
+            Path(draft).rename(folder / REPORT)
+    except Exception as error:  # a name that a font breaks on, a full disk, an image that is gone
+        problems = [f"the report could not be written ({type(error).__name__}: {printable(str(error))})"]
+    for problem in problems:
+        say(
+            f"warning: {problem}; the release is whole without it, and `make evaluate MODEL={card.name} "
+            f"VERSION={card.version}` writes a report"
+        )
+
+
+def _fitted(trained: Trained, engine: Engine) -> tuple[trust.Fitted, dict[str, torch.Tensor], tuple[str, ...]]:
+    """Trust, the training images that explanations show beside an image, and what is worth knowing of both."""
     training = trained.training
     train, calibration = (_scored(engine, source, training) for source in (training.train, training.calibration))
     fitted = trust.fit(train, calibration, trained.recipe.trust)
-    return fitted, neighbours.tensors(trained.dataset.train, training.spec, train.outputs.embeddings)
+    try:
+        near = neighbours.tensors(trained.dataset.train, training.spec, train.outputs.embeddings)
+    except (OSError, RequestError) as error:  # a file that went away while the network was trained
+        why = f"explanations will show no training images, which cannot be read any more ({printable(str(error))})"
+        return fitted, {}, (*fitted.remarks, why)
+    return fitted, near, tuple(fitted.remarks)
 
 
 def _scored(engine: Engine, source: Source, training: Training) -> Scored:
@@ -146,10 +186,8 @@ def _card(folder: Path, draft: Path, trained: Trained, fitted: Trust) -> Card:
     )
 
 
-def _report(
-    trained: Trained, classifier: Classifier, test: Evaluation, weights: Path, findings: Sequence[str]
-) -> report.Report:
-    strange = None
+def _report(written: Written, trained: Trained) -> report.Report:
+    strange, classifier, test = None, written.classifier, written.test
     if trained.unlike is not None:
         name, others = trained.unlike
         scores = strangeness(classifier, others)
@@ -161,8 +199,8 @@ def _report(
         history=trained.history,
         recipe=trained.recipe.model_dump(mode="json"),
         unlike=strange,
-        cost=cost(trained.spent, classifier.twin.network, test.card.input.size, weights),
-        findings=findings,
+        cost=cost(trained.spent, classifier.twin.network, test.card.input.size, written.release.folder / WEIGHTS),
+        findings=(*trained.findings, *written.remarks),
     )
 
 

@@ -12,10 +12,11 @@ import torch
 from models import architectures
 from models.architectures import Network
 from models.card import Input
+from models.printable import printable
 from models.release import ROOT, Release, ReleaseError, checked_name, checked_version
-from training import checkpoint, pixels, release
+from training import checkpoint, data_record, pixels, release
 from training.cost import measured
-from training.data.dataset import Dataset, Split
+from training.data.dataset import DataError, Dataset, Split
 from training.distributed import World
 from training.history import Observer
 from training.init import initialise
@@ -79,12 +80,15 @@ def train(
         Interrupted, FloatingPointError: the training ended before its time; see training/loop.py.
     """
     device, world = device or torch.device("cpu"), world or World()
+    if dataset.sixteen_bits and (lost := dataset.sixteen_bits.finding(recipe.input.range_16bit)):
+        say(f"warning: {lost}")
+        findings = (*findings, lost)
     folder, work = check(model, version, root, resume=resume, restart=restart), unfinished(model, version, root)
     try:
         with measured() as spent:
             training, arguments = prepare(dataset, recipe, device, world, work, observers, say, resume=resume)
             if world.first and not resume:
-                _note(work, recipe)
+                _note(work, recipe, dataset)
             history = training.run()
     finally:
         if world.first and not (work / checkpoint.FILE_NAME).exists():
@@ -96,15 +100,19 @@ def train(
         spent.joules = None
     trained = Trained(dataset, recipe, arguments, training, history, spent, tuple(findings), unlike)
     try:
-        made = release.write(folder, trained, device, say)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        written = release.write(folder, trained, device, say)
+    except (OSError, DataError) as error:
+        why = printable(str(error))
+        if isinstance(error, OSError):
+            where = f"{printable(str(error.filename))}: " if error.filename else ""
+            why = f"{where}{error.strerror or error}"
         raise ReleaseError(
-            f"the release could not be written ({where}{error.strerror or error}), but the training is kept: put that "
-            "right and go on with it (RESUME=1, --resume)"
+            f"the release could not be written ({why}), but the training is kept: put that right and go on with it "
+            "(RESUME=1, --resume)"
         ) from None
     shutil.rmtree(work, ignore_errors=True)
-    return made
+    release.write_report(written, trained, say)
+    return written.release
 
 
 def prepare(
@@ -140,10 +148,12 @@ def prepare(
         device=device,
         world=world,
         folder=folder,
-        identity=dataset.sha256,
+        identity=data_record.identity(dataset),
         observers=observers if world.first else (),
     )
     if resume:
+        assert folder is not None, "a training that goes on has a folder with its checkpoint"
+        data_record.check(folder, dataset)
         training.resume()
     return training, arguments
 
@@ -162,11 +172,12 @@ def _takes_smaller(network: Network, recipe: Recipe) -> None:
             ) from None
 
 
-def _note(work: Path, used: Recipe) -> None:
-    """Keep the recipe beside the checkpoints to come, so that going on needs no flags."""
+def _note(work: Path, used: Recipe, dataset: Dataset) -> None:
+    """Keep the recipe beside the checkpoints to come, so that going on needs no flags; and what the data are."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     (work / RECIPE_FILE).write_text(used.to_yaml(), encoding="utf-8")
+    data_record.write(work, dataset)
 
 
 def _remove(work: Path) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from handlers.classifier import Classifier
+from models.printable import printable
 from models.release import Release, find
 from scripts.command import command
 from scripts.gallery import entry, folder, page
+from training.data.left_out import capped, sentences
 from training.distributed import own_device
 
 ROOT = Path("explanations")
@@ -56,7 +58,10 @@ def run(
     """Explain the images that are not explained yet, and write the page of all."""
     card = release.card
     out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{where.resolve().name}")
-    names = folder.images(where, out)
+    listing = folder.images(where, out)
+    names = listing.images
+    for sentence in capped(sentences(listing.left_out, len(names))):
+        print(sentence)
     # Nobody else waits for an answer: the server's time limit would only refuse images.
     classifier = Classifier.load(release.folder, own_device(device), budget=float("inf"))
     method = method or classifier.explainer.default
@@ -85,7 +90,7 @@ def run(
     if told:
         print(f"{sum(one.wrong for one in told)} of {len(told)} answers are wrong, by the names of the folders")
     for one in [one for one in entries if one.error]:
-        print(f"not explained: {entry.legible(one.image)}: {one.error}")
+        print(f"not explained: {printable(one.image)}: {one.error}")
     print(out / page.FILE_NAME)
     return entries
 

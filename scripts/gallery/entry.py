@@ -61,8 +61,3 @@ def write(out: Path, entries: Iterable[Entry]) -> None:
 def without_pictures(answer: Mapping[str, Any]) -> dict[str, Any]:
     """The answer without its pictures in base64, which would make up most of the file."""
     return {name: value for name, value in answer.items() if not name.endswith("_png")}
-
-
-def legible(name: str) -> str:
-    """A file's name, which may be no Unicode, for people and for JSON."""
-    return name.encode("utf-8", "replace").decode("utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
@@ -13,34 +14,33 @@ from handlers.classifier import Classifier
 from handlers.multipart import Part
 from handlers.request import BODY, Incoming
 from models import release
-from scripts.gallery.entry import Entry, legible, without_pictures
-from training.data.folder import SUFFIXES
-from training.data.labelled import natural
+from models.printable import printable
+from scripts.gallery.entry import Entry, without_pictures
+from training.data.left_out import sentences
+from training.data.listing import SUFFIXES, Listing, list_images
 
 PICTURES = "overlays"
 # Images that are answered together.
 AT_ONCE = 8
+# Bytes of a file name that becomes the name of a picture; file systems allow 255.
+LONGEST_NAME = 240
 # What is wrong with what was asked, whatever the image.
 _OURS = ("BadOption", "UnknownOption")
 
 
-def images(folder: Path, out: Path) -> list[str]:
-    """The images below `folder`, relative to it, sorted; hidden ones, and what lies in `out`, are passed over.
+def images(folder: Path, out: Path) -> Listing:
+    """The images below `folder`, without what lies in `out`; and what is left out there, with the reasons.
 
     Raises:
         ValueError: there is none.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder: name one with images in it (DIR=...)")
-    found = []
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file() and not _below(path, out):
-            found.append(name.as_posix())
-    if not found:
-        raise ValueError(f"{folder} holds no image: {', '.join(SUFFIXES)} files are explained")
-    return sorted(found, key=natural)
+        raise ValueError(f"{printable(folder)} is no folder: name one with images in it (DIR=...)")
+    listing = list_images(folder, out)
+    if not listing.images:
+        reasons = "".join(f"; {sentence}" for sentence in sentences(listing.left_out, 0)[:2])
+        raise ValueError(f"{printable(folder)} holds no image: {', '.join(SUFFIXES)} files are explained{reasons}")
+    return listing
 
 
 def explain(
@@ -61,7 +61,7 @@ def explain(
                 continue
             entries.append(Entry(name, hashlib.sha256(content).hexdigest(), asked))
             headers = {"x-torchlight-query": urlencode(options)}
-            batch.append(Incoming("explain", (Part(BODY, content),), headers, request_id=legible(name)))
+            batch.append(Incoming("explain", (Part(BODY, content),), headers, request_id=printable(name)))
         answers = iter(classifier.answer(batch))
         for entry in entries:
             yield entry if entry.error else _answered(entry, json.loads(next(answers).body), out)
@@ -81,12 +81,17 @@ def _answered(entry: Entry, answer: dict[str, object], out: Path) -> Entry:
         if answer["type"] in _OURS:
             raise ValueError(message)
         return Entry(entry.image, entry.sha256, entry.asked, error=message)
-    overlay = f"{PICTURES}/{entry.image}.png"
+    overlay = f"{PICTURES}/{_short(entry.image)}.png"
     path = out / overlay
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(base64.b64decode(str(answer["overlay_png"])))
     return Entry(entry.image, entry.sha256, entry.asked, overlay, without_pictures(answer))
 
 
-def _below(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+def _short(name: str) -> str:
+    """A path whose last part leaves room for another suffix; a digest takes the place of what is cut off."""
+    *folders, last = name.split("/")
+    if len(os.fsencode(last)) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(os.fsencode(last)).hexdigest()[:16]
+    return "/".join([*folders, os.fsdecode(os.fsencode(last)[: LONGEST_NAME - 40]) + digest])

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from models.card import Card
-from scripts.gallery.entry import Entry, legible
+from models.printable import printable
+from scripts.gallery.entry import Entry
 from training.report.page import template
 
 FILE_NAME = "index.html"
@@ -46,7 +47,7 @@ def write(out: Path, folder: Path, card: Card, method: str, entries: Sequence[En
     """Write the page into `out`; returns what it shows."""
     shown = [_shown(entry, entry.answer, card) for entry in entries if entry.answer is not None]
     text = template(TEMPLATE, Path(__file__).parent).render(
-        folder=legible(str(folder)),
+        folder=printable(folder),
         card=card,
         method=method,
         shown=shown,
@@ -54,7 +55,7 @@ def write(out: Path, folder: Path, card: Card, method: str, entries: Sequence[En
         decisions=sorted({one.decision for one in shown} - {""}),
         told=sum(one.truth is not None for one in shown),
         wrong=sum(one.wrong for one in shown),
-        unread=[(legible(entry.image), entry.error) for entry in entries if entry.answer is None],
+        unread=[(printable(entry.image), entry.error) for entry in entries if entry.answer is None],
     )
     (out / FILE_NAME).write_text(text, encoding="utf-8")
     return shown
@@ -69,7 +70,7 @@ def truth(image: str, classes: Sequence[str]) -> str | None:
 def _shown(entry: Entry, answer: dict[str, Any], card: Card) -> Shown:
     best = answer["predictions"][0]
     return Shown(
-        name=legible(entry.image),
+        name=printable(entry.image),
         picture=quote(os.fsencode(entry.overlay or "")),
         label=best["label"],
         probability=best["probability"],

@@ -11,17 +11,25 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from models.printable import printable
 from models.release import Release, find
 from scripts.command import command, sigterm_interrupts
 from scripts.tune import picture, record
 from serving import archive, cores, files, model_config
 from serving.client import Client
+from serving.errors import ConfigError
 from serving.instance import http_url
 from serving.model_config import FILE_NAME, ModelConfig
 from serving.tune import load, questions, settings
 from serving.tune.search import Point, Result, Search
 from serving.tune.server import Server
 from serving.tune.settings import Settings
+from training.data.checks import Listed, readable
+from training.data.left_out import capped, sentences
+from training.data.listing import SUFFIXES, list_images
+
+# Of a folder; more would take long to ask for one by one.
+MAX_IMAGES = 200
 
 
 @command
@@ -67,6 +75,7 @@ def run(
             as it was.
     """
     card, target = release.card, release.folder / FILE_NAME
+    files_to_send = _images(images) if images else ()
     if base is None:
         base = model_config.of_release(release.folder)
     usable = cores.usable()
@@ -76,7 +85,7 @@ def run(
         with Server(mar, card.name, base, default) as server:
             with Client(http_url(*server.address), retries=0) as client:
                 version = server.path(default).rpartition("/")[2]
-                known = questions.learn(client, mar, card.name, version, images)
+                known = questions.learn(client, mar, card.name, version, files_to_send)
             bar = tqdm(unit=" rounds", bar_format="{desc}{n_fmt} rounds, {elapsed}", disable=None, leave=False)
 
             def ask(which: Settings, clients: int) -> load.Round:
@@ -117,6 +126,22 @@ def run(
     how = f"MODEL={card.name} VERSION={card.version}"
     print(f"{target}, {report}/tuning.png; next: `make archive {how}`, which goes by it")
     return result
+
+
+def _images(folder: Path) -> list[Path]:
+    """The first MAX_IMAGES images below `folder` that can be served; says what is left out.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    listing = list_images(folder)
+    items, unreadable = readable(folder, [Listed(name, "") for name in listing.images[:MAX_IMAGES]])
+    reasons = sentences([*unreadable, *listing.left_out], len(items))
+    if not items:
+        raise ConfigError(f"{printable(folder)}: has no {', '.join(SUFFIXES)} files; give a folder of images")
+    for sentence in capped(reasons):
+        print(sentence)
+    return [folder / item.name for item in items]
 
 
 def table(result: Result, budget_ms: float | None) -> str:

@@ -9,11 +9,8 @@ from pathlib import Path
 from models.golden import GoldenError, tolerance_of
 from serving import golden
 from serving.client import Client
-from serving.errors import ArchiveError, ConfigError
+from serving.errors import ArchiveError
 from serving.tune.load import Question
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-MOST_IMAGES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +43,15 @@ class Knowledge:
         return tolerance_of(self.engine)
 
 
-def learn(client: Client, mar: Path, model: str, version: str, folder: Path | None = None) -> Knowledge:
+def learn(client: Client, mar: Path, model: str, version: str, files: Sequence[Path] = ()) -> Knowledge:
     """Ask a server for each image alone. The golden ones have to be answered as they were when the model was made.
 
     Args:
         mar: the archive that the golden images are in.
-        folder: whose JPEG, PNG and WebP files to ask with, 200 at most; None: the golden images themselves.
+        files: images to ask with; none: the golden images themselves.
 
     Raises:
         ArchiveError: a golden answer is another one.
-        ConfigError: the folder has no images.
         ClientError: an image is not answered.
     """
     try:
@@ -63,18 +59,11 @@ def learn(client: Client, mar: Path, model: str, version: str, folder: Path | No
     except GoldenError as error:
         raise ArchiveError(f"{model} cannot be tuned: {error}") from None
     asked = [Known(image, answer.best.label, answer.best.probability) for image, answer in answered]
-    if folder is not None:
-        asked = [_alone(client, path.read_bytes(), model, version) for path in _files(folder)]
+    if files:
+        asked = [_alone(client, path.read_bytes(), model, version) for path in files]
     return Knowledge(asked, answered[0][1].engine)
 
 
 def _alone(client: Client, image: bytes, model: str, version: str) -> Known:
     best = client.predict(model, image, version).best
     return Known(image, best.label, best.probability)
-
-
-def _files(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:MOST_IMAGES]
-    if not found:
-        raise ConfigError(f"{folder}: has no {', '.join(SUFFIXES)} files; give a folder of images")
-    return found

@@ -26,7 +26,7 @@ def compile_unjudged(folder: Path, pictures: Sequence[bytes], names: Sequence[st
         CompressError: it cannot be compiled here.
     """
     card = Card.load(folder)
-    pixels = images.stack([images.pixels(images.decode(one, card.input.canvas), card.input) for one in pictures])
+    pixels = images.stack([images.pixels(images.picture(one, card.input), card.input) for one in pictures])
     with draft(folder) as prepared:
         entries = []
         for name in names:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from models.printable import printable
 from training.data import cifar10, digits, folder, shapes, table
 from training.data.dataset import DataError, Dataset
 from training.data.split import SPLIT_SEED
@@ -44,8 +45,9 @@ def load(argument: str, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
         return cifar10.unpack(path, seed), []
     wrong = "no kind of file that is read" if path.is_file() else "neither a folder nor a known data set"
     raise DataError(
-        f"DATA={argument} is {wrong}: give a folder with a sub-folder of images for each class, a .csv file of paths "
-        f"and labels, a folder or .tar.gz of CIFAR-10 in its python layout, or one of {', '.join(sorted(DATASETS))}"
+        f"DATA={printable(argument)} is {wrong}: give a folder with a sub-folder of images for each class, a .csv "
+        f"file of paths and labels, a folder or .tar.gz of CIFAR-10 in its python layout, or one of "
+        f"{', '.join(sorted(DATASETS))}"
     )
 
 

@@ -1,7 +1,7 @@
 """What is checked of labelled image files before anything is trained on them.
 
-What is wrong is said, not swallowed: each check returns sentences on what it found, and what would spoil the figures is
-kept out of them.
+What is wrong is said, not swallowed: each check returns what it leaves out, with the reason, and what would spoil the
+figures is kept out of them.
 """
 
 from __future__ import annotations
@@ -9,21 +9,31 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 from tqdm import tqdm
 
 from handlers import images
 from handlers.errors import RequestError
+from models import class_names
+from models.class_names import ClassNameError
+from models.printable import printable
+from training.data import pixel_digest, sixteen_bits
 from training.data.dataset import DataError
+from training.data.left_out import LeftOut, listed
 
 # Of one class: fewer cannot be split into training, calibration and test.
 FEWEST = 5
 # Classes and counts that a sentence names; more would say no more.
 NAMED = 20
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,64 +47,133 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file that does hold one, and the SHA-256 of its bytes."""
+    """A file that does hold one.
+
+    Attributes:
+        digest: SHA-256 of its bytes.
+        pixels: digest of some rows of its pixels, `pixel_digest.sample`; of all where others have the same.
+        values: lowest and highest value of a gray image of 16 bits; None of any other image.
+    """
 
     name: str
     label: str
     split: str
     digest: bytes
+    pixels: bytes
+    values: tuple[int, int] | None = None
 
 
-def readable(root: Path, listed: Sequence[Listed]) -> tuple[list[Item], list[str]]:
+def readable(root: Path, entries: Sequence[Listed]) -> tuple[list[Item], list[LeftOut]]:
     """Decode every file, several at once; returns the good ones in order, and what is wrong with the others."""
 
-    def look(entry: Listed) -> Item | str:
+    def look(entry: Listed) -> Item | LeftOut:
         path = root / entry.name
         try:
+            if path.is_dir():
+                return LeftOut(path, "a folder, not a file")
             if not path.is_file():
-                return f"left out: {path}: there is no such file"
+                return LeftOut(path, "there is no such file")
+            if (size := path.stat().st_size) > images.LIMITS.max_bytes:
+                return LeftOut(path, f"the file has {size:,} bytes: at most {images.LIMITS.max_bytes:,} are read")
             content = path.read_bytes()
-            images.decode(content)
+            pixels, values = _decoded(content)
         except RequestError as error:
-            return f"left out: {path}: {error}"
+            return LeftOut(path, printable(str(error)))
         except OSError as error:
-            return f"left out: {path}: {error.strerror or error}"
-        return Item(entry.name, entry.label, entry.split, hashlib.sha256(content).digest())
+            return LeftOut(path, error.strerror or printable(str(error)))
+        digest = hashlib.sha256(content).digest()
+        return Item(entry.name, entry.label, entry.split, digest, pixel_digest.sample(pixels), values)
 
     items: list[Item] = []
-    findings: list[str] = []
-    with (
-        ThreadPool(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool,
-        tqdm(total=len(listed), desc="check images", unit="image", disable=None, leave=False, smoothing=0.05) as bar,
-    ):
-        for found in pool.imap(look, listed, chunksize=16):
-            bar.update()
-            if isinstance(found, Item):
-                items.append(found)
-            else:
-                findings.append(found)
-                bar.set_postfix_str(f"{len(findings)} left out", refresh=False)
-    return items, findings
+    left_out: list[LeftOut] = []
+    for found in _parallel(look, entries, "check images"):
+        if isinstance(found, Item):
+            items.append(found)
+        else:
+            left_out.append(found)
+    return items, left_out
 
 
-def distinct(root: Path, items: Sequence[Item]) -> tuple[list[Item], list[str]]:
-    """Each image once: in the first of `items` that has it, and nowhere if it has two labels."""
+def distinct(root: Path, items: Sequence[Item]) -> tuple[list[Item], list[LeftOut]]:
+    """Each image once: in the first of `items` that has it, and nowhere if it has two labels.
+
+    Images are the same if their pixels are, whatever their files (pixel_digest.py).
+    """
+    items = _told_apart(root, items)
     labels: dict[bytes, set[str]] = {}
     for item in items:
-        labels.setdefault(item.digest, set()).add(item.label)
+        labels.setdefault(item.pixels, set()).add(item.label)
     seen: dict[bytes, str] = {}
     kept: list[Item] = []
-    findings: list[str] = []
+    left_out: list[LeftOut] = []
     for item in items:
-        if len(labels[item.digest]) > 1:
-            both = " and ".join(sorted(labels[item.digest]))
-            findings.append(f"left out: {root / item.name}: the same image is labelled {both}")
-        elif item.digest in seen:
-            findings.append(f"left out: {root / item.name}: the same image as {root / seen[item.digest]}")
+        if len(labels[item.pixels]) > 1:
+            both = " and ".join(sorted(labels[item.pixels]))
+            left_out.append(LeftOut(root / item.name, f"the same image is labelled {both}"))
+        elif item.pixels in seen:
+            left_out.append(LeftOut(root / item.name, f"the same image as {printable(root / seen[item.pixels])}"))
         else:
-            seen[item.digest] = item.name
+            seen[item.pixels] = item.name
             kept.append(item)
-    return kept, findings
+    return kept, left_out
+
+
+def _told_apart(root: Path, items: Sequence[Item]) -> list[Item]:
+    """The items with a digest of all pixels where several have the same sample of them."""
+    files: dict[bytes, set[bytes]] = {}
+    for item in items:
+        files.setdefault(item.pixels, set()).add(item.digest)
+    doubtful = [item for item in items if len(files[item.pixels]) > 1]
+    first = {item.digest: item for item in reversed(doubtful)}  # equal files need no second look
+
+    def look(item: Item) -> bytes:
+        try:
+            return pixel_digest.whole(_decoded((root / item.name).read_bytes())[0])
+        except (RequestError, OSError) as error:
+            raise DataError(f"{printable(root / item.name)} changed while it was checked: {error}") from None
+
+    wholes = dict(zip(first, _parallel(look, list(first.values()), "compare images"), strict=True))
+    return [replace(item, pixels=wholes.get(item.digest, item.pixels)) for item in items]
+
+
+def _decoded(content: bytes) -> tuple[np.ndarray, tuple[int, int] | None]:
+    """The pixels of an image, and the lowest and highest value if it is gray with 16 bits.
+
+    Raises:
+        RequestError: it cannot be served.
+    """
+    picture = images.decode(content)
+    values = sixteen_bits.values(content)
+    if values is None:
+        return np.asarray(picture), None
+    # Two images of 12 bits can differ and yet have the same 8, unless their 16 bits are made from 8.
+    same = not (values % 257).any()
+    return np.asarray(picture) if same else values, sixteen_bits.extent(values)
+
+
+def _parallel(function: Callable[[T], R], arguments: Sequence[T], title: str) -> list[R]:
+    """The results in order; several threads, since decoders and digests let go of Python's lock."""
+    with (
+        ThreadPool(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool,
+        tqdm(total=len(arguments), desc=title, unit="image", disable=None, leave=False, smoothing=0.05) as bar,
+    ):
+        results = []
+        for result in pool.imap(function, arguments, chunksize=16):
+            results.append(result)
+            bar.update()
+        return results
+
+
+def named(source: Path, labels: Sequence[str]) -> None:
+    """Check that every class has a name that can be written, and that no two look alike.
+
+    Raises:
+        DataError: naming them.
+    """
+    try:
+        class_names.check(labels)
+    except ClassNameError as error:
+        raise DataError(f"DATA={printable(source)}: {error}") from None
 
 
 def sufficient(source: Path, splits: dict[str, list[Item]], classes: Sequence[str]) -> list[str]:
@@ -103,25 +182,26 @@ def sufficient(source: Path, splits: dict[str, list[Item]], classes: Sequence[st
     Raises:
         DataError: a single class, too few images of one, or splits of different classes.
     """
+    where = f"DATA={printable(source)}"
     if len(classes) == 1:
-        raise DataError(f"DATA={source} holds one class alone, {classes[0]!r}: a classifier needs at least two")
+        raise DataError(f"{where} holds one class alone, {classes[0]!r}: a classifier needs at least two")
     counts = {split: Counter(item.label for item in items) for split, items in splits.items()}
     few = [name for name in classes if counts["train"][name] < FEWEST]
     if few:
-        named = _named([f"{name} ({counts['train'][name]})" for name in few])
-        raise DataError(f"DATA={source}: too few images of {named}: each class needs at least {FEWEST} to train on")
+        names = listed([f"{name} ({counts['train'][name]})" for name in few], NAMED)
+        raise DataError(f"{where}: too few images of {names}: each class needs at least {FEWEST} to train on")
     for split, found in counts.items():
         missing = [name for name in classes if not found[name]]
         unknown = sorted(set(found) - set(classes))
         if missing or unknown:
-            what = f"no image of {_named(missing)}" if missing else f"classes that train has not: {_named(unknown)}"
-            raise DataError(f"DATA={source}: its split {split} has {what}: each split needs the same classes")
+            what = (
+                f"no image of {listed(missing, NAMED)}"
+                if missing
+                else f"classes that train has not: {listed(unknown, NAMED)}"
+            )
+            raise DataError(f"{where}: its split {split} has {what}: each split needs the same classes")
     most, least = max(counts["train"].values()), min(counts["train"].values())
     if most > 3 * least:
-        spread = _named([f"{name} {counts['train'][name]}" for name in classes])
+        spread = listed([f"{name} {counts['train'][name]}" for name in classes], NAMED)
         return [f"the classes are of unequal size ({spread}): accuracy alone will flatter the largest"]
     return []
-
-
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from models import class_names
+from models.class_names import ClassNameError
 from training.data import unpickle
 from training.data.arrays import Arrays
 from training.data.dataset import DataError, Dataset, Split
@@ -144,7 +146,12 @@ def _classes(path: Path) -> tuple[str, ...]:
     names = _contents(path, label_names=list)["label_names"]
     if len(names) < 2 or not all(isinstance(name, bytes | str) for name in names):
         raise DataError(f"{path}: its label_names are {names!r:.80}: they must be the names of the classes")
-    return tuple(_text(name) for name in names)
+    classes = tuple(_text(name) for name in names)
+    try:
+        class_names.check(classes)
+    except ClassNameError as error:
+        raise DataError(f"{path}: {error}") from None
+    return classes
 
 
 def _batch(path: Path, classes: int) -> _Batch:

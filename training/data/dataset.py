@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.data.sixteen_bits import SixteenBits
+
 # An encoded JPEG, PNG or WebP, as a client would send it; or uint8 pixels (H, W, 3), as a client may send them too.
 Picture = bytes | np.ndarray
 
@@ -45,6 +47,7 @@ class Dataset:
 
     Attributes:
         sha256: over all pixels and labels in order, so that a changed data set is seen.
+        sixteen_bits: what its gray images of 16 bits use; None where it has none.
     """
 
     name: str
@@ -55,3 +58,4 @@ class Dataset:
     calibration: Split
     test: Split
     sha256: str
+    sixteen_bits: SixteenBits | None = None

@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from training.data import checks, split
+from models.printable import printable
+from training.data import checks, sixteen_bits, split
 from training.data.checks import Item, Listed
 from training.data.dataset import DataError, Dataset, Split
 from training.data.files import Files
+from training.data.left_out import LeftOut, sentences
+from training.data.order import natural
 
 
-def build(source: Path, root: Path, listed: Sequence[Listed], seed: int) -> tuple[Dataset, list[str]]:
+def build(
+    source: Path, root: Path, entries: Sequence[Listed], seed: int, left_out: Sequence[LeftOut] = ()
+) -> tuple[Dataset, list[str]]:
     """The data set that `source` lists, its files below `root`; and sentences on what was found wrong with them.
 
     An image that stands in two splits stays in training alone, lest the test split flatters; one that stands in two
-    classes is left out. Splits that are not listed are drawn from `train`.
+    classes is left out. Splits that are not listed are drawn from `train`. Class names become NFC, so that a folder
+    which a Mac wrote has the same classes as any other.
+
+    Args:
+        left_out: what is left out already, for the sentences.
 
     Raises:
-        DataError: not one file can be read, or `checks.sufficient` says no.
+        DataError: a class name cannot be used (`checks.named`), not one file can be read, or `checks.sufficient` says
+            no.
     """
-    items, unreadable = checks.readable(root, listed)
+    checks.named(source, [entry.label for entry in entries])
+    entries = [replace(entry, label=unicodedata.normalize("NFC", entry.label)) for entry in entries]
+    items, unreadable = checks.readable(root, entries)
     if not items:
-        raise DataError(f"DATA={source}: not one of its {len(listed):,} images can be read; {unreadable[0]}")
+        reason = sentences(unreadable[:1], 0)[1]
+        raise DataError(f"DATA={printable(source)}: not one of its {len(entries):,} images can be read; {reason}")
     order = list(split.NAMES)
     items, doubtful = checks.distinct(root, sorted(items, key=lambda item: order.index(item.split)))
-    given = {entry.split for entry in listed}
+    given = {entry.split for entry in entries}
     splits = {name: [item for item in items if item.split == name] for name in order if name in given}
     # Of what is listed, not of what can be read: a class whose files are all broken is an error, not one class less.
-    classes = tuple(sorted({entry.label for entry in listed if entry.split == "train"}, key=natural))
+    classes = tuple(sorted({entry.label for entry in entries if entry.split == "train"}, key=natural))
     uneven = checks.sufficient(source, splits, classes)
     splits = split.complete(splits, lambda item: item.label, seed)
     digest = hashlib.sha256()
@@ -38,24 +52,20 @@ def build(source: Path, root: Path, listed: Sequence[Listed], seed: int) -> tupl
         for item in splits[name]:
             digest.update(f"{name} {item.label} ".encode() + item.digest)
     dataset = Dataset(
-        name=source.resolve().stem if source.is_file() else source.resolve().name,
-        source=f"the {'table' if source.is_file() else 'folder'} {source.resolve().name}",
+        name=printable(source.resolve().stem if source.is_file() else source.resolve().name),
+        source=printable(f"the {'table' if source.is_file() else 'folder'} {source.resolve().name}"),
         licence="",
         classes=classes,
         train=_split(root, splits["train"], classes),
         calibration=_split(root, splits["calibration"], classes),
         test=_split(root, splits["test"], classes),
         sha256=digest.hexdigest(),
+        sixteen_bits=sixteen_bits.summary([item.values for item in items if item.values]),
     )
-    return dataset, unreadable + doubtful + uneven
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Sorts 2.png before 10.png, and a class called 2 before one called 10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return dataset, sentences([*unreadable, *doubtful, *left_out], len(items)) + uneven
 
 
 def _split(root: Path, items: Sequence[Item], classes: Sequence[str]) -> Split:
     numbers = {label: number for number, label in enumerate(classes)}
-    names = tuple(item.name for item in items)
-    return Split(Files(root, names), [numbers[item.label] for item in items], names)
+    files = Files(root, tuple(item.name for item in items))
+    return Split(files, [numbers[item.label] for item in items], tuple(printable(item.name) for item in items))

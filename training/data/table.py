@@ -14,10 +14,12 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from models.printable import printable
 from training.data import split
 from training.data.checks import Listed
 from training.data.dataset import DataError, Dataset
 from training.data.labelled import build
+from training.data.left_out import LeftOut
 from training.data.split import SPLIT_SEED
 
 NEEDED, OPTIONAL = ("path", "label"), "split"
@@ -31,30 +33,30 @@ def load(table: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
         DataError: the table cannot be understood; or no image, a single class, too few images of one, or splits of
             different classes.
     """
-    rows = list(_rows(table))
+    where, rows = f"DATA={printable(table)}", list(_rows(table))
     if not rows:
-        raise DataError(f"DATA={table} is empty: its first line must be path,label or path,label,split")
+        raise DataError(f"{where} is empty: its first line must be path,label or path,label,split")
     header = [name.strip().lower() for name in rows[0][1]]
     wrong = [name for name in (*NEEDED, OPTIONAL) if header.count(name) != 1 and (name in NEEDED or name in header)]
     if wrong:
         raise DataError(
-            f"DATA={table}: its header is {','.join(rows[0][1])!r:.200}, with {header.count(wrong[0]) or 'no'} column "
+            f"{where}: its header is {','.join(rows[0][1])!r:.200}, with {header.count(wrong[0]) or 'no'} column "
             f"{wrong[0]}: its first line must be path,label or path,label,split"
         )
-    findings: list[str] = []
     unused = [name or "(no name)" for name in header if name not in (*NEEDED, OPTIONAL)]
-    if unused:
-        findings.append(f"columns that are not used: {', '.join(unused)}")
+    findings = [f"columns that are not used: {', '.join(unused)}"] if unused else []
+    left_out: list[LeftOut] = []
     listed: list[Listed] = []
     for line, cells in rows[1:]:
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
         if len(cells) != len(header) or not row["path"] or not row["label"]:
-            findings.append(f"left out: line {line} of {table}: {','.join(cells)!r:.200} is not a path and a label")
+            reason = f"line {line}: {','.join(cells)!r:.200} is not a path and a label"
+            left_out.append(LeftOut(table, reason))
         else:
             listed.append(Listed(row["path"], row["label"], row.get(OPTIONAL, "")))
     if not listed:
-        raise DataError(f"DATA={table} lists no image: each line below its header must be a path and a label")
-    dataset, more = build(table, table.parent, _splits(table, listed), seed)
+        raise DataError(f"{where} lists no image: each line below its header must be a path and a label")
+    dataset, more = build(table, table.parent, _splits(table, listed), seed, left_out)
     return dataset, findings + more
 
 
@@ -70,9 +72,9 @@ def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
                 if any(cell.strip() for cell in cells):
                     yield reader.line_num, cells
     except UnicodeDecodeError:
-        raise DataError(f"DATA={table} is not text in UTF-8: save it as 'CSV UTF-8'") from None
+        raise DataError(f"DATA={printable(table)} is not text in UTF-8: save it as 'CSV UTF-8'") from None
     except csv.Error as error:
-        raise DataError(f"DATA={table}: line {reader.line_num} is no CSV: {error}") from None
+        raise DataError(f"DATA={printable(table)}: line {reader.line_num} is no CSV: {error}") from None
 
 
 def _splits(table: Path, listed: Sequence[Listed]) -> list[Listed]:
@@ -85,9 +87,10 @@ def _splits(table: Path, listed: Sequence[Listed]) -> list[Listed]:
         name = split.called(entry.split)
         if name is None:
             raise DataError(
-                f"DATA={table}: the split of {entry.name} is {entry.split!r}: it must be one of {', '.join(known)}"
+                f"DATA={printable(table)}: the split of {printable(entry.name)} is {entry.split!r}: it must be one of "
+                f"{', '.join(known)}"
             )
         made.append(Listed(entry.name, entry.label, name))
     if not any(entry.split == "train" for entry in made):
-        raise DataError(f"DATA={table} has no image whose split is train: there is nothing to train on")
+        raise DataError(f"DATA={printable(table)} has no image whose split is train: there is nothing to train on")
     return made

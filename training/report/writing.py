@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from models.printable import printable
 from training.report import confusion, curves, mistakes, ood, page, reliability, sets
 from training.report.figures import Figures, figures
 from training.report.report import Report
@@ -14,14 +16,17 @@ from training.report.report import Report
 METRICS = "metrics.json"
 
 
-def write(folder: Path, report: Report) -> None:
+def write(folder: Path, report: Report) -> list[str]:
     """Write the report into `folder`, which is made if need be; an older one there is replaced.
 
     metrics.json is what `document` gives. Pictures are left out where there is nothing to draw: curves.png without a
-    history, sets.png and ood.png without the card's `trust`.
+    history, sets.png and ood.png without the card's `trust`. A picture that cannot be drawn is left out too.
+
+    Returns:
+        A sentence for each picture that could not be drawn.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: metrics.json or report.html cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = figures(report.test, report.unlike)
@@ -30,16 +35,32 @@ def write(folder: Path, report: Report) -> None:
     (folder / METRICS).write_text("{\n" + ",\n".join(members) + "\n}\n", encoding="utf-8")
     for name in page.PICTURES:
         (folder / name).unlink(missing_ok=True)
-    if report.history:
-        curves.draw(folder / "curves.png", report.history)
-    confusion.draw(folder / "confusion.png", found)
-    mistakes.draw(folder / "mistakes.png", report.test, report.pictures)
-    reliability.draw(folder / "reliability.png", report.test, found)
-    if found.sets:
-        sets.draw(folder / "sets.png", found, found.sets)
-    if found.strangeness and report.test.scores is not None:
-        ood.draw(folder / "ood.png", report.test.scores, found.strangeness, report.unlike)
+    problems = []
+    for name, draw in _pictures(report, found).items():
+        try:
+            draw(folder / name)
+        except Exception as error:  # fonts, images that went away, whatever a name does to a drawing
+            (folder / name).unlink(missing_ok=True)
+            what = f"{type(error).__name__}: {printable(str(error))}"
+            problems.append(f"{name} of the report could not be drawn ({what})")
     page.write(folder, report, found)
+    return problems
+
+
+def _pictures(report: Report, found: Figures) -> dict[str, Callable[[Path], None]]:
+    """How each picture is drawn, by its file name."""
+    draws: dict[str, Callable[[Path], None]] = {
+        "confusion.png": lambda path: confusion.draw(path, found),
+        "mistakes.png": lambda path: mistakes.draw(path, report.test, report.pictures),
+        "reliability.png": lambda path: reliability.draw(path, report.test, found),
+    }
+    if report.history:
+        draws["curves.png"] = lambda path: curves.draw(path, report.history)
+    if (of_sets := found.sets) is not None:
+        draws["sets.png"] = lambda path: sets.draw(path, found, of_sets)
+    if (strangeness := found.strangeness) is not None and (scores := report.test.scores) is not None:
+        draws["ood.png"] = lambda path: ood.draw(path, scores, strangeness, report.unlike)
+    return draws
 
 
 def document(report: Report, found: Figures) -> dict[str, Any]:

@@ -152,12 +152,15 @@ def test_findings_about_the_data_are_said_but_not_by_the_thousand(
     fill(tmp_path / "pets", cat=40, dog=40)
     for number in range(25):
         (tmp_path / "pets" / "cat" / f"broken{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+        (tmp_path / "pets" / "cat" / f"notes.{number}th").write_text("no image")
     command.main(["--data", "pets"])
     said = capsys.readouterr().out.splitlines()
+    assert said[0] == "left out: 50 in all, beside 80 images that are used"
+    assert "25 in pets/cat (broken0.png, broken1.png, broken2.png, broken3.png, broken4.png and 20 more): " in said[1]
     assert len([line for line in said if line.startswith("left out: ")]) == 20
-    assert "and 5 more findings like these, which the report will have" in said
+    assert "and 7 more findings like these, which the report will have" in said
     assert said[-1] == "training pets 1.0: cnn on pets, 48 / 16 / 16 images (train / calibration / test), 15 epochs"
-    assert len(calls[0].more["findings"]) == 25
+    assert len(calls[0].more["findings"]) == 27
 
 
 @pytest.mark.parametrize("error", [Interrupted(2, 3, 4), KeyboardInterrupt()], ids=["asked", "at once"])

@@ -90,10 +90,11 @@ def test_what_is_wrong_with_single_images_is_said_and_they_are_left_out(tmp_path
     shutil.copy(root / "cat" / "1.png", root / "dog" / "wrong.png")
     dataset, findings = load(root)
     assert sum(len(split) for split in (dataset.train, dataset.calibration, dataset.test)) == 39
-    assert len(findings) == 4
-    assert "broken.jpg: the PNG image is cut short" in findings[0]
-    assert "copy.png: the same image as" in findings[1] + findings[2]
+    assert findings[0] == "left out: 5 in all, beside 39 images that are used"
+    assert "broken.jpg: the PNG image is cut short" in findings[1]
+    assert "copy.png: the same image as" in findings[2] + findings[3]
     assert sum("the same image is labelled cat and dog" in finding for finding in findings) == 2
+    assert findings[5] == f"left out: {root}/cat/notes.txt: its format is plain text, which is not read"
 
 
 def test_what_is_not_read_at_all_is_said_too(tmp_path: Path) -> None:
@@ -105,8 +106,10 @@ def test_what_is_not_read_at_all_is_said_too(tmp_path: Path) -> None:
     dataset, findings = load(root)
     assert dataset.classes == ("cat", "dog")
     assert findings == [
-        f"left out: {root}/cat/gone.png: there is no such file",
-        f"left out: {root}/cat: 3 .bmp files: .jpg, .jpeg, .png, .webp are read",
+        "left out: 5 in all, beside 20 images that are used",
+        f"left out: 3 in {root}/cat (0.bmp, 1.bmp, 2.bmp): its format is BMP, which is not read. Convert it with "
+        "ImageMagick: magick 'image.bmp[0]' image.png",
+        f"left out: {root}/cat/gone.png: a link to something that does not exist",
         f"left out: {root}/plans: no image in it, so it is no class",
     ]
 
@@ -114,7 +117,7 @@ def test_what_is_not_read_at_all_is_said_too(tmp_path: Path) -> None:
 def test_images_outside_of_any_class_are_said(tmp_path: Path) -> None:
     root = fill(tmp_path / "pets", cat=10, dog=10)
     (root / "cover.png").write_bytes(picture(5000))
-    assert load(root)[1] == [f"left out: {root}: 1 images that are in no class's folder"]
+    assert load(root)[1][1:] == [f"left out: {root}/cover.png: an image that is in no class's folder"]
     parted = tmp_path / "parted"
     fill(parted / "train", cat=10, dog=10)
     fill(parted / "test", 5, cat=10, dog=10)
@@ -122,9 +125,9 @@ def test_images_outside_of_any_class_are_said(tmp_path: Path) -> None:
     (parted / "test" / "cover.png").write_bytes(picture(5000))
     dataset, findings = load(parted)
     assert dataset.classes == ("cat", "dog")
-    assert findings == [
-        f"left out: {parted}/test: 1 images that are in no class's folder",
+    assert findings[1:] == [
         f"left out: {parted}/more: it is none of the splits",
+        f"left out: {parted}/test/cover.png: an image that is in no class's folder",
     ]
 
 
@@ -134,7 +137,19 @@ def test_what_other_programs_leave_behind_is_no_image(tmp_path: Path) -> None:
     shutil.copy(root / "cat" / "0.png", root / "cat" / ".ipynb_checkpoints" / "0-checkpoint.png")
     (root / "dog" / "._0.png").write_bytes(b"a Mac's notes on 0.png")
     (root / ".cache").mkdir()
-    assert load(root)[1] == []
+    (root / "dog" / "Thumbs.db").write_bytes(b"Windows' copies in small")
+    (root / "dog" / "@eaDir").mkdir()
+    shutil.copy(root / "dog" / "0.png", root / "dog" / "@eaDir" / "THUMB.png")
+    dataset, findings = load(root)
+    assert len(dataset.train) + len(dataset.calibration) + len(dataset.test) == 20
+    assert findings == [
+        "left out: 5 in all, beside 20 images that are used",
+        f"left out: {root}/.cache: a hidden folder with 0 files",
+        f"left out: {root}/cat/.ipynb_checkpoints: a hidden folder with 1 file",
+        f"left out: {root}/dog/._0.png: a hidden file",
+        f"left out: {root}/dog/@eaDir: a system folder with 1 file",
+        f"left out: {root}/dog/Thumbs.db: a system file",
+    ]
 
 
 def test_an_image_of_the_test_split_that_was_trained_on_is_not_tested(tmp_path: Path) -> None:
@@ -143,7 +158,7 @@ def test_an_image_of_the_test_split_that_was_trained_on_is_not_tested(tmp_path: 
     shutil.copy(tmp_path / "pets" / "train" / "cat" / "7.png", tmp_path / "pets" / "test" / "cat" / "seven.png")
     dataset, findings = load(tmp_path / "pets")
     assert len(dataset.test) == 6
-    assert "seven.png: the same image as" in findings[0]
+    assert "seven.png: the same image as" in findings[1]
 
 
 def test_unequal_classes_are_said(tmp_path: Path) -> None:

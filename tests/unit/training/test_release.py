@@ -114,7 +114,7 @@ def test_what_was_found_about_the_data_and_what_is_unlike_it_reach_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[report.Report] = []
-    monkeypatch.setattr(report, "write", lambda folder, report: written.append(report))
+    monkeypatch.setattr(report, "write", lambda folder, report: written.append(report) or [])
     said: list[str] = []
     halves = Dataset("halves", "a lamp", "", ("left", "right"), split(64), split(12, 1), split(20, 2), "0" * 64)
     how = recipe.load("default", {"epochs": 1, "input.size": 8})
@@ -133,7 +133,7 @@ def test_what_was_found_about_the_data_and_what_is_unlike_it_reach_the_report(
 
 
 def test_images_that_are_arrays_have_golden_ones_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "write", lambda folder, report: None)
+    monkeypatch.setattr(report, "write", lambda folder, report: [])
     halves = Dataset("halves", "a lamp", "", ("left", "right"), split(64), split(40, 1), split(20, 2), "0" * 64)
     train(halves, "h", "1.0", recipe.load("default", {"epochs": 1, "input.size": 8}), root=tmp_path)
     for place in range(2):

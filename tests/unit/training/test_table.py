@@ -74,13 +74,13 @@ def test_what_is_wrong_with_single_lines_is_said_and_they_are_left_out(tmp_path:
     assert sum(len(split) for split in (dataset.train, dataset.calibration, dataset.test)) == 19
     wanted = [
         "columns that are not used: age",
-        "line 26 of .*: ',ill,40' is not a path and a label",
-        "line 27 of .*: 'scans/ill-3.png,ill' is not a path and a label",
+        "left out: 7 in all, beside 19 images",
         "gone.png: there is no such file",
         "cut.png: the PNG image is cut short",
-        "ill-2.png: the same image is labelled ill and well",
+        "left out: 2 in .*scans .ill-2.png, ill-2.png.: the same image is labelled ill and well",
         "ill-1.png: the same image as .*ill-1.png",
-        "ill-2.png: the same image is labelled ill and well",
+        "scans.csv: line 26: ',ill,40' is not a path and a label",
+        "scans.csv: line 27: 'scans/ill-3.png,ill' is not a path and a label",
     ]
     assert len(findings) == len(wanted)
     for finding, pattern in zip(findings, wanted, strict=True):

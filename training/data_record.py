@@ -1,0 +1,89 @@
+"""What a training began with: classes and images, kept beside its checkpoints, so that a resume goes on with the same.
+
+The digest of the data alone would tell that they differ; the record tells in what.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from models.class_names import shown
+from training.checkpoint import CheckpointError
+from training.data.dataset import Dataset
+from training.data.left_out import listed
+
+FILE_NAME = "data.json"
+# Classes that a message names.
+_MAX_CLASSES = 20
+
+
+def identity(dataset: Dataset) -> str:
+    """Return what a checkpoint is bound to: the digest of all images and labels, and the order of the classes."""
+    return hashlib.sha256(json.dumps([dataset.sha256, dataset.classes]).encode()).hexdigest()
+
+
+def write(folder: Path, dataset: Dataset) -> None:
+    """Write the record into `folder`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    document = {"sha256": dataset.sha256, "classes": dataset.classes, "images": _images(dataset)}
+    (folder / FILE_NAME).write_text(json.dumps(document), encoding="utf-8")
+
+
+def check(folder: Path, dataset: Dataset) -> None:
+    """Compare the data with the record in `folder`; without one, only the checkpoint's identity tells.
+
+    Raises:
+        CheckpointError: they differ; the message shows what was and what is.
+    """
+    try:
+        before: dict[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        difference = _difference(before, dataset)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder / FILE_NAME}: damaged ({error}): remove it, or use --restart") from None
+    if difference:
+        raise CheckpointError(
+            f"{folder}: its training began with other data: {difference}; restore the data, or begin anew (--restart)"
+        )
+
+
+def _images(dataset: Dataset) -> dict[str, list[str]]:
+    """The split and the class of each image by its name; of several images of one name all."""
+    images: dict[str, list[str]] = {}
+    for title, split in (("train", dataset.train), ("calibration", dataset.calibration), ("test", dataset.test)):
+        for row, label in enumerate(split.labels):
+            name = split.name(row) if split.names else f"{title} {row}"
+            images.setdefault(name, []).append(f"{title} {dataset.classes[label]}")
+    return images
+
+
+def _difference(before: Mapping[str, Any], dataset: Dataset) -> str | None:
+    if before["classes"] != list(dataset.classes):
+        return f"its classes were {_shown(before['classes'])} and are {_shown(dataset.classes)}"
+    was, now = before["images"], _images(dataset)
+    parts = []
+    for names, what in (
+        ([name for name in was if name not in now], "gone"),
+        ([name for name in now if name not in was], "new"),
+    ):
+        if names:
+            parts.append(f"{len(names):,} of the images {'is' if len(names) == 1 else 'are'} {what} ({listed(names)})")
+    moved = [name for name in was if name in now and was[name] != now[name]]
+    if moved:
+        examples = [f"{name}: was {', '.join(was[name])}; is {', '.join(now[name])}" for name in moved]
+        parts.append(f"{len(moved):,} changed their split or class ({listed(examples)})")
+    if not parts and before["sha256"] != dataset.sha256:
+        parts.append("images were changed under the same names")
+    return "; ".join(parts) or None
+
+
+def _shown(classes: list[str] | tuple[str, ...]) -> str:
+    return listed([shown(name) for name in classes], _MAX_CLASSES)
