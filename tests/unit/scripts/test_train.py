@@ -152,7 +152,7 @@ def test_findings_about_the_data_are_said_but_not_by_the_thousand(
     fill(tmp_path / "pets", cat=40, dog=40)
     for number in range(25):
         (tmp_path / "pets" / "cat" / f"broken{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-        (tmp_path / "pets" / "cat" / f"notes.{number}th").write_text("no image")
+        (tmp_path / "pets" / "cat" / f"notes.{number}th").write_bytes(b"\x01 no image")
     command.main(["--data", "pets"])
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "left out: 50 in all, beside 80 images that are used"

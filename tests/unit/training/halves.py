@@ -12,7 +12,7 @@ from torch import nn
 
 from models import architectures
 from models.card import Input
-from training.data.dataset import Split
+from training.data.dataset import Dataset, Split
 from training.history import Epoch
 from training.loop import Training
 from training.pixels import InMemory, Source
@@ -28,6 +28,10 @@ def split(count: int = 64, seed: int = 0) -> Split:
     for place, label in enumerate(labels):
         pixels[place, :, 4 * label : 4 * label + 4] += 120
     return Split(list(pixels.numpy()), labels, [f"{place}.png" for place in range(count)])
+
+
+def dataset() -> Dataset:
+    return Dataset("halves", "a lamp", "", ("left", "right"), split(64), split(40, 1), split(20, 2), "0" * 64)
 
 
 def source(count: int = 64, seed: int = 0) -> InMemory:
