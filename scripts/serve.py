@@ -11,15 +11,17 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from models.release import version_key
 from scripts import archive
 from scripts.command import command
-from serving import cors, crew, files, private_folder, state, store
+from serving import cors, crew, private_folder, state, store
 from serving.crew import Crew
 from serving.errors import StartError
 from serving.instance import Instance, Ports
 from serving.launch import Launch
+from serving.log import Log, LogFile, StandardOutput, open_log
 from serving.supervisor import START_SECONDS, Supervisor
 
 
@@ -62,12 +64,25 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--container", action="store_true", help="this is the inside of one: train nothing")
     parser.add_argument("--foreground", action="store_true", help="stay, and write the log to the terminal")
+    parser.add_argument(
+        "--log-file", type=Path, help="with --foreground: the file of the log, which rotates (default: the terminal)"
+    )
+    parser.add_argument(
+        "--log-mb", type=float, default=20.0, help="megabytes after which a new log file begins (default: 20)"
+    )
+    parser.add_argument(
+        "--log-files", type=int, default=4, help="older log files that are kept, server.log.1 and so on (default: 4)"
+    )
     arguments = parser.parse_args(argv)
     if not 0 <= arguments.explain_workers <= 256:
         parser.error(f"--explain-workers is {arguments.explain_workers}: give a number from 0 to 256")
     origins = cors.parse(arguments.cors_origins)
     if origins and arguments.front == "0":
         parser.error("--cors-origins needs the proxy, which --front 0 leaves out")
+    if not 0.1 <= arguments.log_mb <= 100_000:
+        parser.error(f"--log-mb is {arguments.log_mb:g}: give a number from 0.1 to 100000")
+    if not 0 <= arguments.log_files <= 1000:
+        parser.error(f"--log-files is {arguments.log_files}: give a number from 0 to 1000")
 
     instance = Instance(Ports(arguments.port))
     if instance.running():
@@ -97,7 +112,9 @@ def main(argv: list[str] | None = None) -> None:
             cors_origins=origins,
             container=arguments.container,
         )
-        sys.exit(Supervisor(instance, launch).run())
+        size = int(arguments.log_mb * 1_000_000)
+        output = LogFile(arguments.log_file, size, arguments.log_files) if arguments.log_file else StandardOutput()
+        sys.exit(Supervisor(instance, launch, Log(output)).run())
     _in_background(instance, sys.argv[1:] if argv is None else argv)
 
 
@@ -115,10 +132,15 @@ def _newer(wanted: state.State) -> list[str]:
 def _in_background(instance: Instance, argv: list[str]) -> None:
     """Start the same command with --foreground, detached, and show its progress until it is ready."""
     private_folder.make(instance.folder)
-    command_line = [sys.executable, "-m", "scripts.serve", *argv, "--foreground"]
-    with open(instance.log, "w", encoding="utf-8", opener=files.private) as log:
+    flags = [*argv, "--log-file", str(instance.log), "--foreground"]
+    with os.fdopen(open_log(instance.log), "ab") as log:
+        start = log.tell()
         child = subprocess.Popen(
-            command_line, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            [sys.executable, "-m", "scripts.serve", *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     began, shown = time.monotonic(), ""
     while child.poll() is None and time.monotonic() - began < START_SECONDS + 30:
@@ -133,9 +155,11 @@ def _in_background(instance: Instance, argv: list[str]) -> None:
                 print(shown, flush=True)
         time.sleep(0.1)
     child.terminate()
-    lines = instance.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    reason = next((line for line in reversed(lines) if line.startswith("error: ")), f"error: see {instance.log}")
-    sys.exit(reason)
+    with instance.log.open("rb") as log:
+        log.seek(min(start, log.seek(0, os.SEEK_END)))  # what an earlier run said stands before that
+        lines = log.read().decode(errors="replace").splitlines()
+    reason = next((line for line in reversed(lines) if line.startswith("error: ")), "error: the server did not start")
+    sys.exit(f"{reason} (log: {os.path.relpath(instance.log)})")
 
 
 if __name__ == "__main__":

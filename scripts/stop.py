@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from scripts.command import command
+from serving.draining import DRAIN_SECONDS, GATEWAY_STOP_SECONDS, GRPC_DRAIN_SECONDS
 from serving.instance import Instance, Ports
-from serving.supervisor import DRAIN_SECONDS, JAVA_STOP_SECONDS
+from serving.supervisor import JAVA_STOP_SECONDS
 
 
 @command
@@ -15,7 +16,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.stop", description=__doc__)
     parser.add_argument("--port", type=int, default=8080, help="of its front door (default: 8080)")
     arguments = parser.parse_args(argv)
-    stopped = Instance(Ports(arguments.port)).stop(timeout=DRAIN_SECONDS + JAVA_STOP_SECONDS + 15)
+    timeout = GRPC_DRAIN_SECONDS + GATEWAY_STOP_SECONDS + DRAIN_SECONDS + 5 + JAVA_STOP_SECONDS + 10
+    stopped = Instance(Ports(arguments.port)).stop(timeout)
     print(f"stopped the server on port {arguments.port}" if stopped else f"no server runs on port {arguments.port}")
 
 

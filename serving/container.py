@@ -20,15 +20,16 @@ from docker.types import DeviceRequest, LogConfig, Mount
 
 from serving import image, store
 from serving.daemon import refusals
+from serving.draining import DRAIN_SECONDS, GATEWAY_STOP_SECONDS, GRPC_DRAIN_SECONDS
 from serving.errors import ContainerEnded, DockerError
 from serving.launch import READY
-from serving.supervisor import DRAIN_SECONDS, GRPC_DRAIN_SECONDS, JAVA_STOP_SECONDS, START_SECONDS
+from serving.supervisor import JAVA_STOP_SECONDS, START_SECONDS
 
 # Inside, the front door is always here; outside it is wherever it is published.
 PORT = 8080
 APP = "/app"
 # Requests in flight are finished first (the drains), then Java ends; Docker kills only what takes longer than that.
-STOP_SECONDS = GRPC_DRAIN_SECONDS + DRAIN_SECONDS + JAVA_STOP_SECONDS
+STOP_SECONDS = GRPC_DRAIN_SECONDS + GATEWAY_STOP_SECONDS + DRAIN_SECONDS + JAVA_STOP_SECONDS
 # Archives are unpacked into /tmp. Compiled engines and Netty's library are loaded from there, so it has to allow exec.
 TMPFS = {"/tmp": "rw,exec,nosuid,nodev,size=2g,mode=1777"}
 # Threads count too: Java has some hundred, a worker some dozen for each library that keeps a pool of its own.

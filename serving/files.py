@@ -3,19 +3,58 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# What `check_space` tries to write: more than a command writes into a server's folder.
+RESERVE_BYTES = 1 << 16
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file: write beside it, fsync, rename, fsync the folder. A kill leaves the old one or the new."""
+    """Replace a file: write beside it, fsync, rename, fsync the folder. A kill leaves the old one or the new.
+
+    Raises:
+        OSError: it cannot be written; the old file is as it was. The error names the file.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync_folder(path.parent)
+    with _named(path):
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def check_space(folder: Path) -> None:
+    """Write a small file and remove it, so that a command on a full or read-only disk fails before it changes anything.
+
+    Raises:
+        OSError: the folder cannot be written to. The error names it.
+    """
+    draft = folder / f".space.{os.getpid()}"
+    with _named(folder):
+        try:
+            draft.write_bytes(bytes(RESERVE_BYTES))
+        finally:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let errors name a path: those of a write to an open file do not."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def private(path: str, flags: int) -> int:
@@ -24,8 +63,12 @@ def private(path: str, flags: int) -> int:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one line and fsync. A line that a kill cut short is ended first, so that it spoils no other."""
-    with open(path, "a+b", opener=private) as file:
+    """Add one line and fsync. A line that a kill cut short is ended first, so that it spoils no other.
+
+    Raises:
+        OSError: it cannot be written. The error names the file.
+    """
+    with _named(path), open(path, "a+b", opener=private) as file:
         if file.tell() > 0:
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving import VERSION, cors, files, lone, process, routing
+from serving import VERSION, cors, files, lone, process, readiness, routing
 from serving.crew import Role
 from serving.errors import StartError
 
@@ -116,6 +116,8 @@ def render(door: FrontDoor) -> str:
         "models": _escaped(door.map_file.with_name(routing.MODELS)),
         "cors": cors.rules(door.cors_origins),
         "lanes": _escaped(door.map_file.with_name(routing.LANES)),
+        "health": _escaped(door.map_file.with_name(routing.HEALTH)),
+        "heartbeat_seconds": readiness.HEARTBEAT_TIMEOUT_SECONDS,
         "lone": Role.LONE.value,
         "lone_pause": lone.PAUSE_SECONDS,
         "socket": _escaped(door.socket),
@@ -146,6 +148,7 @@ def spawn(
     files.write(folder / door.map_file, versions)
     files.write(folder / door.map_file.with_name(routing.MODELS), routing.models_text(versions))
     files.write(folder / door.map_file.with_name(routing.LANES), "")
+    files.write(folder / door.map_file.with_name(routing.HEALTH), "")
     config = folder / "haproxy.cfg"
     files.write(config, render(door))
     _check(program, config)

@@ -7,10 +7,10 @@ there, if the version stands in a map of those whose worker is up. This module k
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 
+from serving import process
 from serving.crew import Role
 from serving.routing import Routing
 from serving.torchserve import LINE, THREAD
@@ -52,7 +52,7 @@ class Lanes:
             Unreachable: it does not answer.
         """
         with self._lock:
-            self._workers = {pid: lane for pid, lane in self._workers.items() if _lives(pid)}
+            self._workers = {pid: lane for pid, lane in self._workers.items() if process.runs(pid)}
             wanted = set(self._workers.values())
         for lane in self._open - wanted:
             routing.close_lane(*lane)
@@ -60,13 +60,3 @@ class Lanes:
         for lane in wanted - self._open:
             routing.open_lane(*lane)
             self._open.add(lane)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -58,17 +59,62 @@ def _read(child: subprocess.Popen[bytes], on_line: Callable[[str], None], gather
             if end:
                 text = whole.decode(errors="replace")
                 for lines in [text] if gather_seconds else text.split("\n"):
-                    on_line(lines)
+                    _pass_on(on_line, lines)
             if gather_seconds:
                 time.sleep(gather_seconds)
     if begun:
-        on_line(begun.decode(errors="replace"))
+        _pass_on(on_line, begun.decode(errors="replace"))
+
+
+def _pass_on(on_line: Callable[[str], None], lines: str) -> None:
+    """Call `on_line`. Nothing that it raises ends the reading: a child whose pipe is full stands still."""
+    try:
+        on_line(lines)
+    except Exception:
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
 
 
 def _die_with_parent() -> None:
     """In the child, before exec: the kernel kills it when its parent dies, even by SIGKILL (prctl(2), Linux)."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def runs(pid: int) -> bool:
+    """Return whether a process can do its work: it is neither gone nor ended, nor stopped by a signal (SIGSTOP)."""
+    return state(pid) not in ("", "Z", "X", "T")
+
+
+def state(pid: int) -> str:
+    """The letter of a process's state, as in proc(5): "T" for one that a signal stopped, "Z" for a zombie; "" for none.
+
+    Elsewhere than on Linux a process that exists is "R".
+    """
+    fields = _stat(pid)
+    if fields or sys.platform == "linux":
+        return fields[0] if fields else ""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "R"
+
+
+def parent(pid: int) -> int | None:
+    """The process that started another one, or None where that is not known."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat after the program's name, which may hold blanks and parentheses."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def end(child: subprocess.Popen[bytes], patience: float) -> None:

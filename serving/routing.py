@@ -23,6 +23,8 @@ LANES = "lanes.map"
 # The names of all models, as a JSON list under one key: what GET /v1/models answers.
 MODELS = "models.map"
 MODELS_KEY = "models"
+# Versions that are not ready, and the heartbeat (serving/readiness.py); empty at a start.
+HEALTH = "health.map"
 # HAProxy's runtime API, in the temp folder of the run.
 SOCKET = "haproxy.sock"
 TIMEOUT_SECONDS = 5.0
@@ -104,6 +106,23 @@ class Routing:
         """Send them to the other workers again."""
         self._command(f"del map {LANES} {model}/{version}")
 
+    def health(self) -> dict[str, str]:
+        """The map of what is not ready, as the proxy has it."""
+        lines = self._command(f"show map {HEALTH}").splitlines()
+        return {parts[1]: parts[2] for line in lines if len(parts := line.split(" ", 2)) == 3}
+
+    def add_health(self, key: str, value: str) -> None:
+        """Add an entry to that map; its value may hold blanks."""
+        self._command(f"add map {HEALTH} {key} {_word(value)}")
+
+    def set_health(self, key: str, value: str) -> None:
+        """Change an entry of that map."""
+        self._command(f"set map {HEALTH} {key} {_word(value)}")
+
+    def delete_health(self, key: str) -> None:
+        """Remove an entry from that map."""
+        self._command(f"del map {HEALTH} {key}")
+
     def default(self, model: str) -> str | None:
         """The default version of a model, as the map on disk has it."""
         return read(self._map_file).get(model)
@@ -148,3 +167,8 @@ class Routing:
         if answer.strip() and not answer.startswith(("0x", "#")):
             raise Unreachable(f"the front door answered {command!r} with {answer.strip()!r}")
         return answer
+
+
+def _word(text: str) -> str:
+    """A text as one word of a command (docs.haproxy.org/2.8/management.html, 9.3)."""
+    return re.sub(r"([\\ ;<])", r"\\\1", text)

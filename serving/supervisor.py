@@ -7,7 +7,6 @@ signal skips the waiting.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from serving import (
     cores,
+    draining,
     files,
     frontdoor,
     journal,
@@ -32,21 +32,25 @@ from serving import (
     torchserve,
     workers,
 )
+from serving.crash import Children
 from serving.errors import StartError, Unreachable
 from serving.frontdoor import FrontDoor, Tokens
-from serving.instance import TOKEN, TORCHSERVE_TOKEN, Instance, Status
+from serving.instance import TOKEN, TORCHSERVE_TOKEN, Instance
 from serving.instance import State as RunState
 from serving.launch import Launch, welcome
+from serving.log import Log, StandardOutput
 from serving.lone import Lanes
 from serving.management import Management
 from serving.oip import launch as gateway
 from serving.presence import Presence
+from serving.readiness import Readiness, WorkerPoll
+from serving.run_files import RunFiles
+from serving.stopped_workers import StoppedWorkers
 from serving.temp_folder import TempFolder
 from serving.tokens import KeyFile
 
+JAVA, HAPROXY, GATEWAY = "the model server (Java)", "the front door (HAProxy)", "the gRPC gateway"
 POLL_SECONDS = 0.1
-DRAIN_SECONDS = 60
-GRPC_DRAIN_SECONDS = 15
 START_SECONDS = 180
 JAVA_STOP_SECONDS = 15
 
@@ -54,7 +58,7 @@ JAVA_STOP_SECONDS = 15
 class Supervisor:
     """One run of one server, from start to exit status."""
 
-    def __init__(self, instance: Instance, launch: Launch) -> None:
+    def __init__(self, instance: Instance, launch: Launch, log: Log | None = None) -> None:
         self._instance = instance
         self._launch = launch
         self._java: subprocess.Popen[bytes] | None = None
@@ -63,12 +67,21 @@ class Supervisor:
         self._stop = threading.Event()
         self._hurry = False
         self._last_words = "stopped"
-        self._log = torchserve.LogReader()
+        self._log = log or Log(StandardOutput())
+        self._reader = torchserve.LogReader()
+        self._files = RunFiles(instance, launch, self._reader)
         self._presence: Presence | None = None
         self._temp: TempFolder | None = None
         self._properties: dict[str, str] = {}
         self._parts = workers.parts(launch)
         self._lanes = Lanes()
+        versions_map = instance.folder / routing.FILE_NAME
+        self._poll = WorkerPoll(self._management, launch.crew, versions_map)
+        self._readiness = Readiness(self._poll, versions_map)
+        self._stopped_workers = StoppedWorkers()
+        where = os.path.relpath(log.path) if log and log.path else "standard output"
+        self._children = Children(self._say, f"make serve PORT={instance.ports.public}", where)
+        self._hear_java = self._children.listener(JAVA)
 
     def run(self) -> int:
         """Serve until a signal or a crash; returns the exit status: 0 only after a signal.
@@ -141,11 +154,14 @@ class Supervisor:
         files.write(config, properties.render(self._properties))
         (folder / tokens.FILE_NAME).unlink(missing_ok=True)
         timers.sharpen()
-        self._java = process.spawn(
-            torchserve.command(config, self._properties, self._parts, self._temp_path),
-            cwd=folder,
-            env=torchserve.environment(self._temp_path, threads),
-            on_line=self._on_java_line,
+        self._java = self._children.add(
+            JAVA,
+            process.spawn(
+                torchserve.command(config, self._properties, self._parts, self._temp_path),
+                cwd=folder,
+                env=torchserve.environment(self._temp_path, threads),
+                on_line=self._listen_to_java,
+            ),
         )
 
     def _await_workers(self) -> None:
@@ -154,9 +170,9 @@ class Supervisor:
         while True:
             if self._stop.is_set():
                 raise StartError("stopped before it was ready")
-            if (self._java is not None and self._java.poll() is not None) or self._log.failed:
+            if (self._java is not None and self._java.poll() is not None) or self._reader.failed:
                 self._stop.wait(1.0)  # the rest of the traceback
-                raise StartError(f"the model server did not come up: {self._log.error or 'see its log'}")
+                raise StartError(f"the model server did not come up: {self._reader.error or 'see its log'}")
             counts = workers.count(self._parts, self._management())
             if all(0 < wanted <= ready for ready, wanted in counts):
                 return
@@ -167,6 +183,7 @@ class Supervisor:
                 self._say(shown)
             if time.monotonic() - began > START_SECONDS:
                 raise StartError(f"{shown} after {START_SECONDS} s; see the log")
+            self._files.write()
             self._stop.wait(POLL_SECONDS)
 
     def _management(self) -> Management:
@@ -175,8 +192,10 @@ class Supervisor:
     def _start_gateway(self) -> None:
         """The way in for gRPC: HAProxy hands its calls here, and they come back through it over HTTP."""
         launch, ports, most = self._launch, self._instance.ports, self._properties["max_request_size"]
-        command = gateway.command(ports.gateway, launch.host, ports.public, most, DRAIN_SECONDS)
-        self._gateway = process.spawn(command, cwd=self._instance.folder, env=gateway.environment(), on_line=self._say)
+        command = gateway.command(ports.gateway, launch.host, ports.public, most, draining.DRAIN_SECONDS)
+        listener = self._children.listener(GATEWAY)
+        child = process.spawn(command, cwd=self._instance.folder, env=gateway.environment(), on_line=listener)
+        self._gateway = self._children.add(GATEWAY, child)
 
     def _start_haproxy(self, program: Path) -> None:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
@@ -188,16 +207,19 @@ class Supervisor:
             map_file=Path(routing.FILE_NAME),  # HAProxy runs in the folder; its commands take no spaces in paths
             socket=self._socket,
             max_request_size=int(self._properties["max_request_size"]),
-            drain_seconds=DRAIN_SECONDS,
+            drain_seconds=draining.DRAIN_SECONDS,
             threads=max(1, cores.usable() // 4),
             explain_at_once=workers.explain_at_once(self._parts, self._management()),
             only_model=next(iter(launch.state.models)) if len(launch.state.models) == 1 else "",
             tokens=self._tokens(),
             cors_origins=launch.cors_origins,
         )
-        self._haproxy = frontdoor.spawn(program, door, folder, routing.text(launch.archives), self._say)
+        listener = self._children.listener(HAPROXY)
+        child = frontdoor.spawn(program, door, folder, routing.text(launch.archives), listener)
+        self._haproxy = self._children.add(HAPROXY, child)
         frontdoor.await_open(door, self._haproxy)
-        self._lanes.settle(self._routing)
+        self._poll.start()
+        self._reconcile()
 
     @property
     def _routing(self) -> routing.Routing:
@@ -231,41 +253,31 @@ class Supervisor:
                 self._last_words = f"{loss}; stopping everything, start again with `make serve`"
                 self._say(self._last_words)
                 return self._drain() or 1
-            children = {
-                "the model server (Java)": self._java,
-                "the front door (HAProxy)": self._haproxy,
-                "the gRPC gateway": self._gateway,
-            }
-            process.reap([child.pid for child in children.values() if child is not None])
+            self._children.reap()
             with suppress(Unreachable):  # HAProxy died: see below
-                self._lanes.settle(self._routing)
-            for name, child in children.items():
-                if child is not None and child.poll() is not None:
-                    status = child.returncode
-                    how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-                    self._last_words = f"{name} {how}; stopping everything, start again with `make serve`"
-                    self._say(self._last_words)
-                    return 128 - status if status < 0 else status or 1
+                self._reconcile()
+            self._stopped_workers.kill_overdue(self._poll, self._java.pid if self._java else 0, self._say)
+            self._files.write()
+            if (crashed := self._children.crash()) is not None:
+                status, self._last_words = crashed
+                self._say(self._last_words)
+                return status
         return self._drain()
+
+    def _reconcile(self, stopping: bool = False) -> None:
+        """Tell HAProxy which workers are up."""
+        if self._haproxy is not None:
+            self._lanes.settle(self._routing)
+            self._readiness.reconcile(self._routing, stopping)
 
     def _drain(self) -> int:
         self._report("stopping", "waiting for requests in flight")
         self._say("stopping: calls over gRPC are finished, then everything else that is in flight")
-        if self._gateway is not None:
-            self._drain_gateway(time.monotonic() + GRPC_DRAIN_SECONDS)
-        if self._haproxy is not None:
-            self._haproxy.send_signal(signal.SIGUSR1)
-            deadline = time.monotonic() + DRAIN_SECONDS + 5
-            while self._haproxy.poll() is None and time.monotonic() < deadline and not self._hurry:
-                time.sleep(0.02)
+        with suppress(Unreachable):
+            self._reconcile(stopping=True)
+        if self._haproxy is not None and self._gateway is not None:
+            draining.drain(self._haproxy, self._gateway, self._routing, lambda: self._hurry)
         return 0
-
-    def _drain_gateway(self, deadline: float) -> None:
-        """Before the door closes: what came in over gRPC still has to come in through it, over HTTP."""
-        with suppress(Unreachable):  # HAProxy died: nothing is in flight
-            self._routing.close_grpc()
-            while self._routing.grpc_in_flight() and time.monotonic() < deadline and not self._hurry:
-                time.sleep(0.05)
 
     def _on_signal(self, number: int, frame: object) -> None:
         self._hurry = self._stop.is_set()
@@ -282,6 +294,8 @@ class Supervisor:
             process.end(self._java, patience=JAVA_STOP_SECONDS)
         if self._temp is not None:
             self._temp.remove()
+        self._files.write()
+        self._log.close()
 
     def _sweep(self) -> None:
         """Remove the temp folder of a supervisor that was killed: the lock says that it is gone."""
@@ -290,29 +304,13 @@ class Supervisor:
 
     # ---- words
 
-    def _on_java_line(self, line: str) -> None:
-        self._say(line)
+    def _listen_to_java(self, line: str) -> None:
+        self._hear_java(line)
         self._lanes.feed(line)
-        known = self._log.count
-        self._log.feed(line)
-        if self._log.count != known:  # for those who register a version and want to know why it does not load
-            files.write(self._instance.folder / torchserve.WORKER_ERRORS, json.dumps(self._log.errors))
+        self._reader.feed(line)
 
     def _say(self, message: str) -> None:
-        print(message, flush=True)
+        self._log.write(message)
 
     def _report(self, run_state: RunState, message: str) -> None:
-        launch, crew = self._launch, self._launch.crew
-        status = Status(
-            run_state,
-            message,
-            os.getpid(),
-            str(self._temp_path),
-            tokens=launch.asks_for_token,
-            host=launch.host,
-            explain_workers=crew.explain,
-            lone_workers=crew.lone,
-            front=launch.front,
-            start_ticks=process.start_ticks(os.getpid()),
-        )
-        self._instance.report(status)
+        self._files.report(run_state, message, self._temp_path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -235,10 +235,12 @@ class Versions:
                 raise VersionError(
                     "another version command is running on this server: wait until it has ended"
                 ) from None
+            files.check_space(self._folder)
             journal = Journal(self._folder, name, model, version)
             journal.write("started")
             try:
                 yield journal, state.load(self._folder) or State()
             except Exception as error:
-                journal.write("failed", reason=str(error))
+                with suppress(OSError):  # the error itself may be that the disk is full
+                    journal.write("failed", reason=str(error))
                 raise

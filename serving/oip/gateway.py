@@ -18,11 +18,13 @@ import grpc.aio
 
 from serving.errors import ConfigError, StartError
 from serving.oip.door import Door
+from serving.oip.health import Health
 from serving.oip.service import Service
 
 HOST = "127.0.0.1"
 MAX_REQUEST_SIZE = 8_500_000
-MAX_CONCURRENT = 64
+# What the proxy lets through at once: 60 calls, 16 health checks and 16 that watch.
+MAX_CONCURRENT = 96
 GRACE_SECONDS = 60.0
 
 
@@ -60,7 +62,8 @@ async def serve(settings: Settings) -> None:
         ],
         maximum_concurrent_rpcs=settings.max_concurrent,
     )
-    server.add_generic_rpc_handlers((Service(door),))
+    health = Health(door)
+    server.add_generic_rpc_handlers((health, Service(door)))
     try:
         port = server.add_insecure_port(f"{HOST}:{settings.port}")
     except RuntimeError:
@@ -73,7 +76,9 @@ async def serve(settings: Settings) -> None:
     await server.start()
     sys.stdout.write(f"gRPC gateway on port {port}\n")
     sys.stdout.flush()
-    await server.stop(await grace)
+    seconds = await grace
+    health.stop()
+    await server.stop(seconds)
     door.close()
 
 

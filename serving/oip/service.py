@@ -66,7 +66,12 @@ class Service:
 
     async def _model_ready(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:
         path = infer.road(request.name, request.version, "ready")
-        return pb.ModelReadyResponse(ready=await self._says_yes(path, "ready", context))
+        try:
+            return pb.ModelReadyResponse(ready=await self._says_yes(path, "ready", context))
+        except Failed as failed:
+            if failed.code is grpc.StatusCode.NOT_FOUND:  # as Triton: what is not there is not ready
+                return pb.ModelReadyResponse(ready=False)
+            raise
 
     async def _server_metadata(self, _request: pb.ServerMetadataRequest, context: Context) -> pb.ServerMetadataResponse:
         said = _object(await self._get("/v2", context))

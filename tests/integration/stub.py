@@ -65,8 +65,14 @@ def front_door(
     explain_at_once: int = 0,
     lane: str = "",
     cors_origins: tuple[str, ...] = (),
+    health: str = "",
 ) -> Iterator[Door]:
-    """Start both, with shorter timeouts, and end them; `lane` is a line of the map of lone predictions."""
+    """Start both, with shorter timeouts, and end them.
+
+    Args:
+        lane: a line of the map of lone predictions.
+        health: lines of the map of what is not ready.
+    """
     script = Script()
     backend = ThreadingHTTPServer(("127.0.0.1", 0), _handler(script))
     threading.Thread(target=backend.serve_forever, args=(0.05,), daemon=True).start()
@@ -90,6 +96,7 @@ def front_door(
         settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
         (folder / routing.MODELS).write_text(routing.models_text("digits 1.0\n"), encoding="utf-8")
         (folder / routing.LANES).write_text(lane, encoding="utf-8")
+        (folder / routing.HEALTH).write_text(f"heartbeat {int(time.time())}\n{health}", encoding="utf-8")
         text = frontdoor.render(settings)
         for long, short in SHORTER.items():
             assert text.count(long) == 1, long

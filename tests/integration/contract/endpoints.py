@@ -6,6 +6,7 @@ import socket
 
 import grpc
 import requests
+from grpc_health.v1 import health_pb2
 
 from serving.oip import open_inference_pb2 as pb
 from tests.integration.contract import Ask, failed, labels, ok, row
@@ -142,6 +143,19 @@ def over_grpc(ask: Ask) -> None:
             response_deserializer=pb.ServerLiveResponse.FromString,
         )
         assert live(pb.ServerLiveRequest(), timeout=30).live
+
+
+@row("grpc-health")
+def grpc_health(ask: Ask) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{ask.server.ports.public}") as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        for service in ("", "inference.GRPCInferenceService"):
+            answer = check(health_pb2.HealthCheckRequest(service=service), timeout=30)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 @row("put")

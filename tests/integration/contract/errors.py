@@ -185,6 +185,18 @@ def worker_died(ask: Ask) -> None:
     failed(ask.fixture("door").answers(507), 500, "WorkerDied")
 
 
+@row("NotReady")
+def not_ready(ask: Ask) -> None:
+    """The real thing is in tests/integration/test_health.py; here, what the map that is kept by the supervisor says."""
+    reason = "digits 1.0 has no READY predict worker (0 of 1)"
+    with front_door(health=f"digits/1.0 {reason}\nunready {reason}\n") as door:
+        for path in ("/ping", "/v2/health/ready", "/v1/models/digits", "/v2/models/digits/versions/1.0/ready"):
+            answer = requests.get(door.url + path, timeout=30)
+            assert failed(answer, 503, "NotReady")["message"] == reason
+            assert answer.headers["Retry-After"] == "1"
+        assert requests.get(f"{door.url}/v2/health/live", timeout=30).status_code == 200
+
+
 @row("FrontDoorFailed")
 def front_door_failed(ask: Ask) -> None:
     """HAProxy answers so where it fails itself, which nobody should bring about; its words are in its configuration."""

@@ -13,8 +13,9 @@ from docker.errors import APIError, ImageNotFound
 
 from serving import container, cors, daemon, image
 from serving.container import Settings
+from serving.draining import DRAIN_SECONDS
 from serving.errors import DockerError
-from serving.supervisor import DRAIN_SECONDS, JAVA_STOP_SECONDS
+from serving.supervisor import JAVA_STOP_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -94,6 +94,7 @@ def assert_accepted(settings: FrontDoor) -> None:
     settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
     (settings.map_file.parent / routing.LANES).touch()
     (settings.map_file.parent / routing.MODELS).write_text("models []\n", encoding="utf-8")
+    (settings.map_file.parent / routing.HEALTH).touch()
     config = settings.map_file.parent / "haproxy.cfg"
     config.write_text(frontdoor.render(settings), encoding="utf-8")
     done = subprocess.run([programs.haproxy(), "-c", "-f", config], capture_output=True, text=True)

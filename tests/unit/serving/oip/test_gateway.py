@@ -96,12 +96,17 @@ def test_health_is_what_the_door_says(
         assert (door.last.method, door.last.path) == ("GET", path)
 
 
-def test_a_model_that_is_not_there_is_not_found_rather_than_not_ready(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = lambda asked: error(404, "ModelNotFound", 'model "cats" is not served here')
+@pytest.mark.parametrize("kind", ["ModelNotFound", "VersionNotFound"])
+def test_a_model_that_is_not_there_is_not_ready(door: FakeDoor, gateway: Gateway, kind: str) -> None:
+    door.answer = lambda asked: error(404, kind, 'model "cats" is not served here')
+    assert gateway.call("ModelReady", pb.ModelReadyRequest(name="cats")).ready is False
+
+
+def test_readiness_without_a_token_is_an_error_and_not_false(door: FakeDoor, gateway: Gateway) -> None:
+    door.answer = lambda asked: error(401, "Unauthorised")
     with pytest.raises(grpc.RpcError) as caught:
-        gateway.call("ModelReady", pb.ModelReadyRequest(name="cats"))
-    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-    assert caught.value.details() == 'ModelNotFound: model "cats" is not served here'
+        gateway.call("ModelReady", pb.ModelReadyRequest(name="digits"))
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_metadata_of_the_server_and_of_a_model(door: FakeDoor, gateway: Gateway) -> None:

@@ -1,0 +1,165 @@
+"""The server's log: lines from every thread, written by one, to a file that rotates or to standard output.
+
+Those who log never wait and never fail: a disk that is slow or full must not hold up a request. Lines that cannot be
+written are counted, and the next line that can be says how many there were.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+MODE = 0o600
+# What may wait for a slow disk; further lines are counted and dropped.
+MAX_WAITING_BYTES = 8 << 20
+CHUNK_BYTES = 1 << 16
+RETRY_SECONDS = 0.2
+CLOSE_SECONDS = 5.0
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+
+
+class LogFile:
+    """A file of at most `max_bytes`; `backups` older ones stand beside it, as server.log.1 (the newest), .2 and so on.
+
+    It is standard output and standard error of this process as well, so that a traceback is in it too.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
+        """Open it, keeping what is in it.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self.path = path
+        self._max_bytes = max_bytes
+        self._backups = backups
+        self._open()
+
+    def write(self, data: bytes) -> int:
+        """Write some of the data, and return how much; rotates before that where the file would become too large.
+
+        Raises:
+            OSError: nothing could be written.
+        """
+        data = data[: min(self._max_bytes, CHUNK_BYTES)]
+        data = data[: data.rfind(b"\n") + 1] or data  # whole lines: each is in one file
+        stat = os.fstat(STANDARD_OUTPUT)
+        if stat.st_size and stat.st_size + len(data) > self._max_bytes:
+            self._rotate()
+        elif self._is_gone(stat.st_ino):
+            self._open()
+        return os.write(STANDARD_OUTPUT, data)
+
+    def _open(self) -> None:
+        descriptor = open_log(self.path)
+        try:
+            os.dup2(descriptor, STANDARD_OUTPUT)
+            os.dup2(descriptor, STANDARD_ERROR)
+        finally:
+            os.close(descriptor)
+
+    def _is_gone(self, inode: int) -> bool:
+        """Return whether somebody removed or renamed the file."""
+        try:
+            return self.path.stat().st_ino != inode
+        except OSError:
+            return True
+
+    def _rotate(self) -> None:
+        for number in range(self._backups, 0, -1):
+            older = self.path.with_name(f"{self.path.name}.{number}")
+            newer = self.path.with_name(f"{self.path.name}.{number - 1}") if number > 1 else self.path
+            with suppress(FileNotFoundError):
+                newer.replace(older)
+        if not self._backups:
+            self.path.unlink(missing_ok=True)
+        self._open()
+
+
+class StandardOutput:
+    """The terminal, or whoever reads standard output, such as Docker or systemd."""
+
+    path = None
+
+    def write(self, data: bytes) -> int:
+        """Write some of the data, and return how much."""
+        return os.write(STANDARD_OUTPUT, data)
+
+
+class Log:
+    """Takes lines from any thread, and writes them in a thread of its own."""
+
+    def __init__(self, output: LogFile | StandardOutput) -> None:
+        self._output = output
+        self._waiting = deque[bytes]()
+        self._waiting_bytes = 0
+        self._dropped = 0
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    @property
+    def path(self) -> Path | None:
+        """The file, or None for standard output."""
+        return self._output.path
+
+    def write(self, text: str) -> None:
+        """Log a line, or several that belong together; returns at once."""
+        data = text.encode(errors="replace") + b"\n"
+        with self._changed:
+            if self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
+                self._dropped += data.count(b"\n")
+                return
+            self._note_dropped()
+            self._append(data)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Write what waits, for CLOSE_SECONDS at most."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(CLOSE_SECONDS)
+
+    def _append(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+
+    def _note_dropped(self) -> None:
+        """Say how many lines are missing here."""
+        if self._dropped:
+            self._append(f"{self._dropped} lines of the log are missing here: the disk was full or too slow\n".encode())
+            self._dropped = 0
+
+    def _run(self) -> None:
+        data = b""
+        while True:
+            with self._changed:
+                while not (self._waiting or data or self._closing):
+                    self._changed.wait()
+                data += b"".join(self._waiting)
+                self._waiting.clear()
+            if not data:
+                return
+            try:
+                data = data[self._output.write(data) :]
+            except OSError:
+                if self._closing:
+                    return
+                time.sleep(RETRY_SECONDS)
+            with self._changed:
+                self._waiting_bytes = len(data) + sum(map(len, self._waiting))
+                if not self._waiting:
+                    self._note_dropped()
+
+
+def open_log(path: Path) -> int:
+    """Open a log to append to it, readable by this user alone; returns the descriptor."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, MODE)
+    os.fchmod(descriptor, MODE)
+    return descriptor
