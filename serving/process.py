@@ -135,11 +135,8 @@ def start_ticks(pid: int) -> int | None:
 
     Process ids are used again. With this one that is written down still names the same process, or none.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return int(stat.rpartition(")")[2].split()[19])  # the name of the program may hold spaces and brackets
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
 
 
 def terminate(pid: int, ticks: int | None) -> bool:

@@ -22,7 +22,7 @@ class FakeManagement(Management):
     """Has the workers that a test says, by the name that they are registered under."""
 
     def __init__(self) -> None:
-        super().__init__(0)
+        """Talk to nobody: no port and no keys."""
         self.versions: dict[str, list[Version]] = {}
         self.answers = True
 
