@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handlers.errors import BadJSON, BadTensor, ImageTooLarge, TooManyImages
+from handlers.errors import BadJSON, BadOption, BadTensor, ImageTooLarge, TooManyImages
 from handlers.protocols import JSON, Result
 from handlers.protocols.native import members
 from handlers.protocols.v1 import V1Reply, parse
@@ -138,3 +138,48 @@ def test_a_judgement_stands_beside_them(card: Card) -> None:
 def test_explanations_are_an_object_for_each_instance(card: Card) -> None:
     content = V1Reply("explain").answer(card, "r-1", [explained(), explained(2)])
     assert json.loads(content.body) == {"explanations": [members(explained()), members(explained(2))]}
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        {"data": BASE64},
+        {"data": BASE64, "target": 0},
+        {"data": {"b64": BASE64}},
+        {"image": {"b64": BASE64}},
+        {"image_bytes": {"b64": BASE64}, "key": "   1"},
+        {"content": BASE64},
+        {"b64": BASE64, "key": 7},
+    ],
+)
+def test_the_samples_of_other_servers_are_understood(instance: dict[str, Any]) -> None:
+    """TorchServe's for KServe, TensorFlow Serving's flowers, Vertex AI's."""
+    images, given, _ = parse({"instances": [instance]}, "predict", Limits())
+    assert (images, given) == ([("instance 0", CONTENT)], [])
+
+
+def test_the_target_of_an_instance_is_the_class_to_explain() -> None:
+    same = [{"data": BASE64, "target": 0}, {"data": BASE64, "target": 0}]
+    assert parse({"instances": same}, "explain", Limits())[1] == [("target", 0, "instances")]
+    for other in ({"data": BASE64, "target": 1}, {"data": BASE64}):
+        with pytest.raises(BadOption, match="the instances have targets"):
+            parse({"instances": [same[0], other]}, "explain", Limits())
+
+
+def test_a_key_comes_back_with_its_answer(card: Card) -> None:
+    instances = [{"b64": BASE64, "key": "first"}, {"b64": BASE64}]
+    reply = parse({"instances": instances}, "predict", Limits())[2]
+    entries = json.loads(reply.answer(card, "r-1", [Result(found("dog")), Result(found("cat"))]).body)["predictions"]
+    assert [entry.get("key") for entry in entries] == ["first", None]
+
+
+@pytest.mark.parametrize("key", [[1], {"a": 1}, "x" * 201, 1.5])
+def test_a_key_must_be_short(key: Any) -> None:
+    with pytest.raises(BadJSON, match="instance 0 has the key"):
+        parse({"instances": [{"b64": BASE64, "key": key}]}, "predict", Limits())
+
+
+def test_the_specification_has_inputs_too() -> None:
+    assert parse({"inputs": [BASE64]}, "predict", Limits())[0] == [("instance 0", CONTENT)]
+    with pytest.raises(BadJSON, match="'instances' must be a list"):
+        parse({"inputs": BASE64}, "predict", Limits())

@@ -236,3 +236,27 @@ def test_outputs_are_those_asked_for_each_in_its_form(kind: str, more: Any, outp
 def test_other_outputs_are_refused(outputs: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         ask(tensor([1], "BYTES", [""]), outputs=outputs)
+
+
+def test_a_dimension_of_minus_one_is_as_large_as_the_data() -> None:
+    """TorchServe's samples for KServe have it, and its script for own images writes -1 and a string without lists."""
+    encoded = base64.b64encode(b"a file").decode()
+    for shape, data in (([-1], [encoded]), (-1, encoded), ([-1, 1], [[encoded]])):
+        assert ask(tensor(shape, "BYTES", data))[0] == [("image 0", b"a file")]
+    assert len(ask(tensor([-1], "BYTES", [encoded] * 3))[0]) == 3
+    binary = (struct.pack("<I", 2) + b"ab") * 2
+    assert ask(tensor([-1], "BYTES", size=12), binary)[0] == [
+        ("image 0", b"ab"),
+        ("image 1", b"ab"),
+    ]
+    assert pixels(tensor([-1, 4], "UINT8", list(range(20)))).shape == (1, 5, 4)
+    assert pixels(tensor([2, -1], "UINT8", size=20), bytes(20)).shape == (1, 2, 10)
+
+
+def test_a_dimension_of_minus_one_opens_no_way_around_the_limit() -> None:
+    most = LIMITS.max_images
+    binary = (struct.pack("<I", 0)) * (most + 1)
+    with pytest.raises(TooManyImages):
+        ask(tensor([-1], "BYTES", size=len(binary)), binary)
+    with pytest.raises(TooManyImages):
+        ask(tensor([-1], "BYTES", [""] * (most + 1)))
