@@ -39,7 +39,8 @@ NICENESS = 19
 # One takes predictions that come alone, and says so when it can.
 LONE = "-lone"
 READY_FOR_LONE = "this worker answers lone predictions"
-_SEPARATORS = str.maketrans(dict.fromkeys("|,:#\n", "_"))
+# Signs with a meaning in TorchServe's line of text, percent-encoded; serving/exporter/torchserve.py decodes them.
+_ENCODED = str.maketrans({sign: f"%{ord(sign):02X}" for sign in ("%", *"|,:#", *map(chr, (*range(32), 127)))})
 
 
 class ImageClassifier:
@@ -70,6 +71,7 @@ class ImageClassifier:
         self._classifier.warm(int(context.system_properties.get("batch_size") or 1))
         _shorten_the_wire(context)
         self._tally, self._counted = Tally(), threading.Event()
+        self._counted.set()  # rates need each counter's 0 before the first request
         threading.Thread(target=self._hand_on, args=(context.metrics,), name="metrics", daemon=True).start()
         if context.model_name.endswith(EXPLAINS):
             self._classifier.explainer.warm()
@@ -150,8 +152,8 @@ def _waited(headers: dict[str, str], now: float) -> float | None:
 
 
 def _label(text: str) -> str:
-    """A label's value as TorchServe's line of text can carry it: it separates by these signs."""
-    return text.translate(_SEPARATORS)
+    """Percent-encode the signs of a label's value that a line of TorchServe's cannot carry."""
+    return text.translate(_ENCODED)
 
 
 def _send(answer: Answer, place: int, context: Any) -> bytes:

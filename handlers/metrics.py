@@ -2,7 +2,7 @@
 
 TorchServe takes metrics as lines of text, which it takes apart one by one, and gives every
 histogram the same buckets from 5 ms. So a worker adds up by itself, in buckets that fit, and hands on the sums once a
-second: Prometheus' histograms are nothing but counters called _bucket (cumulative, by `le`), _sum and _count.
+second, as counters called _bucket (cumulative, by `le`), _sum and _count. serving/exporter/ makes histograms of them.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from serving import process
@@ -93,9 +93,9 @@ class Children:
         self._processes[name] = child
         return child
 
-    def reap(self) -> None:
-        """Collect the processes that ended children left behind."""
-        process.reap([child.pid for child in self._processes.values()])
+    def reap(self, others: Sequence[int] = ()) -> None:
+        """Collect the processes that ended children left behind, but not `others`, which somebody else watches."""
+        process.reap([*others, *(child.pid for child in self._processes.values())])
 
     def crash(self) -> tuple[int, str] | None:
         """Return the exit status that follows from a child's end, and a few lines on it; None while all run."""

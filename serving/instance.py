@@ -52,6 +52,10 @@ class Ports:
         return self.public + 3
 
     @property
+    def torchserve_metrics(self) -> int:
+        return self.public + 4
+
+    @property
     def inference(self) -> int:
         return self.public + 5
 
@@ -66,7 +70,7 @@ class Ports:
     def check_free(self, host: str) -> None:
         """Raises StartError where one of them is taken or may not be bound."""
         wanted = [(host, self.public)]
-        loopback = (self.management, self.metrics, self.gateway, self.inference)
+        loopback = (self.management, self.metrics, self.gateway, self.torchserve_metrics, self.inference)
         wanted += [("127.0.0.1", port) for port in (*loopback, self.grpc_inference, self.grpc_management)]
         for address, port in wanted:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -7,6 +7,7 @@ a restart brings back. HAProxy's side is its runtime API (docs.haproxy.org/2.8/m
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import socket
@@ -95,8 +96,12 @@ class Routing:
 
     def grpc_in_flight(self) -> int:
         """Calls over gRPC that the front door has taken and not yet answered (`show stat`: qcur and scur)."""
-        rows = (line.split(",") for line in self._command("show stat").splitlines())
-        return next((int(row[2]) + int(row[4]) for row in rows if row[:2] == ["grpc", "BACKEND"]), 0)
+        backends = (row for row in self.statistics() if (row["pxname"], row["svname"]) == ("grpc", "BACKEND"))
+        return next((int(row["qcur"]) + int(row["scur"]) for row in backends), 0)
+
+    def statistics(self) -> list[dict[str, str]]:
+        """The rows of `show stat`, by column (management.html, 9.1)."""
+        return list(csv.DictReader(self._command("show stat").removeprefix("# ").splitlines()))
 
     def open_lane(self, model: str, version: str) -> None:
         """Send predictions of a version that come alone to the worker that it has for them."""
@@ -127,11 +132,20 @@ class Routing:
         """The default version of a model, as the map on disk has it."""
         return read(self._map_file).get(model)
 
+    def versions(self) -> list[str]:
+        """Each version that may be asked for, as `<model>/<version>`."""
+        return [key for key in read(self._map_file) if "/" in key]
+
     def in_flight(self, model: str, version: str) -> int:
         """Requests that the front door has sent to a version and not yet finished, queued ones included."""
         answer = self._command(f"show table in_flight key {model}/{version}")
         match = re.search(r"\bconn_cur=(\d+)", answer)
         return int(match[1]) if match else 0
+
+    def all_in_flight(self) -> dict[str, int]:
+        """Requests in flight by `<model>/<version>`, for each version that was asked within the last hour."""
+        rows = re.findall(r"\bkey=(\S+) .*\bconn_cur=(\d+)", self._command("show table in_flight"))
+        return {key: int(count) for key, count in rows}
 
     def _change(self, changes: dict[str, str]) -> None:
         entries = read(self._map_file)

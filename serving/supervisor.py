@@ -34,6 +34,7 @@ from serving import (
 )
 from serving.crash import Children
 from serving.errors import StartError, Unreachable
+from serving.exporter.launch import Exporter
 from serving.frontdoor import FrontDoor, Tokens
 from serving.instance import TOKEN, TORCHSERVE_TOKEN, Instance
 from serving.instance import State as RunState
@@ -81,6 +82,7 @@ class Supervisor:
         self._stopped_workers = StoppedWorkers()
         where = os.path.relpath(log.path) if log and log.path else "standard output"
         self._children = Children(self._say, f"make serve PORT={instance.ports.public}", where)
+        self._exporter = Exporter(instance, self._say)
         self._hear_java = self._children.listener(JAVA)
 
     def run(self) -> int:
@@ -121,6 +123,7 @@ class Supervisor:
         for archive in launch.archives:
             self._say(f"model: {archive.model} {archive.version} ({archive.path})")
         self._start_java()
+        self._exporter.start(self._socket if launch.front else None)
         self._await_workers()
         workers.scale(self._parts, self._management(), START_SECONDS, self._say)
         if haproxy:
@@ -253,7 +256,7 @@ class Supervisor:
                 self._last_words = f"{loss}; stopping everything, start again with `make serve`"
                 self._say(self._last_words)
                 return self._drain() or 1
-            self._children.reap()
+            self._children.reap(self._exporter.keep_running())
             with suppress(Unreachable):  # HAProxy died: see below
                 self._reconcile()
             self._stopped_workers.kill_overdue(self._poll, self._java.pid if self._java else 0, self._say)
@@ -287,6 +290,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """Leave nothing behind: no process, no temp folder."""
+        self._exporter.end()
         for child in (self._haproxy, self._gateway):
             if child is not None:
                 process.end(child, patience=0)

@@ -48,7 +48,7 @@ def addresses(ports: Ports, inference: int) -> dict[str, str]:
     return {
         "inference_address": f"http://127.0.0.1:{inference}",
         "management_address": f"http://127.0.0.1:{ports.management}",
-        "metrics_address": f"http://127.0.0.1:{ports.metrics}",
+        "metrics_address": f"http://127.0.0.1:{ports.torchserve_metrics}",
         "grpc_inference_port": str(ports.grpc_inference),
         "grpc_management_port": str(ports.grpc_management),
     }

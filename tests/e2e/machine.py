@@ -43,8 +43,9 @@ def install(programs: Mapping[str, str] = ENGINE) -> None:
     missing = [package for program, package in programs.items() if shutil.which(program, path=_path()) is None]
     if missing:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        wait = ["-o", "DPkg::Lock::Timeout=240"]  # another test process may install at the same time
         for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
-            run(["apt-get", "-qq", *arguments], env=environment, timeout=300)
+            run(["apt-get", "-qq", *wait, *arguments], env=environment, timeout=300)
 
 
 def wheels() -> Path:

@@ -134,8 +134,8 @@ class Server:
         return [worker for name in Crew().names("digits") for worker in self.workers(name)]
 
     def asked(self) -> Counter[str]:
-        """How many requests each registration was sent, over all its versions, as TorchServe counts them."""
-        lines = requests.get(f"http://127.0.0.1:{self.ports.metrics}/metrics", timeout=10).text.splitlines()
+        """The number of requests that TorchServe counted for each registration, over all its versions."""
+        lines = requests.get(f"http://127.0.0.1:{self.ports.torchserve_metrics}/metrics", timeout=10).text.splitlines()
         found = Counter[str]()
         for line in lines:
             if line.startswith("ts_inference_requests_total{"):

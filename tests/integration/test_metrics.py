@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,16 +16,21 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.integration.server import REPOSITORY, Server, run
+from handlers import metrics
+from serving.exporter.definitions import DEFINITIONS
+from tests.integration import prometheus
+from tests.integration.prometheus import Prometheus
+from tests.integration.server import Server, run
 
 # By class index, signs that TorchServe's line format or Prometheus' text format has a use for.
-CLASSES = ["zero", "one|1", "two,2", "three:3", "four#4", 'five "5"', "six\\6", "sieben ü", "eight {8}", "ni ne=9"]
+CLASSES = ["zero", "one|1", "two,2", "three:3", "four#4", 'five "5"', "six\\6", "sieben ü", "50%25", "ni ne=9"]
 # A worker hands its counts on once a second.
 PATIENCE_SECONDS = 15
+# A request may still be sent to a worker that was killed, and wait for the next one.
+RESTART_SECONDS = 90
 
-DECLARED = yaml.safe_load((REPOSITORY / "deploy/torchserve/metrics.yaml").read_text(encoding="utf-8"))["model_metrics"]
-NAMES = {metric["name"] for metric in DECLARED.get("counter", [])} | {
-    f"{metric['name']}_{part}" for metric in DECLARED.get("histogram", []) for part in ("bucket", "sum", "count")
+NAMES = {total.name for total in metrics.TOTALS} | {
+    f"{histogram.name}_{part}" for histogram in metrics.HISTOGRAMS for part in ("bucket", "sum", "count")
 }
 
 Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]  # by name, then by labels without model and version
@@ -64,18 +71,20 @@ def counted(odd: Server, digit: dict[str, bytes]) -> Samples:
 
 
 def scrape(server: Server) -> Samples:
-    """The model's own metrics. The parser calls a counter `x` `x_total`, whatever stands in the text."""
-    text = requests.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", timeout=10).text
+    """The values that the model's workers counted."""
     found: Samples = defaultdict(dict)
-    for family in text_string_to_metric_families(text):
+    for family in text_string_to_metric_families(scrape_text(server)):
         for sample in family.samples:
-            if sample.name.startswith("torchlight_"):
-                name = sample.name if sample.name in NAMES else sample.name.removesuffix("_total")
+            if sample.name in NAMES:
                 labels = dict(sample.labels)
                 assert (labels.pop("model_name"), labels.pop("model_version")) == ("digits", "1.0")
-                assert labels.pop("Hostname")
-                found[name][tuple(sorted(labels.items()))] = sample.value
+                found[sample.name][tuple(sorted(labels.items()))] = sample.value
     return found
+
+
+def scrape_text(server: Server) -> str:
+    """The text of the metrics endpoint."""
+    return requests.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", timeout=10).text
 
 
 def by_label(found: Samples, name: str) -> dict[str, float]:
@@ -100,10 +109,8 @@ def test_requests_images_and_errors_are_counted_exactly(counted: Samples) -> Non
 
 
 def test_each_class_is_counted_whatever_its_name(counted: Samples) -> None:
-    """TorchServe separates by | , : # so these come as _; everything else comes through as it is."""
     counts = [2, 2, 1, 1, 1, 3, 2, 1, 1, 1]
-    names = ["zero", "one_1", "two_2", "three_3", "four_4", *CLASSES[5:]]
-    assert by_label(counted, "torchlight_predicted_total") == dict(zip(names, counts, strict=True))
+    assert by_label(counted, "torchlight_predicted_total") == dict(zip(CLASSES, counts, strict=True))
 
 
 def test_each_image_that_was_answered_is_judged_once(counted: Samples) -> None:
@@ -142,11 +149,56 @@ def test_histograms_are_exact_and_plausible(counted: Samples, name: str, count: 
         assert 0.00001 < mean < 5
 
 
-def test_torchserves_own_metrics_are_there_too(odd: Server, counted: Samples) -> None:
-    text = requests.get(f"http://127.0.0.1:{odd.ports.metrics}/metrics", timeout=10).text
-    families = {family.name: family for family in text_string_to_metric_families(text)}
-    samples = [sample for family in families.values() for sample in family.samples]
-    total = [sample for sample in samples if sample.name == "ts_inference_requests_total"]
-    assert sum(sample.value for sample in total) == 18
-    by_name = {sample.labels["model_name"]: sample.value for sample in total}
-    assert by_name == {"digits-lone": 15, "digits-explain": 3}, "each came alone"
+def test_every_family_has_its_type_its_help_and_its_labels(odd: Server, counted: Samples) -> None:
+    families = {family.name: family for family in text_string_to_metric_families(scrape_text(odd))}
+    assert families.keys() == {definition.name.removesuffix("_total") for definition in DEFINITIONS}
+    for definition in DEFINITIONS:
+        family = families[definition.name.removesuffix("_total")]
+        assert (family.type, family.documentation) == (definition.kind, definition.help)
+        assert family.samples, definition.name
+        for sample in family.samples:
+            assert sample.labels.keys() - {"le"} == set(definition.labels)
+
+
+def test_requests_that_torchserve_counted_have_the_role_of_their_workers(odd: Server, counted: Samples) -> None:
+    families = {family.name: family for family in text_string_to_metric_families(scrape_text(odd))}
+    by_role = {sample.labels["role"]: sample.value for sample in families["ts_inference_requests"].samples}
+    assert by_role == {"lone": 15, "explain": 3}, "each came alone"
+
+
+def test_promtool_has_no_complaint(odd: Server, counted: Samples) -> None:
+    prometheus.install()
+    assert prometheus.lint('x_total{a="1"} 1\n') != ""
+    assert prometheus.lint(scrape_text(odd)) == ""
+
+
+def test_prometheus_computes_a_quantile_from_a_histogram(
+    odd: Server, counted: Samples, digit: dict[str, bytes], tmp_path: Path
+) -> None:
+    quantile = "histogram_quantile(0.99, sum by (le) (rate(torchlight_inference_seconds_bucket[15s])))"
+    prometheus.install()
+    with Prometheus(tmp_path, odd.ports.metrics) as server:
+        before = float(server.await_query("torchlight_inference_seconds_count")[0]["value"][1])
+        for _ in range(20):
+            assert requests.post(f"{odd.url}/predictions/digits", data=digit["1"], timeout=30).status_code == 200
+        server.await_query(f"torchlight_inference_seconds_count == {before + 20}")
+        (vector,) = server.await_query(f"{quantile} > 0")
+        assert 0 < float(vector["value"][1]) < 5
+        assert server.query("up")[0]["value"][1] == "1"
+        (metadata,) = server.metadata("torchlight_inference_seconds")
+        assert metadata["type"] == "histogram"
+
+
+def test_counts_survive_the_death_of_a_worker(odd: Server, counted: Samples, digit: dict[str, bytes]) -> None:
+    before = scrape(odd)["torchlight_requests_total"]
+    (pid,) = [pid for pid, _ in odd.workers("digits-lone")]
+    os.kill(pid, signal.SIGKILL)
+    assert scrape(odd)["torchlight_requests_total"] == before
+    deadline = time.monotonic() + RESTART_SECONDS
+    while requests.post(f"{odd.url}/predictions/digits", data=digit["1"], timeout=90).status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while sum(scrape(odd)["torchlight_requests_total"].values()) <= sum(before.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

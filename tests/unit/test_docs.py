@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from handlers import entry, jpeg, metrics, options, request, table
+from handlers import entry, jpeg, options, request, table
 from handlers.explain.warnings import KINDS
 from handlers.protocols import v2
 from handlers.protocols.native import OUTPUT_TYPES
 from models.card import Limits
 from scripts.openapi.schemas import all_errors, max_body
+from serving.exporter.definitions import DEFINITIONS
 from serving.frontdoor import TEMPLATE
 from tests.integration.contract import ROWS
 
@@ -108,8 +109,9 @@ def test_each_choice_of_an_option_and_each_warning_is_named() -> None:
 
 def test_each_metric_has_its_row() -> None:
     text = (DOCS / "metrics.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\|", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*?) ?\|", text, re.MULTILINE)
+    short = {"model_name": "m", "model_version": "v"}
     assert rows == [
-        *((total.name, total.label) for total in metrics.TOTALS),
-        *((histogram.name, "") for histogram in metrics.HISTOGRAMS),
+        (each.name, each.kind, ", ".join(short.get(label, f"`{label}`") for label in each.labels))
+        for each in DEFINITIONS
     ]

@@ -12,7 +12,7 @@ import pytest
 
 from handlers import entry
 from handlers.entry import ImageClassifier
-from handlers.metrics import Record, declaration
+from handlers.metrics import HISTOGRAMS, Record, declaration
 from models.release import Release
 from tests.unit.handlers.torchserve import Context, Metrics, ask
 
@@ -30,9 +30,9 @@ def counting(trusted_release: Release, monkeypatch: pytest.MonkeyPatch) -> tuple
 
 
 def until_counted(metrics: Metrics, *names: str) -> dict[str, float]:
-    """Wait until the thread has handed these counters on; returns by how much."""
+    """Wait until the thread has handed on more than 0 of these counters; returns by how much."""
     deadline = time.monotonic() + 20
-    while not set(names) <= set(found := dict(metrics.counts())) and time.monotonic() < deadline:
+    while not all((found := dict(metrics.counts())).get(name) for name in names) and time.monotonic() < deadline:
         time.sleep(0.005)
     return {name: found[name] for name in names}
 
@@ -83,6 +83,18 @@ def waited(
     return record.waited
 
 
+def test_every_histogram_is_handed_on_empty_before_the_first_request(
+    counting: tuple[ImageClassifier, Metrics],
+) -> None:
+    _, metrics = counting
+    expected = {f"{histogram.name}_{part}" for histogram in HISTOGRAMS for part in ("bucket", "sum", "count")}
+    deadline = time.monotonic() + 20
+    while {name for _, name, _, _ in metrics.added} != expected:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert {value for _, _, value, _ in metrics.added} == {0}
+
+
 def test_a_description_is_not_counted(counted: ImageClassifier) -> None:
     counted._tally.drain()
     ask(counted, ({}, {"describe": "True"}))
@@ -90,7 +102,8 @@ def test_a_description_is_not_counted(counted: ImageClassifier) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "sent"), [("cat", "cat"), ("a|b,c:d#e\nf", "a_b_c_d_e_f"), ("Küken 7", "Küken 7"), ("", "")]
+    ("text", "sent"),
+    [("cat", "cat"), ("a|b,c:d#e\nf", "a%7Cb%2Cc%3Ad%23e%0Af"), ("50%", "50%25"), ("Küken 7", "Küken 7"), ("", "")],
 )
 def test_a_label_has_no_sign_that_separates_in_torchserves_line(text: str, sent: str) -> None:
     assert entry._label(text) == sent

@@ -53,6 +53,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_each_port_has_its_place() -> None:
     ports = Ports(9000)
     assert (ports.public, ports.management, ports.metrics) == (9000, 9001, 9002)
+    assert ports.torchserve_metrics == 9004
     assert (ports.inference, ports.grpc_inference, ports.grpc_management) == (9005, 9006, 9007)
 
 

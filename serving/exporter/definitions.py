@@ -1,0 +1,88 @@
+"""Every metric of the endpoint: name, type, help text and labels. docs/metrics.md lists the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+VERSION = ("model_name", "model_version")
+ROLE = (*VERSION, "role")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One metric family.
+
+    Attributes:
+        name: a counter's name ends in `_total`; a histogram's name is that of its buckets without `_bucket`.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+# Counted by the workers (handlers/metrics.py), which hand their counts to TorchServe.
+WORKERS = (
+    Definition("torchlight_requests_total", "counter", "Requests that reached a worker.", (*VERSION, "kind")),
+    Definition("torchlight_images_total", "counter", "Images that were answered.", (*VERSION, "kind")),
+    Definition("torchlight_errors_total", "counter", "Requests that a worker refused or failed.", (*VERSION, "type")),
+    Definition("torchlight_predicted_total", "counter", "Images by their most probable class.", (*VERSION, "label")),
+    Definition(
+        "torchlight_decisions_total",
+        "counter",
+        "Images by decision: accept, or the reason to refer.",
+        (*VERSION, "decision"),
+    ),
+    Definition(
+        "torchlight_explained_total", "counter", "Explained images by attribution method.", (*VERSION, "method")
+    ),
+    Definition(
+        "torchlight_wait_seconds", "histogram", "Time of a request from the proxy until its batch starts.", VERSION
+    ),
+    Definition("torchlight_decode_seconds", "histogram", "Time to decode the images of a request.", VERSION),
+    Definition("torchlight_inference_seconds", "histogram", "Time of one pass through the network.", VERSION),
+    Definition("torchlight_explanation_seconds", "histogram", "Time of one pass of an attribution method.", VERSION),
+    Definition("torchlight_drawing_seconds", "histogram", "Time to draw the pictures of a request.", VERSION),
+    Definition("torchlight_encode_seconds", "histogram", "Time to encode the answer to a request.", VERSION),
+    Definition("torchlight_batch_size", "histogram", "Requests in a batch.", VERSION),
+    Definition("torchlight_confidence", "histogram", "Probability of the most probable class of an image.", VERSION),
+    Definition("torchlight_set_size", "histogram", "Classes in the prediction set of an image.", VERSION),
+)
+
+# Counted by TorchServe itself.
+INFERENCE_REQUESTS = Definition(
+    "ts_inference_requests_total", "counter", "Requests that TorchServe received for a version.", ROLE
+)
+INFERENCE_LATENCY = Definition(
+    "ts_inference_latency_seconds_total", "counter", "Total time of requests in TorchServe, queue included.", ROLE
+)
+QUEUE_LATENCY = Definition(
+    "ts_queue_latency_seconds_total", "counter", "Total time of requests in TorchServe's queue.", ROLE
+)
+
+# Seen from outside: the supervisor, TorchServe's management API, the proxy's runtime API.
+UP = Definition("torchlight_up", "gauge", "1 if the model server answers, 0 if it does not.")
+PROXY_UP = Definition("torchlight_proxy_up", "gauge", "1 if the proxy answers, 0 if it does not.")
+BUILD = Definition("torchlight_build_info", "gauge", "Always 1; the label has the version of Torchlight.", ("version",))
+START = Definition("torchlight_start_time_seconds", "gauge", "Start of the server, in seconds since 1970.")
+WORKERS_READY = Definition("torchlight_workers_ready", "gauge", "Workers that are READY.", ROLE)
+WORKERS_WANTED = Definition("torchlight_workers_wanted", "gauge", "Workers that a version is configured to have.", ROLE)
+IN_FLIGHT = Definition(
+    "torchlight_in_flight_requests", "gauge", "Requests of a version that the proxy has not finished yet.", VERSION
+)
+QUEUED = Definition("torchlight_queued_requests", "gauge", "Requests that wait in the proxy's queues.", ("backend",))
+CONNECTIONS = Definition("torchlight_proxy_connections", "gauge", "Open connections of clients to the proxy.")
+MAX_CONNECTIONS = Definition("torchlight_proxy_max_connections", "gauge", "Connections that the proxy accepts at most.")
+RESPONSES = Definition(
+    "torchlight_proxy_responses_total", "counter", "Responses of the proxy, its own errors included.", ("status",)
+)
+
+DEFINITIONS = (
+    *WORKERS,
+    *(INFERENCE_REQUESTS, INFERENCE_LATENCY, QUEUE_LATENCY),
+    *(UP, PROXY_UP, BUILD, START, WORKERS_READY, WORKERS_WANTED),
+    *(IN_FLIGHT, QUEUED, CONNECTIONS, MAX_CONNECTIONS, RESPONSES),
+)
