@@ -63,7 +63,7 @@ unless asks_health or has_token
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Who may ask.
+    """The tokens that HAProxy checks and sends.
 
     Attributes:
         inference: what TorchServe wants from the proxy.

@@ -42,7 +42,7 @@ class Launch:
 
     @property
     def asks_for_token(self) -> bool:
-        """Whether clients must send a token: the proxy asks in production, TorchServe itself always."""
+        """Return whether clients must send a token: the proxy asks in production, TorchServe itself always."""
         return self.production or not self.front
 
     def check(self) -> None:

@@ -17,7 +17,7 @@ LOOK_SECONDS = 2.0
 
 
 class Presence:
-    """What must be there while a server runs: its own files, and those of the models that its workers have loaded."""
+    """Watches the files that a running server needs: its own, and those of the models that its workers have loaded."""
 
     def __init__(self, folder: Path, temp: Path, *, front: bool) -> None:
         """Take in where the server's files are: its folder, its temp folder, and whether HAProxy has some too."""
@@ -58,11 +58,11 @@ class Presence:
 
 def _children(parent: int) -> set[int]:
     """Return the children of all threads of a process."""
-    found: set[int] = set()
+    children: set[int] = set()
     for path in Path(f"/proc/{parent}/task").glob("*/children"):
         with suppress(OSError):
-            found |= {int(pid) for pid in path.read_text(encoding="ascii").split()}
-    return found
+            children |= {int(pid) for pid in path.read_text(encoding="ascii").split()}
+    return children
 
 
 def _working_folder(pid: int) -> Path:

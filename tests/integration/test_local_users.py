@@ -1,4 +1,4 @@
-"""What another user of this machine, or a web page in the user's browser, gets from TorchServe's own ports: nothing.
+"""TorchServe's own ports give nothing to another user of this machine, nor to a web page in the user's browser.
 
 In development, where clients need no token: whoever reaches the management API loads code from any folder.
 """
