@@ -101,6 +101,10 @@ def cross_site(ask: Ask) -> None:
         assert door.script.asked == []
         for headers in ({"Sec-Fetch-Site": "none"}, {"Host": "models.lab.example"}):
             assert requests.post(url, data=b"an image", headers=headers, timeout=30).status_code == 200
+    with front_door(cors_origins=("https://lab.example",)) as door:
+        for origin, status in (("https://lab.example", 200), ("https://example.org", 403)):
+            headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+            assert requests.post(door.url + PREDICT, data=b"x", headers=headers, timeout=30).status_code == status
     with front_door(tokens=True) as door:
         headers = {"Origin": "https://example.org", "Authorization": f"Bearer {TOKEN}"}
         answer = requests.post(f"{door.url}/predictions/digits", data=b"an image", headers=headers, timeout=30)
