@@ -123,25 +123,6 @@ def test_a_killed_part_ends_everything_and_says_so(workspace: Path, name: str, w
         assert not Path(status.temp).exists()
 
 
-def test_a_server_whose_unpacked_models_are_removed_answers_what_it_has_and_ends(
-    workspace: Path, digit: dict[str, bytes]
-) -> None:
-    """Its workers would go on, but no new one could start, and whoever waits for that waits for ever."""
-    with Server(workspace, *PREDICT_ONLY) as server:
-        folder = server.instance.folder
-        (manifest,) = folder.glob("tmp/models/*/MAR-INF/MANIFEST.json")
-        shutil.rmtree(folder / "tmp" / "models")
-        answer = requests.post(f"{server.url}/predictions/digits", data=digit["9"], timeout=30)
-        assert answer.json()["predictions"][0]["label"] == "9"
-        assert server.process.wait(30) == 1
-        loss = f"{manifest} was removed while the server ran, maybe by a cleaner of temporary files"
-        assert f"{loss}; stopping everything, start again with `make serve`" in server.log()
-        status = server.instance.status()
-        assert status is not None
-        assert (status.state, status.message.startswith(loss)) == ("failed", True)
-        assert [path.name for path in folder.iterdir() if path.stat().st_mode & 0o077] == []
-
-
 def test_a_killed_supervisor_leaves_no_server_and_the_next_start_cleans_up(workspace: Path) -> None:
     with Server(workspace) as server:
         parts = server.children("java") + server.children("haproxy")
