@@ -17,7 +17,7 @@ MEMORY ?= 4g
 # reads it: make keeps it unexpanded, and the shell takes it from the environment, in quotes. So recipes say
 # $(call flag,--data,DATA), never $(DATA). A new variable has to be listed here; a test looks.
 VARIABLES := MODEL VERSION PORT HOST MODE FRONT LONE_WORKER NEIGHBOURS IMAGE OUT PYTHON TAG MEMORY DATA RECIPE ARCH INIT SIZE \
-	EPOCHS RESUME RESTART MORE SPLIT UNLIKE IMAGES ENGINES P99_MS CONFIG A B EXPLAIN_WORKERS CORS_ORIGINS FOREGROUND TARGET CONTRAST METHOD \
+	EPOCHS RESUME RESTART MORE SPLIT UNLIKE IMAGES ENGINES P99_MS CONFIG A B EXPLAIN_WORKERS CORS_ORIGINS KEEP_ALIVE FOREGROUND TARGET CONTRAST METHOD \
 	DIR WORKERS TORCH BASE_IMAGE GPU GPUS CIFAR10 FOLDER ONLY RELEASE PHOTOS AGAINST COUNT SEED
 TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 $(foreach name,$(sort $(VARIABLES) $(TYPED)),$(eval override $(name) := $$(value $(name))))
@@ -83,10 +83,10 @@ compare: setup ## whether one release is better than another [A=cells/1.0 B=cell
 archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml NEIGHBOURS=0]
 	@$(RUN) scripts.archive $(WHICH) $(call flag,--config,CONFIG) $(if $(call on,NEIGHBOURS),,--without-neighbours)
 
-serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production FRONT=0 EXPLAIN_WORKERS=1 LONE_WORKER=0 CORS_ORIGINS= FOREGROUND=1]
+serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production FRONT=0 EXPLAIN_WORKERS=1 LONE_WORKER=0 CORS_ORIGINS= KEEP_ALIVE=75 FOREGROUND=1]
 	@$(RUN) scripts.serve $(WHICH) $(WHERE) $(call flag,--host,HOST) $(call flag,--mode,MODE) $(call number,--front,FRONT) \
 		$(call flag,--explain-workers,EXPLAIN_WORKERS) $(call number,--lone-worker,LONE_WORKER) \
-		$(call flag,--cors-origins,CORS_ORIGINS) $(call switch,--foreground,FOREGROUND)
+		$(call flag,--cors-origins,CORS_ORIGINS) $(call flag,--keep-alive,KEEP_ALIVE) $(call switch,--foreground,FOREGROUND)
 
 stop: setup ## stop it without losing a request [PORT=]
 	@$(RUN) scripts.stop $(WHERE)
@@ -121,7 +121,7 @@ docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERS
 	@$(RUN) scripts.docker serve $(WHICH) $(WHERE) $(call flag,--host,HOST) $(call flag,--mode,MODE) $(call flag,--memory,MEMORY) $(call flag,--tag,TAG) \
 		$(call switch,--gpu,GPU) $(call flag,--gpus,GPUS) \
 		$(call flag,--explain-workers,EXPLAIN_WORKERS) $(call number,--lone-worker,LONE_WORKER) \
-		$(call flag,--cors-origins,CORS_ORIGINS)
+		$(call flag,--cors-origins,CORS_ORIGINS) $(call flag,--keep-alive,KEEP_ALIVE)
 
 docker-logs: setup-docker ## follow its log [PORT=]
 	@$(RUN) scripts.docker logs $(WHERE)

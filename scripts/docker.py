@@ -12,10 +12,10 @@ from pathlib import Path
 
 from scripts import archive
 from scripts.command import command
-from serving import container, cors, daemon, image, store
+from serving import client_token, container, cors, daemon, image, store
 from serving.errors import ContainerEnded, DockerError
 from serving.instance import http_url
-from serving.launch import LOOPBACK
+from serving.launch import KEEP_ALIVE_SECONDS, LOOPBACK
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,6 +52,9 @@ def main(argv: list[str] | None = None) -> None:
         "--cors-origins",
         default="",
         help="origins whose web pages may read the answers, such as https://lab.example, or * for all (default: none)",
+    )
+    serve.add_argument(
+        "--keep-alive", type=int, metavar="SECONDS", help=f"of idle connections (default: {KEEP_ALIVE_SECONDS})"
     )
     logs = verbs.add_parser("logs", help="show the log, and go on with it until Ctrl-C")
     logs.add_argument("--no-follow", action="store_true", help="show what is there and return")
@@ -96,7 +99,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         cors_origins=cors.parse(arguments.cors_origins),
         explain_workers=arguments.explain_workers,
         lone_worker=arguments.lone_worker,
-        token=os.environ.get("TORCHLIGHT_TOKEN") or None,
+        token=client_token.from_environment(),
+        keep_alive=arguments.keep_alive,
     )
     client = daemon.connect()
     image.check(client, settings.image)  # before anything is trained for it

@@ -16,11 +16,11 @@ from pathlib import Path
 from models.release import version_key
 from scripts import archive
 from scripts.command import command
-from serving import cors, crew, private_folder, state, store
+from serving import client_token, cors, crew, private_folder, state, store
 from serving.crew import Crew
 from serving.errors import StartError
 from serving.instance import Instance, Ports
-from serving.launch import Launch
+from serving.launch import KEEP_ALIVE_SECONDS, MAX_KEEP_ALIVE_SECONDS, Launch
 from serving.log import Log, LogFile, StandardOutput, open_log
 from serving.supervisor import START_SECONDS, Supervisor
 
@@ -62,6 +62,14 @@ def main(argv: list[str] | None = None) -> None:
         help="origins whose web pages may read the answers, such as https://lab.example,http://localhost:3000, or * "
         "for all (default: none)",
     )
+    parser.add_argument(
+        "--keep-alive",
+        type=int,
+        default=KEEP_ALIVE_SECONDS,
+        metavar="SECONDS",
+        help="how long a connection may wait for its next request: longer than the idle timeout of a load balancer in "
+        f"front, which is 60 for AWS and nginx, 600 for Google (default: {KEEP_ALIVE_SECONDS})",
+    )
     parser.add_argument("--container", action="store_true", help="this is the inside of one: train nothing")
     parser.add_argument("--foreground", action="store_true", help="stay, and write the log to the terminal")
     parser.add_argument(
@@ -83,6 +91,9 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"--log-mb is {arguments.log_mb:g}: give a number from 0.1 to 100000")
     if not 0 <= arguments.log_files <= 1000:
         parser.error(f"--log-files is {arguments.log_files}: give a number from 0 to 1000")
+    if not 1 <= arguments.keep_alive <= MAX_KEEP_ALIVE_SECONDS:
+        parser.error(f"--keep-alive is {arguments.keep_alive}: give seconds from 1 to {MAX_KEEP_ALIVE_SECONDS}")
+    token = client_token.from_environment()
 
     instance = Instance(Ports(arguments.port))
     if instance.running():
@@ -107,9 +118,10 @@ def main(argv: list[str] | None = None) -> None:
             host=arguments.host,
             front=arguments.front == "1",
             production=arguments.mode == "production",
-            token=os.environ.get("TORCHLIGHT_TOKEN") or None,  # set to nothing is not a token
+            token=token,
             crew=beside if arguments.front == "1" else Crew(0, 0),
             cors_origins=origins,
+            keep_alive_seconds=arguments.keep_alive,
             container=arguments.container,
         )
         size = int(arguments.log_mb * 1_000_000)

@@ -43,7 +43,7 @@ class Settings:
 
     Attributes:
         gpus: None for the CPU alone, empty for all GPUs, else their numbers or UUIDs.
-        explain_workers, lone_worker: None leaves them to scripts.serve.
+        explain_workers, lone_worker, keep_alive: None leaves them to scripts.serve.
     """
 
     store: Path = store.ROOT
@@ -58,6 +58,7 @@ class Settings:
     explain_workers: int | None = None
     lone_worker: int | None = None
     cors_origins: tuple[str, ...] = ()
+    keep_alive: int | None = None
     token: str | None = None
 
     @property
@@ -85,6 +86,7 @@ def options(settings: Settings) -> dict[str, Any]:
     command += ["--version", settings.version] if settings.version else []
     command += [] if settings.explain_workers is None else ["--explain-workers", str(settings.explain_workers)]
     command += [] if settings.lone_worker is None else ["--lone-worker", str(settings.lone_worker)]
+    command += [] if settings.keep_alive is None else ["--keep-alive", str(settings.keep_alive)]
     environment = {"TORCHLIGHT_TOKEN": settings.token} if settings.token else {}
     if settings.gpus is None:  # where NVIDIA's runtime is the default, it would hand out all of them
         environment["NVIDIA_VISIBLE_DEVICES"] = "void"

@@ -7,16 +7,20 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from serving import VERSION, cors, files, lone, process, readiness, routing
 from serving.crew import Role
 from serving.errors import StartError
+from serving.launch import KEEP_ALIVE_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "deploy" / "haproxy" / "haproxy.cfg.template"
+# Rules of the template that production adds.
+TOKEN_TEMPLATE = TEMPLATE.with_name("token.cfg.template")
+UPLOAD_FILTER = ROOT / "deploy" / "haproxy" / "upload_time.lua"
 OPENAPI = ROOT / "deploy" / "openapi.json"
 
 # The way back in for explanations with a deadline: a socket beside that of the runtime API.
@@ -29,6 +33,33 @@ MOST_WAITING = 200
 LEAST_WAIT_MS = 40
 # Of a deadline, what its 504 needs to get back. Workers keep as much for their answers.
 RESERVE_MS = 8
+
+# Connections from all clients together; each takes two file descriptors while its request is being answered.
+MAX_CONNECTIONS = 8192
+# Connections from one address: this share of them. A reverse proxy in front is one address too.
+SHARE_OF_ONE_SOURCE = 2
+# Seconds until a body has arrived: what fits into HAProxy's buffer, and all of it.
+FIRST_BODY_SECONDS = 20
+UPLOAD_SECONDS = 60
+# Wrong or missing tokens from one address, in so many seconds, that are answered 401; more are answered 429.
+WRONG_TOKENS = 20
+WRONG_TOKEN_SECONDS = 10
+# The headers of a client that TorchServe gets, as regular expressions: those that the handler reads, and those that
+# frame the body, which HAProxy writes anew. Authorization holds TorchServe's own token by then.
+FORWARDED_HEADERS = (
+    "accept",
+    "authorization",
+    "content-length",
+    "content-type",
+    "inference-header-content-length",
+    "transfer-encoding",
+    "x-amzn-sagemaker-custom-attributes",
+    "x-contrast",
+    "x-explain-[a-z]+",
+    "x-target",
+    "x-timing",
+    "x-top-k",
+)
 
 START_SECONDS = 10
 # Its log has a line for each request; they are passed on together.
@@ -52,13 +83,6 @@ _CROSS_SITE = """\
     refuse 403 CrossSite "a web page sent this: allow its origin with CORS_ORIGINS, or serve with \
 MODE=production" if sends_image from_a_page !{ method OPTIONS } !{ var(txn.origin) -m found }
 """
-_TOKEN = """\
-    # Only the token's digest stands here. gRPC's clients take this 401 for UNAUTHENTICATED; the gateway brings their
-    # token back with its own request.
-    acl has_token req.hdr(Authorization),sha2(256),hex -m str {digest}
-    refuse 401 Unauthorized "send the header Authorization: Bearer <token>" [WWW-Authenticate Bearer] \
-unless asks_health or has_token
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +105,8 @@ class FrontDoor:
     Attributes:
         backend_port: TorchServe's inference port on loopback.
         gateway_port: that of the gRPC gateway, on loopback.
+        max_connections: connections from all clients together; one address may have half of them.
+        keep_alive_seconds: how long a connection may wait for its next request.
         only_model: whom /invocations means, which names no model; empty where there are several.
         explain_at_once: explanations that TorchServe is sent at once, the others wait in order of their deadlines; 0
             sends them to the workers that predict.
@@ -97,6 +123,8 @@ class FrontDoor:
     drain_seconds: int
     tokens: Tokens
     threads: int = 1
+    max_connections: int = MAX_CONNECTIONS
+    keep_alive_seconds: int = KEEP_ALIVE_SECONDS
     only_model: str = ""
     explain_at_once: int = 0
     cors_origins: tuple[str, ...] = ()
@@ -124,6 +152,14 @@ def render(door: FrontDoor) -> str:
         "max_request_size": door.max_request_size,
         "drain_seconds": door.drain_seconds,
         "threads": door.threads,
+        "max_connections": door.max_connections,
+        "connections_per_source": max(1, door.max_connections // SHARE_OF_ONE_SOURCE),
+        "keep_alive_seconds": door.keep_alive_seconds,
+        "first_body_seconds": FIRST_BODY_SECONDS,
+        "upload_seconds": UPLOAD_SECONDS,
+        "upload_filter": _escaped(UPLOAD_FILTER),
+        "wrong_token_seconds": WRONG_TOKEN_SECONDS,
+        "forwarded_headers": "|".join(FORWARDED_HEADERS),
         "authorisation": _authorisation(door.tokens),
         "explain": Role.EXPLAIN.value if door.explain_at_once else "",
         "explain_at_once": door.explain_at_once or AT_ONCE,
@@ -133,8 +169,7 @@ def render(door: FrontDoor) -> str:
         "reserve_ms": RESERVE_MS,
         "again": _escaped(door.socket.parent / AGAIN),
     }
-    text = re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), TEMPLATE.read_text(encoding="utf-8"))
-    return _LINE.sub(_refusal, text)
+    return _LINE.sub(_refusal, _filled(TEMPLATE, values))
 
 
 def spawn(
@@ -201,5 +236,14 @@ def _authorisation(tokens: Tokens) -> str:
     key = _KEY.format(key=tokens.inference)
     if tokens.public is None:
         return _CROSS_SITE + key
-    digest = hashlib.sha256(f"Bearer {tokens.public}".encode()).hexdigest().upper()  # as HAProxy's `hex` writes it
-    return _TOKEN.format(digest=digest) + key
+    values = {
+        "digest": hashlib.sha256(tokens.public.encode()).hexdigest().upper(),  # as HAProxy's `hex` writes it
+        "wrong_tokens": WRONG_TOKENS,
+        "wrong_token_seconds": WRONG_TOKEN_SECONDS,
+    }
+    return _filled(TOKEN_TEMPLATE, values) + key
+
+
+def _filled(template: Path, values: Mapping[str, object]) -> str:
+    """Put values in the place of the words in double braces."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), template.read_text(encoding="utf-8"))

@@ -11,6 +11,10 @@ from serving.instance import ROOT, TOKEN, TORCHSERVE_TOKEN, Ports, http_url
 from serving.state import State
 from serving.store import Archive
 
+# Longer than the idle timeouts of load balancers (AWS ALB, nginx: 60 s), which would otherwise send a request into a
+# connection that is just being closed.
+KEEP_ALIVE_SECONDS = 75
+MAX_KEEP_ALIVE_SECONDS = 3600
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # How the line begins that says, once, that every worker is READY and the front door open.
 READY = "serving "
@@ -27,6 +31,7 @@ class Launch:
         crew: what each version has beside the workers that predict; nobody without the front door, which sends them
             their requests.
         cors_origins: origins whose pages may read the answers (serving/cors.py); none without the front door.
+        keep_alive_seconds: how long the proxy keeps a connection that waits for its next request.
         container: this is the inside of one; who reaches it is up to the ports that were published.
     """
 
@@ -38,6 +43,7 @@ class Launch:
     token: str | None = None
     crew: Crew = field(default_factory=Crew)
     cors_origins: tuple[str, ...] = ()
+    keep_alive_seconds: int = KEEP_ALIVE_SECONDS
     container: bool = False
 
     @property

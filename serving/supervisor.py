@@ -8,7 +8,6 @@ signal skips the waiting.
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import threading
@@ -17,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from serving import (
+    client_token,
     cores,
     draining,
     files,
@@ -212,6 +212,7 @@ class Supervisor:
             max_request_size=int(self._properties["max_request_size"]),
             drain_seconds=draining.DRAIN_SECONDS,
             threads=max(1, cores.usable() // 4),
+            keep_alive_seconds=launch.keep_alive_seconds,
             explain_at_once=workers.explain_at_once(self._parts, self._management()),
             only_model=next(iter(launch.state.models)) if len(launch.state.models) == 1 else "",
             tokens=self._tokens(),
@@ -244,7 +245,8 @@ class Supervisor:
         path = self._instance.folder / TOKEN
         public = self._launch.token
         if public is None:
-            public = path.read_text(encoding="ascii").strip() if path.exists() else secrets.token_urlsafe(32)
+            kept = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+            public = client_token.checked(kept, str(path)) if kept else client_token.generate()
         files.write(path, public + "\n")
         return Tokens(inference, public)
 

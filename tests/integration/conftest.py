@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.server import PREDICT_ONLY, REPOSITORY, Server, run
+from tests.integration.server import PREDICT_ONLY, REPOSITORY, TOKEN, Server, run
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(workspace: Path) -> Iterator[Server]:
     """A server with the settings users get."""
     with Server(workspace) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def production(workspace: Path) -> Iterator[Server]:
+    """A server that asks for TOKEN."""
+    with Server(workspace, "--mode", "production", TORCHLIGHT_TOKEN=TOKEN) as running:
         yield running
 
 

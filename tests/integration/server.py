@@ -22,6 +22,8 @@ from serving.tokens import KeyFile, Kind
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
+# What clients of a production server send.
+TOKEN = "open-sesame-0123456789"
 # Flags of a server whose every worker predicts.
 PREDICT_ONLY = ("--explain-workers", "0", "--lone-worker", "0")
 

@@ -16,7 +16,7 @@ import requests
 import tritonclient.grpc
 
 from tests.integration.conftest import batching
-from tests.integration.server import PREDICT_ONLY, Server, alive, run
+from tests.integration.server import PREDICT_ONLY, TOKEN, Server, alive, run
 
 # Workers that explain would answer at once what comes alone.
 
@@ -221,21 +221,30 @@ def test_a_java_of_java_home_is_used(workspace: Path) -> None:
         assert f"Java: {home}/bin/java" in server.log()
 
 
-def test_production_asks_for_a_token(workspace: Path, digit: dict[str, bytes]) -> None:
-    with Server(workspace, "--mode", "production", TORCHLIGHT_TOKEN="open-sesame") as server:
-        url = f"{server.url}/predictions/digits"
-        good = {"Authorization": "Bearer open-sesame"}
-        assert requests.post(url, data=digit["6"], headers=good, timeout=30).json()["predictions"][0]["label"] == "6"
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "open-sesame"}):
-            refused = requests.post(url, data=digit["6"], headers=headers, timeout=30)
-            assert refused.status_code == 401
-            assert refused.json()["type"] == "Unauthorized"
-            assert refused.headers["WWW-Authenticate"] == "Bearer"
-        assert requests.get(server.url + "/ping", timeout=30).status_code == 200
-        assert requests.get(f"{server.management}/models", timeout=30).status_code == 400, "TorchServe wants its own"
-        assert "open-sesame" not in (server.instance.folder / "haproxy.cfg").read_text()
-        asked = run(workspace, "scripts.predict", str(_sample(workspace)), "--port", str(server.ports.public))
-        assert asked.returncode == 0, asked.stderr
+def test_production_asks_for_a_token(workspace: Path, production: Server, digit: dict[str, bytes]) -> None:
+    url = f"{production.url}/predictions/digits"
+    good = {"Authorization": f"Bearer {TOKEN}"}
+    assert requests.post(url, data=digit["6"], headers=good, timeout=30).json()["predictions"][0]["label"] == "6"
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
+        refused = requests.post(url, data=digit["6"], headers=headers, timeout=30)
+        assert refused.status_code == 401
+        assert refused.json()["type"] == "Unauthorized"
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+    assert requests.get(production.url + "/ping", timeout=30).status_code == 200
+    assert requests.get(f"{production.management}/models", timeout=30).status_code == 400, "TorchServe wants its own"
+    assert TOKEN not in (production.instance.folder / "haproxy.cfg").read_text()
+    asked = run(workspace, "scripts.predict", str(_sample(workspace)), "--port", str(production.ports.public))
+    assert asked.returncode == 0, asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("token", "complaint"),
+    [("short", "has 5 characters, and fewer than 16"), ("schlüssel-0123456789", "has characters that no bearer")],
+)
+def test_token_that_cannot_be_used_is_refused_at_the_start(workspace: Path, token: str, complaint: str) -> None:
+    done = run(workspace, "scripts.serve", "--mode", "production", "--port", "21000", TORCHLIGHT_TOKEN=token)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: TORCHLIGHT_TOKEN {complaint}")
 
 
 def _sample(workspace: Path) -> Path:

@@ -61,13 +61,3 @@ def test_the_entry_defines_one_class_and_imports_nothing_relative() -> None:
     tree = ast.parse(ENTRY.read_text(encoding="utf-8"))
     assert [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)] == ["ImageClassifier"]
     assert [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level] == []
-
-
-def test_no_file_has_outgrown_one_concept() -> None:
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for package in OURS
-        if (ROOT / package).is_dir()
-        for path in (ROOT / package).rglob("*.py")
-    }
-    assert {path: length for path, length in lengths.items() if length > 320} == {}

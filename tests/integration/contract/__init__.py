@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -93,6 +94,16 @@ def failed(answer: requests.Response, status: int, kind: str) -> dict[str, Any]:
     assert body.get("error", body["message"]) == body["message"]
     assert answer.headers["X-Request-Id"]
     return body
+
+
+def told(port: int, request: bytes) -> bytes:
+    """What the front door says to these bytes, until it closes or is silent for long."""
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
+        connection.sendall(request)
+        said = b""
+        while piece := connection.recv(65_536):
+            said += piece
+    return said
 
 
 for _section in SECTIONS:

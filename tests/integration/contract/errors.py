@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import orjson
 import pytest
 import requests
@@ -13,21 +11,11 @@ from handlers.classifier import Answer, Classifier
 from handlers.engines import Outputs
 from handlers.request import Incoming, Part
 from models.card import Limits
-from tests.integration.contract import Ask, failed, row
+from tests.integration.contract import Ask, failed, row, told
 from tests.integration.contract.bodies import npy, send_npy
 from tests.integration.stub import TOKEN, front_door
 
 PREDICT, EXPLAIN = "/predictions/digits", "/explanations/digits"
-
-
-def told(port: int, request: bytes) -> bytes:
-    """What the front door says to these bytes, until it closes or is silent for long."""
-    with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
-        connection.sendall(request)
-        said = b""
-        while piece := connection.recv(65_536):
-            said += piece
-    return said
 
 
 @row("NoImage")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import socket
 
 import pytest
 import requests
 
-from tests.integration.contract import Ask, failed, labels, ok, row
+from tests.integration.contract import Ask, failed, labels, ok, row, told
 from tests.integration.contract.bodies import elements, send_binary
 from tests.integration.stub import TOKEN, front_door
 
@@ -33,14 +34,43 @@ def accept(ask: Ask) -> None:
 def authorization(ask: Ask) -> None:
     with front_door(tokens=True) as door:
         url = f"{door.url}{PREDICT}"
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
+        wrong = (
+            "Bearer wrong",
+            TOKEN,
+            f"Bearer x, Bearer {TOKEN}",
+            f"Bearer {TOKEN} x",
+            f"Basic {TOKEN}",
+            "Bearer",
+            "",
+        )
+        for headers in ({}, *({"Authorization": value} for value in wrong)):
             refused = requests.post(url, data=b"an image", headers=headers, timeout=30)
             failed(refused, 401, "Unauthorized")
             assert refused.headers["WWW-Authenticate"] == "Bearer"
-        good = {"Authorization": f"Bearer {TOKEN}"}
-        assert requests.post(url, data=b"an image", headers=good, timeout=30).status_code == 200
+        for scheme in ("Bearer", "bearer", "BEARER", "Bearer  "):
+            right = {"Authorization": f"{scheme} {TOKEN}"}
+            assert requests.post(url, data=b"an image", headers=right, timeout=30).status_code == 200
+        twice = f"Authorization: Bearer {TOKEN}\r\n" * 2
+        request = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\n{twice}Content-Length: 2\r\n\r\nab"
+        assert told(door.port, request.encode()).startswith(b"HTTP/1.1 401")
         assert requests.get(f"{door.url}/v2/health/live", timeout=30).status_code == 200
         failed(requests.get(f"{door.url}/openapi.json", timeout=30), 401, "Unauthorized")
+
+
+@row("expect", "ExpectationFailed")
+def expect(ask: Ask) -> None:
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(ask.digit['3'])}\r\n"
+    for lines in ("Expect: y", "Expect: 100-continue, y", "Expect:", "Expect: 100-continue\r\nExpect: y"):
+        said = told(ask.server.ports.public, f"{head}{lines}\r\n\r\n".encode() + ask.digit["3"])
+        assert said.startswith(b"HTTP/1.1 417"), lines
+        assert b'"type":"ExpectationFailed"' in said
+    said = told(ask.server.ports.public, f"{head}Expect: 100-Continue\r\n\r\n".encode() + ask.digit["3"])
+    assert b"HTTP/1.1 200" in said
+    with socket.create_connection(("127.0.0.1", ask.server.ports.public), timeout=15) as connection:
+        connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(ask.digit["3"])
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
 
 
 @row("request-id")

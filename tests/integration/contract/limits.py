@@ -6,6 +6,7 @@ import io
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 
 import numpy as np
 import orjson
@@ -16,15 +17,16 @@ from PIL import Image
 from handlers.classifier import BATCH_BYTES, BUDGET_SECONDS, Classifier
 from handlers.multipart import Part
 from handlers.request import Incoming
-from serving import frontdoor
+from serving import frontdoor, launch
 from serving.model_config import ModelConfig
-from tests.integration.contract import Ask, failed, labels, row
+from tests.integration.contract import Ask, failed, labels, row, told
 from tests.integration.contract.bodies import npy
-from tests.integration.contract.errors import told
-from tests.integration.stub import SHORTER, front_door
+from tests.integration.stub import SHORTER, TOKEN, front_door
 
 PREDICT = "/predictions/digits"
 PIXELS = 25_000_000
+# More than HAProxy's buffer takes in before it hands a body on.
+LARGE = 1_000_000
 
 
 def png(width: int, height: int) -> bytes:
@@ -140,15 +142,81 @@ def time_headers(ask: Ask) -> None:
 @row("time-silence")
 def time_silence(ask: Ask) -> None:
     assert "timeout client 30s" in SHORTER
-    said = told(ask.fixture("door").port, head(9) + b"\r\nhalf")
+    said = told(ask.fixture("door").port, head(LARGE) + b"\r\n" + bytes(100_000))
     assert said.startswith(b"HTTP/1.1 400")
     assert b'"type":"BadRequest"' in said
+
+
+@row("time-first-body")
+def time_first_body(ask: Ask) -> None:
+    assert "wait-for-body time 20s" in SHORTER
+    said = told(ask.fixture("door").port, head(9) + b"\r\nhalf")
+    assert said.startswith(b"HTTP/1.1 408")
+    assert b'"type":"RequestTimeout"' in said
     with socket.create_connection(("127.0.0.1", ask.fixture("door").port), timeout=15) as connection:
         connection.sendall(head(9) + b"\r\n")
         for byte in b"an image!":
-            time.sleep(0.2)
+            time.sleep(0.03)
             connection.sendall(bytes([byte]))
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@row("time-upload")
+def time_upload(ask: Ask) -> None:
+    """A client that is never silent for long is refused too, once its upload has taken a second in all."""
+    assert "lua.upload_time 60" in SHORTER
+    for path in ("/predictions/digits", "/explanations/digits"):
+        assert (status := drip(ask.fixture("door").port, path)).startswith(b"HTTP/1.1 400"), status
+
+
+def drip(port: int, path: str) -> bytes:
+    """The answer to a large body that comes slowly; nothing where none has come after 5 s."""
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
+        connection.sendall(head(LARGE).replace(b"/predictions/digits", path.encode()) + b"\r\n" + bytes(100_000))
+        connection.settimeout(0.2)
+        for _ in range(25):
+            connection.sendall(b"x")
+            with suppress(TimeoutError):
+                return connection.recv(1000)
+    return b""
+
+
+@row("time-idle")
+def time_idle(ask: Ask) -> None:
+    assert launch.KEEP_ALIVE_SECONDS == 75
+    config = (ask.server.instance.folder / "haproxy.cfg").read_text()
+    assert "timeout http-keep-alive 75s" in config
+
+
+@row("max-connections")
+def max_connections(ask: Ask) -> None:
+    """Of a proxy for 40 connections, one address gets 20, and another address is answered meanwhile."""
+    assert frontdoor.MAX_CONNECTIONS == 8_192
+    assert frontdoor.MAX_CONNECTIONS // frontdoor.SHARE_OF_ONE_SOURCE == 4_096
+    with front_door(max_connections=40) as door, ExitStack() as held:
+        for _ in range(20):
+            held.enter_context(socket.create_connection(("127.0.0.1", door.port)))
+        with pytest.raises(OSError, match="reset"):
+            told(door.port, head(2) + b"\r\nab")
+        with socket.create_connection(("127.0.0.1", door.port), source_address=("127.0.0.2", 0)) as connection:
+            connection.sendall(head(2) + b"\r\nab")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@row("max-wrong-tokens", "TooManyRequests")
+def max_wrong_tokens(ask: Ask) -> None:
+    assert (frontdoor.WRONG_TOKENS, frontdoor.WRONG_TOKEN_SECONDS) == (20, 10)
+    with front_door(tokens=True) as door, requests.Session() as session:
+        url = f"{door.url}{PREDICT}"
+        wrong = {"Authorization": "Bearer wrong"}
+        statuses = [session.post(url, data=b"an image", headers=wrong, timeout=30).status_code for _ in range(30)]
+        assert statuses == [401] * 20 + [429] * 10
+        refused = session.post(url, data=b"an image", headers=wrong, timeout=30)
+        failed(refused, 429, "TooManyRequests")
+        assert refused.headers["Retry-After"] == "10"
+        right = {"Authorization": f"Bearer {TOKEN}"}
+        assert session.post(url, data=b"an image", headers=right, timeout=30).status_code == 200
+        assert session.get(f"{door.url}/v2/health/live", timeout=30).status_code == 200
 
 
 @row("max-batch-answers")
