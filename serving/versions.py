@@ -61,6 +61,10 @@ class Versions:
         port = instance.ports.public
         if not instance.running() or status is None or status.state != "ready":
             raise StartError(f"no server is ready on port {port}: start one with `make serve PORT={port}`")
+        if not status.front:
+            raise StartError(
+                f"the server on port {port} runs with FRONT=0, and versions need the proxy: leave FRONT=0 out"
+            )
         self._instance = instance
         self._folder = instance.folder
         self._say = say

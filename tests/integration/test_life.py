@@ -267,6 +267,8 @@ def test_without_the_front_door_torchserve_answers_on_loopback(workspace: Path, 
         asked = run(workspace, "scripts.predict", str(_sample(workspace)), "--port", port)
         assert asked.returncode == 0, asked.stderr
         assert run(workspace, "scripts.health", "--port", port).returncode == 0
+        models = run(workspace, "scripts.versions", "models", "--port", port)
+        assert f"error: the server on port {port} runs with FRONT=0, and versions need the proxy" in models.stderr
     done = run(workspace, "scripts.serve", "--foreground", "--front", "0", "--host", "0.0.0.0", "--port", "21000")
     assert "error: HOST=0.0.0.0 needs the front door" in done.stderr
 
