@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.attacks import smuggling
-from benchmarks.attacks.hostile import generate
+from benchmarks.attacks.hostile import MARK, generate
+from benchmarks.attacks.hostile_h2 import REQUESTS, ask
 from benchmarks.attacks.smuggling import Victim
 from tests.integration.server import TOKEN, Server
 
@@ -43,3 +44,16 @@ def test_each_hostile_request_gets_one_answer_and_what_it_hides_gets_none(
         assert outcome.from_model == outcome.victims, "without a token no worker is reached"
     else:
         assert outcome.from_model - outcome.victims > COUNT / 20, "many of them reach a worker, or nothing was tried"
+
+
+def test_each_hostile_request_of_http_2_is_refused_or_answered_once(server: Server) -> None:
+    before, from_model, statuses = server.asked().total(), 0, {}
+    for name, fields in REQUESTS.items():
+        reply = ask(server.ports.public, fields)
+        assert MARK not in reply.headers.get("x-request-id", "") + reply.body.decode(), name
+        from_model += "x-model-version" in reply.headers
+        statuses[name] = reply.status
+    assert server.asked().total() - before == from_model
+    # The body is no image, and everything else that is wrong is refused before a worker sees it.
+    assert {name for name, status in statuses.items() if status == 415} == {"a good one", "a host that differs"}
+    assert set(statuses.values()) <= {0, 400, 415, 417}
