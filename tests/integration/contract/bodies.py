@@ -88,6 +88,47 @@ def body_multipart(ask: Ask) -> None:
     assert [len(result["predictions"]) for result in answer.json()["results"]] == [1, 1, 1]
 
 
+def form(ask: Ask, *fields: tuple[str, str], path: str = URL) -> requests.Response:
+    """Send an image in a form with these text fields."""
+    files: list[tuple[str, Any]] = [("image", ask.digit["4"]), *((name, (None, text)) for name, text in fields)]
+    return ask.post(path, files=files)
+
+
+@row("form-field")
+def form_field(ask: Ask) -> None:
+    assert labels(form(ask, ("send", "Classify"), ("csrf_token", "abc"), ("straße", "ä"), ("_method", "post"))) == ["4"]
+    failed(form(ask, ("topk", "2")), 400, "UnknownOption")
+
+
+@row("form-blank")
+def form_blank(ask: Ask) -> None:
+    assert labels(form(ask, ("top_k", ""), ("timing", " "), ("go", ""))) == ["4"]
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    parts = b'--x\r\nContent-Disposition: form-data; name="second"; filename=""\r\nContent-Type: image/png\r\n\r\n\r\n'
+    failed(ask.post(URL, parts + b"--x--\r\n", headers=headers), 400, "NoImage")
+    chosen = b'--x\r\nContent-Disposition: form-data; name="first"; filename="4.png"\r\n\r\n' + ask.digit["4"] + b"\r\n"
+    assert labels(ask.post(URL, chosen + parts + b"--x--\r\n", headers=headers)) == ["4"]
+
+
+@row("form-switch")
+def form_switch(ask: Ask) -> None:
+    assert "Server-Timing" in form(ask, ("timing", "0"), ("timing", "on")).headers
+    assert "Server-Timing" not in form(ask, ("timing", "0")).headers
+
+
+@row("form-charset")
+def form_charset(ask: Ask) -> None:
+    fields: list[tuple[str, Any]] = [("_charset_", (None, "windows-1252")), ("target", (None, b"gr\xfcn"))]
+    answer = ask.post("/explanations/digits", files=[("image", ask.digit["4"]), *fields])
+    assert "'grün'" in failed(answer, 400, "BadOption")["message"]
+
+
+@row("form-data-url")
+def form_data_url(ask: Ask) -> None:
+    answer = ask.post(URL, files=[("canvas", (None, f"data:image/png;base64,{ask.b64('9')}"))])
+    assert labels(answer) == ["9"]
+
+
 @row("body-json")
 def body_json(ask: Ask) -> None:
     assert labels(ask.post(URL, json={"image": ask.b64("4")})) == ["4"]
@@ -124,6 +165,31 @@ def instance_image_bytes(ask: Ask) -> None:
     assert instance(ask, {"image_bytes": {"b64": ask.b64("4")}}) == ["4"]
 
 
+@row("instance-data")
+def instance_data(ask: Ask) -> None:
+    for value in ({"data": ask.b64("4")}, {"data": ask.b64("4"), "target": 0}, {"content": ask.b64("4")}):
+        assert instance(ask, value) == ["4"]
+
+
+@row("instance-target")
+def instance_target(ask: Ask) -> None:
+    body = {"instances": [{"data": ask.b64("4"), "target": 9}]}
+    explained = ask.post("/v1/models/digits:explain", json=body)
+    assert labels(explained) == ["4"]
+    assert explained.json()["explanations"][0]["target"]["label"] == "9"
+    body["instances"].append({"data": ask.b64("4"), "target": 8})
+    failed(ask.post("/v1/models/digits:explain", json=body), 400, "BadOption")
+    assert labels(ask.post("/v1/models/digits:predict", json=body)) == ["4", "4"]
+
+
+@row("instance-key")
+def instance_key(ask: Ask) -> None:
+    body = {"instances": [{"image_bytes": {"b64": ask.b64("4")}, "key": "   1"}]}
+    answer = ask.post("/v1/models/digits:predict", json=body)
+    assert labels(answer) == ["4"]
+    assert answer.json()["predictions"][0]["key"] == "   1"
+
+
 @row("instance-image")
 def instance_image(ask: Ask) -> None:
     assert instance(ask, {"image": ask.b64("4")}) == ["4"]
@@ -144,6 +210,14 @@ def instance_lists(ask: Ask) -> None:
 def tensor_bytes(ask: Ask) -> None:
     assert labels(ask.post(V2, json=ask.v2("4", "9"))) == ["4", "9"]
     assert labels(send_binary(ask, "BYTES", [2], elements(ask.digit["4"], ask.digit["9"]))) == ["4", "9"]
+
+
+@row("tensor-free")
+def tensor_free(ask: Ask) -> None:
+    body = ask.v2("4", "9")
+    body["inputs"][0]["shape"] = [-1]
+    assert labels(ask.post(V2, json=body)) == ["4", "9"]
+    assert labels(send_binary(ask, "BYTES", [-1], elements(ask.digit["4"], ask.digit["9"]))) == ["4", "9"]
 
 
 @row("tensor-pixels")

@@ -113,6 +113,16 @@ def target_variant(ask: Ask) -> None:
     assert "X-Amzn-Invoked-Production-Variant" not in refused.headers
 
 
+@row("has-error-type")
+def has_error_type(ask: Ask) -> None:
+    refused = {"/endpoints/nothing/invocations": ask.digit["3"], "/endpoints/digits/invocations": b"not an image"}
+    for path, body in refused.items():
+        answer = ask.post(path, body)
+        assert 400 <= answer.status_code < 500
+        assert answer.headers["X-Amzn-ErrorType"] == "ValidationError"
+    assert "X-Amzn-ErrorType" not in ask.post("/invocations", b"not an image").headers
+
+
 @row("content-encoding", "UnsupportedEncoding")
 def content_encoding(ask: Ask) -> None:
     for encoding in ("gzip", "br"):

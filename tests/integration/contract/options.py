@@ -198,6 +198,15 @@ def in_header(ask: Ask) -> None:
     assert "explanation;dur=" in answer.headers["Server-Timing"]
 
 
+@row("in-header-encoded")
+def in_header_encoded(ask: Ask) -> None:
+    for value in ("UTF-8''gr%C3%BCn", "gr%C3%BCn", "grün".encode(), "grün".encode("latin-1")):
+        answer = ask.post("/explanations/digits", ask.digit["3"], headers={"X-Target": value})
+        assert "'grün'" in failed(answer, 400, "BadOption")["message"], value
+    contrast = ok(ask.post("/explanations/digits", ask.digit["3"], headers={"X-Contrast": "%33,%38"}))
+    assert (contrast["target"]["label"], contrast["contrast"]["label"]) == ("3", "8")
+
+
 @row("in-field")
 def in_field(ask: Ask) -> None:
     body = ok(ask.post(EXPLAIN, {"top_k": "2", "target": "8"}, files={"image": ask.digit["3"]}))
