@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ def write(folder: Path, report: Report) -> list[str]:
         OSError: metrics.json or report.html cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if report.recipe:
+        # The recipe names paths, which may be no Unicode: JSON and HTML have to be.
+        paths = {key: printable(str(report.recipe[key])) for key in ("data", "init") if report.recipe.get(key)}
+        report = replace(report, recipe={**report.recipe, **paths})
     found = figures(report.test, report.unlike)
     # One line for each member: a confusion matrix of 1,000 classes has a million numbers.
     members = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document(report, found).items()]
