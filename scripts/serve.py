@@ -16,7 +16,7 @@ from pathlib import Path
 from models.release import version_key
 from scripts import archive
 from scripts.command import command
-from serving import client_token, cors, crew, private_folder, state, store
+from serving import client_token, cors, crew, last_run, private_folder, state, store
 from serving.crew import Crew
 from serving.errors import StartError
 from serving.instance import Instance, Ports
@@ -100,6 +100,8 @@ def main(argv: list[str] | None = None) -> None:
         raise StartError(
             f"a server already runs on port {arguments.port}: stop it with `make stop PORT={arguments.port}`"
         )
+    if (words := last_run.crash(instance)) is not None:
+        print(words)
     if not store.archives() and arguments.model in (None, archive.BUNDLED) and not arguments.container:
         archive.run(archive.BUNDLED, arguments.version)
     # A container's host name is its id unless somebody chose another: it stays over restarts, and a new one is new.

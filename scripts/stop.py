@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from scripts.command import command
+from serving import last_run
 from serving.draining import DRAIN_SECONDS, GATEWAY_STOP_SECONDS, GRPC_DRAIN_SECONDS
 from serving.instance import Instance, Ports
 from serving.supervisor import JAVA_STOP_SECONDS
@@ -17,8 +18,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=8080, help="of its front door (default: 8080)")
     arguments = parser.parse_args(argv)
     timeout = GRPC_DRAIN_SECONDS + GATEWAY_STOP_SECONDS + DRAIN_SECONDS + 5 + JAVA_STOP_SECONDS + 10
-    stopped = Instance(Ports(arguments.port)).stop(timeout)
-    print(f"stopped the server on port {arguments.port}" if stopped else f"no server runs on port {arguments.port}")
+    instance = Instance(Ports(arguments.port))
+    stopped = instance.stop(timeout)
+    if stopped:
+        print(f"stopped the server on port {arguments.port}")
+    else:
+        print("\n".join(filter(None, (f"no server runs on port {arguments.port}", last_run.crash(instance)))))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from serving import VERSION, cors, files, lone, process, readiness, routing
+from serving import VERSION, cors, files, lone, open_files, process, readiness, routing
 from serving.crew import Role
 from serving.errors import StartError
 from serving.launch import KEEP_ALIVE_SECONDS
@@ -185,23 +186,39 @@ def spawn(
     files.write(folder / door.map_file.with_name(routing.LANES), "")
     files.write(folder / door.map_file.with_name(routing.HEALTH), "")
     config = folder / "haproxy.cfg"
-    files.write(config, render(door))
+    possible = open_files.max_connections(door.max_connections)
+    if (sentence := open_files.fewer(possible, door.max_connections)) is not None:
+        say(sentence)
+    files.write(config, render(replace(door, max_connections=possible)))
     _check(program, config)
     command = [str(program), "-db", "-f", str(config)]
     return process.spawn(command, cwd=folder, env=os.environ, on_line=say, gather_seconds=GATHER_SECONDS)
 
 
 def await_open(door: FrontDoor, haproxy: subprocess.Popen[bytes]) -> None:
-    """Wait until it takes requests.
+    """Wait until it takes requests and commands: a socket that is there may not be listened on yet.
 
     Raises:
         StartError: it has ended, or takes longer than START_SECONDS.
     """
     deadline = time.monotonic() + START_SECONDS
-    while not door.socket.exists():
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(door.host, door.host)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    while not (accepts(socket.AF_UNIX, str(door.socket)) and accepts(family, (address, door.port))):
         if haproxy.poll() is not None or time.monotonic() > deadline:
             raise StartError("the front door (HAProxy) did not come up; see the log")
         time.sleep(0.02)
+
+
+def accepts(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
+    """Return whether somebody accepts connections at an address."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(address)
+        except OSError:
+            return False
+    return True
 
 
 def _check(program: Path, config: Path) -> None:

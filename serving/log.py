@@ -104,9 +104,9 @@ class Log:
         self._thread.start()
 
     @property
-    def path(self) -> Path | None:
-        """The file, or None for standard output."""
-        return self._output.path
+    def place(self) -> str:
+        """Where the log is, in words."""
+        return os.path.relpath(self._output.path) if self._output.path is not None else "standard output"
 
     def write(self, text: str) -> None:
         """Log a line, or several that belong together; returns at once."""

@@ -80,8 +80,7 @@ class Supervisor:
         self._poll = WorkerPoll(self._management, launch.crew, versions_map)
         self._readiness = Readiness(self._poll, versions_map)
         self._stopped_workers = StoppedWorkers()
-        where = os.path.relpath(log.path) if log and log.path else "standard output"
-        self._children = Children(self._say, f"make serve PORT={instance.ports.public}", where)
+        self._children = Children(self._say, f"make serve PORT={instance.ports.public}", self._log.place)
         self._exporter = Exporter(instance, self._say)
         self._hear_java = self._children.listener(JAVA)
 
@@ -307,8 +306,6 @@ class Supervisor:
         """Remove the temp folder of a supervisor that was killed: the lock says that it is gone."""
         before = self._instance.status()
         temp_folder.sweep(self._instance.folder, before.temp if before else None)
-
-    # ---- words
 
     def _listen_to_java(self, line: str) -> None:
         self._hear_java(line)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.golden import GoldenError
-from serving import crew, files, golden, model_config, state, store
+from serving import crew, files, golden, last_run, model_config, state, store
 from serving.client import Client
 from serving.crew import Role
 from serving.errors import StartError, VersionError
@@ -60,7 +60,11 @@ class Versions:
         status = instance.status()
         port = instance.ports.public
         if not instance.running() or status is None or status.state != "ready":
-            raise StartError(f"no server is ready on port {port}: start one with `make serve PORT={port}`")
+            words = last_run.crash(instance)
+            raise StartError(
+                f"no server is ready on port {port}: start one with `make serve PORT={port}`"
+                + (f"\n{words}" if words else "")
+            )
         if not status.front:
             raise StartError(
                 f"the server on port {port} runs with FRONT=0, and versions need the proxy: leave FRONT=0 out"
