@@ -40,7 +40,7 @@ WHERE = $(call flag,--port,PORT)
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev train evaluate explain-report wrong-reason optimize tune compare archive serve stop predict explain models register promote retire rollback history samples \
 	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure measure-training measure-explanations measure-performance measure-worker \
-	measure-bad-inputs openapi check \
+	measure-bad-inputs measure-attacks openapi check \
 	fix clean
 
 help: ## this list
@@ -152,6 +152,9 @@ measure-worker: setup ## microseconds a request inside the worker, by step [AGAI
 
 measure-bad-inputs: setup ## docs/reliability.md: 10,000 bad requests among good ones, some 3 minutes [COUNT= SEED=]
 	@$(RUN) benchmarks.bad_inputs $(call flag,--count,COUNT) $(call flag,--seed,SEED)
+
+measure-attacks: setup-dev ## docs/security.md: attacks on servers of this machine's own, and what held, some 8 minutes [ONLY=smuggling]
+	@$(RUN) benchmarks.attacks $(call flag,--only,ONLY)
 
 openapi: setup ## deploy/openapi.json, from the definitions that the code goes by
 	@$(RUN) scripts.openapi

@@ -31,6 +31,7 @@ class Attack:
     drip: bytes = b"x"
 
 
+NOTHING = Attack("nothing", 0, b"")
 _BODY = b"Host: x\r\nContent-Length: 100000\r\n\r\nx"
 ATTACKS = (
     Attack("bodies on GET /ping", 1_030, b"GET /ping HTTP/1.1\r\n" + _BODY),

@@ -1,0 +1,161 @@
+"""Attack servers of our own, and write docs/security.md's table of what held.
+
+Starts a server in development mode and one in production mode, on this machine, and attacks them: some eight minutes.
+Exit status 1 where something did not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from tqdm import tqdm
+
+from benchmarks import report
+from benchmarks.attacks import archives, local_user, make_variables, outage, smuggling, starvation, wrong_tokens
+from benchmarks.attacks.finding import Finding
+from benchmarks.attacks.hostile import MARK, generate
+from benchmarks.attacks.hostile_h2 import REQUESTS, ask
+from benchmarks.attacks.smuggling import Victim
+from scripts.command import command
+from serving.instance import Ports
+from tests.integration.server import REPOSITORY, TOKEN, Server, free_port, run
+
+PAGE = REPOSITORY / "docs" / "security.md"
+HOSTILE_REQUESTS = 5_000
+# Others' p99 may grow by this much while one client sends what is costly.
+STARVATION_RATIO = 3.0
+PREDICT = "/predictions/digits"
+
+Attack = Callable[[], Iterator[Finding]]
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse the flags, attack, write the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.attacks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--page", type=Path, default=PAGE, help="page to write the table into (default: docs/security.md)"
+    )
+    parser.add_argument("--count", type=int, default=HOSTILE_REQUESTS, help="hostile requests (default: 5000)")
+    parser.add_argument("--only", choices=NAMES, action="append", help="run only this part; may be repeated")
+    arguments = parser.parse_args(argv)
+    findings = [finding for part in attack(arguments.only or NAMES, arguments.count) for finding in part]
+    rows = [[finding.attack, finding.measured, "yes" if finding.holds else "**no**"] for finding in findings]
+    table = report.table(["attack", "measured", "held"], rows)
+    if arguments.only:
+        print(table)
+    else:
+        report.put(arguments.page, "attacks", f"By `make measure-attacks` {report.where()}.\n\n{table}")
+        print(table)
+    if not all(finding.holds for finding in findings):
+        sys.exit("error: not everything held: see the rows with no")
+
+
+def attack(names: tuple[str, ...] | list[str], count: int) -> Iterator[list[Finding]]:
+    """Start both servers, run the named parts, and yield what each came to."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torchlight-attacks-")))
+        workspace = folder / "workspace"
+        workspace.mkdir()
+        done = run(workspace, "scripts.archive")
+        if done.returncode:
+            sys.exit(done.stderr)
+        development = stack.enter_context(Server(workspace))
+        production = stack.enter_context(Server(workspace, "--mode", "production", TORCHLIGHT_TOKEN=TOKEN))
+        image = (REPOSITORY / "samples" / "3.png").read_bytes()
+        parts: dict[str, Attack] = {
+            "smuggling": lambda: smuggle(development, production, image, count),
+            "outage": lambda: take_connections(production, image),
+            "local user": lambda: act_locally(development, folder, image),
+            "starvation": lambda: starve(development, image),
+            "archives": lambda: replace(workspace, folder),
+            "tokens": lambda: guess(production),
+            "make": lambda: iter([make_variables.run_targets()]),
+        }
+        assert tuple(parts) == NAMES
+        for name in tqdm(names, unit="part"):
+            yield list(parts[name]())
+
+
+NAMES = ("smuggling", "outage", "local user", "starvation", "archives", "tokens", "make")
+
+
+def smuggle(development: Server, production: Server, image: bytes, count: int) -> Iterator[Finding]:
+    """Send requests that two parsers could read differently."""
+    right = {"Authorization": f"Bearer {TOKEN}"}
+    for name, server, token, headers in (
+        ("in development", development, None, {}),
+        ("with the token", production, TOKEN, right),
+        ("without a token", production, None, right),
+    ):
+        victim = Victim(server.ports.public, PREDICT, image, headers)
+        hostile = generate(count, seed=1, model="digits", image=image, token=token)
+        outcome = smuggling.run(server.ports.public, hostile, victim, source="127.0.0.2")
+        victim.close()
+        measured = (
+            f"{count:,} requests: {len(outcome.violations)} answered otherwise than once; another client got its own "
+            f"{outcome.victims:,} answers"
+        )
+        yield Finding(f"requests hidden in others, {name}", measured, not outcome.violations)
+    replies = [ask(development.ports.public, fields) for fields in REQUESTS.values()]
+    leaked = sum(MARK in reply.headers.get("x-request-id", "") + reply.body.decode() for reply in replies)
+    measured = f"{len(replies)} requests: {leaked} answered to what they hide"
+    yield Finding("the same over HTTP/2", measured, leaked == 0)
+
+
+def take_connections(production: Server, image: bytes) -> Iterator[Finding]:
+    """Hold connections while somebody with a token wants answers."""
+    right = {"Authorization": f"Bearer {TOKEN}"}
+    idle = outage.run(production.ports.public, outage.NOTHING, PREDICT, image, right, outage.SECONDS)
+    for one in outage.ATTACKS:
+        outcome = outage.run(production.ports.public, one, PREDICT, image, right, outage.SECONDS)
+        answered = outcome.statuses[200] / outcome.statuses.total()
+        ratio = outcome.percentile(50) / idle.percentile(50)
+        measured = (
+            f"{one.connections:,} connections, {outcome.still_open:,} open after {outage.SECONDS:g} s; with a token "
+            f"{answered:.0%} answered, median {ratio:.1f} x"
+        )
+        yield Finding(f"outage without a token: {one.name}", measured, answered == 1)
+
+
+def act_locally(development: Server, folder: Path, image: bytes) -> Iterator[Finding]:
+    """Be another user of the machine, or a page in the browser."""
+    yield local_user.attack_management(development, folder)
+    yield local_user.attack_from_a_page(development, image)
+    yield local_user.look_at_files(development)
+    yield local_user.stop_by_a_forged_status(folder, Ports(free_port()))
+
+
+def starve(development: Server, image: bytes) -> Iterator[Finding]:
+    """Send what is costly while others want little."""
+    for name in starvation.ATTACKS:
+        figures = starvation.measure(development.url, "digits", image, name)
+        worst = max(p99 for _, p99 in figures.ratios.values())
+        failures = sum(latency.failures for latency in figures.during.values())
+        statuses = ", ".join(str(status) for status in sorted(figures.statuses))
+        measured = f"others' p99 {worst:.1f} x, {failures} of them failed; the sender was answered {statuses}"
+        broken = failures > 0 or any(status >= 500 for status in figures.statuses)
+        yield Finding(f"starvation: {name}", measured, worst <= STARVATION_RATIO and not broken)
+
+
+def replace(workspace: Path, folder: Path) -> Iterator[Finding]:
+    """Replace archives and cards."""
+    yield archives.serve_replaced_code(workspace, folder / "replaced")
+    yield archives.read_bombs(workspace, folder / "bombs")
+
+
+def guess(production: Server) -> Iterator[Finding]:
+    """Try tokens."""
+    yield wrong_tokens.try_tokens(production.ports.public)
+    yield wrong_tokens.send_odd_credentials(production.ports.public, TOKEN)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Archives and cards that somebody replaced in the model store or in a release."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import zipfile
+from pathlib import Path
+
+from benchmarks.attacks.finding import Finding
+from serving import store
+from tests.integration.server import free_port, run
+
+HANDLER = "handlers/classifier.py"
+
+
+def serve_replaced_code(workspace: Path, folder: Path) -> Finding:
+    """Change the handler's code within a .mar, and serve it."""
+    shutil.copytree(workspace / "model_store", folder / "model_store")
+    path = store.path_of("digits", "1.0", folder / "model_store")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members[HANDLER] += b"\n# replaced\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    done = run(folder, "scripts.serve", "--foreground", "--port", str(free_port()))
+    refused = done.returncode != 0 and "sha256" in done.stderr
+    measured = "it was " + ("refused" if refused else f"served: {done.stderr[-200:]}")
+    return Finding("a .mar whose code was replaced", measured, refused)
+
+
+def read_bombs(workspace: Path, folder: Path) -> Finding:
+    """Archive releases whose card is a bomb of YAML aliases, or has 50 MB."""
+    lists = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]" for n in range(12))
+    seconds, refused = 0.0, 0
+    for number, card in enumerate((lists, "name: " + "x" * 50_000_000, "[" * 100_000)):
+        target = folder / str(number)
+        shutil.copytree(workspace / "releases", target / "releases")
+        (target / "releases" / "digits" / "1.0" / "card.yaml").write_text(card, encoding="utf-8")
+        start = time.monotonic()
+        done = run(target, "scripts.archive", "--model", "digits", "--version", "1.0")
+        seconds = max(seconds, time.monotonic() - start)
+        refused += done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    measured = (
+        f"3 cards (aliases, 50 MB, 100,000 brackets): {refused} refused with a sentence, in {seconds:.1f} s at most"
+    )
+    return Finding("cards that grow when they are read", measured, refused == 3)

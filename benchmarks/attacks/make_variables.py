@@ -1,0 +1,38 @@
+"""Values of make's variables that a shell, or make, would run or take apart."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from benchmarks.attacks.finding import Finding
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+VALUES = (
+    "{folder}/my photos",
+    "{folder}/R&D",
+    "{folder}/a; touch {marker}",
+    "{folder}/$(touch {marker})",
+    "{folder}/$(shell touch {marker})",
+    "{folder}/`touch {marker}`",
+    "{folder}/' ; touch {marker} ; '",
+    '{folder}/" ; touch {marker} ; "',
+    "{folder}/a | touch {marker}",
+    "{folder}/a > {marker}",
+)
+
+
+def run_targets() -> Finding:
+    """Train on folders that are not there, and look which name the command got, and what else was run."""
+    arrived = 0
+    with tempfile.TemporaryDirectory() as name:
+        marker = Path(name) / "executed"
+        for value in VALUES:
+            data = value.format(folder=name, marker=marker)
+            command = ["make", "--no-print-directory", "train", f"DATA={data}"]
+            done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+            arrived += data in done.stderr
+        executed = marker.exists()
+    measured = f"{arrived} of {len(VALUES)} values arrived as they were typed, {'some' if executed else 'none'} was run"
+    return Finding("variables of make", measured, arrived == len(VALUES) and not executed)
