@@ -116,7 +116,7 @@ def _responses() -> Schema:
         "PredictedV1": _answer("in order", _json(schema("PredictedV1")), *timed),
         "ExplainedV1": _answer("in order", _json(schema("ExplainedV1")), *timed),
         "PredictedV2": _answer("rows in order", _json(schema("AnswerV2")) | binary, *timed),
-        "ModelReady": _answer("it is", _json(object_of({"name": WORD, "ready": yes})), *model),
+        "ModelReady": _answer("it is", _json(object_of({"name": WORD, "ready": yes})), "X-Model-Version"),
         "Metadata": _answer("tensors", _json(metadata), *model),
         "Models": _answer("their names", _json(object_of({"models": many(WORD)}))),
         "Status": _answer("it does", _json(object_of({"status": WORD}))),
