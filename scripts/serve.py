@@ -16,7 +16,7 @@ from pathlib import Path
 from models.release import version_key
 from scripts import archive
 from scripts.command import command
-from serving import client_token, cors, crew, last_run, private_folder, state, store
+from serving import client_token, cors, crew, files, last_run, private_folder, state, store
 from serving.crew import Crew
 from serving.errors import StartError
 from serving.instance import Instance, Ports
@@ -146,6 +146,7 @@ def _newer(wanted: state.State) -> list[str]:
 def _in_background(instance: Instance, argv: list[str]) -> None:
     """Start the same command with --foreground, detached, and show its progress until it is ready."""
     private_folder.make(instance.folder)
+    files.check_space(instance.folder)  # the log and the status are written there: nothing else could say it
     flags = [*argv, "--log-file", str(instance.log), "--foreground"]
     with os.fdopen(open_log(instance.log), "ab") as log:
         start = log.tell()

@@ -22,6 +22,7 @@ from serving import (
     files,
     frontdoor,
     journal,
+    preflight,
     process,
     programs,
     properties,
@@ -116,7 +117,7 @@ class Supervisor:
         launch, ports = self._launch, self._instance.ports
         java = programs.java()
         haproxy = programs.haproxy() if launch.front else None
-        launch.check()
+        preflight.check(launch, self._instance.folder, self._temp_path)
         ports.check_free(launch.host)
         self._say(f"Java: {java}")
         for archive in launch.archives:
