@@ -12,13 +12,12 @@ import hashlib
 import numpy as np
 
 # Rows of an image that `sample` looks at. All rows of a photo would take half as long as decoding it.
-ROWS = 32
+ROWS = 16
 
 
 def sample(pixels: np.ndarray) -> bytes:
     """Return a digest of some rows of an image (H, W) or (H, W, 3): equal images have the same, few others have."""
-    rows = np.linspace(0, len(pixels) - 1, min(ROWS, len(pixels))).astype(int)
-    return _digest(pixels[rows], len(pixels))
+    return _digest(pixels[:: max(1, len(pixels) // ROWS)], len(pixels))
 
 
 def whole(pixels: np.ndarray) -> bytes:
@@ -27,7 +26,13 @@ def whole(pixels: np.ndarray) -> bytes:
 
 
 def _digest(pixels: np.ndarray, height: int) -> bytes:
-    if pixels.ndim == 3 and bool((pixels[..., :1] == pixels[..., 1:]).all()):
+    # One row first, which nearly always tells that an image has color.
+    if pixels.ndim == 3 and _is_gray(pixels[len(pixels) // 2]) and _is_gray(pixels):
         pixels = pixels[..., 0]  # gray, whatever it was saved as
     start = f"{pixels.shape[1]} {height} {pixels.ndim} {pixels.dtype}"
     return hashlib.sha256(start.encode() + np.ascontiguousarray(pixels).tobytes()).digest()
+
+
+def _is_gray(pixels: np.ndarray) -> bool:
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    return np.array_equal(red, green) and np.array_equal(red, blue)
