@@ -7,7 +7,6 @@ cores; --only does a part, and leaves the rest of the page as it is.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import put, table, where
+from models import documents
 from scripts.command import command
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -77,8 +77,8 @@ def train(run: Run, data: str, root: Path) -> Mapping[str, Any]:
     # CPU seconds are what is quoted, and several threads wait for each other in some of them.
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-m", "scripts.train", *flags], cwd=root, env=environment, check=True)
-    text = (root / "releases" / run.name / "1.0" / "report" / "metrics.json").read_text(encoding="utf-8")
-    metrics: Mapping[str, Any] = json.loads(text)
+    path = root / "releases" / run.name / "1.0" / "report" / "metrics.json"
+    metrics: Mapping[str, Any] = documents.read_json(path)
     return metrics
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from handlers.engines import Engine, Outputs
 from models.card import Card, Conformal, Policy, Trust
 from models.release import TRUST, WEIGHTS
+from models.tensors import load_tensors
 
 # Digits after the point, of probabilities and sums of them. Batch size changes the last bits of float32; these do not
 # show it.
@@ -139,7 +139,7 @@ class Judge:
         if TRUST not in card.digests:
             raise TrustError(f"{path}: is needed for the card's trust, and its digests do not vouch for it")
         try:
-            judge = cls(card.trust, Mahalanobis.of(load_file(path), engine.device))
+            judge = cls(card.trust, Mahalanobis.of(load_tensors(path), engine.device))
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
             raise TrustError(f"{path}: cannot be used: {error}; restore the release, or train it again") from None
         blank = torch.zeros(1, 3, card.input.size, card.input.size, dtype=torch.uint8)

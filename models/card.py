@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError, field_validator
 
-from models import class_names
+from models import class_names, documents
+from models.documents import DocumentError
 from models.value_range import FULL_RANGE, Range16
 
 FILE_NAME = "card.yaml"
@@ -23,7 +24,8 @@ EAGER = "eager"
 
 # Both stand in file names, URLs and the front door's map, so they are kept to what needs no quoting in any of these.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-VERSION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9}){0,2}$"
+# A number is spelled in one way, so without zeros in front.
+VERSION_PATTERN = r"^(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){0,2}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
@@ -286,11 +288,11 @@ class Card(Part):
         """
         path = Path(folder) / FILE_NAME
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = documents.read_yaml(path)
         except FileNotFoundError:
             raise CardError(f"{path}: no such file; a release folder has one") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise CardError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        except DocumentError as error:
+            raise CardError(str(error)) from None
         try:
             return cls.model_validate(content)
         except ValidationError as error:

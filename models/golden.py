@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.card import EAGER
+from models.documents import parse_json
 
 FOLDER = "golden"
 ANSWERS = f"{FOLDER}/answers.json"
+# Bytes of such a file; ten images and 21,841 classes take 5 million.
+MAX_BYTES = 16_000_000
 # Absolute, on each probability. Another CPU, thread count or a GPU moves float32 answers by far less than this; a
 # wrong resize, normalisation or weight moves them by far more.
 TOLERANCE = 0.002
@@ -51,7 +54,7 @@ class Golden:
             GoldenError: it is damaged or holds no answer.
         """
         try:
-            document = json.loads(text)
+            document = parse_json(text, ANSWERS, MAX_BYTES)
             golden = cls(float(document["tolerance"]), dict(document["probabilities"]))
         except (ValueError, KeyError, TypeError) as error:
             raise GoldenError(f"{ANSWERS} is damaged ({error!r:.80}): archive the release again") from None

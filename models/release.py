@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +31,35 @@ class Release:
     card: Card
 
 
-def version_key(version: str) -> tuple[int, ...]:
-    """Sort key of a version: numbers count as numbers, so 10.0 comes after 9.1."""
-    return tuple(int(part) for part in version.split("."))
+def version_key(version: str) -> tuple[int, int, int]:
+    """Return the sort key of a version.
+
+    Numbers count as numbers, so 10.0 comes after 9.1. What is not written is 0: 1, 1.0 and 1.0.0 are one version.
+    """
+    major, minor, patch = (int(part) for part in (version + ".0.0").split(".")[:3])
+    return major, minor, patch
+
+
+def in_order(versions: Iterable[str]) -> list[str]:
+    """Return versions from oldest to newest; spellings of one version stay next to each other, in a fixed order."""
+    return sorted(versions, key=lambda version: (version_key(version), version))
+
+
+def check_spelling(model: str, version: str, others: Iterable[str], where: str) -> None:
+    """Check that no other spelling of `version` is among `others`.
+
+    Args:
+        where: the others are, for the message, such as "in releases/".
+
+    Raises:
+        ReleaseError: there is one; the message shows both.
+    """
+    for other in others:
+        if other != version and version_key(other) == version_key(version):
+            raise ReleaseError(
+                f"{model} {version} and {model} {other} are the same version in two spellings, and {other} is {where}: "
+                f"write {other}, or choose another number"
+            )
 
 
 def checked_name(name: str) -> str:
@@ -55,6 +82,9 @@ def checked_version(version: str) -> str:
         ReleaseError: it may not.
     """
     if not re.fullmatch(VERSION_PATTERN, version):
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}", version):
+            canonical = ".".join(str(int(part)) for part in version.split("."))
+            raise ReleaseError(f"version {version!r}: a number has no zeros in front; write {canonical}")
         raise ReleaseError(f"version {version!r}: use numbers such as 2, 1.0 or 1.2.3")
     return version
 
@@ -62,8 +92,9 @@ def checked_version(version: str) -> str:
 def versions(model: str, root: Path = ROOT) -> list[str]:
     """The versions of `model` under `root`, oldest first; folders that are not versions are passed over."""
     folder = root / checked_name(model)
-    found = [path.name for path in folder.glob("*") if path.is_dir() and re.match(VERSION_PATTERN, path.name)]
-    return sorted(found, key=version_key)
+    return in_order(
+        path.name for path in folder.glob("*") if path.is_dir() and re.fullmatch(VERSION_PATTERN, path.name)
+    )
 
 
 def next_version(model: str, root: Path = ROOT) -> str:
@@ -76,14 +107,16 @@ def find(model: str, version: str | None = None, root: Path = ROOT) -> Release:
     """The release of `model` with this `version`, or its newest.
 
     Raises:
-        ReleaseError: there is none, or its card does not fit the folder it lies in.
+        ReleaseError: there is none, it is spelled otherwise there, or its card does not fit the folder it lies in.
     """
     existing = versions(model, root)
     if not existing:
         raise ReleaseError(f"no release of {model!r} under {root}/: train one with `make train MODEL={model}`")
     if version is None:
         version = existing[-1]
+        check_spelling(model, version, existing, f"in {root}/ too")
     elif checked_version(version) not in existing:
+        check_spelling(model, version, existing, f"in {root}/")
         raise ReleaseError(
             f"no release {version} of {model!r}: there are {', '.join(existing)}; "
             f"train it with `make train MODEL={model} VERSION={version}`"

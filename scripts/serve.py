@@ -107,10 +107,11 @@ def main(argv: list[str] | None = None) -> None:
     # A container's host name is its id unless somebody chose another: it stays over restarts, and a new one is new.
     order = socket.gethostname() if arguments.container else None
     wanted = state.wanted(instance.folder, arguments.model, arguments.version, order)
-    chosen, missing = state.archives(wanted)
+    present, missing = state.archives(wanted)
     for model in wanted.models:
         crew.check(model)
-    for sentence in [*missing, *_newer(wanted)]:
+    chosen, remarks = state.check(wanted, present)
+    for sentence in [*missing, *remarks, *_newer(wanted)]:
         print(sentence)
     if arguments.foreground:
         beside = Crew(arguments.explain_workers, arguments.lone_worker)
@@ -135,7 +136,7 @@ def main(argv: list[str] | None = None) -> None:
 def _newer(wanted: state.State) -> list[str]:
     """Sentences on archives that are newer than what is served: a start brings back what was promoted, no more."""
     found = []
-    for newest in store.choose(None, None):
+    for newest in {stored.model: stored for stored in store.archives()}.values():
         model = wanted.models.get(newest.model)
         if model and version_key(newest.version) > version_key(model.default) and newest.version not in model.versions:
             how = f"MODEL={newest.model} VERSION={newest.version}"

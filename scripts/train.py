@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from models.release import ROOT, Release, next_version, version_key
+from models.release import ROOT, Release, next_version
 from scripts.command import command
 from training import checkpoint, data, recipe
 from training.data.dataset import Split
@@ -24,7 +24,7 @@ from training.history import Observer
 from training.interruption import Interrupted
 from training.progress import Progress, TensorBoard
 from training.recipe import Recipe
-from training.train import check, train, unfinished
+from training.train import check, stopped, train, unfinished
 
 
 @command
@@ -187,12 +187,11 @@ def _named_after(argument: str) -> str:
 
 def _stopped(model: str, version: str | None) -> str:
     """The version whose training was stopped: the one that is asked for, or the newest."""
-    folders = [path.parent for path in (ROOT / model).glob(f".*.training/{checkpoint.FILE_NAME}")]
-    found = [folder.name[1:].removesuffix(".training") for folder in folders]
+    found = stopped(model)
     if version is None and found:
-        return max(found, key=version_key)
+        return found[-1]
     if version not in found:
-        others = f"; there is one of {', '.join(sorted(found, key=version_key))}" if found else ""
+        others = f"; there is one of {', '.join(found)}" if found else ""
         which = model if version is None else f"{model} {version}"
         raise ValueError(f"no training of {which} was stopped under {ROOT}/{others}: train without --resume")
     return version

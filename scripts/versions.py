@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     try:
         run(arguments)
-    except ServingError as error:
+    except (ServingError, ValueError, OSError) as error:
         if not arguments.json:
             raise
         print(json.dumps({"ok": False, "error": str(error)}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -15,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from models import golden
-from models.release import NEIGHBOURS, WEIGHTS, Release, verify_digests
-from serving import store
+from models.documents import parse_json
+from models.release import NEIGHBOURS, WEIGHTS, Release, check_spelling, sha256, verify_digests
+from serving import mar, store
 from serving.errors import ArchiveError
 from serving.model_config import FILE_NAME as CONFIG_FILE
 from serving.model_config import ModelConfig
@@ -65,7 +65,7 @@ def archive(
         neighbours: off leaves out the training images that explanations show beside an image.
 
     Raises:
-        ReleaseError: the release is not whole.
+        ReleaseError: the release is not whole, or the store has its version in another spelling.
         ArchiveError: the config has a policy, and the card no `trust`; the archiver failed; or the golden answers do
             not come out of the archive.
     """
@@ -78,20 +78,25 @@ def archive(
     if not neighbours:
         kept = {name: digest for name, digest in release.card.digests.items() if name != NEIGHBOURS}
         release = replace(release, card=release.card.model_copy(update={"digests": kept}))
-    target = store.path_of(release.card.name, release.card.version, root)
+    name, version = release.card.name, release.card.version
+    check_spelling(name, version, store.versions(name, root), f"in {root}/")
+    target = store.path_of(name, version, root)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="torchlight-archive-") as scratch:
         stage = _stage(release, config, Path(scratch) / "stage")
         made = _run_archiver(release, stage, Path(scratch))
         draft = root / f".{target.name}.{os.getpid()}"
+        vouching = draft.with_name(f"{draft.name}.sha256")
         try:
             _normalise(made, draft, created=release.card.created)
             count = prove(draft)
-            digest = hashlib.sha256(draft.read_bytes()).hexdigest()
+            digest = sha256(draft)
+            vouching.write_text(f"{digest}  {target.name}\n", encoding="ascii")
             draft.replace(target)
+            vouching.replace(store.digest_file(target))
         finally:
             draft.unlink(missing_ok=True)
-    target.with_suffix(".mar.sha256").write_text(f"{digest}  {target.name}\n", encoding="ascii")
+            vouching.unlink(missing_ok=True)
     return target, count
 
 
@@ -102,11 +107,8 @@ def prove(path: Path) -> int:
         ArchiveError: the file is no .mar, or an answer is wrong; the message ends in the interpreter's last line.
     """
     with tempfile.TemporaryDirectory(prefix="torchlight-proof-") as scratch:
-        try:
-            with zipfile.ZipFile(path) as mar:
-                mar.extractall(scratch)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise ArchiveError(f"{path}: not a whole .mar ({error}); make it again with `make archive`") from None
+        with mar.opened(path) as file:
+            file.extractall(scratch)
         done = subprocess.run(
             [sys.executable, "-I", "-B", "-c", _PROOF, scratch], cwd=scratch, capture_output=True, text=True
         )
@@ -163,8 +165,8 @@ def _normalise(made: Path, target: Path, *, created: str) -> None:
     with zipfile.ZipFile(made) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
         for name in sorted(source.namelist()):
             content = source.read(name)
-            if name == "MAR-INF/MANIFEST.json":
-                manifest = json.loads(content)
+            if name == mar.MANIFEST:
+                manifest = parse_json(content, name)
                 manifest["createdOn"] = created
                 content = json.dumps(manifest, indent=2, sort_keys=True).encode()
             entry = zipfile.ZipInfo(name, EPOCH)

@@ -211,7 +211,8 @@ def _check_readable(settings: Settings) -> None:
     """The server is a user of its own in there, so the store must be readable to all."""
     store.choose(settings.model, settings.version, settings.store)
     stored = store.archives(settings.store)
-    for path, needed in [(settings.store, 0o005), *((archive.path, 0o004) for archive in stored)]:
+    files = [file for archive in stored for file in (archive.path, store.digest_file(archive.path)) if file.exists()]
+    for path, needed in [(settings.store, 0o005), *((file, 0o004) for file in files)]:
         if path.stat().st_mode & needed != needed:
             raise DockerError(
                 f"{path} cannot be read by the user in the container: `chmod -R o+rX {settings.store}` lets it"

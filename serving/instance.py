@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from models.documents import read_json
 from serving import files, private_folder, process
 from serving.crew import Crew
 from serving.errors import ConfigError, StartError
@@ -185,7 +186,7 @@ class Instance:
     def status(self) -> Status | None:
         """The last status written, or None where there is none."""
         try:
-            return Status(**json.loads((self.folder / STATUS).read_text(encoding="utf-8")))
+            return Status(**read_json(self.folder / STATUS))
         except (OSError, ValueError, TypeError):
             return None
 

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from models import documents
 from serving import files, state
 from serving.state import State, now
 
@@ -54,13 +55,15 @@ def _user() -> str:
 def read(folder: Path) -> list[dict[str, Any]]:
     """All entries, oldest first; a line that a kill cut short is passed over."""
     try:
-        lines = (folder / FILE_NAME).read_text(encoding="utf-8").splitlines()
+        return [entry for entry in documents.read_json_lines(folder / FILE_NAME) if isinstance(entry, dict)]
     except FileNotFoundError:
         return []
-    entries = []
-    for line in lines:
-        try:
-            entries.append(json.loads(line))
-        except ValueError:
-            continue
-    return entries
+
+
+def last_entry(folder: Path, model: str, version: str, step: str) -> dict[str, Any] | None:
+    """Return the last entry about a step with a version, or None where there is none."""
+    entry: dict[str, Any]
+    for entry in reversed(read(folder)):
+        if (entry.get("model"), entry.get("version"), entry.get("step")) == (model, version, step):
+            return entry
+    return None

@@ -7,15 +7,17 @@ TorchServe ignores a key that it does not know, in silence; here it is an error.
 from __future__ import annotations
 
 import difflib
-import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from models import documents
 from models.card import Limits, Policy, describe
-from serving.errors import ConfigError
+from models.documents import DocumentError
+from serving import mar
+from serving.errors import ArchiveError, ConfigError
 
 FILE_NAME = "model-config.yaml"
 # In a .mar, what holds for the workers that predict alone.
@@ -101,11 +103,11 @@ def load(path: Path) -> ModelConfig:
         ConfigError: no such file, not YAML, an unknown key or a value out of range.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = documents.read_yaml(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file of model settings") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except DocumentError as error:
+        raise ConfigError(str(error)) from None
     if content is not None and not isinstance(content, dict):
         raise ConfigError(f"{path}: must hold `key: value` lines, such as `batchSize: 8`")
     for key in content or {}:
@@ -135,10 +137,10 @@ def of_archive(path: Path) -> ModelConfig:
         ConfigError: it carries none, or they are not as this module writes them.
     """
     try:
-        with zipfile.ZipFile(path) as mar:
-            content = yaml.safe_load(mar.read(FILE_NAME))
+        with mar.opened(path) as file:
+            content = documents.parse_yaml(mar.read(file, FILE_NAME), FILE_NAME)
         return ModelConfig.model_validate({**content.pop(PREDICT, {}), **content})
-    except (OSError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, yaml.YAMLError) as error:
+    except (AttributeError, TypeError, ArchiveError, DocumentError) as error:
         raise ConfigError(f"{path}: {FILE_NAME} cannot be read ({error}); archive the release again") from None
     except ValidationError as error:
         raise ConfigError(f"{path}: {FILE_NAME}: {describe(error)}; archive the release again") from None

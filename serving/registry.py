@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving import workers
+from models.documents import read_json
+from serving import store, workers
 from serving.crew import Crew, Role, is_models_own
-from serving.errors import Conflict, NotRegistered, Refused, VersionError
+from serving.errors import ArchiveError, Conflict, NotRegistered, Refused, VersionError
 from serving.journal import Journal
 from serving.management import Management, Version
 from serving.store import Archive
@@ -100,12 +100,17 @@ class Registry:
                 self._management.await_ready(
                     part.name, version, LOAD_SECONDS, failure=lambda: self._failure(before, version), progress=say
                 )
-        except Refused as error:
+            store.check_unchanged(archive)
+        except (Refused, ArchiveError) as error:
             if not all(one is not None and one.is_ready for one in found):
                 self.remove(archive.model, version)
                 journal.write("removed", reason=str(error))
             raise VersionError(f"{error}; it is not registered, and nothing else changed") from None
         journal.write("ready")
+
+    def holds(self, model: str, version: str) -> bool:
+        """Say whether anything of a version is registered, as a command that was killed may leave it."""
+        return any(self._management.find(name, version) is not None for name in self._crew.names(model))
 
     def set_default(self, model: str, version: str) -> None:
         """Make a version the one that answers those who name none."""
@@ -150,7 +155,7 @@ class Registry:
     def _worker_error(self, name: str, version: str) -> tuple[str, int] | None:
         """The last Python error of a version's workers and its number, as the supervisor keeps them."""
         try:
-            errors = json.loads((self._folder / WORKER_ERRORS).read_text(encoding="utf-8"))
+            errors = read_json(self._folder / WORKER_ERRORS)
             error, number = errors[f"{name}/{version}"]
         except (OSError, ValueError, KeyError):
             return None

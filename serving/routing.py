@@ -90,6 +90,10 @@ class Routing:
         if key in self._running():
             self._command(f"del map {self._map_file.name} {key}")
 
+    def has(self, model: str, version: str) -> bool:
+        """Say whether the map on disk has a version."""
+        return f"{model}/{version}" in read(self._map_file)
+
     def close_grpc(self) -> None:
         """Send the gRPC gateway nothing more: new calls get a 503, which is UNAVAILABLE to their clients."""
         self._command("set server grpc/gateway state drain")

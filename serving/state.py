@@ -7,18 +7,23 @@ the store is. Where it and the front door's map on disk differ, a command was ki
 from __future__ import annotations
 
 import datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from models.card import Name, Version, describe
-from models.release import version_key
+from models import documents
+from models.card import Name, Sha256, Version, describe
+from models.documents import DocumentError
+from models.release import check_spelling, version_key
 from serving import files, routing, store
 from serving.errors import ArchiveError, ConfigError
 from serving.store import Archive
 
 FILE_NAME = "state.json"
+# Worker processes that one version may have.
+MAX_WORKERS = 256
 
 
 class _Part(BaseModel):
@@ -26,10 +31,16 @@ class _Part(BaseModel):
 
 
 class VersionState(_Part):
-    """A version that runs. `workers` None leaves their number to the archive's model-config.yaml."""
+    """A version that runs.
 
-    workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    Attributes:
+        workers: None leaves their number to the archive's model-config.yaml.
+        sha256: of the archive that was registered; None where an older state does not say.
+    """
+
+    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] | None = None
     since: str
+    sha256: Sha256 | None = None
 
 
 class ModelState(_Part):
@@ -45,6 +56,14 @@ class ModelState(_Part):
     previous: Version | None = None
     rolled_back_from: Version | None = None
     versions: dict[Version, VersionState]
+
+    @field_validator("versions")
+    @classmethod
+    def versions_are_spelled_once(cls, versions: dict[str, VersionState]) -> dict[str, VersionState]:
+        """Refuse two spellings of one version."""
+        for version in versions:
+            check_spelling("version", version, versions, "listed too")
+        return versions
 
     @property
     def rolling_back(self) -> bool:
@@ -71,15 +90,28 @@ class State(_Part):
     order: str | None = None
     models: dict[Name, ModelState] = {}
 
-    def add(self, model: str, version: str, workers: int | None) -> None:
-        """A version runs; the first of a model is its default."""
+    def add(self, model: str, version: str, workers: int | None, sha256: str | None = None) -> None:
+        """Add a version that runs; the first of a model is its default.
+
+        Raises:
+            ReleaseError: it runs already in another spelling.
+        """
         known = self.models.get(model)
         since = known.versions[version].since if known and version in known.versions else now()
-        entry = VersionState(workers=workers, since=since)
+        check_spelling(model, version, known.versions if known else (), "running")
+        entry = VersionState(workers=workers, since=since, sha256=sha256)
         if known is None:
             self.models[model] = ModelState(default=version, versions={version: entry})
         else:
             known.versions[version] = entry
+
+    def remember(self, before: State) -> None:
+        """Take over which archives ran, so that a start can name those that changed since."""
+        for name, model in self.models.items():
+            if name in before.models:
+                for version, entry in model.versions.items():
+                    if version in before.models[name].versions:
+                        entry.sha256 = before.models[name].versions[version].sha256
 
     def save(self, folder: Path) -> None:
         """Write it: whole or not at all."""
@@ -100,13 +132,12 @@ def load(folder: Path) -> State | None:
     """
     path = folder / FILE_NAME
     try:
-        state = State.model_validate_json(path.read_bytes())
+        state = State.model_validate(documents.read_json(path))
     except FileNotFoundError:
         return None
-    except ValidationError as error:
-        raise ConfigError(
-            f"{path}: {describe(error)}; correct it, or remove it to start from the newest versions"
-        ) from None
+    except (ValidationError, DocumentError) as error:
+        reason = f"{path}: {describe(error)}" if isinstance(error, ValidationError) else str(error)
+        raise ConfigError(f"{reason}; correct it, or remove it to start from the newest versions") from None
     committed = routing.read(folder / routing.FILE_NAME)
     for name, model in state.models.items():
         if name in committed:
@@ -138,7 +169,41 @@ def wanted(folder: Path, model: str | None, version: str | None, order: str | No
         return kept
     state = from_archives(store.choose(model, version))
     state.order = asked
+    with suppress(ConfigError):  # what is asked for replaces a damaged state
+        state.remember(load(folder) or State())
     return state
+
+
+def check(state: State, archives: list[Archive]) -> tuple[list[Archive], list[str]]:
+    """Check the archives of a start, and note their digests in `state`.
+
+    Returns:
+        Those to start. Second, sentences on those that are left out, changed since they last ran, or have no digest.
+
+    Raises:
+        ArchiveError: that of a default is damaged, or was replaced since it was archived.
+    """
+    sound, sentences = [], []
+    for archive in archives:
+        model = state.models[archive.model]
+        entry = model.versions[archive.version]
+        try:
+            checked = store.checked(archive)
+        except ArchiveError as error:
+            if archive.version == model.default:
+                raise
+            sentences.append(f"{error}; {archive.model} {archive.version} is not started")
+            continue
+        if not checked.listed:
+            sentences.append(store.unlisted(checked))
+        if entry.sha256 not in (None, checked.sha256):
+            sentences.append(
+                f"{archive.model} {archive.version} is not the file that ran last: {archive.path} has changed, from "
+                f"SHA-256 {str(entry.sha256)[:12]}… to {checked.sha256[:12]}…"
+            )
+        entry.sha256 = checked.sha256
+        sound.append(checked)
+    return sound, sentences
 
 
 def archives(state: State, root: Path = store.ROOT) -> tuple[list[Archive], list[str]]:

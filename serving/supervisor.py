@@ -27,6 +27,7 @@ from serving import (
     programs,
     properties,
     routing,
+    store,
     temp_folder,
     timers,
     tokens,
@@ -125,6 +126,7 @@ class Supervisor:
         self._start_java()
         self._exporter.start(self._socket if launch.front else None)
         self._await_workers()
+        store.check_unchanged(*launch.archives)  # TorchServe has read them by now
         workers.scale(self._parts, self._management(), START_SECONDS, self._say)
         if haproxy:
             self._start_gateway()

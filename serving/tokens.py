@@ -10,12 +10,12 @@ only this module's readers use. The inference token, which the front door holds,
 from __future__ import annotations
 
 import datetime
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 import requests
 
+from models.documents import read_json
 from serving import loopback
 from serving.errors import Unauthorised
 from serving.instance import Instance
@@ -52,7 +52,7 @@ class KeyFile:
 
     def _read(self) -> dict[str, Any]:
         try:
-            keys: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+            keys: dict[str, Any] = read_json(self._path)
             return {name: keys[name] for name in ("management", "inference", "API")}
         except (OSError, ValueError, KeyError):
             raise Unauthorised(f"{self._path}: TorchServe's tokens cannot be read; is the server running?") from None

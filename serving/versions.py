@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.golden import GoldenError
+from models.release import check_spelling, in_order
 from serving import crew, files, golden, last_run, model_config, state, store
 from serving.client import Client
 from serving.crew import Role
 from serving.errors import StartError, VersionError
 from serving.instance import Instance
-from serving.journal import Journal
+from serving.journal import Journal, last_entry
 from serving.management import Management
 from serving.registry import Registry
 from serving.routing import FILE_NAME as MAP
@@ -106,15 +107,25 @@ class Versions:
 
         Raises:
             ConfigError: no model can have this name.
-            ArchiveError: there is no such archive, or it is damaged.
-            VersionError: it cannot be loaded; it is removed again, and the message is its Python error.
+            ReleaseError: no version can have this name, or it is there in another spelling.
+            ArchiveError: there is no such archive, it is damaged, or it was replaced since it was archived.
+            VersionError: `workers` is out of range; other content is registered under this version; or it cannot be
+                loaded: then it is removed again, and the message is its Python error.
         """
-        archive = store.checked(store.Archive(store.path_of(crew.check(model), version, self._root), model, version))
+        if workers is not None and not 1 <= workers <= state.MAX_WORKERS:
+            raise VersionError(f"workers is {workers}: give a number from 1 to {state.MAX_WORKERS}")
+        path = store.path_of(crew.check(model), version, self._root)
+        check_spelling(model, version, store.versions(model, self._root), f"in {self._root}/")
+        archive = store.checked(store.Archive(path, model, version))
+        if not archive.listed:
+            self._say(store.unlisted(archive))
         with self._command("register", model, version) as (journal, wanted):
+            self._check_content(wanted, archive)
+            journal.write("checked", sha256=archive.sha256, listed=archive.listed)
             count = workers or model_config.of_archive(archive.path).minWorkers
             self._registry.load(archive, count, journal, self._say)
             self._routing.add(model, version)
-            wanted.add(model, version, workers)
+            wanted.add(model, version, workers, archive.sha256)
             wanted.save(self._folder)
             journal.write("done")
 
@@ -122,13 +133,15 @@ class Versions:
         """Make a registered version the default, after its golden answers came out over HTTP.
 
         Raises:
-            VersionError: it is not registered or not READY, or answers otherwise than it was trained to.
+            ArchiveError: its archive is gone or damaged, or was replaced since it was archived.
+            VersionError: it is not registered or not READY, its archive has changed since it was registered, or it
+                answers otherwise than it was trained to.
         """
         with self._command("promote", model, version) as (journal, wanted):
             entry = self._registered(wanted, model, version)
             already = self._routing.default(model) == version
             if not already:
-                journal.write("golden", answers=self._check_golden(model, version))
+                journal.write("golden", answers=self._check_golden(model, version, entry.versions[version].sha256))
             self._commit(journal, model, version)
             if entry.default != version:
                 entry.previous, entry.default = entry.default, version
@@ -168,9 +181,15 @@ class Versions:
         """Send a version nothing more, wait until it has nothing left to answer, then unregister it.
 
         Raises:
-            VersionError: it is the default, or still has requests after DRAIN_SECONDS; it then stays registered.
+            VersionError: there is none such; it is the default; or it still has requests after DRAIN_SECONDS, and then
+                stays registered.
         """
         with self._command("retire", model, version) as (journal, wanted):
+            if not self._exists(wanted, model, version):
+                self._check_retired(wanted, model, version)
+                self._say(f"{model} {version} was retired already")
+                journal.write("done", already=True)
+                return
             if version == self._routing.default(model):
                 raise VersionError(f"{model} {version} is the default version: promote another one first")
             self._routing.remove(model, version)
@@ -204,6 +223,7 @@ class Versions:
         entry = self._known(wanted, model)
         found = self._registry.find(model, version)
         if found is None or version not in entry.versions:
+            check_spelling(model, version, entry.versions, "registered")
             raise VersionError(
                 f"{model} {version} is not registered: run `make register MODEL={model} VERSION={version}` first"
             )
@@ -211,12 +231,62 @@ class Versions:
             raise VersionError(f"{model} {version} has no READY worker: see `make models` and the server's log")
         return entry
 
-    def _check_golden(self, model: str, version: str) -> int:
+    def _exists(self, wanted: State, model: str, version: str) -> bool:
+        """Say whether anything knows of a version: the state, the map or TorchServe."""
+        entry = wanted.models.get(model)
+        listed = entry is not None and version in entry.versions
+        return listed or self._routing.has(model, version) or self._registry.holds(model, version)
+
+    def _check_retired(self, wanted: State, model: str, version: str) -> None:
+        """Check that a version which is not there was retired from this server.
+
+        Raises:
+            VersionError: it never was there.
+        """
+        if last_entry(self._folder, model, version, "unregistered") is not None:
+            return
+        known = self._known(wanted, model)
+        check_spelling(model, version, known.versions, "registered")
+        there = [f"{name} (the default)" if name == known.default else name for name in in_order(known.versions)]
+        raise VersionError(f"no version {version} of {model!r} is registered: there is {', '.join(there)}")
+
+    def _check_content(self, wanted: State, archive: store.Archive) -> None:
+        """Check that an archive may be registered beside what is, or is what is registered.
+
+        Raises:
+            ReleaseError: its version is registered in another spelling.
+            VersionError: other content is registered under its version.
+        """
+        model, version = archive.model, archive.version
+        entry = wanted.models.get(model)
+        check_spelling(model, version, entry.versions if entry else (), "registered")
+        if not self._registry.holds(model, version):
+            return
+        if entry is not None and version in entry.versions:
+            before = entry.versions[version].sha256
+            instead = "give what changed a version of its own"
+        else:
+            begun = last_entry(self._folder, model, version, "checked") or {}
+            before = begun.get("evidence", {}).get("sha256")
+            instead = f"run `make retire MODEL={model} VERSION={version}` first"
+        if before not in (None, archive.sha256):
+            raise VersionError(
+                f"{model} {version} is registered with other content: SHA-256 {str(before)[:12]}…, and {archive.path} "
+                f"has {archive.sha256[:12]}… now; {instead}"
+            )
+
+    def _check_golden(self, model: str, version: str, registered: str | None) -> int:
         """Ask for the archive's golden images through the front door, and compare."""
+        archive = store.checked(store.Archive(store.path_of(model, version, self._root), model, version))
+        if registered not in (None, archive.sha256):
+            raise VersionError(
+                f"{model} {version} is not promoted: {archive.path} has changed since it was registered, from SHA-256 "
+                f"{str(registered)[:12]}… to {archive.sha256[:12]}…; give what changed a version of its own"
+            )
         # Sent once each: a version whose worker dies on a golden image must not pass at the second try.
         with Client(self._instance.url, self._instance.token(), retries=0) as client:
             try:
-                answered = golden.ask(client, store.path_of(model, version, self._root), model, version)
+                answered = golden.ask(client, archive.path, model, version)
             except GoldenError as error:
                 raise VersionError(f"{model} {version} is not promoted: {error}") from None
         self._say(f"{model} {version}: {len(answered)} golden answers came out over HTTP")

@@ -18,6 +18,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from models.documents import parse_json
+from models.tensors import MAX_HEADER, check_header
+
 FILE_NAME = "checkpoint.safetensors"
 _DOCUMENT = "torchlight"
 
@@ -58,8 +61,9 @@ def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """
     path = folder / FILE_NAME
     try:
+        check_header(path)
         with safe_open(path, framework="pt") as file:
-            document = json.loads(file.metadata()[_DOCUMENT])
+            document = parse_json(file.metadata()[_DOCUMENT], _DOCUMENT, MAX_HEADER)
             # Copied: what is read is a view of the file, which would keep its room on the disk after it was replaced.
             return {name: file.get_tensor(name).clone() for name in file.keys()}, document  # noqa: SIM118
     except FileNotFoundError:

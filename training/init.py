@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from models import architectures
 from models.release import WEIGHTS
+from models.tensors import load_tensors
 
 Tensors = dict[str, torch.Tensor]
 Shape = tuple[int, ...]
@@ -150,7 +150,7 @@ def read(path: Path) -> Tensors:
         raise InitError(f"{path}: no such file; it takes a {SAFETENSORS}, {' or '.join(PYTORCH)} file or a release")
     try:
         if path.suffix == SAFETENSORS:
-            tensors: Tensors = load_file(path)
+            tensors: Tensors = load_tensors(path)
         elif path.suffix in PYTORCH:
             tensors = _unwrapped(_unpickled(path))
         else:

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from models import architectures
+from models import architectures, documents
 from models.card import Architecture, Part, Share, describe
+from models.documents import DocumentError
 from models.value_range import FULL_RANGE, Range16
 from training.trust import Settings as TrustSettings
 
@@ -215,13 +216,13 @@ def load(which: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """
     path = FOLDER / f"{which}.yaml" if which in names() else Path(which)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = documents.read_yaml(path) or {}
     except OSError as error:
         raise RecipeError(
             f"recipe {which!r} cannot be read ({error.strerror}): give a YAML file, or one of {', '.join(names())}"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except DocumentError as error:
+        raise RecipeError(str(error)) from None
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: must hold `key: value` lines, such as `epochs: 10`")
     for key, value in (changes or {}).items():
@@ -243,8 +244,8 @@ def assignment(text: str) -> tuple[str, Any]:
     if not equals or not key:
         raise RecipeError(f"--set {text!r}: write KEY=VALUE, such as --set optimiser.learning_rate=0.1")
     try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError:
+        return key, documents.parse_yaml(value, key)
+    except DocumentError:
         raise RecipeError(f"--set {text!r}: {value!r} is not a YAML value") from None
 
 

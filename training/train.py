@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,9 +12,18 @@ import torch
 
 from models import architectures
 from models.architectures import Network
-from models.card import Input
+from models.card import VERSION_PATTERN, Input
 from models.printable import printable
-from models.release import ROOT, Release, ReleaseError, checked_name, checked_version
+from models.release import (
+    ROOT,
+    Release,
+    ReleaseError,
+    check_spelling,
+    checked_name,
+    checked_version,
+    in_order,
+    versions,
+)
 from training import checkpoint, data_record, pixels, release
 from training.cost import measured
 from training.data.dataset import DataError, Dataset, Split
@@ -31,6 +41,13 @@ def unfinished(model: str, version: str, root: Path = ROOT) -> Path:
     return root / checked_name(model) / f".{checked_version(version)}.training"
 
 
+def stopped(model: str, root: Path = ROOT) -> list[str]:
+    """Return the versions of `model` whose training was stopped, oldest first."""
+    folders = [path.parent.name for path in (root / model).glob(f".*.training/{checkpoint.FILE_NAME}")]
+    names = [name[1:].removesuffix(".training") for name in folders]
+    return in_order(name for name in names if re.fullmatch(VERSION_PATTERN, name))
+
+
 def check(model: str, version: str, root: Path = ROOT, *, resume: bool = False, restart: bool = False) -> Path:
     """Where the release will be, if it may be written.
 
@@ -38,6 +55,7 @@ def check(model: str, version: str, root: Path = ROOT, *, resume: bool = False, 
         ReleaseError: the name or version is not allowed, the release exists, or a training of it was stopped.
     """
     folder = root / checked_name(model) / checked_version(version)
+    check_spelling(model, version, [*versions(model, root), *stopped(model, root)], f"in {root}/")
     if folder.exists():
         raise ReleaseError(f"{folder} exists, and a release is never written over: choose another VERSION")
     if not (resume or restart) and (unfinished(model, version, root) / checkpoint.FILE_NAME).exists():

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch._inductor import aoti_load_package
 
 from benchmarks.peers.peer import Model
@@ -21,6 +20,7 @@ from handlers.engines.compiled import Program
 from handlers.engines.eager import Eager
 from models import architectures
 from models.card import Input
+from models.tensors import load_tensors
 
 # For a process to load; if one cannot, the others do not wait for ever.
 LOAD_SECONDS = 120.0
@@ -82,5 +82,5 @@ def _program(model: Model) -> Engine:
 
 def _eager(model: Model, spec: Input) -> Engine:
     network = architectures.build(model.architecture, **model.arguments)
-    network.load_state_dict(load_file(model.weights))
+    network.load_state_dict(load_tensors(model.weights))
     return Eager(network, spec, CPU)

@@ -15,8 +15,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from handlers.engines import machine
+from models import documents
 from models.card import describe
 
+# Bytes of a part's results.
+MAX_BYTES = 50_000_000
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "benchmarks" / "results"
 PACKAGES = ("torch", "torchserve", "numpy", "pillow", "simplejpeg", "captum")
@@ -157,7 +160,7 @@ def load(part: str, folder: Path = RESULTS) -> Measured | None:
     """
     path = folder / f"{part}.json"
     try:
-        return Measured.model_validate_json(path.read_text(encoding="utf-8"))
+        return Measured.model_validate(documents.read_json(path, MAX_BYTES))
     except FileNotFoundError:
         return None
     except ValidationError as error:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from handlers import images
 from handlers.engines import EAGER, Engine, EngineError
@@ -14,6 +13,7 @@ from models import architectures
 from models.architectures import Network
 from models.card import Card, Input
 from models.release import WEIGHTS
+from models.tensors import load_tensors
 
 
 class Eager(Engine):
@@ -36,7 +36,7 @@ class Eager(Engine):
         network = architectures.build(card.architecture.name, **card.architecture.arguments)
         path = folder / WEIGHTS
         try:
-            network.load_state_dict(load_file(path))
+            network.load_state_dict(load_tensors(path))
         except (SafetensorError, OSError) as error:
             raise EngineError(f"{path}: cannot be read: {error}") from None
         except RuntimeError as error:

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch.nn import functional
 
 from models.card import Card
 from models.release import NEIGHBOURS
+from models.tensors import load_tensors
 
 # Digits after the point of a distance: the embeddings' last bits change with the batch, and these do not show it.
 DIGITS = 4
@@ -91,7 +91,7 @@ class Neighbours:
             return None
         path = folder / NEIGHBOURS
         try:
-            return cls(load_file(path), card.classes)
+            return cls(load_tensors(path), card.classes)
         except (SafetensorError, OSError, NeighboursError) as error:
             raise NeighboursError(f"{path}: cannot be used: {error}; restore the release, or train it again") from None
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from models import documents
+
 FILE_NAME = "answers.jsonl"
 
 
@@ -41,10 +43,10 @@ def read(out: Path) -> dict[str, Entry]:
     """The explained images that `out` has, by their path; those without an answer are left out, to be tried again."""
     path = out / FILE_NAME
     found: dict[str, Entry] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for document in documents.read_json_lines(path) if path.exists() else ():
         try:
-            entry = Entry(**json.loads(line))
-        except (ValueError, TypeError):  # the line that a run was killed at
+            entry = Entry(**document)
+        except TypeError:  # of another shape
             continue
         if entry.overlay is not None and (out / entry.overlay).exists():
             found[entry.image] = entry

@@ -16,11 +16,13 @@ import zipfile
 from pathlib import Path
 from types import TracebackType
 
+from models.documents import parse_json
 from serving import process, state, store
 from serving.crew import Crew
 from serving.errors import StartError
 from serving.instance import Instance, Ports, free_ports
 from serving.launch import Launch
+from serving.mar import MANIFEST
 from serving.model_config import FILE_NAME, ModelConfig
 from serving.store import Archive
 from serving.supervisor import START_SECONDS, Supervisor
@@ -28,7 +30,6 @@ from serving.tune.settings import Settings
 from serving.versions import Versions
 
 ROOT = Path(__file__).resolve().parents[2]
-MANIFEST = "MAR-INF/MANIFEST.json"
 # Requests in flight are given so long when it is stopped; there are none, unless somebody pressed Ctrl-C.
 STOP_SECONDS = 20
 
@@ -39,7 +40,7 @@ def with_settings(mar: Path, target: Path, version: str, config: ModelConfig) ->
         for name in source.namelist():
             content = source.read(name)
             if name == MANIFEST:
-                manifest = json.loads(content)
+                manifest = parse_json(content, name)
                 manifest["model"]["modelVersion"] = version
                 content = json.dumps(manifest).encode()
             elif name == FILE_NAME:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 import zipfile
 from collections.abc import Callable
@@ -11,7 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from models.release import sha256
 from serving import journal
+from serving.store import digest_file
 from tests.integration.rollout import answering, do, done, facts
 from tests.integration.server import Server, free_port, run
 
@@ -149,6 +153,83 @@ def test_an_archive_that_is_damaged_renamed_or_missing_is_refused_before_torchse
     finally:
         archive.unlink()
     assert "no such archive" in do(served, "register", "--version", "4.0").stderr
+
+
+def with_digest(archive: Path) -> None:
+    """Write the digest of an archive beside it, as `make archive` does."""
+    digest_file(archive).write_text(f"{sha256(archive)}  {archive.name}\n", encoding="ascii")
+
+
+REPLACED = in_member("entry.py", lambda content: content + b"\nraise OSError('other code')\n")
+
+
+def test_other_content_is_not_taken_for_what_was_archived_or_registered(
+    served: Server, store: Path, digit: dict[str, bytes]
+) -> None:
+    archive = altered(store, lambda name, content: content)
+    with_digest(archive)
+    original = archive.read_bytes()
+    try:
+        done(served, "register", "--version", "4.0")
+        registered = facts(served)
+        altered(store, REPLACED)
+        assert "digits-4.0.mar.sha256 says" in do(served, "register", "--version", "4.0").stderr
+        assert "digits-4.0.mar.sha256 says" in do(served, "promote", "--version", "4.0").stderr
+        with_digest(archive)
+        failed = json.loads(do(served, "register", "--version", "4.0", "--json").stdout)
+        assert failed["ok"] is False
+        assert failed["error"].startswith("digits 4.0 is registered with other content: SHA-256 ")
+        assert "has changed since it was registered" in do(served, "promote", "--version", "4.0").stderr
+        assert facts(served) == registered
+        # TorchServe unpacks an archive once: a worker that starts again runs what was registered.
+        before = served.workers("digits/4.0")
+        os.kill(before[0][0], signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while (after := served.workers("digits/4.0")) == before or after[0][1] != "READY":
+            assert time.monotonic() < deadline, after
+            time.sleep(0.2)
+        assert answering(served, digit["3"], "/4.0") == "4.0"
+        archive.write_bytes(original)
+        with_digest(archive)
+        done(served, "register", "--version", "4.0")
+        done(served, "promote", "--version", "4.0")
+        assert answering(served, digit["3"]) == "4.0"
+        altered(store, REPLACED)
+        port = str(served.ports.public)
+        assert run(store, "scripts.stop", "--port", port).returncode == 0
+        again = run(store, "scripts.serve", "--port", port)
+        assert again.returncode == 1
+        assert "digits-4.0.mar.sha256 says" in again.stderr
+    finally:
+        archive.unlink()
+        digest_file(archive).unlink()
+
+
+MISTAKES = {
+    ("retire", "--model", "nothing", "--version", "1.0"): "no model 'nothing' is served: there is digits",
+    ("retire", "--version", "7.0"): "no version 7.0 of 'digits' is registered: there is 1.0 (the default)",
+    ("retire", "--version", "1"): "digits 1 and digits 1.0 are the same version in two spellings",
+    ("retire", "--version", "1.0"): "digits 1.0 is the default version: promote another one first",
+    ("promote", "--model", "nothing", "--version", "1.0"): "no model 'nothing' is served: there is digits",
+    ("promote", "--version", "1.0.0"): "digits 1.0.0 and digits 1.0 are the same version in two spellings",
+    ("rollback", "--model", "nothing"): "no model 'nothing' is served: there is digits",
+    ("register", "--version", "1"): "digits 1 and digits 1.0 are the same version in two spellings",
+    ("register", "--version", "02.0"): "version '02.0': a number has no zeros in front; write 2.0",
+    ("register", "--version", "2.0", "--workers", "0"): "workers is 0: give a number from 1 to 256",
+    ("register", "--version", "2.0", "--workers", "-1"): "workers is -1: give a number from 1 to 256",
+    ("register", "--version", "2.0", "--workers", "1000000"): "workers is 1000000: give a number from 1 to 256",
+}
+
+
+def test_mistakes_are_named_also_to_programs_and_change_nothing(served: Server) -> None:
+    before = facts(served)
+    for words, expected in MISTAKES.items():
+        failed = do(served, *words, "--json")
+        assert failed.returncode == 1, words
+        answer = json.loads(failed.stdout)
+        assert answer["ok"] is False
+        assert answer["error"].startswith(expected), words
+    assert facts(served) == before
 
 
 def test_commands_without_a_server_say_so(store: Path) -> None:

@@ -8,9 +8,11 @@ import pytest
 from models.card import Card
 from models.release import (
     ReleaseError,
+    check_spelling,
     checked_name,
     checked_version,
     find,
+    in_order,
     next_version,
     sha256,
     verify_digests,
@@ -30,6 +32,39 @@ def lay_down(root: Path, card: Card, *found: str) -> Path:
 
 def test_numbers_in_versions_count_as_numbers() -> None:
     assert sorted(["10.0", "9.1", "1.2.10", "1.2.9", "2"], key=version_key) == ["1.2.9", "1.2.10", "2", "9.1", "10.0"]
+
+
+def test_what_is_not_written_of_a_version_is_zero() -> None:
+    assert version_key("1") == version_key("1.0") == version_key("1.0.0") == (1, 0, 0)
+    assert in_order(["1.0", "2", "1", "0.9", "1.0.1", "1.0.0"]) == ["0.9", "1", "1.0", "1.0.0", "1.0.1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("version", "canonical"), [("01.0", "1.0"), ("1.00", "1.0"), ("007", "7"), ("00", "0"), ("1.2.03", "1.2.3")]
+)
+def test_zeros_in_front_are_refused_with_the_spelling_to_use(version: str, canonical: str) -> None:
+    with pytest.raises(
+        ReleaseError, match=rf"^version '{version}': a number has no zeros in front; write {canonical}$"
+    ):
+        checked_version(version)
+
+
+@pytest.mark.parametrize(("version", "other"), [("1", "1.0"), ("1.0", "1"), ("1.0.0", "1"), ("2.10", "2.10.0")])
+def test_a_second_spelling_of_a_version_is_refused_with_both_shown(version: str, other: str) -> None:
+    words = f"^pets {version} and pets {other} are the same version in two spellings, and {other} is in releases/: "
+    with pytest.raises(ReleaseError, match=words.replace(".", r"\.")):
+        check_spelling("pets", version, ["0.1", other, "3"], "in releases/")
+    check_spelling("pets", version, ["0.1", version, "1.1", "2.1"], "in releases/")
+
+
+def test_a_release_is_not_found_by_another_spelling(tmp_path: Path, card: Card) -> None:
+    lay_down(tmp_path, card, "1.0", "2.0")
+    with pytest.raises(ReleaseError, match=r"pets 2 and pets 2\.0 are the same version .* write 2\.0, or choose"):
+        find("pets", "2", tmp_path)
+    lay_down(tmp_path, card, "2")
+    with pytest.raises(ReleaseError, match=r"pets 2\.0 and pets 2 are the same version in two spellings"):
+        find("pets", root=tmp_path)
+    assert find("pets", "2.0", tmp_path).card.version == "2.0", "the one that is named is no tie"
 
 
 def test_versions_come_oldest_first_and_other_folders_are_passed_over(tmp_path: Path, card: Card) -> None:

@@ -55,6 +55,8 @@ def test_the_archive_is_in_the_store_and_proved(made: tuple[Path, int]) -> None:
 def test_the_sha256_file_is_one_that_sha256sum_checks(mar: Path) -> None:
     digest = hashlib.sha256(mar.read_bytes()).hexdigest()
     assert mar.with_suffix(".mar.sha256").read_text(encoding="ascii") == f"{digest}  digits-1.0.mar\n"
+    checked = store.checked(store.Archive(mar, "digits", "1.0"))
+    assert (checked.sha256, checked.listed) == (digest, True)
 
 
 def test_the_code_that_answers_travels_along(mar: Path) -> None:
@@ -154,8 +156,15 @@ def test_an_archive_brings_its_own_code_or_none(mar: Path, tmp_path: Path) -> No
 
 
 def test_an_archive_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match=r"not a whole \.mar"):
+    with pytest.raises(ArchiveError, match=r"digits-1\.0\.mar: no such archive"):
         prove(tmp_path / "digits-1.0.mar")
+
+
+def test_a_version_that_the_store_has_in_another_spelling_is_not_archived(own_release: Release, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "digits-1.mar").touch()
+    with pytest.raises(ReleaseError, match=r"digits 1\.0 and digits 1 are the same version in two spellings"):
+        archive(own_release, ModelConfig(), tmp_path / "store")
 
 
 def test_a_release_that_is_not_whole_is_not_archived(own_release: Release, tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from models.release import ReleaseError, sha256
 from serving import routing, state, store
 from serving.errors import ArchiveError, ConfigError
 from serving.state import State
@@ -17,8 +20,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     store.ROOT.mkdir()
     for name in ("digits-1.0", "digits-2.0", "digits-10.0", "cells-1.0"):
-        (store.ROOT / f"{name}.mar").touch()
+        archive(name)
     return tmp_path
+
+
+def archive(name: str, code: str = "pass") -> None:
+    """Put an archive into the store, with its digest."""
+    model, _, version = name.rpartition("-")
+    path = store.ROOT / f"{name}.mar"
+    with zipfile.ZipFile(path, "w") as mar:
+        mar.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": {"modelName": model, "modelVersion": version}}))
+        mar.writestr("entry.py", code)
+    store.digest_file(path).write_text(f"{sha256(path)}  {path.name}\n", encoding="ascii")
 
 
 def promoted(folder: Path, order: str | None = None) -> State:
@@ -91,3 +104,81 @@ def test_a_damaged_state_is_named(folder: Path) -> None:
     (folder / state.FILE_NAME).write_text('{"models": 3}')
     with pytest.raises(ConfigError, match=r"state.json: models: .*remove it"):
         state.wanted(folder, None, None)
+
+
+# ---- what the archives hold
+
+
+def checked(kept: State) -> tuple[list[str], list[str]]:
+    """The versions of digits that start, and what is said."""
+    archives, sentences = state.check(kept, state.archives(kept)[0])
+    return [found.version for found in archives if found.model == "digits"], sentences
+
+
+def test_a_start_notes_the_digests_of_what_it_loads(folder: Path) -> None:
+    kept = promoted(folder)
+    assert checked(kept) == (["2.0", "1.0"], [])
+    kept.save(folder)
+    again = state.wanted(folder, None, None)
+    digests = {version: entry.sha256 for version, entry in again.models["digits"].versions.items()}
+    assert digests == {version: sha256(store.ROOT / f"digits-{version}.mar") for version in ("1.0", "2.0")}
+    assert checked(again) == (["2.0", "1.0"], [])
+
+
+@pytest.mark.parametrize("asked", [None, "2.0"])
+def test_a_version_whose_archive_changed_since_it_ran_is_named(folder: Path, asked: str | None) -> None:
+    kept = promoted(folder)
+    checked(kept)
+    kept.save(folder)
+    before = sha256(store.ROOT / "digits-2.0.mar")
+    archive("digits-2.0", code="import os")
+    again = state.wanted(folder, asked and "digits", asked)
+    versions, sentences = checked(again)
+    assert versions[0] == "2.0"
+    now = sha256(store.ROOT / "digits-2.0.mar")
+    assert sentences == [
+        "digits 2.0 is not the file that ran last: model_store/digits-2.0.mar has changed, from SHA-256 "
+        f"{before[:12]}… to {now[:12]}…"
+    ]
+    assert checked(again) == (versions, []), "it is named once"
+
+
+def test_a_replaced_default_is_not_started_and_another_version_is_left_out(folder: Path) -> None:
+    kept = promoted(folder)
+    (store.ROOT / "digits-1.0.mar").write_bytes((store.ROOT / "digits-10.0.mar").read_bytes())
+    versions, (sentence,) = checked(kept)
+    assert versions == ["2.0"]
+    assert "digits-1.0.mar.sha256 says" in sentence
+    assert sentence.endswith("; digits 1.0 is not started")
+    (store.ROOT / "digits-2.0.mar").write_bytes((store.ROOT / "digits-10.0.mar").read_bytes())
+    with pytest.raises(ArchiveError, match=r"digits-2\.0\.mar\.sha256 says .*replaced or damaged"):
+        checked(kept)
+
+
+def test_an_archive_without_a_digest_starts_with_a_warning(folder: Path) -> None:
+    kept = promoted(folder)
+    (store.ROOT / "digits-1.0.mar.sha256").unlink()
+    versions, (sentence,) = checked(kept)
+    assert versions == ["2.0", "1.0"]
+    assert sentence.startswith("warning: model_store/digits-1.0.mar has no digits-1.0.mar.sha256 beside it")
+
+
+def test_a_version_is_kept_in_one_spelling(folder: Path) -> None:
+    kept = promoted(folder)
+    with pytest.raises(ReleaseError, match=r"digits 2 and digits 2\.0 are the same version in two spellings"):
+        kept.add("digits", "2", None)
+    text = (folder / state.FILE_NAME).read_text(encoding="utf-8").replace('"1.0": {', '"2": {')
+    (folder / state.FILE_NAME).write_text(text, encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"models\.digits\.versions: version 2(\.0)? and version 2(\.0)? are the same"
+    ):
+        state.load(folder)
+
+
+def test_a_state_of_another_making_is_refused_by_its_size_and_depth(folder: Path) -> None:
+    (folder / state.FILE_NAME).write_bytes(b"[" * 100_000)
+    with pytest.raises(ConfigError, match=r"state\.json: nested more than 32 deep.*; correct it, or remove it"):
+        state.load(folder)
+    (folder / state.FILE_NAME).write_bytes(b" " * 2_000_001)
+    with pytest.raises(ConfigError, match=r"state\.json: more than 2,000,000 bytes"):
+        state.load(folder)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -66,3 +70,86 @@ def test_an_empty_store_is_answered_with_how_to_fill_it(tmp_path: Path, folder: 
 def test_no_archive_lies_outside_the_store(model: str, version: str) -> None:
     with pytest.raises(ReleaseError):
         store.path_of(model, version)
+
+
+def test_a_version_in_another_spelling_is_refused_with_both_shown(root: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"digits 1 and digits 1\.0 are the same version .* 1\.0 is in "):
+        store.choose("digits", "1", root)
+    (root / "digits-10.mar").touch()
+    with pytest.raises(ReleaseError, match=r"digits 10\.0 and digits 10 are the same version in two spellings"):
+        store.choose(None, None, root)
+    assert names(store.choose("digits", "10", root)) == [("digits", "10")], "the one that is named is no tie"
+    (root / "digits-11.00.mar").touch()
+    assert store.versions("digits", root) == ["1.0", "9.1", "10", "10.0"], "zeros in front are no version"
+
+
+# ---- digests
+
+
+def made(root: Path, name: str = "digits-1.0.mar", version: str = "1.0", code: str = "pass") -> store.Archive:
+    """An archive with the digest beside it, as `make archive` writes both."""
+    path = root / name
+    with zipfile.ZipFile(path, "w") as mar:
+        mar.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": {"modelName": "digits", "modelVersion": version}}))
+        mar.writestr("entry.py", code)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    store.digest_file(path).write_text(f"{digest}  {name}\n", encoding="ascii")
+    return store.Archive(path, "digits", "1.0")
+
+
+def test_an_archive_that_is_as_it_was_made_passes(tmp_path: Path) -> None:
+    checked = store.checked(archive := made(tmp_path))
+    assert checked.listed
+    assert checked.sha256 == hashlib.sha256(archive.path.read_bytes()).hexdigest()
+    store.check_unchanged(checked)
+
+
+def test_an_archive_that_was_replaced_is_refused_with_both_digests(tmp_path: Path) -> None:
+    archive = made(tmp_path)
+    before = store.checked(archive)
+    (tmp_path / "elsewhere").mkdir()
+    other = made(tmp_path / "elsewhere", code="import os")
+    shutil.copy(other.path, archive.path)
+    now = hashlib.sha256(archive.path.read_bytes()).hexdigest()
+    words = rf"its SHA-256 is {now[:12]}…, and digits-1\.0\.mar\.sha256 says {before.sha256[:12]}…: .*make archive"
+    with pytest.raises(ArchiveError, match=words):
+        store.checked(archive)
+    with pytest.raises(ArchiveError, match="replaced while it was loaded"):
+        store.check_unchanged(before)
+    archive.path.unlink()
+    with pytest.raises(ArchiveError, match="gone while it was loaded"):
+        store.check_unchanged(before)
+
+
+def test_an_archive_of_another_tool_has_no_digest_which_is_said(tmp_path: Path) -> None:
+    archive = made(tmp_path)
+    store.digest_file(archive.path).unlink()
+    checked = store.checked(archive)
+    assert not checked.listed
+    assert checked.sha256
+    assert "digits-1.0.mar has no digits-1.0.mar.sha256 beside it" in store.unlisted(checked)
+    content = archive.path.read_bytes()
+    archive.path.write_bytes(content.replace(b"pass", b"fail", 1))
+    with pytest.raises(ArchiveError, match=r"entry\.py in it is damaged"):
+        store.checked(archive)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "abc", "0" * 64, f"{'0' * 64}  other-1.0.mar\n", "\n" + "0" * 64, "x" * 2000, "\xff"]
+)
+def test_a_damaged_file_of_digests_is_not_taken_for_a_missing_one(tmp_path: Path, text: str) -> None:
+    archive = made(tmp_path)
+    store.digest_file(archive.path).write_bytes(text.encode("latin-1"))
+    with pytest.raises(
+        ArchiveError, match=r"digits-1\.0\.mar\.sha256: not the digest of digits-1\.0\.mar, as sha256sum"
+    ):
+        store.checked(archive)
+
+
+def test_both_forms_of_sha256sum_are_read(tmp_path: Path) -> None:
+    archive = made(tmp_path)
+    line = store.digest_file(archive.path).read_text(encoding="ascii")
+    store.digest_file(archive.path).write_text(
+        line.upper().replace("DIGITS", "digits").replace("MAR", "mar").replace("  ", " *")
+    )
+    assert store.checked(archive).listed
