@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from serving import store
 from serving.crew import Crew
 from serving.errors import StartError
 from serving.instance import ROOT, TOKEN, TORCHSERVE_TOKEN, Ports, http_url
@@ -45,6 +46,14 @@ class Launch:
     cors_origins: tuple[str, ...] = ()
     keep_alive_seconds: int = KEEP_ALIVE_SECONDS
     container: bool = False
+
+    def check_archives(self) -> None:
+        """Check, once TorchServe has read the archives, that they are the files that were checked before.
+
+        Raises:
+            ArchiveError: one was replaced meanwhile.
+        """
+        store.check_unchanged(*self.archives)
 
     @property
     def asks_for_token(self) -> bool:

@@ -27,7 +27,6 @@ from serving import (
     programs,
     properties,
     routing,
-    store,
     temp_folder,
     timers,
     tokens,
@@ -126,7 +125,6 @@ class Supervisor:
         self._start_java()
         self._exporter.start(self._socket if launch.front else None)
         self._await_workers()
-        store.check_unchanged(*launch.archives)  # TorchServe has read them by now
         workers.scale(self._parts, self._management(), START_SECONDS, self._say)
         if haproxy:
             self._start_gateway()
@@ -180,7 +178,7 @@ class Supervisor:
                 raise StartError(f"the model server did not come up: {self._reader.error or 'see its log'}")
             counts = workers.count(self._parts, self._management())
             if all(0 < wanted <= ready for ready, wanted in counts):
-                return
+                return self._launch.check_archives()
             ready, wanted = (sum(column) for column in zip(*counts, strict=True))
             if (shown_now := f"workers READY: {ready} of {wanted or '?'}") != shown:
                 shown = shown_now

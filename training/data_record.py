@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from models.class_names import shown
+from models.documents import read_json
 from training.checkpoint import CheckpointError
 from training.data.dataset import Dataset
 from training.data.left_out import listed
 
 FILE_NAME = "data.json"
+# Bytes of the record; ten million images take this much.
+MAX_BYTES = 1_000_000_000
 # Classes that a message names.
 _MAX_CLASSES = 20
 
@@ -43,7 +46,7 @@ def check(folder: Path, dataset: Dataset) -> None:
         CheckpointError: they differ; the message shows what was and what is.
     """
     try:
-        before: dict[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        before: dict[str, Any] = read_json(folder / FILE_NAME, MAX_BYTES)
         difference = _difference(before, dataset)
     except FileNotFoundError:
         return
