@@ -16,7 +16,7 @@ import requests
 import tritonclient.grpc
 
 from tests.integration.conftest import batching
-from tests.integration.server import PREDICT_ONLY, TOKEN, Server, alive, free_port, run
+from tests.integration.server import PREDICT_ONLY, TOKEN, Server, alive, run
 
 # Workers that explain would answer at once what comes alone.
 
@@ -186,16 +186,6 @@ def test_changed_weights_stop_the_start_with_their_reason(workspace: Path, tmp_p
 def test_a_handler_that_raises_stops_the_start_with_its_python_error(workspace: Path, tmp_path: Path) -> None:
     folder = broken(workspace, tmp_path, "entry.py", lambda code: code + b"\nraise RuntimeError('CUDA or not')\n")
     assert "CUDA or not" in failing_start(folder)
-
-
-def test_a_truncated_archive_stops_the_start_with_its_name(workspace: Path, tmp_path: Path) -> None:
-    (tmp_path / "model_store").mkdir()
-    whole = (workspace / "model_store" / "digits-1.0.mar").read_bytes()
-    (tmp_path / "model_store" / "digits-1.0.mar").write_bytes(whole[:5000])
-    done = run(tmp_path, "scripts.serve", "--foreground", "--port", str(free_port()))
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: model_store/digits-1.0.mar: not a whole .mar (")
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_taken_port_stops_the_start_before_anything_runs(workspace: Path, server: Server) -> None:

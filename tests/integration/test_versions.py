@@ -156,6 +156,16 @@ def test_an_archive_that_is_damaged_renamed_or_missing_is_refused_before_torchse
     assert "no such archive" in do(served, "register", "--version", "4.0").stderr
 
 
+def test_a_truncated_archive_stops_the_start_with_its_name(workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "model_store").mkdir()
+    whole = (workspace / "model_store" / "digits-1.0.mar").read_bytes()
+    (tmp_path / "model_store" / "digits-1.0.mar").write_bytes(whole[:5000])
+    done = run(tmp_path, "scripts.serve", "--foreground", "--port", str(free_port()))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: model_store/digits-1.0.mar: not a whole .mar (")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def with_digest(archive: Path) -> None:
     """Write the digest of an archive beside it, as `make archive` does."""
     digest_file(archive).write_text(f"{sha256(archive)}  {archive.name}\n", encoding="ascii")
