@@ -16,7 +16,7 @@ from pathlib import Path
 
 from models.golden import GoldenError
 from models.release import check_spelling, in_order
-from serving import crew, files, golden, last_run, model_config, state, store
+from serving import content, crew, files, golden, last_run, model_config, state, store
 from serving.client import Client
 from serving.crew import Role
 from serving.errors import StartError, VersionError
@@ -120,7 +120,7 @@ class Versions:
         if not archive.listed:
             self._say(store.unlisted(archive))
         with self._command("register", model, version) as (journal, wanted):
-            self._check_content(wanted, archive)
+            content.check_registered(self._registry, self._folder, wanted, archive)
             journal.write("checked", sha256=archive.sha256, listed=archive.listed)
             count = workers or model_config.of_archive(archive.path).minWorkers
             self._registry.load(archive, count, journal, self._say)
@@ -250,39 +250,10 @@ class Versions:
         there = [f"{name} (the default)" if name == known.default else name for name in in_order(known.versions)]
         raise VersionError(f"no version {version} of {model!r} is registered: there is {', '.join(there)}")
 
-    def _check_content(self, wanted: State, archive: store.Archive) -> None:
-        """Check that an archive may be registered beside what is, or is what is registered.
-
-        Raises:
-            ReleaseError: its version is registered in another spelling.
-            VersionError: other content is registered under its version.
-        """
-        model, version = archive.model, archive.version
-        entry = wanted.models.get(model)
-        check_spelling(model, version, entry.versions if entry else (), "registered")
-        if not self._registry.holds(model, version):
-            return
-        if entry is not None and version in entry.versions:
-            before = entry.versions[version].sha256
-            instead = "give what changed a version of its own"
-        else:
-            begun = last_entry(self._folder, model, version, "checked") or {}
-            before = begun.get("evidence", {}).get("sha256")
-            instead = f"run `make retire MODEL={model} VERSION={version}` first"
-        if before not in (None, archive.sha256):
-            raise VersionError(
-                f"{model} {version} is registered with other content: SHA-256 {str(before)[:12]}…, and {archive.path} "
-                f"has {archive.sha256[:12]}… now; {instead}"
-            )
-
     def _check_golden(self, model: str, version: str, registered: str | None) -> int:
         """Ask for the archive's golden images through the front door, and compare."""
         archive = store.checked(store.Archive(store.path_of(model, version, self._root), model, version))
-        if registered not in (None, archive.sha256):
-            raise VersionError(
-                f"{model} {version} is not promoted: {archive.path} has changed since it was registered, from SHA-256 "
-                f"{str(registered)[:12]}… to {archive.sha256[:12]}…; give what changed a version of its own"
-            )
+        content.check_promoted(archive, registered)
         # Sent once each: a version whose worker dies on a golden image must not pass at the second try.
         with Client(self._instance.url, self._instance.token(), retries=0) as client:
             try:
