@@ -28,7 +28,7 @@ def charset(parts: Iterable[Part]) -> str:
     """Return how the fields of a form are encoded: what its field `_charset_` says, else UTF-8."""
     for part in parts:
         if part.name == CHARSET_FIELD and part.is_field:
-            return _known(bytes(part.content).decode("latin-1"))
+            return _supported(bytes(part.content).decode("latin-1"))
     return "utf-8"
 
 
@@ -40,13 +40,13 @@ def text(part: Part, encoding: str = "utf-8") -> str | None:
     header["content-type"] = part.content_type or "text/plain"
     own = header.get_param("charset")
     try:
-        decoded = bytes(part.content).decode(_known(own) if isinstance(own, str) else encoding)
+        decoded = bytes(part.content).decode(_supported(own) if isinstance(own, str) else encoding)
     except (UnicodeDecodeError, LookupError):
         return None
     return decoded if all(letter.isprintable() or letter.isspace() for letter in decoded) else None
 
 
-def _known(name: str) -> str:
+def _supported(name: str) -> str:
     lower = name.strip().lower()
     return lower if lower in _CHARSETS or lower.startswith(_CHARSET_FAMILIES) else "utf-8"
 
@@ -65,7 +65,7 @@ def check_name(name: str, kind: str) -> None:
         raise UnknownOption(f"unknown option {name[:40]!r} (multipart); did you mean {alike[0]}? {kind} has {names}")
 
 
-def given(fields: Iterable[tuple[str, object]]) -> list[Given]:
+def filled_options(fields: Iterable[tuple[str, object]]) -> list[Given]:
     """Return the options among the fields of a form, without those left blank.
 
     A checkbox sends nothing while it is off, so forms put a hidden field `0` of the same name beside it: on wins.

@@ -104,7 +104,7 @@ def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
             found, more = _plain(part, kind, limits), []
         images += found
         given += more
-    given += forms.given(fields)
+    given += forms.filled_options(fields)
     if not images:
         raise NoImage("no image was sent: send the bytes of a JPEG, PNG or WebP file as the body")
     if len(images) > limits.max_images:

@@ -64,10 +64,10 @@ def _keys(instances: list[Any]) -> tuple[str | int | None, ...]:
         BadJSON: a key is neither a string nor a number.
     """
     keys = tuple(value.get(KEY) if isinstance(value, dict) else None for value in instances)
-    for place, key in enumerate(keys):
+    for index, key in enumerate(keys):
         if not isinstance(key, str | int | None) or (isinstance(key, str) and len(key) > MAX_KEY):
             raise BadJSON(
-                f"instance {place} has the key {key!r:.40}: it must be a number or a string of {MAX_KEY} letters"
+                f"instance {index} has the key {key!r:.40}: it must be a number or a string of {MAX_KEY} letters"
             )
     return keys if any(key is not None for key in keys) else ()
 

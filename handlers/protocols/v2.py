@@ -138,8 +138,8 @@ def _shape(tensor: dict[str, Any]) -> list[int]:
 
 def _filled(shape: list[int], total: int) -> list[int]:
     """Return the shape with the dimension -1 as large as a total of elements makes it."""
-    others = math.prod(n for n in shape if n != FREE)
-    return [max(total // others, 1) if n == FREE else n for n in shape]
+    fixed = math.prod(n for n in shape if n != FREE)
+    return [max(total // fixed, 1) if n == FREE else n for n in shape]
 
 
 def _files(shape: list[int], data: Any, limits: Limits) -> list[Picture]:
@@ -152,9 +152,9 @@ def _files(shape: list[int], data: Any, limits: Limits) -> list[Picture]:
     if fixed > limits.max_images:
         raise TooManyImages(f"the tensor holds {fixed:,} images: at most {limits.max_images} go into one request")
     if isinstance(data, bytes):
-        elements, rest = _elements(data, limits.max_images + 1)
+        elements, spare_bytes = _elements(data, limits.max_images + 1)
         count = math.prod(_filled(shape, len(elements)))
-        if (len(elements), rest) != (count, 0) and len(elements) <= limits.max_images:
+        if (len(elements), spare_bytes) != (count, 0) and len(elements) <= limits.max_images:
             raise BadTensor(f"the binary data is not {count} elements, each its length in 4 bytes and as many bytes")
     else:
         elements = [data] if isinstance(data, str) else data
@@ -170,14 +170,14 @@ def _files(shape: list[int], data: Any, limits: Limits) -> list[Picture]:
     return [from_base64(element, f"element {place} of 'data'") for place, element in enumerate(elements)]
 
 
-def _elements(binary: bytes, most: int) -> tuple[list[Any], int]:
+def _elements(binary: bytes, limit: int) -> tuple[list[Any], int]:
     """Return the elements of a BYTES tensor and how many bytes are left over.
 
-    Each is a 4-byte little-endian length and as many bytes. After `most` elements the others are left over.
+    Each is a 4-byte little-endian length and as many bytes. After `limit` elements the others are left over.
     """
     elements: list[Any] = []
     start = 0
-    while start + 4 <= len(binary) and len(elements) < most:
+    while start + 4 <= len(binary) and len(elements) < limit:
         (length,) = struct.unpack_from("<I", binary, start)
         if start + 4 + length > len(binary):
             break
