@@ -1,4 +1,4 @@
-"""What a class may be called, and which names people cannot tell apart.
+"""Checks of class names: that they can be written anywhere, and that people can tell them apart.
 
 Class names come from folders, tables and cards, and end in answers, headers, figures and logs. Two names that look
 alike would be two classes of one thing, so they are refused.

@@ -1,4 +1,4 @@
-"""Which values of 16 bits an image network sees: the window that becomes 0 to 255."""
+"""The window of 16-bit values that becomes 0 to 255 for the network."""
 
 from __future__ import annotations
 
