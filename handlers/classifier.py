@@ -19,9 +19,10 @@ import orjson
 import torch
 
 from handlers import decision, images, ready, trust
+from handlers.decoding import decode_images
 from handlers.engines import EAGER, Engine, EngineError, Outputs, named
 from handlers.engines.eager import Eager
-from handlers.errors import AnswerTooLarge, ImageTooLarge, InferenceFailed, Overloaded, RequestError
+from handlers.errors import AnswerTooLarge, InferenceFailed, Overloaded, RequestError
 from handlers.explain import road
 from handlers.explain.explainer import Explainer, Way
 from handlers.isolation import as_request_error, in_halves
@@ -175,10 +176,12 @@ class Classifier:
 
     def _each(self, slots: Sequence[Slot], step: Callable[[Slot], None], *, threaded: bool) -> None:
         def guarded(slot: Slot) -> None:
+            start = time.thread_time()
             try:
                 step(slot)
             except Exception as error:  # of this request alone
                 slot.error = as_request_error(error)
+            slot.record.cpu_seconds += time.thread_time() - start
 
         for _ in (self._threads.map if threaded and len(slots) > 1 else map)(guarded, slots):
             pass
@@ -211,30 +214,7 @@ class Classifier:
 
     def _decode(self, slot: Slot) -> None:
         with timed([slot], "decode"):
-            total = 0
-            for number, (name, source) in enumerate(slot.asked.images, start=1):
-                self._check_time()
-                try:
-                    total = self._picture(slot, source, total)
-                except RequestError as error:
-                    if len(slot.asked.images) == 1:
-                        raise
-                    where = f"image {number} of {len(slot.asked.images)} ({name[:40]!r})"
-                    raise type(error)(f"{where}: {error}") from None
-
-    def _picture(self, slot: Slot, source: Picture, total: int) -> int:
-        """Decode one image and keep only what is needed of it; returns the pixels of the request so far."""
-        spec, span = self.card.input, self.card.input.range_16bit
-        opened = images.open(source, self.limits) if isinstance(source, bytes) else images.from_array(source, span)
-        sent_side = max(opened.size)
-        total += opened.width * opened.height
-        if total > (most := self.limits.max_request_pixels):
-            raise ImageTooLarge(f"the images of this request have more than {most:,} pixels together: send fewer")
-        picture = images.load(opened, spec.canvas, span) if isinstance(source, bytes) else opened
-        slot.pixels.append(images.pixels(picture, spec))
-        if slot.asked.kind == "explain":
-            slot.views.append(images.view(picture, self.card.input, sent_side))
-        return total
+            decode_images(slot, self.card.input, self.limits, self._check_time)
 
     def _predict(self, slots: Sequence[Slot]) -> list[list[Result]]:
         self._check_time()
@@ -244,6 +224,7 @@ class Classifier:
             ranking = decision.rank(outputs.logits, self.temperature, most)
             judged = decision.judgements(ranking, outputs, self.judge, self.card.classes) if self.judge else None
         sums = outputs.logits.sum(dim=1, dtype=torch.float64).tolist()  # finite if all of a row are
+        seconds = slots[0].record.passes[-1][1] / len(sums)
         row, found, classes = 0, [], self.card.classes
         for slot in slots:
             top_k, rows = slot.asked.options.top_k, range(row, row + len(slot.pixels))
@@ -261,6 +242,8 @@ class Classifier:
                 ]
             )
             row += len(slot.pixels)
+            # Every request has one image at least, whatever that takes; more are more work than others bring.
+            slot.record.cpu_seconds += seconds * (len(slot.pixels) - 1)
         return found
 
     def _explain(self, slots: Sequence[Slot], way: Way) -> list[list[Result]]:

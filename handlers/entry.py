@@ -21,6 +21,7 @@ import torch
 
 from handlers import choice, wire
 from handlers.classifier import BUDGET_SECONDS, Answer
+from handlers.cost import HeavyRequest
 from handlers.metrics import Tally
 from handlers.multipart import Part
 from handlers.request import Incoming
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # When the front door took the request, in microseconds since 1970.
 START_HEADER = "x-torchlight-start"
+# Milliseconds of work that a prediction took.
+COST_HEADER = "X-Torchlight-Cost"
 FLUSH_SECONDS = 1.0
 # How the names end that workers of another role than to predict are registered as (serving/crew.py). Those that explain
 # do it at this niceness (nice(2)), on what others leave idle.
@@ -99,11 +102,13 @@ class ImageClassifier:
             if not described[place]
         ]
         answers = self._classifier.answer(incoming)
-        self._tally.add([answer.record for answer in answers])
+        # What is sent on to another worker is counted there.
+        self._tally.add([answer.record for answer in answers if answer.status != HeavyRequest.status])
         self._counted.set()
         left = iter(answers)
         return [
-            self._describe() if described[place] else _send(next(left), place, context) for place in range(len(data))
+            self._describe() if described[place] else _send(next(left), headers[place], place, context)
+            for place in range(len(data))
         ]
 
     def _hand_on(self, cache: Any) -> None:
@@ -156,10 +161,12 @@ def _label(text: str) -> str:
     return text.translate(_ENCODED)
 
 
-def _send(answer: Answer, place: int, context: Any) -> bytes:
+def _send(answer: Answer, headers: dict[str, str], place: int, context: Any) -> bytes:
     context.set_response_status(answer.status.value, answer.status.phrase, idx=place)
     for name, value in answer.headers.items():
         context.set_response_header(place, name, value)
+    if answer.record.kind == "predict" and START_HEADER in headers:  # for the proxy, which removes it
+        context.set_response_header(place, COST_HEADER, str(round(answer.record.cpu_seconds * 1000)))
     return answer.body
 
 

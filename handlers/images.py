@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch.nn import functional
 
 from handlers import formats, jpeg
@@ -31,6 +31,8 @@ LIMITS = Limits()
 # Pillow would warn about sizes that open() below refuses anyway, through Python's warning filters, which no two threads
 # may change at once.
 Image.MAX_IMAGE_PIXELS = None
+# Bytes of text in a PNG, which Pillow inflates before anything else: 60 kB of it could become 64 MB.
+PngImagePlugin.MAX_TEXT_MEMORY = 1_048_576
 
 Source = bytes | bytearray | memoryview
 # Pillow's, RGB or `L`; of most JPEGs an array, uint8 (H, W, 3) or (H, W).

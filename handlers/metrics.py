@@ -67,12 +67,14 @@ class Record:
     Attributes:
         waited: seconds from the front door to the worker: network, queue, and until the batch was full.
         seconds: by stage; a stage that several requests went through together counts whole for each of them.
+        cpu_seconds: of parsing and decoding, and of inference beyond the first image.
         passes: each time that something was done, by stage; what was done for several stands with the first of them.
     """
 
     kind: str
     waited: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
     passes: list[tuple[str, float]] = field(default_factory=list)
     error: str = ""
     found: list[tuple[str, float]] = field(default_factory=list)

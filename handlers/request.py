@@ -90,7 +90,7 @@ def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
             and isinstance(part.content, _ENCODED)
         ):
             document = v2.split(_bytes(part.content), binary_length)
-            head = _document(document[0])
+            head = _document(document[0], limits)
             found, more, reply = v2.parse(head, document[1], incoming.kind, limits, trusted=trusted)
         elif name in table.NAMES:
             found, more = [], []
@@ -98,7 +98,7 @@ def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
         elif part.is_field and (text := forms.text(part, encoding)) is not None:
             found, more = _field(part.name, text, incoming.kind), []
         elif _is_json(part, kind) or incoming.route in ("v1", "v2"):
-            found, more, shaped = _shaped(_document(part.content), incoming, limits, trusted)
+            found, more, shaped = _shaped(_document(part.content, limits), incoming, limits, trusted)
             reply = shaped or reply
         else:
             found, more = _plain(part, kind, limits), []
@@ -150,9 +150,10 @@ def _plain(part: Part, kind: str, limits: Limits) -> list[tuple[str, Picture]]:
     return [(part.name, content)]
 
 
-def _document(content: Any) -> dict[str, Any]:
+def _document(content: Any, limits: Limits) -> dict[str, Any]:
     document = content
     if isinstance(content, _ENCODED):
+        _check_lists(_bytes(content), limits)
         try:
             document = orjson.loads(content)
         except orjson.JSONDecodeError as error:
@@ -160,6 +161,22 @@ def _document(content: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BadJSON(f"the JSON body is no object: send {native.SHAPES}")
     return document
+
+
+def _check_lists(encoded: bytes, limits: Limits) -> None:
+    """Count lists and objects by their brackets: a parser makes an object of each, which takes far more memory.
+
+    Raises:
+        BadJSON: there are more than `max_json_lists`.
+    """
+    if len(encoded) <= limits.max_json_lists:
+        return
+    lists = encoded.count(b"[") + encoded.count(b"{")
+    if lists > limits.max_json_lists:
+        raise BadJSON(
+            f"the JSON has {lists:,} lists and objects: at most {limits.max_json_lists:,} are accepted; send pixels as "
+            f"a .npy file, or as the base64 of an image"
+        )
 
 
 def _bytes(content: Any) -> bytes:

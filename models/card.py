@@ -81,6 +81,7 @@ class Limits(Part):
         max_side: pixels of its longer side; an image of one row takes several times as long as a square one.
         max_images: in one request.
         max_request_pixels: of all images of a request together.
+        max_json_lists: lists and objects in a JSON body; pixels as nested lists need one for each row and each pixel.
         max_answer_bytes: of the answer. TorchServe kills the worker whose answer exceeds max_response_size, and is slow
             with large ones.
     """
@@ -90,6 +91,7 @@ class Limits(Part):
     max_side: Annotated[int, Field(ge=1)] = 16_384
     max_images: Annotated[int, Field(ge=1)] = 64
     max_request_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    max_json_lists: Annotated[int, Field(ge=1)] = 500_000
     max_answer_bytes: Annotated[int, Field(ge=1_000, le=24_000_000)] = 16_000_000
 
 

@@ -26,6 +26,16 @@ OPENAPI = ROOT / "deploy" / "openapi.json"
 
 # The way back in for explanations with a deadline: a socket beside that of the runtime API.
 AGAIN = "again.sock"
+# The way to the workers for heavy predictions, of those that an ordinary worker hands on.
+MOVING = "moving.sock"
+# Predictions of more bytes are heavy.
+LARGE_BYTES = 1_000_000
+# So many fit into a buffer of HAProxy's (tune.bufsize) beside their headers, and can be sent twice.
+MOVABLE_BYTES = 48_000
+# Milliseconds of work: less is light. In 10 s, one source may take so many at the ordinary workers.
+LIGHT_MS = 10
+VERY_HEAVY_MS = 100
+SHARE_MS = 2_000
 # Requests that a server whose queue is TorchServe's own is sent at once.
 AT_ONCE = 1024
 # Explanations that may wait; as many as TorchServe's own queue takes unless an archive says otherwise.
@@ -168,6 +178,13 @@ def render(door: FrontDoor) -> str:
         "most_waiting": MOST_WAITING,
         "least_wait_ms": LEAST_WAIT_MS,
         "reserve_ms": RESERVE_MS,
+        "moving": _escaped(door.socket.parent / MOVING),
+        "heavy_at_once": door.explain_at_once,
+        "very_heavy_ms": VERY_HEAVY_MS,
+        "light_ms": LIGHT_MS,
+        "share_ms": SHARE_MS,
+        "large_bytes": LARGE_BYTES,
+        "movable_bytes": MOVABLE_BYTES,
         "again": _escaped(door.socket.parent / AGAIN),
     }
     return _LINE.sub(_refusal, _filled(TEMPLATE, values))

@@ -13,6 +13,7 @@ import orjson
 import pytest
 import requests
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from handlers.classifier import BATCH_BYTES, BUDGET_SECONDS, Classifier
 from handlers.multipart import Part
@@ -82,6 +83,27 @@ def max_request_pixels(ask: Ask) -> None:
     assert ask.post(PREDICT, files=[("image", large)] * 4).status_code == 200
     body = failed(ask.post(PREDICT, files=[("image", large)] * 4 + [("image", small)]), 413, "ImageTooLarge")
     assert "100,000,000" in body["message"]
+
+
+@row("max-json-lists")
+def max_json_lists(ask: Ask) -> None:
+    pixels = b"[" + b",".join([b"[[1],[2]]"] * 10) + b"]"
+    within = b'{"instances":[' + pixels + b'],"top_k":1,"x":[' + b",".join([b"[]"] * 499_966) + b"]}"
+    assert within.count(b"[") + within.count(b"{") == 500_000
+    failed(ask.post(PREDICT, within), 400, "UnknownOption")
+    beyond = within[:-2] + b",[]]}"
+    assert "500,000" in failed(ask.post(PREDICT, beyond), 400, "BadJSON")["message"]
+
+
+@row("max-png-text")
+def max_png_text(ask: Ask) -> None:
+    for count, status in ((1, 200), (3, 422)):
+        info = PngInfo()
+        for number in range(count):
+            info.add_text(f"key{number}", "a" * 500_000, zip=True)
+        buffer = io.BytesIO()
+        Image.new("L", (24, 24)).save(buffer, "PNG", pnginfo=info)
+        assert ask.post(PREDICT, buffer.getvalue()).status_code == status
 
 
 @row("max-scans")

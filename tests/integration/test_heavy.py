@@ -1,0 +1,77 @@
+"""Heavy predictions go to the workers that explain while their version has light ones (deploy/haproxy)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from serving import frontdoor
+from tests.integration.stub import Door, front_door
+
+ORDINARY, HEAVY = "/predictions/digits/1.0", "/predictions/digits-explain/1.0"
+LARGE = bytes(frontdoor.LARGE_BYTES + 1)
+MIDDLE = bytes(frontdoor.MOVABLE_BYTES + 1)
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    """A proxy of its own: what it has counted is nobody else's."""
+    with front_door(explain_at_once=1) as running:
+        yield running
+
+
+def ask(door: Door, body: bytes, *, milliseconds: int, status: int = 200) -> list[str]:
+    """Send a body that costs so much; returns the paths that the model server was asked for."""
+    door.script.asked.clear()
+    door.script.status = status
+    door.script.headers = {"X-Model-Version": "1.0", "X-Torchlight-Cost": str(milliseconds)}
+    answer = requests.post(f"{door.url}/predictions/digits", data=body, timeout=30)
+    assert "X-Torchlight-Cost" not in answer.headers
+    assert answer.status_code == status if status == 200 else 503
+    return list(door.script.asked)
+
+
+def test_large_body_is_heavy_only_beside_light_predictions(door: Door) -> None:
+    assert ask(door, LARGE, milliseconds=30) == [ORDINARY]
+    assert ask(door, LARGE, milliseconds=30) == [ORDINARY]
+    assert ask(door, b"light", milliseconds=1) == [ORDINARY]
+    assert ask(door, LARGE, milliseconds=30) == [HEAVY]
+    assert ask(door, b"light", milliseconds=1) == [ORDINARY]
+
+
+def test_body_of_unknown_length_is_heavy(door: Door) -> None:
+    ask(door, b"light", milliseconds=1)
+    door.script.asked.clear()
+    requests.post(f"{door.url}/predictions/digits", data=iter([b"chunk"]), timeout=30)
+    assert door.script.asked == [HEAVY]
+
+
+def test_first_body_of_middle_length_is_heavy_until_its_cost_is_known(door: Door) -> None:
+    ask(door, b"light", milliseconds=1)
+    assert ask(door, MIDDLE, milliseconds=5) == [HEAVY]
+    assert ask(door, MIDDLE, milliseconds=5) == [ORDINARY]
+
+
+def test_cost_of_a_source_decides_over_its_next_requests(door: Door) -> None:
+    ask(door, b"light", milliseconds=1)
+    ask(door, bytes(20_000), milliseconds=frontdoor.VERY_HEAVY_MS)
+    assert ask(door, bytes(20_000), milliseconds=frontdoor.VERY_HEAVY_MS) == [HEAVY]
+    assert ask(door, b"light", milliseconds=1) == [ORDINARY], "another length"
+    ask(door, MIDDLE, milliseconds=50)
+    assert ask(door, MIDDLE, milliseconds=frontdoor.SHARE_MS) == [ORDINARY], "within its share"
+    assert ask(door, MIDDLE, milliseconds=50) == [HEAVY]
+
+
+def test_request_that_a_worker_hands_on_is_sent_to_the_heavy_workers(door: Door) -> None:
+    ask(door, b"light", milliseconds=1)
+    assert ask(door, b"a small file of many pixels", milliseconds=1, status=425) == [ORDINARY, HEAVY]
+    assert ask(door, bytes(frontdoor.MOVABLE_BYTES), milliseconds=1, status=425) == [ORDINARY, HEAVY]
+
+
+def test_without_explain_workers_nothing_is_moved() -> None:
+    with front_door(explain_at_once=0) as door:
+        ask(door, b"light", milliseconds=1)
+        assert ask(door, LARGE, milliseconds=500) == [ORDINARY]
+        assert ask(door, LARGE, milliseconds=500) == [ORDINARY]
