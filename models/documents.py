@@ -83,10 +83,10 @@ def read_json_lines(path: str | os.PathLike[str]) -> Iterator[Any]:
         OSError: it cannot be read.
     """
     with Path(path).open("rb") as file:
-        whole = True
+        at_line_start = True
         while line := file.readline(MAX_LINE):
-            begins, whole = whole, line.endswith(b"\n")
-            if begins and (whole or len(line) < MAX_LINE):
+            is_start, at_line_start = at_line_start, line.endswith(b"\n")
+            if is_start and (at_line_start or len(line) < MAX_LINE):
                 try:
                     yield parse_json(line, path)
                 except DocumentError:

@@ -45,16 +45,16 @@ def in_order(versions: Iterable[str]) -> list[str]:
     return sorted(versions, key=lambda version: (version_key(version), version))
 
 
-def check_spelling(model: str, version: str, others: Iterable[str], where: str) -> None:
-    """Check that no other spelling of `version` is among `others`.
+def check_spelling(model: str, version: str, versions: Iterable[str], where: str) -> None:
+    """Check that no other spelling of `version` is among `versions`.
 
     Args:
-        where: the others are, for the message, such as "in releases/".
+        where: those are, for the message, such as "in releases/".
 
     Raises:
         ReleaseError: there is one; the message shows both.
     """
-    for other in others:
+    for other in versions:
         if other != version and version_key(other) == version_key(version):
             raise ReleaseError(
                 f"{model} {version} and {model} {other} are the same version in two spellings, and {other} is {where}: "

@@ -49,6 +49,8 @@ def opened(path: Path, again: str = AGAIN) -> Iterator[zipfile.ZipFile]:
             yield mar
     except FileNotFoundError:
         raise ArchiveError(f"{path}: no such archive; {again}") from None
+    except PermissionError as error:
+        raise ArchiveError(f"{path} cannot be read ({error.strerror}): check its owner and mode") from None
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, struct.error) as error:
         raise ArchiveError(f"{path}: not a whole .mar ({error}); {again}") from None
 

@@ -245,9 +245,9 @@ class Versions:
         """
         if last_entry(self._folder, model, version, "unregistered") is not None:
             return
-        known = self._known(wanted, model)
-        check_spelling(model, version, known.versions, "registered")
-        there = [f"{name} (the default)" if name == known.default else name for name in in_order(known.versions)]
+        entry = self._known(wanted, model)
+        check_spelling(model, version, entry.versions, "registered")
+        there = [f"{name} (the default)" if name == entry.default else name for name in in_order(entry.versions)]
         raise VersionError(f"no version {version} of {model!r} is registered: there is {', '.join(there)}")
 
     def _check_golden(self, model: str, version: str, registered: str | None) -> int:

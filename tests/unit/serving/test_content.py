@@ -1,4 +1,4 @@
-"""What is registered under a version, and an archive that is not the same."""
+"""Check that other content is not taken for what is registered under its version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the directory of a .mar says is checked before anything is unpacked."""
+"""Check that the directory of a .mar is looked at before anything is unpacked."""
 
 from __future__ import annotations
 
