@@ -89,7 +89,8 @@ def _bare(value: Any) -> Any:
     return {n: v for n, v in value.items() if n not in (KEY, TARGET)} if isinstance(value, dict) else value
 
 
-def _picture(value: Any, place: int, limits: Limits) -> Picture:
+def _picture(value: Any, place: int, limits: Limits, *, in_member: bool = False) -> Picture:
+    """Return the image of an instance, or of the one member of an instance that may hold another object."""
     where = f"instance {place}"
     if isinstance(value, list):
         return from_lists(value, limits)[0]
@@ -98,8 +99,8 @@ def _picture(value: Any, place: int, limits: Limits) -> Picture:
     if isinstance(value, dict):
         if list(value) == ["b64"]:
             return from_base64(value["b64"], where)
-        if len(value) == 1 and (name := next(iter(value))) in IMAGE_MEMBERS:
-            return _picture(value[name], place, limits)
+        if not in_member and len(value) == 1 and (name := next(iter(value))) in IMAGE_MEMBERS:
+            return _picture(value[name], place, limits, in_member=True)
     found = f"an object with {', '.join(value)[:80] or 'no members'}" if isinstance(value, dict) else f"{value!r:.40}"
     raise BadJSON(f"{where} is {found}: send {_FORMS}")
 

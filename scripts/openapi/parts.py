@@ -36,14 +36,21 @@ def _parameter(name: str, where: str, shape: Schema, says: str = "") -> Schema:
     return {"name": name, "in": where, **({"required": True} if where == "path" else {}), **about, "schema": shape}
 
 
+def _as_text(option: table.Option) -> Schema:
+    """The schema of an option outside JSON, where a list is one text with commas."""
+    if option.schema["type"] != "array":
+        return schema(option.name)
+    return {**WORD, "pattern": "^[^,]+,[^,]+$", "description": option.says}
+
+
 def _parameters() -> Schema:
     found = {
         "model": _parameter("model", "path", {**WORD, "pattern": NAME_PATTERN}),
         "version": _parameter("version", "path", {**WORD, "pattern": VERSION_PATTERN}),
     }
     for option in table.TABLE:
-        found[option.name] = _parameter(option.name, "query", schema(option.name))
-        found[option.header] = _parameter(option.header, "header", schema(option.name))
+        found[option.name] = _parameter(option.name, "query", _as_text(option))
+        found[option.header] = _parameter(option.header, "header", _as_text(option))
     name, target, attributes = SAGEMAKER
     return found | {
         "X-Request-Id": _parameter("X-Request-Id", "header", WORD, "comes back; else one is made"),
@@ -58,19 +65,21 @@ def _parameters() -> Schema:
 # ---- bodies and answers
 
 
+_BINARY: Schema = {"application/octet-stream": {"schema": {**WORD, "format": "binary"}}}
+
+
 def _bodies() -> Schema:
+    # Code generators know octet-stream alone among the types of a file, and the type of a file makes no difference.
     file = {"schema": schema("File")}
     found: Schema = {}
     for kind in ("predict", "explain"):
         name = kind.capitalize()
-        members = {option.name: schema(option.name) for option in options_for(kind)}
+        members = {option.name: _as_text(option) for option in options_for(kind)}
         fields = {"image": many(schema("File"), LIMITS.max_images), **members}
         found[name] = {
             "required": True,
             "content": {
-                "image/*": file,
                 "application/octet-stream": file,
-                "application/x-npy": file,
                 "multipart/form-data": {"schema": object_of(fields, [], more=schema("File"))},
                 "application/json": {"schema": any_of(name, f"{name}V1", f"{name}V2")},
             },
@@ -78,7 +87,7 @@ def _bodies() -> Schema:
         found[f"{name}V1"] = {"required": True, "content": {"application/json": {"schema": schema(f"{name}V1")}}}
         found[f"{name}V2"] = {
             "required": True,
-            "content": {"application/json": {"schema": schema(f"{name}V2")}, "application/octet-stream": {}},
+            "content": {"application/json": {"schema": schema(f"{name}V2")}, **_BINARY},
         }
     return found
 
@@ -97,7 +106,6 @@ def _json(shape: Schema) -> Schema:
 
 def _responses() -> Schema:
     model, timed = ("X-Model-Version", "X-Model-Engine"), ("X-Model-Version", "X-Model-Engine", "Server-Timing")
-    binary: Schema = {"application/octet-stream": {}}
     pictures: Schema = {"image/png": {}, "application/x-npy": {}}
     yes: Schema = {"const": True}
     tensors = schema("Tensors")
@@ -106,16 +114,16 @@ def _responses() -> Schema:
     )
     return {
         "Predicted": _answer(
-            "as the body's shape", _json(any_of("Predicted", "PredictedV1", "AnswerV2")) | binary, *timed
+            "as the body's shape", _json(any_of("Predicted", "PredictedV1", "AnswerV2")) | _BINARY, *timed
         ),
         "Explained": _answer(
             "as the body's shape, or as Accept",
-            _json(any_of("Explained", "ExplainedV1", "Predicted", "PredictedV1", "AnswerV2")) | pictures | binary,
+            _json(any_of("Explained", "ExplainedV1", "Predicted", "PredictedV1", "AnswerV2")) | pictures | _BINARY,
             *timed,
         ),
         "PredictedV1": _answer("in order", _json(schema("PredictedV1")), *timed),
         "ExplainedV1": _answer("in order", _json(schema("ExplainedV1")), *timed),
-        "PredictedV2": _answer("rows in order", _json(schema("AnswerV2")) | binary, *timed),
+        "PredictedV2": _answer("rows in order", _json(schema("AnswerV2")) | _BINARY, *timed),
         "ModelReady": _answer("it is", _json(object_of({"name": WORD, "ready": yes})), "X-Model-Version"),
         "Metadata": _answer("tensors", _json(metadata), *model),
         "Models": _answer("their names", _json(object_of({"models": many(WORD)}))),

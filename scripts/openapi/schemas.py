@@ -11,10 +11,10 @@ from typing import get_args
 from handlers import errors, options, table
 from handlers.decision import Decision, Reason
 from handlers.errors import RequestError
-from handlers.protocols import v2
+from handlers.protocols import v1, v2
 from models.card import Limits, OutOfDistribution
 from scripts.openapi.explained import ALWAYS, SOMETIMES
-from scripts.openapi.words import COUNT, NUMBER, SHARE, WORD, Schema, many, object_of, schema
+from scripts.openapi.words import COUNT, NUMBER, SHARE, WORD, Schema, any_of, many, object_of, schema
 from serving import frontdoor, properties
 from serving.frontdoor import FrontDoor, Tokens
 
@@ -52,13 +52,13 @@ def _error() -> Schema:
     by_status: defaultdict[int, list[str]] = defaultdict(list)
     for kind, status in all_errors().items():
         by_status[status].append(kind)
-    return {
-        **object_of({"code": {"type": "integer"}, "type": WORD, "message": WORD}),
-        "oneOf": [
-            {"properties": {"code": {"const": status}, "type": {"enum": sorted(kinds)}}}
-            for status, kinds in sorted(by_status.items())
-        ],
-    }
+    # Which types a status has stands in if, then and else: code generators take oneOf for several classes of error.
+    rule: Schema = {}
+    for status, kinds in sorted(by_status.items(), reverse=True):
+        allowed = {"properties": {"type": {"enum": sorted(kinds)}}}
+        rule = {"if": {"properties": {"code": {"const": status}}}, "then": allowed, "else": rule or False}
+    types = {**WORD, "enum": sorted(all_errors())}
+    return {**object_of({"code": {"type": "integer"}, "type": types, "message": WORD}), **rule}
 
 
 def options_for(kind: str) -> list[table.Option]:
@@ -89,6 +89,28 @@ def _requests(kind: str) -> Schema:
     }
 
 
+def _instance(member: str, image: Schema) -> Schema:
+    """An object of KServe's V1 with an image as this member."""
+    beside = {v1.KEY: {"type": ["string", "integer"], "maxLength": v1.MAX_KEY}, v1.TARGET: schema("target")}
+    return object_of({member: image, **beside}, [member], more=False)
+
+
+def _one_or_many(name: str, result: str) -> Schema:
+    """The answer for one image, whose members stand beside the model's name, or for several.
+
+    All of them have names, and none refers to itself: code generators leave out what is neither.
+    """
+    return {
+        f"{name}Image": {"allOf": [schema("Answered"), schema(result)]},
+        f"{name}Images": object_of({**_ANSWERED, "results": many(schema(result))}),
+        name: any_of(f"{name}Image", f"{name}Images"),
+    }
+
+
+_ANSWERED: Schema = {"model": WORD, "version": WORD, "request_id": WORD}
+
+
+_ANY_LIST: Schema = {"type": "array", "items": {}}
 _METHOD: Schema = {"enum": list(get_args(OutOfDistribution.model_fields["score"].annotation))}
 _OUTPUTS = [*v2.OUTPUTS, *v2.TRUSTED, v2.EXPLANATION]
 _WANTED = object_of(
@@ -110,7 +132,6 @@ def schemas() -> Schema:
         "reason": {"enum": [*get_args(Reason), None]},
     }
     one = {"predictions": schema("Classes"), **judged}
-    own = {"model": WORD, "version": WORD, "request_id": WORD}
     pixels = f"at most {LIMITS.max_pixels} pixels, {LIMITS.max_request_pixels} in a request"
     return {
         **found,
@@ -118,17 +139,18 @@ def schemas() -> Schema:
             **WORD,
             "format": "binary",
             "maxLength": LIMITS.max_bytes,
-            "description": f"JPEG, PNG or WebP; {pixels}",
+            "description": f"a JPEG, PNG, WebP or .npy file; {pixels}; its own type, as image/png, is as good",
         },
         "Base64": {**WORD, "format": "byte", "description": "a file in base64, or its data: URL"},
         "Pixels": {**many(many({})), "description": "H x W, H x W x C or C x H x W; 0 to 255, or 0.0 to 1.0"},
+        "Image": any_of("Base64", "Pixels", "Encoded"),
+        "Encoded": object_of({"b64": schema("Base64")}, more=False),
         "Instance": {
             "anyOf": [
                 schema("Base64"),
                 schema("Pixels"),
-                object_of({"b64": schema("Base64")}, more=False),
-                object_of({"image_bytes": schema("Instance")}, more=False),
-                object_of({"image": schema("Instance")}, more=False),
+                _instance("b64", schema("Base64")),
+                *(_instance(name, schema("Image")) for name in v1.IMAGE_MEMBERS),
             ]
         },
         "Input": object_of(
@@ -136,8 +158,8 @@ def schemas() -> Schema:
                 "name": WORD,
                 "datatype": {"enum": ["BYTES", *v2.PIXELS]},
                 "shape": schema("Shape"),
-                "data": {"type": "array"},
-                "parameters": schema("Size"),
+                "data": _ANY_LIST,
+                "parameters": schema("BinarySize"),
             },
             ["datatype", "shape"],
         ),
@@ -151,14 +173,9 @@ def schemas() -> Schema:
         ),
         "Found": object_of(one, ["predictions"]) | {"description": "the rest where the card has trust"},
         "Why": object_of({**one, **ALWAYS, **SOMETIMES}, ["predictions", *ALWAYS]),
-        "Predicted": {
-            **object_of(own),
-            "anyOf": [schema("Found"), object_of({"results": many(schema("Found"))})],
-        },
-        "Explained": {
-            **object_of(own),
-            "anyOf": [schema("Why"), object_of({"results": many(schema("Why"))})],
-        },
+        "Answered": object_of(_ANSWERED),
+        **_one_or_many("Predicted", "Found"),
+        **_one_or_many("Explained", "Why"),
         "PredictedV1": object_of({"predictions": many(schema("Found"))}),
         "ExplainedV1": object_of({"explanations": many(schema("Why"))}),
         "AnswerV2": object_of(
@@ -172,8 +189,8 @@ def schemas() -> Schema:
                             "name": {"enum": _OUTPUTS},
                             "datatype": {"enum": ["BYTES", "INT64", "FP32"]},
                             "shape": schema("Shape"),
-                            "data": {"type": "array"},
-                            "parameters": schema("Size"),
+                            "data": _ANY_LIST,
+                            "parameters": schema("BinarySize"),
                         },
                         ["name", "datatype", "shape"],
                     )
@@ -184,6 +201,6 @@ def schemas() -> Schema:
             object_of({"name": WORD, "datatype": WORD, "shape": {"type": "array", "items": {"type": "integer"}}})
         ),
         "Shape": {"type": "array", "minItems": 1, "maxItems": 4, "items": {"type": "integer", "minimum": 1}},
-        "Size": object_of({"binary_data_size": COUNT}, []),
+        "BinarySize": object_of({"binary_data_size": COUNT}, []),
         "Error": _error(),
     }

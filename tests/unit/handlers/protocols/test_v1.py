@@ -23,6 +23,13 @@ def ask(document: dict[str, Any], limits: Limits = Limits()) -> Any:  # noqa: B0
     return parse(document, "predict", limits)
 
 
+def nested(instance: Any, levels: int) -> Any:
+    """An instance within the member `image` of another one, and so on."""
+    for _ in range(levels):
+        instance = {"image": instance}
+    return instance
+
+
 @pytest.mark.parametrize(
     "instance",
     [
@@ -92,6 +99,8 @@ def test_parameters_must_be_an_object(value: Any, kind: str) -> None:
         ({"picture": BASE64}, "instance 1 is an object with picture: send"),
         ({"b64": BASE64, "top_k": 1}, "instance 1 is an object with b64, top_k: send"),
         ({"image": 7}, "instance 1 is 7: send"),
+        ({"image": {"image": BASE64}}, "instance 1 is an object with image: send"),
+        (nested({"b64": BASE64}, 990), "instance 1 is an object with image: send"),
         ({"b64": 7}, "instance 1 is int: it must be a string"),
         ({"b64": None}, "instance 1 is NoneType: it must be a string"),
         ("no base64!", "instance 1 is not base64"),
