@@ -138,3 +138,13 @@ def test_only_headers_that_the_handler_reads_are_forwarded(tmp_path: Path) -> No
     assert [name for name in refused if allowed.match(name)] == []
     rule = f"http-request del-header ^(?!({'|'.join(frontdoor.FORWARDED_HEADERS)})$) -m reg unless is_grpc"
     assert rule in lines(frontdoor.render(door(tmp_path)))
+
+
+def test_each_backend_that_leads_to_torchserve_keeps_the_connections_of_clients_apart(tmp_path: Path) -> None:
+    text = frontdoor.render(door(tmp_path, explain_at_once=2))
+    sections = re.split(r"\n(?=(?:defaults|frontend|backend|global)\b)", text)
+    leading = [section for section in sections if "    server torchserve " in section]
+    assert len(leading) >= 5
+    apart = [section for section in leading if "from answered" in section or "http-reuse never" in section]
+    assert apart == leading
+    assert "    http-reuse never\n" in next(section for section in sections if section.startswith("defaults answered"))
