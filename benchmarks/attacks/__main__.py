@@ -114,15 +114,15 @@ def take_connections(production: Server, image: bytes) -> Iterator[Finding]:
     """Hold connections while somebody with a token wants answers."""
     right = {"Authorization": f"Bearer {TOKEN}"}
     idle = outage.run(production.ports.public, outage.NOTHING, PREDICT, image, right, outage.SECONDS)
-    for one in outage.ATTACKS:
-        outcome = outage.run(production.ports.public, one, PREDICT, image, right, outage.SECONDS)
+    for flood in outage.ATTACKS:
+        outcome = outage.run(production.ports.public, flood, PREDICT, image, right, outage.SECONDS)
         answered = outcome.statuses[200] / outcome.statuses.total()
         ratio = outcome.percentile(50) / idle.percentile(50)
         measured = (
-            f"{one.connections:,} connections, {outcome.still_open:,} open after {outage.SECONDS:g} s; with a token "
+            f"{flood.connections:,} connections, {outcome.still_open:,} open after {outage.SECONDS:g} s; with a token "
             f"{answered:.0%} answered, median {ratio:.1f} x"
         )
-        yield Finding(f"outage without a token: {one.name}", measured, answered == 1)
+        yield Finding(f"outage without a token: {flood.name}", measured, answered == 1)
 
 
 def act_locally(development: Server, folder: Path, image: bytes) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What an attack came to: a row of the table in docs/security.md."""
+"""The result of an attack: a row of the table in docs/security.md."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _GOOD = ((":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path"
 
 
 def _changed(name: str, value: str, *more: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    return (*((key, value if key == name else kept) for key, kept in _GOOD), *more)
+    return (*((key, value if key == name else good) for key, good in _GOOD), *more)
 
 
 # By what is wrong with them: the fields of a request that has INNER as its body.
@@ -26,7 +26,7 @@ REQUESTS = {
     "a good one": _GOOD,
     "GET with a body": _changed(":method", "GET"),
     "GET /ping with a body": tuple(
-        (key, "/ping" if key == ":path" else kept) for key, kept in _changed(":method", "GET")
+        (key, "/ping" if key == ":path" else value) for key, value in _changed(":method", "GET")
     ),
     "a line end in the method": _changed(":method", "POST /models HTTP/1.1\r\n\r\nGET"),
     "a space in the method": _changed(":method", "GET /models"),
@@ -60,7 +60,7 @@ REQUESTS = {
 
 @dataclass(slots=True)
 class Reply:
-    """What came back: 0 where the stream or the connection was ended instead."""
+    """An answer; its status is 0 where the stream or the connection was ended instead."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)

@@ -23,7 +23,7 @@ DRIP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What is sent at once over each of so many connections, and then byte by byte."""
+    """Data to send at once over each of some connections, and data to send byte by byte after that."""
 
     name: str
     connections: int
@@ -46,7 +46,7 @@ ATTACKS = (
 
 @dataclass(slots=True)
 class Outcome:
-    """What the good client was answered, and how many of the attacker's connections were still open in the end."""
+    """The answers to the good client, and the number of the attacker's connections that were open in the end."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     milliseconds: list[float] = field(default_factory=list)

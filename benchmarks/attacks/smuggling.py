@@ -21,7 +21,7 @@ VICTIM_EVERY = 10
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         statuses: how many hostile requests got each status; 0 is a connection that was closed without an answer.
