@@ -66,8 +66,15 @@ def test_cost_of_a_source_decides_over_its_next_requests(door: Door) -> None:
 
 def test_request_that_a_worker_hands_on_is_sent_to_the_heavy_workers(door: Door) -> None:
     ask(door, b"light", milliseconds=1)
+    ask(door, b"of another length", milliseconds=frontdoor.LIGHT_MS)
     assert ask(door, b"a small file of many pixels", milliseconds=1, status=425) == [ORDINARY, HEAVY]
     assert ask(door, bytes(frontdoor.MOVABLE_BYTES), milliseconds=1, status=425) == [ORDINARY, HEAVY]
+
+
+def test_nothing_is_kept_to_be_handed_on_while_all_predictions_are_light(door: Door) -> None:
+    """A copy of each request would cost every client something."""
+    ask(door, b"light", milliseconds=1)
+    assert ask(door, b"a small file of many pixels", milliseconds=1, status=425) == [ORDINARY]
 
 
 def test_without_explain_workers_nothing_is_moved() -> None:
