@@ -133,7 +133,8 @@ samples: setup ## write samples/ again
 	@$(RUN) scripts.samples
 
 test: setup-dev ## every test, against a real TorchServe, HAProxy and Docker (the last as root on Debian 12)
-	@$(RUN) pytest
+	@$(RUN) pytest -n auto --maxprocesses 4 tests/unit
+	@$(RUN) pytest tests/integration tests/e2e
 
 measure: setup ## docs/measured.md: what each step costs on this machine
 	@$(RUN) benchmarks.first_road
