@@ -183,10 +183,10 @@ def test_too_little_memory_for_one_is_said_and_its_neighbours_are_answered(
 def test_a_decoder_without_memory_fails_its_own_request_alone(
     classifier: Classifier, some: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(image: Image.Image, size: int | None = None) -> images.Picture:
+    def fails(image: Image.Image, *settings: Any) -> images.Picture:
         if image.width > 8:
             raise MemoryError
-        return loaded(image, size)
+        return loaded(image, *settings)
 
     loaded = images.load
     monkeypatch.setattr(images, "load", fails)

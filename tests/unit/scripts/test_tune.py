@@ -14,6 +14,7 @@ from models.card import Card
 from models.release import Release
 from scripts.tune import __main__ as command
 from scripts.tune import picture, record
+from serving.errors import ConfigError
 from serving.tune.load import Round
 from serving.tune.search import Point, Result
 from serving.tune.settings import Settings
@@ -87,3 +88,9 @@ def test_a_model_that_was_never_trained_is_one_sentence(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=r"^error: no release of 'pets'"):
         command.main(["--model", "pets"])
+
+
+def test_folder_without_images_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r": has no \.jpg, .* files; give a folder of images$"):
+        command._images(tmp_path)

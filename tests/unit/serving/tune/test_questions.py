@@ -8,7 +8,7 @@ import pytest
 from models import golden
 from models.golden import Golden
 from serving.client import Class, Client, Prediction
-from serving.errors import ArchiveError, ConfigError
+from serving.errors import ArchiveError
 from serving.tune.questions import Known, learn
 
 EXPECTED = {"00.png": [0.9, 0.1], "01.png": [0.2, 0.8]}
@@ -62,20 +62,11 @@ def test_a_compiled_program_is_compared_with_its_own_answers(tmp_path: Path) -> 
     assert (found.engine, found.tolerance) == ("cpu-int8", golden.COARSE_TOLERANCE)
 
 
-def test_a_folder_of_images_is_asked_instead(tmp_path: Path) -> None:
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "a.PNG").write_bytes(b"mine")
-    (tmp_path / "more" / "notes.txt").write_bytes(b"no image")
+def test_other_images_are_asked_instead(tmp_path: Path) -> None:
+    (tmp_path / "a.PNG").write_bytes(b"mine")
     client = Answering({b"zero": [0.9, 0.1], b"one": [0.2, 0.8]})
-    found = learn(client, archive(tmp_path / "m.mar"), "m", "1", tmp_path / "more")
+    found = learn(client, archive(tmp_path / "m.mar"), "m", "1", [tmp_path / "a.PNG"])
     assert [(one.image, one.label) for one in found.images] == [(b"mine", "b")]
-
-
-def test_a_folder_without_images_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "more").mkdir()
-    client = Answering({b"zero": [0.9, 0.1], b"one": [0.2, 0.8]})
-    with pytest.raises(ConfigError, match=r"more: has no \.jpg"):
-        learn(client, archive(tmp_path / "m.mar"), "m", "1", tmp_path / "more")
 
 
 def test_a_question_is_a_whole_request() -> None:
