@@ -205,7 +205,10 @@ class Instance:
         status = self.status()
         if status is None or not status.tokens:
             return None
-        return (self.folder / (TOKEN if status.front else TORCHSERVE_TOKEN)).read_text(encoding="ascii").strip()
+        try:
+            return (self.folder / (TOKEN if status.front else TORCHSERVE_TOKEN)).read_text(encoding="ascii").strip()
+        except FileNotFoundError:  # its last start failed before it had one
+            return None
 
     def stop(self, timeout: float) -> bool:
         """Ask the supervisor to drain and end, and wait for it; False where none runs.

@@ -146,7 +146,7 @@ class Server:
 
     def children(self, name: str) -> list[int]:
         """Process ids of the supervisor's children that run a program of this name."""
-        return [pid for pid in _children(self.process.pid) if name in _command(pid)]
+        return [pid for pid in _children(self.process.pid) if name in _program(pid)]
 
 
 def _children(parent: int) -> Sequence[int]:
@@ -154,11 +154,13 @@ def _children(parent: int) -> Sequence[int]:
     return [int(pid) for pid in found.stdout.split()]
 
 
-def _command(pid: int) -> str:
+def _program(pid: int) -> str:
+    """Return the program of a process, or the module that Python runs; nothing once it has ended."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        program, *arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     except OSError:
         return ""
+    return arguments[1] if arguments[:1] == ["-m"] else program
 
 
 def alive(pid: int) -> bool:

@@ -17,7 +17,7 @@ def theirs(server: Server) -> dict[str, Any]:
     """TorchServe's description of its inference API, and of the model (whose path it misspells, /prediction/digits)."""
     paths: dict[str, Any] = {}
     for path in ("/", "/predictions/digits"):
-        paths |= requests.options(server.direct + path, timeout=30).json()["paths"]
+        paths |= requests.options(server.direct + path, headers=server.key("inference"), timeout=30).json()["paths"]
     return paths
 
 

@@ -90,7 +90,7 @@ def test_every_road_of_images_leads_there_and_no_other(patient: Server, digit: d
     before = patient.asked()
     for path in ("/v1/models/digits", "/v2/models/digits/ready", "/v2/models/digits"):
         assert requests.get(patient.url + path, timeout=60).status_code == 200
-    assert told(patient, before) == {"digits": 3}, "whether a model is ready says a worker that predicts in company"
+    assert told(patient, before) == {"digits": 1}, "the proxy says whether a model is ready, a worker what it is"
 
 
 def test_while_no_worker_is_up_for_it_predictions_go_where_they_went(patient: Server, digit: dict[str, bytes]) -> None:
