@@ -47,7 +47,6 @@ ABSENT = (
     f"/v1/models/{MODEL}:",
     f"/v1/models/{MODEL}:delete",
     f"/v1/models/{MODEL}:predict:predict",
-    f"/v1/models/{MODEL}%3Apredict",
     "/v1/models/:predict",
     "/v1/models/nothing:predict",
     "/v1/models/nothing:explain",
