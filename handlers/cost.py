@@ -15,6 +15,8 @@ from handlers.errors import RequestError
 
 # The proxy's mark on a request that it can send to another worker.
 MOVABLE_HEADER = "x-torchlight-movable"
+# A prediction that takes less work is light. The proxy has the same value (LIGHT_MS in serving/frontdoor.py).
+LIGHT_SECONDS = 0.01
 # Estimated milliseconds from which such a request is not decoded.
 HEAVY_MS = 20.0
 # Nanoseconds a pixel, measured on one core of 2.5 GHz: decoding and resizing of a flat image, which needs few bytes.

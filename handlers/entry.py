@@ -21,7 +21,7 @@ import torch
 
 from handlers import choice, wire
 from handlers.classifier import BUDGET_SECONDS, Answer
-from handlers.cost import HeavyRequest
+from handlers.cost import LIGHT_SECONDS, HeavyRequest
 from handlers.metrics import Tally
 from handlers.multipart import Part
 from handlers.request import Incoming
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 # When the front door took the request, in microseconds since 1970.
 START_HEADER = "x-torchlight-start"
-# Milliseconds of work that a prediction took.
+# Milliseconds of work that a prediction took, where it took LIGHT_SECONDS or more.
 COST_HEADER = "X-Torchlight-Cost"
 FLUSH_SECONDS = 1.0
 # How the names end that workers of another role than to predict are registered as (serving/crew.py). Those that explain
@@ -165,8 +165,9 @@ def _send(answer: Answer, headers: dict[str, str], place: int, context: Any) -> 
     context.set_response_status(answer.status.value, answer.status.phrase, idx=place)
     for name, value in answer.headers.items():
         context.set_response_header(place, name, value)
-    if answer.record.kind == "predict" and START_HEADER in headers:  # for the proxy, which removes it
-        context.set_response_header(place, COST_HEADER, str(round(answer.record.cpu_seconds * 1000)))
+    record = answer.record  # the proxy, which removes the header, takes a prediction without it for a light one
+    if record.cpu_seconds >= LIGHT_SECONDS and record.kind == "predict" and START_HEADER in headers:
+        context.set_response_header(place, COST_HEADER, str(round(record.cpu_seconds * 1000)))
     return answer.body
 
 

@@ -15,6 +15,7 @@ from handlers.errors import BadJSON, DamagedImage
 from handlers.multipart import Part
 from handlers.request import Incoming, parse
 from models.card import Limits
+from serving import frontdoor
 from tests.unit.handlers.torchserve import ask
 
 
@@ -40,11 +41,20 @@ def test_estimate_grows_with_pixels_and_differs_by_format() -> None:
 def test_heavy_image_is_handed_on_where_the_front_door_can_move_it(handler: ImageClassifier) -> None:
     heavy, light = encoded("PNG", 1_500), encoded("PNG", 20)
     movable = {"X-Torchlight-Movable": "1", "X-Torchlight-Start": "1"}
-    _, context = ask(handler, ({"body": heavy}, movable), ({"body": light}, movable), ({"body": heavy}, {}))
-    assert [context.statuses[place][0] for place in range(3)] == [425, 200, 200]
-    costs = [context.response_headers[place].get(COST_HEADER) for place in range(3)]
-    assert costs[2] is None, "nobody asked for it"
-    assert all(text is not None and text.isdigit() for text in costs[:2])
+    through_proxy = {"X-Torchlight-Start": "1"}
+    _, context = ask(
+        handler,
+        ({"body": heavy}, movable),
+        ({"body": light}, movable),
+        ({"body": heavy}, through_proxy),
+        ({"body": heavy}, {}),
+    )
+    assert [context.statuses[place][0] for place in range(4)] == [425, 200, 200, 200]
+    costs = [context.response_headers[place].get(COST_HEADER) for place in range(4)]
+    assert costs[1] is None, "it was light"
+    assert costs[2] is not None
+    assert int(costs[2]) >= cost.LIGHT_SECONDS * 1000 == frontdoor.LIGHT_MS
+    assert costs[3] is None, "no proxy asked for it"
 
 
 def test_images_that_are_heavy_together_are_handed_on(classifier: Classifier) -> None:
