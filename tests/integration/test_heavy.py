@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -69,15 +70,17 @@ def test_cost_of_a_source_decides_over_its_next_requests(door: Door) -> None:
 
 def test_request_that_a_worker_hands_on_is_sent_to_the_heavy_workers(door: Door) -> None:
     ask(door, b"light", milliseconds=1)
-    ask(door, b"of another length", milliseconds=frontdoor.LIGHT_MS)
     assert ask(door, b"a small file of many pixels", milliseconds=1, status=425) == [ORDINARY, HEAVY]
     assert ask(door, bytes(frontdoor.MOVABLE_BYTES), milliseconds=1, status=425) == [ORDINARY, HEAVY]
 
 
-def test_nothing_is_kept_to_be_handed_on_while_all_predictions_are_light(door: Door) -> None:
-    """A copy of each request would cost every client something."""
+@pytest.mark.parametrize(
+    ("size", "paths"), [((1_023, 1_023), [ORDINARY]), ((1_024, 8), [ORDINARY, HEAVY]), ((8, 70_000), [ORDINARY, HEAVY])]
+)
+def test_no_copy_is_kept_of_a_small_png(door: Door, size: tuple[int, int], paths: list[str]) -> None:
     ask(door, b"light", milliseconds=1)
-    assert ask(door, b"a small file of many pixels", milliseconds=1, status=425) == [ORDINARY]
+    header = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + struct.pack(">II", *size)
+    assert ask(door, header + b"the rest", milliseconds=1, status=425) == paths
 
 
 def test_without_explain_workers_nothing_is_moved() -> None:
