@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes, and how to make a JPEG or PNG of it.
+"""Names the format of a file by its first bytes, and how to make a JPEG or PNG of it.
 
 `identify` answers for what is no JPEG, PNG or WebP image: an error can then say what was sent instead. Signatures are
 those of the formats' own specifications, and of file(1).
@@ -31,7 +31,7 @@ class Format:
 
     @property
     def is_supported(self) -> bool:
-        """Whether such files are decoded here."""
+        """Return whether such files are decoded here."""
         return not self.advice
 
 

@@ -40,7 +40,7 @@ class LastLines:
 
 
 def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
-    """How many processes the kernel has killed for lack of memory since it started; 0 where it does not say."""
+    """Return the number of processes that the kernel has killed for lack of memory; 0 where it does not say."""
     try:
         match = re.search(r"^oom_kill (\d+)$", vmstat.read_text(encoding="ascii"), re.MULTILINE)
     except OSError:
@@ -49,7 +49,7 @@ def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
 
 
 def how(status: int, oom_kills_since: int) -> str:
-    """How a process ended, by its return code as subprocess has it: negative for a signal."""
+    """Describe how a process ended, by its return code as subprocess has it: negative for a signal."""
     if status >= 0:
         return f"ended with status {status}"
     try:

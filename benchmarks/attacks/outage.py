@@ -67,10 +67,10 @@ def run(port: int, attack: Attack, path: str, image: bytes, headers: Mapping[str
         ]
         _send(connections, attack.data)
         end = time.monotonic() + seconds
-        kept = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
+        persistent = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
         next_drip = time.monotonic() + DRIP_SECONDS
         while time.monotonic() < end:
-            _ask(kept, path, image, headers, outcome)
+            _ask(persistent, path, image, headers, outcome)
             fresh = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
             _ask(fresh, path, image, headers, outcome)
             fresh.close()
@@ -78,7 +78,7 @@ def run(port: int, attack: Attack, path: str, image: bytes, headers: Mapping[str
                 _send(connections, attack.drip)
                 next_drip = time.monotonic() + DRIP_SECONDS
             time.sleep(PAUSE_SECONDS)
-        kept.close()
+        persistent.close()
         outcome.still_open = sum(_is_open(connection) for connection in connections)
     return outcome
 

@@ -34,7 +34,7 @@ TIMEOUT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What the attacker sends.
+    """The requests that an attacker sends.
 
     Attributes:
         body: makes the body, which every request has.
