@@ -59,9 +59,9 @@ def test_first_body_of_middle_length_is_heavy_until_its_cost_is_known(door: Door
 
 def test_cost_of_a_source_decides_over_its_next_requests(door: Door) -> None:
     ask(door, b"light", milliseconds=1)
-    for _ in range(2):  # small bodies are looked at once one of them was not light
-        assert ask(door, bytes(20_000), milliseconds=frontdoor.VERY_HEAVY_MS) == [ORDINARY]
-    assert ask(door, bytes(20_000), milliseconds=frontdoor.VERY_HEAVY_MS) == [HEAVY]
+    for _ in range(2):
+        assert ask(door, bytes(200_000), milliseconds=frontdoor.VERY_HEAVY_MS) == [HEAVY]
+        assert ask(door, bytes(20_000), milliseconds=frontdoor.VERY_HEAVY_MS) == [ORDINARY], "the worker looks at it"
     assert ask(door, b"light", milliseconds=1) == [ORDINARY], "another length"
     ask(door, MIDDLE, milliseconds=50)
     assert ask(door, MIDDLE, milliseconds=frontdoor.SHARE_MS) == [ORDINARY], "within its share"
