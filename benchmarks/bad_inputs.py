@@ -159,9 +159,10 @@ def written(outcome: Outcome, before: Processes, after: Processes, how: str, sec
     failed = sum(times for (_, status), times in outcome.statuses.items() if status >= 500)
     dead = len(set(before.workers) - set(after.workers))
     result = (
-        f"{bad:,} bad requests among {totals[GOOD]:,} good ones in {seconds / 60:.1f} minutes: {failed} got a 5xx, "
-        f"{len(outcome.offences)} were answered as they must not be, {dead} workers dead; the slowest answer took "
-        f"{outcome.slowest:.1f} s. Memory after a tenth of it, and at the end: {'; '.join(growth)}."
+        f"{bad:,} bad requests were sent among {totals[GOOD]:,} good ones in {seconds / 60:.1f} minutes. "
+        f"{failed} got a 5xx, {len(outcome.offences)} got a wrong response, and {dead} workers died. "
+        f"The slowest response took {outcome.slowest:.1f} s. "
+        f"Memory after the first tenth, and at the end: {'; '.join(growth)}."
     )
     columns = ["family", "requests", *(str(status) if status > 0 else "none" for status in statuses)]
     return "\n\n".join([how, result, report.table(columns, rows)])

@@ -21,7 +21,7 @@ from benchmarks.corpus.request import MODEL, OK, WireRequest
 from benchmarks.corpus.roads import JSON, V1, V2, b64, dump, file_part, form, form_type, typed
 from benchmarks.wire import HUNG_UP, TOO_LATE, Answer, Line
 
-GOOD = "good neighbours"
+GOOD = "good neighbors"
 PATIENCE = 30
 BAD_FOR_ONE_GOOD = 3
 # Members of an explanation that are sums over many pixels and steps.

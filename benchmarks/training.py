@@ -88,18 +88,22 @@ def rows(metrics: Mapping[str, Any], run: Run) -> str:
     sets, strange, decisions = metrics["sets"], metrics["strangeness"], metrics["decisions"]
     lines: Sequence[tuple[str, str, str]] = (
         ("accuracy", share(metrics["right"]), f"at least {run.least:.1%}"),
-        ("CPU seconds of the training", f"{metrics['cost']['cpu_seconds']:.0f}", ""),
+        ("training, CPU seconds", f"{metrics['cost']['cpu_seconds']:.0f}", ""),
         ("calibration error (ECE), as trained", f"{metrics['before']['ece']:.4f}", ""),
-        ("after temperature scaling", f"{metrics['after']['ece']:.4f}", calibrated),
-        (f"sets hold the right class (target {sets['target']:.0%})", share(sets["coverage"]), covered),
-        ("mean set size", f"{sets['mean_size']:.2f}", ""),
-        (f"false alarms (expected {strange['expected']:.0%})", share(strange["false_alarms"]), ""),
-        (f"images of {strange['unlike']} told by {strange['method']}", share(strange["caught"]), told),
-        ("their AUROC", f"{strange['auroc']:.3f}", ""),
-        ("answers accepted", share(decisions["accepted"]), ""),
-        ("accuracy of these", share(decisions["accuracy"]), ""),
+        ("calibration error (ECE), after temperature scaling", f"{metrics['after']['ece']:.4f}", calibrated),
+        (f"coverage of the prediction sets (target {sets['target']:.0%})", share(sets["coverage"]), covered),
+        ("mean size of the prediction sets", f"{sets['mean_size']:.2f}", ""),
+        (
+            f"false positive rate of OOD detection (expected {strange['expected']:.0%})",
+            share(strange["false_alarms"]),
+            "",
+        ),
+        (f"images of {strange['unlike']} detected as OOD by {strange['method']}", share(strange["caught"]), told),
+        ("AUROC of this detection", f"{strange['auroc']:.3f}", ""),
+        ("accepted predictions", share(decisions["accepted"]), ""),
+        ("accuracy of the accepted predictions", share(decisions["accuracy"]), ""),
     )
-    return table([run.name, "figure (95 % interval)", "mark"], [list(line) for line in lines])
+    return table([run.name, "measured (95 % interval)", "target"], [list(line) for line in lines])
 
 
 def share(value: Mapping[str, Any] | None) -> str:

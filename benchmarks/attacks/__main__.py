@@ -48,14 +48,14 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     findings = [finding for part in attack(arguments.only or NAMES, arguments.count) for finding in part]
     rows = [[finding.attack, finding.measured, "yes" if finding.holds else "**no**"] for finding in findings]
-    table = report.table(["attack", "measured", "held"], rows)
+    table = report.table(["attack", "measured", "defended"], rows)
     if arguments.only:
         print(table)
     else:
         report.put(arguments.page, "attacks", f"By `make measure-attacks` {report.where()}.\n\n{table}")
         print(table)
     if not all(finding.holds for finding in findings):
-        sys.exit("error: not everything held: see the rows with no")
+        sys.exit("error: an attack succeeded: see the rows with no")
 
 
 def attack(names: tuple[str, ...] | list[str], count: int) -> Iterator[list[Finding]]:
@@ -91,8 +91,8 @@ def smuggle(development: Server, production: Server, image: bytes, count: int) -
     """Send requests that two parsers could read differently."""
     right = {"Authorization": f"Bearer {TOKEN}"}
     for name, server, token, headers in (
-        ("in development", development, None, {}),
-        ("with the token", production, TOKEN, right),
+        ("development mode", development, None, {}),
+        ("with a valid token", production, TOKEN, right),
         ("without a token", production, None, right),
     ):
         victim = Victim(server.ports.public, PREDICT, image, headers)
@@ -100,14 +100,14 @@ def smuggle(development: Server, production: Server, image: bytes, count: int) -
         outcome = smuggling.run(server.ports.public, hostile, victim, source="127.0.0.2")
         victim.close()
         measured = (
-            f"{count:,} requests: {len(outcome.violations)} answered otherwise than once; another client got its own "
-            f"{outcome.victims:,} answers"
+            f"{count:,} requests: {len(outcome.violations)} violations; another client got its own "
+            f"{outcome.victims:,} responses"
         )
-        yield Finding(f"requests hidden in others, {name}", measured, not outcome.violations)
+        yield Finding(f"request smuggling, {name}", measured, not outcome.violations)
     replies = [ask(development.ports.public, fields) for fields in REQUESTS.values()]
     leaked = sum(MARK in reply.headers.get("x-request-id", "") + reply.body.decode() for reply in replies)
-    measured = f"{len(replies)} requests: {leaked} answered to what they hide"
-    yield Finding("the same over HTTP/2", measured, leaked == 0)
+    measured = f"{len(replies)} requests: {leaked} hidden requests were answered"
+    yield Finding("request smuggling over HTTP/2", measured, leaked == 0)
 
 
 def take_connections(production: Server, image: bytes) -> Iterator[Finding]:
@@ -119,10 +119,10 @@ def take_connections(production: Server, image: bytes) -> Iterator[Finding]:
         answered = outcome.statuses[200] / outcome.statuses.total()
         ratio = outcome.percentile(50) / idle.percentile(50)
         measured = (
-            f"{flood.connections:,} connections, {outcome.still_open:,} open after {outage.SECONDS:g} s; with a token "
-            f"{answered:.0%} answered, median {ratio:.1f} x"
+            f"{flood.connections:,} connections, {outcome.still_open:,} open after {outage.SECONDS:g} s; client with a "
+            f"token: {answered:.0%} answered, median latency {ratio:.1f} x"
         )
-        yield Finding(f"outage without a token: {flood.name}", measured, answered == 1)
+        yield Finding(f"connection exhaustion without a token: {flood.name}", measured, answered == 1)
 
 
 def act_locally(development: Server, folder: Path, image: bytes) -> Iterator[Finding]:
@@ -140,7 +140,7 @@ def starve(development: Server, image: bytes) -> Iterator[Finding]:
         worst = max(p99 for _, p99 in figures.ratios.values())
         failures = sum(latency.failures for latency in figures.during.values())
         statuses = ", ".join(str(status) for status in sorted(figures.statuses))
-        measured = f"others' p99 {worst:.1f} x, {failures} of them failed; the sender was answered {statuses}"
+        measured = f"p99 of other clients {worst:.1f} x, {failures} failures; the attacker got {statuses}"
         broken = failures > 0 or any(status >= 500 for status in figures.statuses)
         yield Finding(f"starvation: {name}", measured, worst <= STARVATION_RATIO and not broken)
 

@@ -26,8 +26,8 @@ def serve_replaced_code(workspace: Path, folder: Path) -> Finding:
             archive.writestr(name, content)
     done = run(folder, "scripts.serve", "--foreground", "--port", str(free_port()))
     refused = done.returncode != 0 and "sha256" in done.stderr
-    measured = "it was " + ("refused" if refused else f"served: {done.stderr[-200:]}")
-    return Finding("a .mar whose code was replaced", measured, refused)
+    measured = "the server " + ("refused it" if refused else f"served it: {done.stderr[-200:]}")
+    return Finding("a .mar with replaced code", measured, refused)
 
 
 def read_bombs(workspace: Path, folder: Path) -> Finding:
@@ -43,6 +43,7 @@ def read_bombs(workspace: Path, folder: Path) -> Finding:
         seconds = max(seconds, time.monotonic() - start)
         refused += done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
     measured = (
-        f"3 cards (aliases, 50 MB, 100,000 brackets): {refused} refused with a sentence, in {seconds:.1f} s at most"
+        f"3 cards (aliases, 50 MB, 100,000 brackets): {refused} refused with an error message, "
+        f"in {seconds:.1f} s at most"
     )
-    return Finding("cards that grow when they are read", measured, refused == 3)
+    return Finding("cards that expand when they are parsed", measured, refused == 3)

@@ -38,8 +38,8 @@ def attack_management(server: Server, folder: Path) -> Finding:
             url = server.management + path.format(folder=folder)
             statuses.append(requests.request(method, url, headers=headers, timeout=30).status_code)
     answered = sum(status < 400 for status in statuses)
-    measured = f"{len(statuses)} calls without the right token: {answered} were obeyed"
-    return Finding("management API, called by another local user", measured, answered == 0)
+    measured = f"{len(statuses)} calls without a valid token: {answered} were executed"
+    return Finding("management API called by another local user", measured, answered == 0)
 
 
 def attack_from_a_page(server: Server, image: bytes) -> Finding:
@@ -48,7 +48,7 @@ def attack_from_a_page(server: Server, image: bytes) -> Finding:
     statuses = [requests.post(url, data=image, headers=PAGE, timeout=30).status_code for url in urls]
     answered = sum(status < 400 for status in statuses)
     measured = f"{len(statuses)} images from a page of another origin: {answered} were classified"
-    return Finding("a web page in the browser of the server's user", measured, answered == 0)
+    return Finding("cross-site requests from a browser on this machine", measured, answered == 0)
 
 
 def look_at_files(server: Server) -> Finding:
@@ -57,8 +57,8 @@ def look_at_files(server: Server) -> Finding:
     paths = [root, *root.rglob("*")]
     modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in paths if not path.is_symlink()}
     open_to_others = [path for path, mode in modes.items() if mode & 0o077]
-    measured = f"{len(modes)} files and folders: others can open {len(open_to_others)}"
-    return Finding("files of the server's folder", measured, not open_to_others)
+    measured = f"{len(modes)} files and folders: other users can open {len(open_to_others)}"
+    return Finding("permissions of the server's folder", measured, not open_to_others)
 
 
 def stop_by_a_forged_status(folder: Path, ports: Ports) -> Finding:
@@ -75,5 +75,5 @@ def stop_by_a_forged_status(folder: Path, ports: Ports) -> Finding:
     if alive:
         os.kill(bystander.pid, signal.SIGKILL)
     bystander.wait()
-    measured = "the process that a forged status.json names " + ("lives on" if alive else "was ended")
-    return Finding("`make stop` with a forged status", measured, alive)
+    measured = "the process named in the file was " + ("not stopped" if alive else "stopped")
+    return Finding("`make stop` with a forged status.json", measured, alive)

@@ -34,5 +34,8 @@ def run_targets() -> Finding:
             done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
             arrived += data in done.stderr
         executed = marker.exists()
-    measured = f"{arrived} of {len(VALUES)} values arrived as they were typed, {'some' if executed else 'none'} was run"
-    return Finding("variables of make", measured, arrived == len(VALUES) and not executed)
+    measured = (
+        f"{arrived} of {len(VALUES)} values reached the command unchanged, "
+        f"{'some' if executed else 'none'} was executed"
+    )
+    return Finding("shell injection through make variables", measured, arrived == len(VALUES) and not executed)

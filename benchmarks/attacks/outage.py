@@ -37,9 +37,9 @@ ATTACKS = (
     Attack("bodies on GET /ping", 1_030, b"GET /ping HTTP/1.1\r\n" + _BODY),
     Attack("bodies on OPTIONS", 1_030, b"OPTIONS /predictions/digits HTTP/1.1\r\n" + _BODY),
     Attack("bodies without a token", 1_030, b"POST /predictions/digits HTTP/1.1\r\n" + _BODY),
-    Attack("bodies to no path", 1_030, b"POST /nothing HTTP/1.1\r\n" + _BODY),
+    Attack("bodies to an unknown path", 1_030, b"POST /nothing HTTP/1.1\r\n" + _BODY),
     Attack("idle connections", 2_048, b"", b""),
-    Attack("headers, slowly", 2_048, b"POST /predictions/digits HTTP/1.1\r\nHost: x\r\nX-Slow: "),
+    Attack("slow headers", 2_048, b"POST /predictions/digits HTTP/1.1\r\nHost: x\r\nX-Slow: "),
     Attack("connections kept open", 2_048, b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n", b""),
 )
 

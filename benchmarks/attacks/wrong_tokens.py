@@ -23,7 +23,7 @@ def try_tokens(port: int) -> Finding:
     seconds = time.monotonic() - start
     answers = ", ".join(f"{count:,} x {status}" for status, count in sorted(statuses.items()))
     measured = f"{ATTEMPTS:,} wrong tokens from one address in {seconds:.1f} s: {answers}"
-    return Finding("tokens tried one after the other", measured, set(statuses) == {"401", "429"})
+    return Finding("token guessing", measured, set(statuses) == {"401", "429"})
 
 
 def send_odd_credentials(port: int, token: str) -> Finding:
@@ -44,4 +44,4 @@ def send_odd_credentials(port: int, token: str) -> Finding:
         with socket.create_connection(("127.0.0.1", port), 30, source_address=("127.0.0.4", 0)) as connection:
             connection.sendall(request.encode())
             passed += connection.recv(12)[9:] not in (b"401", b"429", b"400")
-    return Finding("credentials that are not one bearer token", f"{len(odd)} forms: {passed} passed", passed == 0)
+    return Finding("malformed bearer credentials", f"{len(odd)} forms: {passed} were accepted", passed == 0)

@@ -30,7 +30,7 @@ __all__ = ["FAMILIES", "Family", "WireRequest", "bad_request", "bad_requests"]
 # How many of a hundred or so requests are of each family.
 FAMILIES: dict[Family, int] = {
     mutations.mutated: 12,
-    mutations.mended: 6,
+    mutations.chunk_mutated: 6,
     mutations.shuffled: 2,
     mutations.truncated: 6,
     bombs.huge_png: 2,

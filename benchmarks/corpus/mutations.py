@@ -22,7 +22,7 @@ def mutated(rng: Random, turn: int) -> WireRequest:
     return carried(rng, mutate.__name__.strip("_"), content, EITHER)
 
 
-def mended(rng: Random, turn: int) -> WireRequest:
+def chunk_mutated(rng: Random, turn: int) -> WireRequest:
     """PNG with a change inside its chunks and right checksums, so that the change is read."""
     mutate = in_turn(MUTATIONS, turn)
     chunks = list(png_chunks(rng.choice(pngs())))

@@ -127,13 +127,13 @@ def deadlines(server: Server) -> str:
                     _errors(found),
                 ]
             )
-    heads = ["deadline", "others", "requests", "median", "p99", "explained", "by", "refused"]
+    heads = ["deadline", "other explain clients", "requests", "median", "p99", "explained", "methods", "errors"]
     return table(heads, rows)
 
 
 def _errors(answers: Answers) -> str:
     found = [f"{number} x {status}" for status, number in answers.statuses.most_common() if status != "200"]
-    return ", ".join(found) or "none refused"
+    return ", ".join(found) or "none"
 
 
 def predictions(server: Server) -> str:
@@ -141,13 +141,13 @@ def predictions(server: Server) -> str:
     found = beside.measure(*beside.crowds(server.url, server.model, server.images[0]), ROUNDS, SECONDS)
     rows = [["predictions alone", _middle(found.alone, 0.5), _middle(found.alone, 0.99), "", ""]]
     for name, answers, rate in (
-        ("beside a flood of explanations", found.flooded, f"{statistics.median(found.explained):.1f}"),
-        ("beside convolutions of another program", found.burdened, ""),
+        ("predictions with 8 explain clients", found.flooded, f"{statistics.median(found.explained):.1f}"),
+        ("predictions with convolutions in another process", found.burdened, ""),
     ):
         ratios = [b.percentile(0.99) / a.percentile(0.99) for a, b in zip(found.alone, answers, strict=True)]
         ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         rows.append([name, _middle(answers, 0.5), _middle(answers, 0.99), ratio, rate])
-    return table(["", "median", "p99", f"p99 by that alone, {ROUNDS} rounds", "explained a second"], rows)
+    return table(["load", "median", "p99", f"p99 / p99 alone, {ROUNDS} rounds", "explanations/s"], rows)
 
 
 def _middle(found: Sequence[Answers], share: float) -> str:
@@ -164,7 +164,7 @@ def sizes(server: Server) -> str:
         rows.append([name, *(f"{max(values):,}" for values in found.values())])
         if max(found["overlay"]) > MOST_BYTES:
             raise ValueError(f"an overlay has {max(found['overlay']):,} bytes: at most {MOST_BYTES:,} were promised")
-    return table(["largest answer, bytes", "overlay", "JSON", "array"], rows)
+    return table(["largest response, bytes", "overlay", "JSON", "array"], rows)
 
 
 def _bytes(server: Server, output: str, image: bytes) -> int:

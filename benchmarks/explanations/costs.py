@@ -28,7 +28,7 @@ def measure() -> str:
     found = {name: _network(name, size) for name, size in NETWORKS}
     for method in METHODS.values():
         passes = method.passes(method.settings)
-        cost = f"{passes.forward} forward, {passes.backward} back"
+        cost = f"{passes.forward} forward, {passes.backward} backward"
         rows.append([f"`{method.name}`", cost, *(found[name][method.name] for name, _ in NETWORKS)])
     heads = [f"{name}, {size} px" for name, size in NETWORKS]
     return table(["method", "passes", *heads], rows)
@@ -43,7 +43,7 @@ def _network(name: str, size: int) -> dict[str, str]:
     took = {}
     for method in METHODS.values():
         if method.refuses(readout.traits):
-            took[method.name] = "refused"
+            took[method.name] = "not supported"
             continue
         wanted = method.settings
         question = baselines.question(images, weights, wanted, spec)

@@ -27,7 +27,7 @@ def throughput(path: Path, points: Sequence[tuple[str, int, int, Spread]]) -> No
                 axes.errorbar(
                     [workers for workers, _ in line], middle, spread, color=colour, marker="o", capsize=3, label=label
                 )
-            axes.set(title=f"{model}: answers a second", xlabel="workers")
+            axes.set(title=f"{model}: responses/s", xlabel="workers")
             axes.set_ylim(bottom=0)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend()
@@ -40,13 +40,13 @@ def latency(path: Path, loads: Sequence[tuple[float, float, float, float]]) -> N
         left, right = figure.subplots(1, 2)
         left.plot(offered, [load[2] for load in loads], color=BLUE, marker="o", label="median")
         left.plot(offered, [load[3] for load in loads], color=RED, marker="o", label="99th percentile")
-        left.set(title="Latency of what is answered (ms)", xlabel="offered a second", yscale="log")
+        left.set(title="Latency of accepted requests (ms)", xlabel="offered requests/s", yscale="log")
         logarithmic(left.yaxis)
         left.legend()
         right.plot(offered, offered, color=GREY, ls="--", label="offered")
         right.plot(offered, [load[1] for load in loads], color=BLUE, marker="o", label="answered")
         right.fill_between(offered, [load[1] for load in loads], offered, color=PALE, label="refused")
-        right.set(title="Answers a second", xlabel="offered a second")
+        right.set(title="Responses/s", xlabel="offered requests/s")
         right.legend()
 
 

@@ -87,22 +87,23 @@ class Growth(Figures):
         return "\n\n".join(
             (
                 "![Throughput by workers](pictures/throughput.png)",
-                table(["model", "cores", "workers", "answers a second"], points),
-                f"![Latency by offered load](pictures/latency.png)\n\n`{self.model}`, requests at even distances, each "
-                "counted from when it was due. Beyond what the server can do, its queue is full and the rest is "
-                "refused at once (503, with Retry-After).",
+                table(["model", "cores", "workers", "responses/s"], points),
+                f"![Latency by offered load](pictures/latency.png)\n\n`{self.model}`: requests start at even "
+                "intervals. The latency of a request counts from its planned start. Above the server's capacity its "
+                "queue is full. It then refuses further requests at once, with 503 and `Retry-After`.",
                 table(
-                    ["load", "offered /s", "answered /s", "median, ms", "p99, ms", "refused", "generator late, ms"],
+                    ["load", "offered/s", "answered/s", "median, ms", "p99, ms", "refused", "generator delay, ms"],
                     latencies,
                 ),
-                "![Memory](pictures/memory.png)\n\nMB of the whole server: Java, HAProxy, the gateway, a worker that "
-                "explains, one for lone predictions, and those that predict. Pages that several processes share are "
-                "counted once (PSS). Another version brings one a core that predicts, and one of each other.",
+                "![Memory](pictures/memory.png)\n\nMemory of the whole server in MB: Java, HAProxy, the gRPC gateway, "
+                "one explain worker, one unbatched worker, and the predict workers. Pages that processes share count "
+                "once (PSS). One more version adds a predict worker per core, an explain worker and an unbatched "
+                "worker.",
                 table(
                     [
                         "model",
                         *(f"{count} worker{'s' * (count > 1)}" for count in WORKERS),
-                        "and another version",
+                        "one more version",
                     ],
                     memories,
                 ),

@@ -27,17 +27,17 @@ class Isolation(Figures):
     def page(self) -> str:
         """A row a neighbour."""
         rows = [
-            ["nobody", self.alone.text(), "", ""],
-            ["8 clients that ask for explanations", self.flooded.text(), self.ratio.text(), self.explained.text()],
-            ["a program that convolves, at niceness 19", self.burdened.text(), self.floor.text(), ""],
+            ["none", self.alone.text(), "", ""],
+            ["8 clients that request explanations", self.flooded.text(), self.ratio.text(), self.explained.text()],
+            ["another process that computes convolutions, at niceness 19", self.burdened.text(), self.floor.text(), ""],
         ]
-        return table(["beside", "p99 of predictions, ms", "by that alone", "explained a second"], rows)
+        return table(["concurrent load", "p99 of predictions, ms", "ratio to no load", "explanations/s"], rows)
 
     def marks(self) -> list[Mark]:
         """One."""
-        work = "predictions' p99 while explanations run flat out"
+        work = "p99 of predictions under a full load of explanations"
         holds = self.ratio.median <= 1.5
-        return [Mark(work=work, mark="at most 1.5 x without them", found=f"{self.ratio.text()} x", holds=holds)]
+        return [Mark(work=work, mark="at most 1.5 x the p99 without load", found=f"{self.ratio.text()} x", holds=holds)]
 
 
 def measure(setting: Setting) -> Isolation:

@@ -107,11 +107,12 @@ class Where(Figure):
             packages={name: version(name) for name in PACKAGES},
         )
 
-    def sentence(self) -> str:
-        """As documents quote it."""
+    def sentences(self) -> str:
+        """Return date, revision and machine as the end of a sentence, and the versions as a second sentence."""
         packages = ", ".join(f"{name} {number}" for name, number in self.packages.items())
         return (
-            f"on {self.date}, {self.cores} cores of {self.machine}, Python {self.python}, {packages}, at {self.commit}"
+            f"on {self.date} at {self.commit}, on {self.cores} cores of {self.machine}.\n"
+            f"Versions: Python {self.python}, {packages}."
         )
 
 

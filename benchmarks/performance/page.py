@@ -32,13 +32,13 @@ def write(page: Path, readme: Path, results: Path) -> list[str]:
 
 def section(part: Part, measured: Measured, figures: Figures) -> str:
     """The part's heading, how it was measured, and its tables."""
-    how = f"`make measure-performance ONLY={part.name}`, {measured.where.sentence()}"
+    how = f"Made by `make measure-performance ONLY={part.name}` {measured.where.sentences()}"
     many = f"{measured.rounds} round{'s' * (measured.rounds > 1)} of {measured.seconds:g} s"
-    runs = f"{many}; median, and the least and the most of the rounds"
-    return f"### {part.title}\n\n{how}: {runs}.\n\n{figures.page()}"
+    runs = f"There were {many}. Each value is the median of the rounds, with the minimum and the maximum in brackets."
+    return f"### {part.title}\n\n{how}\n{runs}\n\n{figures.page()}"
 
 
 def marks_table(marks: list[Mark]) -> str:
     """What was to be reached, and what was."""
     rows = [[mark.work, mark.mark, mark.found, "yes" if mark.holds else "**no**"] for mark in marks]
-    return table(["work", "mark", "measured", "holds"], rows)
+    return table(["workload", "target", "measured", "met"], rows)

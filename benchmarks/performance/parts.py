@@ -31,18 +31,18 @@ class Part:
 PARTS = {
     part.name: part
     for part in (
-        Part("photos", "Photos: ResNet-18 at 224, 64 clients", throughput.Throughput, throughput.photos),
-        Part("small", "Small images: the `cnn` at 24 pixels, 64 clients", throughput.Throughput, throughput.small),
+        Part("photos", "Photos: ResNet-18 at 224 px, 64 clients", throughput.Throughput, throughput.photos),
+        Part("small", "Small images: the `cnn` at 24 px, 64 clients", throughput.Throughput, throughput.small),
         Part("one", "One client", throughput.Throughput, throughput.one),
         Part(
             "explain",
-            "Explanations: `ig` with 20 steps, ResNet-18 at 224, 4 clients",
+            "Explanations: `ig` with 20 steps, ResNet-18 at 224 px, 4 clients",
             throughput.Throughput,
             explain.measure,
             least=30,
         ),
-        Part("isolation", "Predictions beside explanations", isolation.Isolation, isolation.measure),
-        Part("growth", "Growth", growth.Growth, growth.measure, share=0.5),
+        Part("isolation", "Predictions during explanations", isolation.Isolation, isolation.measure),
+        Part("growth", "Scaling", growth.Growth, growth.measure, share=0.5),
         Part("start", "Start", start.Start, start.measure),
     )
 }

@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 # What has been done when a line of the server's log is written; the first line that fits counts.
 STEPS = (
-    ("our command, Java, the archive unpacked", r"Metrics API bind to"),
+    ("the command, Java, unpacking the archive", r"Metrics API bind to"),
     ("the worker's Python, with torch", r"MODEL_LOG - Torch worker started"),
-    ("our code, the network, its program", r"MODEL_LOG - .*engine \S+ answers"),
+    ("the handler, the network, its program", r"MODEL_LOG - .*engine \S+ answers"),
 )
-LAST = "golden answers, warm-up, the other workers, the front door, the answer"
+LAST = "golden answers, warm-up, the other workers, the proxy, the response"
 STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d),(\d{3}) ")
 
 
@@ -37,10 +37,10 @@ class Start(Figures):
     def page(self) -> str:
         """A column a workload."""
         names = list(self.first)
-        rows = [["the command to the first answer", *(self.first[name].text("s") for name in names)]]
+        rows = [["from the command to the first response", *(self.first[name].text("s") for name in names)]]
         for step in self.steps[names[0]]:
-            rows.append([f"of these: {step}", *(self.steps[name][step].text("s") for name in names)])
-        rows.append(["a registered version to READY", *(self.registered[name].text("s") for name in names)])
+            rows.append([f"part of this: {step}", *(self.steps[name][step].text("s") for name in names)])
+        rows.append(["from registering a version to READY", *(self.registered[name].text("s") for name in names)])
         return table(["", *(f"`{name}`" for name in names)], rows)
 
 

@@ -62,7 +62,8 @@ class Throughput(Figures):
 
     def page(self) -> str:
         """A row a contestant."""
-        heads = ["server", "mode", "answers a second", "median, ms", "p99, ms", "ours by it"]
+        ratio_head = "throughput ratio" if self.by == "rate" else "latency ratio"
+        heads = ["server", "mode", "responses/s", "median, ms", "p99, ms", ratio_head]
         lines = []
         for row in self.rows:
             name, mode = f"{row.name} {row.version}", MODE_WORDS[row.mode]
@@ -74,16 +75,16 @@ class Throughput(Figures):
         text = table(heads, lines)
         if self.ceiling and self.share and self.served and self.generator:
             text += (
-                f"\n\nThe ceiling, decoding and the same program in a loop on all cores without a server, is "
-                f"{self.ceiling.text()} images a second. Ours reaches {_percent(self.share)} of it, and "
-                f"{_percent(self.served)} of what is left of it beside wrk, which takes {self.generator.text()} cores."
+                f"\n\nThe in-process ceiling is {self.ceiling.text()} images/s. "
+                f"Torchlight reaches {_percent(self.share)} of it. wrk uses {self.generator.text()} cores. "
+                f"Torchlight reaches {_percent(self.served)} of what the ceiling could do without these."
             )
-        text += f"\n\nOurs was answered by the engine `{self.engine or 'not named'}`."
+        text += f"\n\nTorchlight used the engine `{self.engine or 'not named'}`."
         if self.costs:
             parts = ", ".join(f"{part} {cost.text()}" for part, cost in self.costs.items())
-            text += f" Microseconds of CPU for each of its answers: {parts}."
+            text += f" CPU microseconds per response: {parts}."
         if self.image:
-            text += f" An image of the ceiling takes {self.image.text()}."
+            text += f" An image in the ceiling's loop takes {self.image.text()}."
         return text
 
     def marks(self) -> list[Mark]:
@@ -113,7 +114,7 @@ def _against(found: Throughput, work: str, mode: str, name: str | None, least: f
     pair = found.ratio(mode, name)
     if pair is None:
         return None
-    who = name or f"every peer {MODE_WORDS[mode]}"
+    who = name or f"every peer, {MODE_WORDS[mode]}"
     better = "at least" if least > 1 else "ahead of"
     mark = f"{better} {f'{least:g} x ' if least > 1 else ''}{who}"
     shown = f"{pair[1].text()} x {pair[0]}"
@@ -121,7 +122,7 @@ def _against(found: Throughput, work: str, mode: str, name: str | None, least: f
 
 
 def _photos(found: Throughput) -> Sequence[Mark | None]:
-    work = f"ResNet-18 at 224, JPEG photos, {found.clients} clients"
+    work = f"ResNet-18 at 224 px, JPEG photos, {found.clients} clients"
     return (
         _against(found, work, "box", "stock", 4.0),
         _against(found, work, "box", None, 4.0),
@@ -135,7 +136,7 @@ def _small(found: Throughput) -> Sequence[Mark | None]:
     return (
         _against(found, work, "box", "stock", 3.0),
         _against(found, work, "box", "fastapi", 2.5),
-        _of_ceiling(work, found.served, 0.70, ", the generator's cores counted"),
+        _of_ceiling(work, found.served, 0.70, ", without the cores that wrk uses"),
     )
 
 
@@ -147,7 +148,7 @@ def _of_ceiling(work: str, share: Spread | None, least: float, how: str) -> Mark
 
 
 def _one(found: Throughput) -> Sequence[Mark | None]:
-    work, median = "one client, `cnn`: median", found.rows[0].p50
+    work, median = "`cnn` at 24 px, one client: median latency", found.rows[0].p50
     if median is None:
         return ()
     stock = found.ratio("box", "stock")
@@ -155,11 +156,11 @@ def _one(found: Throughput) -> Sequence[Mark | None]:
     if stock is None:
         return (absolute,)
     half = f"{stock[1].text()} x stock"
-    return absolute, Mark(work=work, mark="at most half of stock's", found=half, holds=stock[1].median <= 0.5)
+    return absolute, Mark(work=work, mark="at most 0.5 x stock", found=half, holds=stock[1].median <= 0.5)
 
 
 def _explain(found: Throughput) -> Sequence[Mark | None]:
-    return (_against(found, "explanations, `ig` 20 steps, ResNet-18 at 224", "box", "stock-ig", 2.0),)
+    return (_against(found, "explanations, `ig` with 20 steps, ResNet-18 at 224 px", "box", "stock-ig", 2.0),)
 
 
 MARKS: dict[str, Callable[[Throughput], Sequence[Mark | None]]] = {

@@ -99,11 +99,11 @@ def test_pages_are_made_from_results_and_name_who_failed(tmp_path: Path) -> None
     assert "| bentoml 1 | out of the box | failed: ValueError: a \\| b |" in text
     assert "| stock 1 | out of the box | 100 (90.0 to 110) | 5.00 (4.50 to 5.50) | 9.00 (8.10 to 9.90) | 4.50 " in text
     assert (
-        "each of its answers: workers 200 (180 to 220), Java 40.0 (36.0 to 44.0). An image of the ceiling takes 150 ("
+        "per response: workers 200 (180 to 220), Java 40.0 (36.0 to 44.0). An image in the ceiling's loop takes 150 ("
         in text
     )
     assert "Words." in readme.read_text()
-    assert "| every peer" not in text.partition("ResNet-18 at 224, JPEG")[0]
+    assert "| every peer" not in text.partition("ResNet-18 at 224 px, JPEG")[0]
     page.write(document, readme, tmp_path)
     assert document.read_text() == text
 
@@ -112,8 +112,8 @@ def test_the_mark_is_held_against_the_best_peer() -> None:
     held = {mark.mark: (mark.found.partition(" ")[0], mark.holds) for mark in throughput().marks()}
     assert held == {
         "at least 4 x stock": ("4.50", True),
-        "at least 4 x every peer out of the box": ("3.50", False),
-        "ahead of every peer same engine": ("1.20", True),
+        "at least 4 x every peer, out of the box": ("3.50", False),
+        "ahead of every peer, same engine": ("1.20", True),
         "at least 85% of the in-process ceiling": ("83%", False),
     }
 
