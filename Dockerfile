@@ -46,8 +46,8 @@ RUN chmod -R u=rwX,go=rX /app \
     && python3 -m compileall -q /app \
     && mkdir model_store .run \
     && chown torchlight:torchlight .run
-# What Java learns about TorchServe once, it need not learn again at each start (serving/rehearsal.py).
-RUN TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m scripts.rehearse
+# What Java learns about TorchServe once, it need not learn again at each start (serving/server/java_aot_cache.py).
+RUN TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m scripts.maintenance.java_cache
 
 # HOME: caches, such as matplotlib's, belong where a read-only container can write.
 # `utility` brings nvidia-smi, by which TorchServe counts the GPUs.

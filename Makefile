@@ -56,19 +56,19 @@ setup-docker:
 	@$(call argument,PYTHON) scripts/setup.py train docker
 
 train: setup ## train a model into releases/ [DATA=folder/of/your/images MODEL= VERSION= RECIPE=tuned ARCH=resnet9 RESUME=1 MORE=--help]
-	@$(RUN) $(if $(MORE),scripts.words MORE )scripts.train $(WHICH) $(call flag,--data,DATA) $(call flag,--recipe,RECIPE) \
+	@$(RUN) $(if $(MORE),scripts.maintenance.shell_words MORE )scripts.train $(WHICH) $(call flag,--data,DATA) $(call flag,--recipe,RECIPE) \
 		$(call flag,--architecture,ARCH) $(call flag,--init,INIT) $(call flag,--image-size,SIZE) \
 		$(call flag,--epochs,EPOCHS) $(call switch,--resume,RESUME) $(call switch,--restart,RESTART)
 
 evaluate: setup ## a release on any data set, with a report [MODEL= VERSION= DATA= SPLIT=test UNLIKE=images/of/another/kind]
-	@$(RUN) scripts.evaluate $(WHICH) $(call flag,--data,DATA) $(call flag,--split,SPLIT) \
+	@$(RUN) scripts.evaluation.evaluate $(WHICH) $(call flag,--data,DATA) $(call flag,--split,SPLIT) \
 		$(call flag,--unlike,UNLIKE)
 
 explain-report: setup ## how good each attribution method is on a release; chooses its default [MODEL= VERSION= DATA= IMAGES=128]
-	@$(RUN) scripts.explain_report $(WHICH) $(call flag,--data,DATA) $(call flag,--images,IMAGES)
+	@$(RUN) scripts.evaluation.explain_report $(WHICH) $(call flag,--data,DATA) $(call flag,--images,IMAGES)
 
 wrong-reason: setup ## a model that is right for the wrong reason, and how its explanations tell: some 3 minutes [IMAGES=32]
-	@$(RUN) scripts.wrong_reason $(call flag,--images,IMAGES)
+	@$(RUN) scripts.evaluation.shortcut $(call flag,--images,IMAGES)
 
 optimize: setup ## compile a release, int8 where that keeps its accuracy; needs a C++ compiler [MODEL= VERSION= DATA= ENGINES=int8,fp32]
 	@$(RUN) scripts.optimize $(WHICH) $(call flag,--data,DATA) $(call flag,--engines,ENGINES)
@@ -78,7 +78,7 @@ tune: setup ## find workers, threads, batch size and delay for this machine [MOD
 		$(call flag,--config,CONFIG)
 
 compare: setup ## whether one release is better than another [A=cells/1.0 B=cells/2.0 DATA=]
-	@$(RUN) scripts.compare $(call flag,--data,DATA) -- $(call argument,A) $(call argument,B)
+	@$(RUN) scripts.evaluation.compare $(call flag,--data,DATA) -- $(call argument,A) $(call argument,B)
 
 archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml NEIGHBOURS=0]
 	@$(RUN) scripts.archive $(WHICH) $(call flag,--config,CONFIG) $(if $(call on,NEIGHBOURS),,--without-neighbours)
@@ -92,10 +92,10 @@ stop: setup ## stop it without losing a request [PORT=]
 	@$(RUN) scripts.stop $(WHERE)
 
 predict: setup ## ask it, about one image or several [IMAGE="samples/3.png samples/7.png" MODEL= VERSION= PORT=]
-	@$(RUN) scripts.words IMAGE scripts.predict $(WHICH) $(WHERE) --
+	@$(RUN) scripts.maintenance.shell_words IMAGE scripts.predict $(WHICH) $(WHERE) --
 
 explain: setup ## ask it why, as a picture [IMAGE= OUT=overlay.png TARGET=8 CONTRAST=3,8 METHOD=]; or a folder, without a server [DIR=folder RESTART=1]
-	@$(RUN) $(if $(DIR),scripts.gallery $(call switch,--restart,RESTART) $(WHICH) $(call flag,--method,METHOD) -- $(call argument,DIR),scripts.explain \
+	@$(RUN) $(if $(DIR),scripts.evaluation.gallery $(call switch,--restart,RESTART) $(WHICH) $(call flag,--method,METHOD) -- $(call argument,DIR),scripts.explain \
 		$(call flag,--out,OUT) $(call flag,--target,TARGET) $(call flag,--contrast,CONTRAST) $(call flag,--method,METHOD) $(WHICH) $(WHERE) \
 		-- $(call argument,IMAGE))
 
@@ -112,7 +112,7 @@ history: setup ## what was done to its versions, when, by whom [PORT=]
 	@$(RUN) scripts.versions history $(WHERE)
 
 wheelhouse: setup ## collect the wheels of the image, which then builds without a network [TORCH=torch==2.13.0+cpu]
-	@$(RUN) scripts.wheelhouse $(call flag,--torch,TORCH)
+	@$(RUN) scripts.maintenance.wheelhouse $(call flag,--torch,TORCH)
 
 docker-build: setup-docker ## build the image [TORCH= BASE_IMAGE= TAG=torchlight:latest]
 	@$(RUN) scripts.docker build $(call flag,--tag,TAG) $(call flag,--torch,TORCH) $(call flag,--base-image,BASE_IMAGE)
@@ -130,7 +130,7 @@ docker-stop: setup-docker ## stop it without losing a request [PORT=]
 	@$(RUN) scripts.docker stop $(WHERE)
 
 samples: setup ## write samples/ again
-	@$(RUN) scripts.samples
+	@$(RUN) scripts.maintenance.samples
 
 test: setup-dev ## every test, against a real TorchServe, HAProxy and Docker (the last as root on Debian 12)
 	@$(RUN) pytest -n auto --maxprocesses 4 tests/unit
@@ -158,7 +158,7 @@ measure-attacks: setup-dev ## docs/security.md: attacks on servers of this machi
 	@$(RUN) benchmarks.attacks $(call flag,--only,ONLY)
 
 openapi: setup ## deploy/openapi.json, from the definitions that the code goes by
-	@$(RUN) scripts.openapi
+	@$(RUN) scripts.maintenance.openapi
 
 check: setup-dev ## formatting, lint and types; changes nothing
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy

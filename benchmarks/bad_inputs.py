@@ -27,8 +27,8 @@ from benchmarks import report
 from benchmarks.corpus import FAMILIES, bad_requests
 from benchmarks.siege import BAD_FOR_ONE_GOOD, GOOD, Offence, Outcome, Siege, good_requests
 from scripts.command import command
-from serving.instance import Instance, Ports
-from serving.management import Management
+from serving.runtime.instance import Instance, Ports
+from serving.torchserve.management import Management
 from tests.integration.server import Server, run
 
 REPOSITORY = Path(__file__).resolve().parent.parent

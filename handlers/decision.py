@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from handlers.engines import Outputs
-from handlers.trust import DIGITS, Judge, probabilities, set_sizes
+from handlers.uncertainty import DIGITS, Judge, probabilities, set_sizes
 from models.card import Policy
 
 Decision = Literal["accept", "refer"]

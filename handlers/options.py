@@ -17,10 +17,10 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from handlers import header_text
 from handlers.errors import BadOption, UnknownOption
-from handlers.explain.colours import Signs
-from handlers.explain.picture import Size
+from handlers.explain.rendering.colormaps import Signs
+from handlers.explain.rendering.overlay import Size
+from handlers.protocols import header_text
 from handlers.table import DEFAULT_NEIGHBOURS, DEFAULT_TOP_K, TABLE, Option
 
 QUERY_HEADER = "x-torchlight-query"

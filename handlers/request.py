@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import orjson
 
-from handlers import forms, multipart, options, table
+from handlers import multipart, options, table
 from handlers.errors import BadJSON, BadOption, NoImage, TooManyImages
+from handlers.modalities.image.arrays import NPY_MAGIC, from_npy
 from handlers.multipart import Part
 from handlers.options import Given, Options
-from handlers.protocols import JSON, Picture, Reply, from_base64, native, v1, v2
+from handlers.protocols import JSON, Picture, Reply, forms, from_base64, native, v1, v2
 from handlers.protocols.native import NPY, NativeReply
-from handlers.tensors import NPY_MAGIC, from_npy
 from models.card import Limits
 
 Kind = Literal["predict", "explain"]

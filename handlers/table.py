@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from handlers.explain import METHODS, baselines, colours
+from handlers.explain import METHODS
+from handlers.explain.methods import baselines
+from handlers.explain.rendering import colormaps
 
 DEFAULT_TOP_K = 5
 DEFAULT_NEIGHBOURS = 3
@@ -130,7 +132,7 @@ TABLE = (
     Option(
         "colours",
         "X-Explain-Colours",
-        {"type": "string", "enum": list(colours.NAMES)},
+        {"type": "string", "enum": list(colormaps.NAMES)},
         "the colours of the evidence; colour-blind people can tell all of them apart (default: rdbu)",
         True,
     ),

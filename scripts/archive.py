@@ -7,9 +7,9 @@ from pathlib import Path
 
 from models.release import find, versions
 from scripts.command import command
-from serving import model_config, store
-from serving.archive import archive
-from serving.model_config import ModelConfig
+from serving.artifacts import model_config, store
+from serving.artifacts.archive import archive
+from serving.artifacts.model_config import ModelConfig
 
 # The model that is trained when there is no release of it: its data comes with scikit-learn.
 BUNDLED = "digits"

@@ -6,7 +6,7 @@ import argparse
 import os
 
 from serving.client import Client
-from serving.instance import Instance, Ports
+from serving.runtime.instance import Instance, Ports
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

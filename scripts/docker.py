@@ -12,10 +12,12 @@ from pathlib import Path
 
 from scripts import archive
 from scripts.command import command
-from serving import client_token, container, cors, daemon, image, store
+from serving.artifacts import store
+from serving.docker import container, errors, image
 from serving.errors import ContainerEnded, DockerError
-from serving.instance import http_url
-from serving.launch import KEEP_ALIVE_SECONDS, LOOPBACK
+from serving.proxy import client_token, cors
+from serving.runtime.instance import http_url
+from serving.server.launch_options import KEEP_ALIVE_SECONDS, LOOPBACK
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -68,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
 def _build(arguments: argparse.Namespace) -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
-    client = daemon.connect()
+    client = errors.connect()
     image.build(
         client,
         ROOT,
@@ -102,7 +104,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         token=client_token.from_environment(),
         keep_alive=arguments.keep_alive,
     )
-    client = daemon.connect()
+    client = errors.connect()
     image.check(client, settings.image)  # before anything is trained for it
     if not store.archives() and arguments.model in (None, archive.BUNDLED):
         archive.run(archive.BUNDLED, arguments.version)
@@ -117,7 +119,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _logs(arguments: argparse.Namespace) -> None:
-    client = daemon.connect()
+    client = errors.connect()
     for text in container.logs(client, arguments.port, follow=not arguments.no_follow):
         print(text, end="", flush=True)
     state = container.find(client, arguments.port).attrs["State"]
@@ -127,7 +129,7 @@ def _logs(arguments: argparse.Namespace) -> None:
 
 
 def _stop(arguments: argparse.Namespace) -> None:
-    status = container.stop(daemon.connect(), arguments.port)
+    status = container.stop(errors.connect(), arguments.port)
     if status:
         raise DockerError(f"the container on port {arguments.port} is removed; it had ended with status {status}")
     print(f"stopped the container on port {arguments.port}")

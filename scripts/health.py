@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from scripts.command import command
-from serving.health import problems
-from serving.instance import Instance, Ports
+from serving.runtime.instance import Instance, Ports
+from serving.server.health import problems
 
 
 @command

@@ -10,11 +10,12 @@ from handlers.engines import EAGER
 from models.card import Kept
 from models.release import REPORT, Release, find
 from scripts.command import command
-from scripts.evaluate import own_data
-from training import compress, data
-from training.compress import Optimised
-from training.compress.candidates import FORMATS
-from training.compress.level import LEVELS
+from scripts.evaluation.evaluate import own_data
+from training import compile as compilation
+from training import data
+from training.compile import Optimised
+from training.compile.candidates import FORMATS
+from training.compile.cpu_level import LEVELS
 from training.data.left_out import capped
 from training.report import engines as page
 
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     release = find(arguments.model, arguments.version)
     if arguments.remove:
-        compress.remove(release.folder)
+        compilation.remove(release.folder)
         print(f"{release.card.name} {release.card.version} has no compiled programs any more")
         return
     run(release, arguments.data or own_data(release), arguments.engines.split(","), arguments.march)
@@ -54,11 +55,11 @@ def run(release: Release, argument: str, formats: list[str], march: str | None =
     if march == LEVELS[-1].march:
         # Weights are laid out by oneDNN, which would do it for the processor here; it reads this when it is first used.
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
-    candidates = compress.find(formats)
+    candidates = compilation.find(formats)
     dataset, left_out = data.load(argument)
     for sentence in capped(left_out):
         print(sentence)
-    found = compress.optimise(release, dataset, candidates, print, march)
+    found = compilation.optimise(release, dataset, candidates, print, march)
     card = found.card
     print(f"{card.name} {card.version} on {dataset.name}, by one thread of {_processor(found)}")
     print(table(found))

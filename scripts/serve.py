@@ -16,13 +16,18 @@ from pathlib import Path
 from models.release import version_key
 from scripts import archive
 from scripts.command import command
-from serving import client_token, cors, crew, files, last_run, private_folder, state, store
-from serving.crew import Crew
+from serving.artifacts import store
 from serving.errors import StartError
-from serving.instance import Instance, Ports
-from serving.launch import KEEP_ALIVE_SECONDS, MAX_KEEP_ALIVE_SECONDS, Launch
-from serving.log import Log, LogFile, StandardOutput, open_log
-from serving.supervisor import START_SECONDS, Supervisor
+from serving.proxy import client_token, cors
+from serving.rollout import state
+from serving.runtime import atomic_files, private_folder
+from serving.runtime.instance import Instance, Ports
+from serving.runtime.log import Log, LogFile, StandardOutput, open_log
+from serving.server import last_run
+from serving.server.launch_options import KEEP_ALIVE_SECONDS, MAX_KEEP_ALIVE_SECONDS, Launch
+from serving.server.supervisor import START_SECONDS, Supervisor
+from serving.torchserve import worker_roles
+from serving.torchserve.worker_roles import Crew
 
 
 @command
@@ -109,7 +114,7 @@ def main(argv: list[str] | None = None) -> None:
     wanted = state.wanted(instance.folder, arguments.model, arguments.version, order)
     present, missing = state.archives(wanted)
     for model in wanted.models:
-        crew.check(model)
+        worker_roles.check(model)
     chosen, remarks = state.check(wanted, present)
     for sentence in [*missing, *remarks, *_newer(wanted)]:
         print(sentence)
@@ -147,7 +152,7 @@ def _newer(wanted: state.State) -> list[str]:
 def _in_background(instance: Instance, argv: list[str]) -> None:
     """Start the same command with --foreground, detached, and show its progress until it is ready."""
     private_folder.make(instance.folder)
-    files.check_space(instance.folder)  # the log and the status are written there: nothing else could say it
+    atomic_files.check_space(instance.folder)  # the log and the status are written there: nothing else could say it
     flags = [*argv, "--log-file", str(instance.log), "--foreground"]
     with os.fdopen(open_log(instance.log), "ab") as log:
         start = log.tell()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from scripts.command import command
-from serving import last_run
-from serving.draining import DRAIN_SECONDS, GATEWAY_STOP_SECONDS, GRPC_DRAIN_SECONDS
-from serving.instance import Instance, Ports
-from serving.supervisor import JAVA_STOP_SECONDS
+from serving.runtime.instance import Instance, Ports
+from serving.server import last_run
+from serving.server.draining import DRAIN_SECONDS, GATEWAY_STOP_SECONDS, GRPC_DRAIN_SECONDS
+from serving.server.supervisor import JAVA_STOP_SECONDS
 
 
 @command

@@ -15,14 +15,15 @@ from typing import Any
 
 from models.release import ROOT, Release, next_version
 from scripts.command import command
-from training import checkpoint, data, recipe
+from training import data, recipe
 from training.data.dataset import Split
 from training.data.left_out import capped
-from training.data.unlike import unlike
-from training.distributed import own_device, world
-from training.history import Observer
-from training.interruption import Interrupted
-from training.progress import Progress, TensorBoard
+from training.data.ood_data import unlike
+from training.loop import checkpoint
+from training.loop.distributed import own_device, world
+from training.loop.history import Observer
+from training.loop.interruption import Interrupted
+from training.loop.progress import Progress, TensorBoard
 from training.recipe import Recipe
 from training.train import check, stopped, train, unfinished
 

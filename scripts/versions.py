@@ -8,10 +8,10 @@ import sys
 from dataclasses import asdict
 
 from scripts.command import command
-from serving import journal
 from serving.errors import ServingError
-from serving.instance import Instance, Ports
-from serving.versions import Versions
+from serving.rollout import journal
+from serving.rollout.versions import Versions
+from serving.runtime.instance import Instance, Ports
 
 HELP = {
     "models": "a table of what is registered",

@@ -13,9 +13,9 @@ from typing import Any
 
 from models.class_names import shown
 from models.documents import read_json
-from training.checkpoint import CheckpointError
 from training.data.dataset import Dataset
 from training.data.left_out import listed
+from training.loop.checkpoint import CheckpointError
 
 FILE_NAME = "data.json"
 # Bytes of the record; ten million images take this much.

@@ -11,12 +11,13 @@ from torch.nn import functional
 from torchmetrics.functional import classification
 from tqdm import tqdm
 
-from handlers import decision, images, trust
-from handlers.classifier import Classifier
+from handlers import decision, uncertainty
 from handlers.decision import Judgement
 from handlers.engines import Outputs
 from handlers.errors import RequestError
-from handlers.trust import Judge
+from handlers.modalities.image import images
+from handlers.pipeline import Classifier
+from handlers.uncertainty import Judge
 from models.card import Card
 from training.data.dataset import DataError, Dataset, Split
 
@@ -58,7 +59,7 @@ class Evaluation:
     @property
     def probabilities(self) -> torch.Tensor:
         """As they are served, float64 (N, C): calibrated where the card has `trust`."""
-        return trust.probabilities(self.logits, self.temperature)
+        return uncertainty.probabilities(self.logits, self.temperature)
 
     @property
     def answered(self) -> torch.Tensor:

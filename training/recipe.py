@@ -18,7 +18,7 @@ from models import architectures, documents
 from models.card import Architecture, Part, Share, describe
 from models.documents import DocumentError
 from models.value_range import FULL_RANGE, Range16
-from training.trust import Settings as TrustSettings
+from training.uncertainty import Settings as TrustSettings
 
 FOLDER = Path(__file__).parent / "recipes"
 FILE_NAME = "recipe.yaml"
@@ -49,7 +49,7 @@ class Picture(Part):
 
 
 class Loss(Part):
-    """What is minimised, see training/losses.py.
+    """What is minimised, see training/loop/losses.py.
 
     Attributes:
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
@@ -64,7 +64,7 @@ class Loss(Part):
 
 
 class Optimiser(Part):
-    """How weights follow gradients, see training/optimiser.py.
+    """How weights follow gradients, see training/loop/optimizer.py.
 
     Attributes:
         learning_rate: the highest of the schedule.
@@ -105,7 +105,7 @@ class Schedule(Part):
 
 
 class Augmentation(Part):
-    """How training images are varied, see training/augment.py. All off where nothing is said.
+    """How training images are varied, see training/loop/augment.py. All off where nothing is said.
 
     Attributes:
         crop: pixels by which the crop moves beyond the picture's edges, which are mirrored.
@@ -143,7 +143,7 @@ class Recipe(Part):
 
     Attributes:
         data: what `--data` takes; absent, it must be given.
-        init: weights to start from, see training/init.py.
+        init: weights to start from, see training/loop/pretrained.py.
         precision: `bfloat16` runs the forward pass under autocast; weights stay float32.
         ema: decay by step of a running mean of the weights, which is then what is measured and kept.
     """

@@ -16,26 +16,26 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
-from handlers import golden
-from handlers.classifier import Classifier
+from handlers import golden_answers
 from handlers.engines import Engine, Outputs
 from handlers.engines.eager import Eager
 from handlers.errors import RequestError
-from handlers.explain import traits
+from handlers.explain.methods import introspection
+from handlers.pipeline import Classifier
 from models.card import Architecture, Card, Data, Explanations, Metrics, Trust
 from models.printable import printable
 from models.release import NEIGHBOURS, REPORT, TRUST, WEIGHTS, Release, sha256
-from training import neighbours, report, trust
+from training import neighbors, report, uncertainty
 from training.cost import Spent, cost
 from training.data.dataset import Dataset, Picture, Split
 from training.evaluate import Evaluation, evaluate, strangeness
-from training.history import Epoch
-from training.loop import Training
-from training.measure import seen
-from training.pixels import Source
+from training.loop.history import Epoch
+from training.loop.loader import Source
+from training.loop.loop import Training
+from training.loop.measure import seen
 from training.recipe import FILE_NAME as RECIPE_FILE
 from training.recipe import Recipe
-from training.trust import Scored
+from training.uncertainty import Scored
 
 GOLDEN_IMAGES = 10
 
@@ -109,7 +109,7 @@ def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[s
         card = card.model_copy(update={"metrics": metrics})
         card.save(draft)
         test = replace(test, card=card)
-        golden.write(draft, classifier, _golden_images(trained.dataset))
+        golden_answers.write(draft, classifier, _golden_images(trained.dataset))
         (draft / RECIPE_FILE).write_text(trained.recipe.to_yaml(), encoding="utf-8")
         draft.chmod(0o755)
         draft.rename(folder)
@@ -136,13 +136,13 @@ def write_report(written: Written, trained: Trained, say: Callable[[str], None])
         )
 
 
-def _fitted(trained: Trained, engine: Engine) -> tuple[trust.Fitted, dict[str, torch.Tensor], tuple[str, ...]]:
+def _fitted(trained: Trained, engine: Engine) -> tuple[uncertainty.Fitted, dict[str, torch.Tensor], tuple[str, ...]]:
     """Trust, the training images that explanations show beside an image, and what is worth knowing of both."""
     training = trained.training
     train, calibration = (_scored(engine, source, training) for source in (training.train, training.calibration))
-    fitted = trust.fit(train, calibration, trained.recipe.trust)
+    fitted = uncertainty.fit(train, calibration, trained.recipe.trust)
     try:
-        near = neighbours.tensors(trained.dataset.train, training.spec, train.outputs.embeddings)
+        near = neighbors.tensors(trained.dataset.train, training.spec, train.outputs.embeddings)
     except (OSError, RequestError) as error:  # a file that went away while the network was trained
         why = f"explanations will show no training images, which cannot be read any more ({printable(str(error))})"
         return fitted, {}, (*fitted.remarks, why)
@@ -172,7 +172,7 @@ def _card(folder: Path, draft: Path, trained: Trained, fitted: Trust) -> Card:
         classes=dataset.classes,
         input=trained.training.spec,
         trust=fitted,
-        explanations=Explanations(layer=traits.scan(trained.training.network, trained.training.spec.size).layer),
+        explanations=Explanations(layer=introspection.scan(trained.training.network, trained.training.spec.size).layer),
         data=Data(
             name=dataset.name,
             source=dataset.source,

@@ -24,13 +24,14 @@ from models.release import (
     in_order,
     versions,
 )
-from training import checkpoint, data_record, pixels, release
+from training import data_record, release
 from training.cost import measured
 from training.data.dataset import DataError, Dataset, Split
-from training.distributed import World
-from training.history import Observer
-from training.init import initialise
-from training.loop import Training
+from training.loop import checkpoint, loader
+from training.loop.distributed import World
+from training.loop.history import Observer
+from training.loop.loop import Training
+from training.loop.pretrained import initialise
 from training.recipe import FILE_NAME as RECIPE_FILE
 from training.recipe import Recipe
 from training.release import Trained
@@ -95,7 +96,7 @@ def train(
     Raises:
         ReleaseError: see `check`; or the release cannot be written.
         ValueError: the recipe does not fit the data, the initial weights, or the checkpoint; see what they raise.
-        Interrupted, FloatingPointError: the training ended before its time; see training/loop.py.
+        Interrupted, FloatingPointError: the training ended before its time; see training/loop/loop.py.
     """
     device, world = device or torch.device("cpu"), world or World()
     if dataset.sixteen_bits and (lost := dataset.sixteen_bits.finding(recipe.input.range_16bit)):
@@ -155,10 +156,10 @@ def prepare(
         for sentence in initialise(network, Path(recipe.init)).sentences():
             say(sentence)
     raw = Input(**recipe.input.model_dump(), mean=(0, 0, 0), std=(1, 1, 1))
-    train, calibration = (pixels.load(split, raw, device) for split in (dataset.train, dataset.calibration))
+    train, calibration = (loader.load(split, raw, device) for split in (dataset.train, dataset.calibration))
     training = Training(
         network,
-        pixels.fitted(raw, train),
+        loader.fitted(raw, train),
         len(dataset.classes),
         train,
         calibration,

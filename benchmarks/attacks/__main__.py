@@ -22,7 +22,7 @@ from benchmarks.attacks.hostile import MARK, generate
 from benchmarks.attacks.hostile_h2 import REQUESTS, ask
 from benchmarks.attacks.smuggling import Victim
 from scripts.command import command
-from serving.instance import Ports
+from serving.runtime.instance import Ports
 from tests.integration.server import REPOSITORY, TOKEN, Server, free_port, run
 
 PAGE = REPOSITORY / "docs" / "security.md"

@@ -8,10 +8,10 @@ import zipfile
 from pathlib import Path
 
 from benchmarks.attacks.finding import Finding
-from serving import store
+from serving.artifacts import store
 from tests.integration.server import free_port, run
 
-HANDLER = "handlers/classifier.py"
+HANDLER = "handlers/pipeline.py"
 
 
 def serve_replaced_code(workspace: Path, folder: Path) -> Finding:

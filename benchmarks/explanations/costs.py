@@ -8,8 +8,9 @@ import time
 import torch
 
 from benchmarks.report import table
-from handlers.explain import METHODS, attribution, baselines, traits
-from handlers.explain.method import Readout
+from handlers.explain import METHODS, attribution
+from handlers.explain.methods import baselines, introspection
+from handlers.explain.methods.method import Readout
 from models import architectures
 from models.card import Input
 
@@ -37,7 +38,7 @@ def measure() -> str:
 def _network(name: str, size: int) -> dict[str, str]:
     torch.manual_seed(0)
     network = architectures.build(name, image_size=size, classes=CLASSES).eval().requires_grad_(False)
-    readout = Readout(network, traits.scan(network, size))
+    readout = Readout(network, introspection.scan(network, size))
     spec = Input(size=size, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
     images, weights = torch.randn(1, 3, size, size), torch.eye(1, CLASSES)
     took = {}

@@ -14,10 +14,10 @@ import torch
 from torch._inductor import aoti_load_package
 
 from benchmarks.peers.peer import Model
-from handlers import images as image_code
 from handlers.engines import Engine
 from handlers.engines.compiled import Program
 from handlers.engines.eager import Eager
+from handlers.modalities.image import images as image_code
 from models import architectures
 from models.card import Input
 from models.tensors import load_tensors

@@ -15,7 +15,7 @@ from benchmarks.performance import contestants, ours, workload
 from benchmarks.performance.questions import NO_CLASS
 from benchmarks.performance.setting import Setting
 from benchmarks.performance.throughput import Throughput, compare
-from serving.cores import usable
+from serving.runtime.cpu import usable
 
 STEPS = 20
 CLIENTS = 4

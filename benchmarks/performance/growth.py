@@ -15,7 +15,7 @@ from benchmarks.performance.questions import Question, ask
 from benchmarks.performance.setting import Setting
 from benchmarks.performance.workload import VERSION, Workload
 from benchmarks.report import table
-from serving.management import Management
+from serving.torchserve.management import Management
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from benchmarks.peers import PeerError, Request
 from benchmarks.performance.workload import REPOSITORY, VERSION, Workload
-from serving import store, workers
-from serving.crew import Crew
-from serving.instance import Instance, Ports
-from serving.management import Management
-from serving.store import Archive
+from serving.artifacts import store
+from serving.artifacts.store import Archive
+from serving.runtime.instance import Instance, Ports
+from serving.torchserve import registrations
+from serving.torchserve.management import Management
+from serving.torchserve.worker_roles import Crew
 
 NAME = "torchlight"
 START_SECONDS = 180.0
@@ -76,7 +77,7 @@ def again(workload: Workload, management: Management) -> Iterator[None]:
     """The same archive once more, as another model, with all the workers of a version READY; gone again afterwards."""
     name = f"{workload.name}-again"
     archive = Archive(store.path_of(workload.name, VERSION, workload.home / store.ROOT), name, VERSION)
-    parts = workers.of(archive, None, Crew())
+    parts = registrations.of(archive, None, Crew())
     for part in parts:
         management.register(part.name, part.archive, part.workers or 1, part.batch_size, part.max_batch_delay)
     for part in parts:

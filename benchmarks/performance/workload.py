@@ -20,11 +20,11 @@ from PIL import Image, ImageStat
 from benchmarks.peers import Model
 from benchmarks.peers.peer import LARGE_BATCH
 from benchmarks.performance.setting import SUFFIXES, Setting
-from handlers.classifier import Classifier
+from handlers.pipeline import Classifier
 from models.card import Card
 from models.release import WEIGHTS
-from serving.cores import usable
-from training.compress import compile_unjudged
+from serving.runtime.cpu import usable
+from training.compile import compile_unjudged
 
 logger = logging.getLogger(__name__)
 

@@ -116,7 +116,7 @@ def measure_steps(handlers: dict[str, Handler], turns: int) -> str:
 
 
 def measure_messages(turns: int) -> str:
-    """The table of the protocol: TorchServe's own functions beside handlers/wire.py."""
+    """The table of the protocol: TorchServe's own functions beside handlers/torchserve_protocol.py."""
     image, rows = SAMPLES[0].read_bytes(), []
     with Loop(short=False) as stock, Loop(short=True) as short, logging_nowhere():
         for size in SIZES:

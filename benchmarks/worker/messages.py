@@ -1,4 +1,4 @@
-"""What the worker's protocol costs around a handler that does nothing: TorchServe's own, and handlers/wire.py.
+"""Cost of the worker protocol around an empty handler: TorchServe's code, and handlers/torchserve_protocol.py.
 
 Both are TorchServe's loop (ts/model_service_worker.py, handle_connection), over a socket in this process. What Java
 does with the lines of its log comes on top.
@@ -20,7 +20,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from benchmarks.worker.road import HEADERS
-from handlers import wire
+from handlers import torchserve_protocol
 
 METRICS = Path(__file__).resolve().parents[2] / "deploy" / "torchserve" / "metrics.yaml"
 ANSWER = b'{"predictions":[{"label":"3","index":3,"probability":0.999}]}' * 5
@@ -28,7 +28,7 @@ BUFFER_BYTES = 4_000_000
 
 
 class Loop:
-    """One worker's loop over one connection; `short` puts handlers/wire.py into it."""
+    """One worker's loop over one connection; `short` puts handlers/torchserve_protocol.py into it."""
 
     def __init__(self, *, short: bool) -> None:
         os.environ["TS_DECODE_INPUT_REQUEST"] = "false"
@@ -40,7 +40,7 @@ class Loop:
         metrics.initialize_cache()
         metrics.model_name = "benchmark"
         if short:
-            wire.install(self._worker, service, metrics, os.environ, wire.VERSION)
+            torchserve_protocol.install(self._worker, service, metrics, os.environ, torchserve_protocol.VERSION)
         self._service = service.Service("benchmark", "", {}, _answer, None, 32, metrics_cache=metrics)
         self._here, self._there = socket.socketpair()
         for end in (self._here, self._there):

@@ -83,8 +83,8 @@ def main(folder: str, *paths: str) -> None:
     """Load, then answer as often as a line says."""
     import torch
 
-    from handlers.classifier import Classifier
-    from handlers.entry import ImageClassifier
+    from handlers.pipeline import Classifier
+    from handlers.torchserve_handler import ImageClassifier
 
     torch.set_num_threads(1)
     images = [Path(path).read_bytes() for path in paths]

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from handlers import images
 from handlers.engines import EAGER, Engine, EngineError
+from handlers.modalities.image import images
 from models import architectures
 from models.architectures import Network
 from models.card import Card, Input

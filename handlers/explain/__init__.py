@@ -6,8 +6,8 @@ else has to change to add one.
 
 from __future__ import annotations
 
-from handlers.explain import deeplift, gradcam, gradshap, ig, ixg, kernelshap, layercam, occlusion
-from handlers.explain.method import Method
+from handlers.explain.methods import deeplift, gradcam, gradshap, ig, ixg, kernelshap, layercam, occlusion
+from handlers.explain.methods.method import Method
 
 METHODS: dict[str, Method] = {
     module.METHOD.name: module.METHOD

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from handlers.explain import smooth
-from handlers.explain.method import Method, Passes, Question, Readout, Settings, rows_at_once
+from handlers.explain.methods import smoothgrad
+from handlers.explain.methods.method import Method, Passes, Question, Readout, Settings, rows_at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def passes(method: Method, settings: Settings) -> Passes:
 
 def _values(method: Method, readout: Readout, question: Question, settings: Settings) -> torch.Tensor:
     if settings.smooth:
-        return smooth.attribute(method, readout, question, settings)
+        return smoothgrad.attribute(method, readout, question, settings)
     return method.attribute(readout, question, settings)
 
 

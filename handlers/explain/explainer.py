@@ -17,18 +17,21 @@ from PIL import Image
 from handlers.engines import EngineError
 from handlers.engines.eager import Eager
 from handlers.errors import DeadlineExceeded, InferenceFailed
-from handlers.explain import METHODS, asked, attribution, baselines, deadline, evidence, traits
-from handlers.explain.answer import Explained, Item
+from handlers.explain import METHODS, attribution, validation
 from handlers.explain.attribution import Attribution
-from handlers.explain.costs import Costs
-from handlers.explain.deadline import Candidate, Choice
-from handlers.explain.legend import Caption, Class
-from handlers.explain.method import Method, Passes, Question, Readout, Settings
-from handlers.explain.neighbours import Neighbours
-from handlers.explain.picture import HURRIED_SIDE, Shape, Style, drawn_size
-from handlers.images import VIEW_SIDE, View
+from handlers.explain.evidence import evidence
+from handlers.explain.evidence.neighbors import Neighbours
+from handlers.explain.items import Explained, Item
+from handlers.explain.methods import baselines, introspection
+from handlers.explain.methods.method import Method, Passes, Question, Readout, Settings
+from handlers.explain.rendering.legend import Caption, Class
+from handlers.explain.rendering.overlay import HURRIED_SIDE, Shape, Style, drawn_size
+from handlers.explain.scheduling import deadline
+from handlers.explain.scheduling.costs import Costs
+from handlers.explain.scheduling.deadline import Candidate, Choice
+from handlers.modalities.image.images import VIEW_SIDE, View
 from handlers.options import Options
-from handlers.trust import DIGITS
+from handlers.uncertainty import DIGITS
 from models.card import Card
 
 logger = logging.getLogger(__name__)
@@ -61,7 +64,7 @@ class Explainer:
 
     def __init__(self, card: Card, twin: Eager, folder: Path | None = None) -> None:
         try:
-            found = traits.scan(twin.network, card.input.size, card.explanations.layer)
+            found = introspection.scan(twin.network, card.input.size, card.explanations.layer)
         except ValueError as error:
             raise EngineError(f"the card's explanations cannot be given: {error}") from None
         self.card = card
@@ -117,11 +120,11 @@ class Explainer:
         Raises:
             BadOption: it cannot; the message says what can be asked for.
         """
-        method = asked.method_of(options, self.works, self.refused, self.default)
+        method = validation.method_of(options, self.works, self.refused, self.default)
         if method is not None:
-            asked.settings_of(options, method)
-        asked.target_of(options, 0, self.card)
-        asked.check_picture(options)
+            validation.settings_of(options, method)
+        validation.target_of(options, 0, self.card)
+        validation.check_picture(options)
 
     def way(self, options: Options, drawn: Sequence[Shape], images: int, left_ms: float) -> tuple[Way, Choice | None]:
         """How to explain the images of one request.
@@ -132,9 +135,9 @@ class Explainer:
             left_ms: of its deadline, if it has one.
 
         Raises:
-            BadOption, DeadlineExceeded: see handlers/explain/deadline.py.
+            BadOption, DeadlineExceeded: see handlers/explain/scheduling/deadline.py.
         """
-        method = asked.method_of(options, self.works, self.refused, self.default)
+        method = validation.method_of(options, self.works, self.refused, self.default)
         choice = None
         if options.deadline_ms is not None:
             methods = [method] if method else self._ladder
@@ -152,7 +155,7 @@ class Explainer:
                 raise
             method = choice.method
         assert method is not None  # without a deadline, method_of has one
-        return Way(method.name, asked.settings_of(options, method)), choice
+        return Way(method.name, validation.settings_of(options, method)), choice
 
     def _milliseconds(
         self, method: Method, options: Options, images: int, drawn: Sequence[Shape], side: int
@@ -160,7 +163,7 @@ class Explainer:
         """Of a request by this method: on an idle machine, and as slow as answers were lately."""
         sizes = [drawn_size(shape, side) for shape in drawn]
         pixels = sum(width * height for width, height in sizes)
-        passes = attribution.passes(method, asked.settings_of(options, method))
+        passes = attribution.passes(method, validation.settings_of(options, method))
         more = evidence.passes(options)
         name, factor = method.name, self.costs.factor_of(method.name)
         work = self.costs.seconds(Passes(passes.forward + more.forward, passes.backward), images, name)

@@ -15,7 +15,7 @@ import numpy as np
 
 from handlers.decision import Judgement
 from handlers.errors import BadJSON
-from handlers.explain.answer import Explained
+from handlers.explain.items import Explained
 from models.card import Card
 
 # An encoded image, or the uint8 pixels (H, W) or (H, W, C) of one that was sent as an array.

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from handlers.errors import BadJSON, BadOption, NotAcceptable
-from handlers.explain.answer import Explained
+from handlers.explain.items import Explained
 from handlers.protocols import JSON, Content, Picture, Result, from_base64
 from models.card import Card
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import orjson
 
 from handlers.errors import BadJSON, BadOption, TooManyImages
-from handlers.explain.answer import Explained
+from handlers.explain.items import Explained
+from handlers.modalities.image.arrays import from_lists
 from handlers.protocols import Content, Picture, Result, from_base64
 from handlers.protocols.native import draw, members
-from handlers.tensors import from_lists
 from models.card import Card, Limits
 
 # Members of an instance that hold its image: TorchServe's samples have `data`, TensorFlow Serving's `image_bytes`, and

@@ -1,7 +1,8 @@
 """The Open Inference Protocol, v2, over HTTP, with Triton's binary tensor data extension.
 
 One input tensor holds the images: BYTES [n] of encoded files, or pixels as UINT8 or FP32 [n, h, w, c] and the other
-shapes of handlers/tensors.py. The outputs are `label` BYTES [n, k], `index` INT64 [n, k] and `probability` FP32 [n, k];
+shapes of handlers/modalities/image/arrays.py. The outputs are `label` BYTES [n, k], `index` INT64 [n, k] and
+`probability` FP32 [n, k];
 where the card has `trust`, `set` BYTES [n] (the JSON text of a list), `ood_score` FP32 [n], `decision` BYTES [n] and
 `reason` BYTES [n] (empty for none); and for explanations `explanation` BYTES [n], the JSON text of each.
 
@@ -21,10 +22,10 @@ import orjson
 
 from handlers.decision import Judgement
 from handlers.errors import BadJSON, BadTensor, TooManyImages, UnknownOption
-from handlers.explain.answer import Explained
+from handlers.explain.items import Explained
+from handlers.modalities.image.arrays import numbers, pictures
 from handlers.protocols import BINARY, Content, Picture, Result, from_base64
 from handlers.protocols.native import draw, members
-from handlers.tensors import numbers, pictures
 from models.card import Card, Limits
 
 LENGTH_HEADER = "Inference-Header-Content-Length"

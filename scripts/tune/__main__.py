@@ -15,12 +15,13 @@ from models.printable import printable
 from models.release import Release, find
 from scripts.command import command, sigterm_interrupts
 from scripts.tune import picture, record
-from serving import archive, cores, files, model_config
+from serving.artifacts import archive, model_config
+from serving.artifacts.model_config import FILE_NAME, ModelConfig
 from serving.client import Client
 from serving.errors import ConfigError
-from serving.instance import http_url
-from serving.model_config import FILE_NAME, ModelConfig
-from serving.tune import load, questions, settings
+from serving.runtime import atomic_files, cpu
+from serving.runtime.instance import http_url
+from serving.tune import load, reference_requests, settings
 from serving.tune.search import Point, Result, Search
 from serving.tune.server import Server
 from serving.tune.settings import Settings
@@ -78,14 +79,14 @@ def run(
     files_to_send = _images(images) if images else ()
     if base is None:
         base = model_config.of_release(release.folder)
-    usable = cores.usable()
+    usable = cpu.usable()
     default = settings.default(usable)
     with tempfile.TemporaryDirectory(prefix="torchlight-tune-") as scratch:
         mar, _ = archive.archive(release, base, Path(scratch), neighbours=False)
         with Server(mar, card.name, base, default) as server:
             with Client(http_url(*server.address), retries=0) as client:
                 version = server.path(default).rpartition("/")[2]
-                known = questions.learn(client, mar, card.name, version, files_to_send)
+                known = reference_requests.learn(client, mar, card.name, version, files_to_send)
             bar = tqdm(unit=" rounds", bar_format="{desc}{n_fmt} rounds, {elapsed}", disable=None, leave=False)
 
             def ask(which: Settings, clients: int) -> load.Round:
@@ -121,7 +122,7 @@ def run(
             f"no settings keep the p99 within {budget_ms:g} ms here: the best is {result.chosen.latency(0.99):.1f} ms "
             f"with {result.chosen.clients} clients ({result.chosen.settings}); give a larger budget"
         )
-    files.write(target, result.chosen.settings.config(base).to_yaml())
+    atomic_files.write(target, result.chosen.settings.config(base).to_yaml())
     print(sentence(result))
     how = f"MODEL={card.name} VERSION={card.version}"
     print(f"{target}, {report}/tuning.png; next: `make archive {how}`, which goes by it")

@@ -10,13 +10,14 @@ from pathlib import Path
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from serving import VERSION, routing
+from serving import VERSION
 from serving.errors import ManagementError, Unreachable
 from serving.exporter import families, proxy, torchserve, workers
 from serving.exporter.definitions import BUILD, PROXY_UP, START, UP
-from serving.instance import Instance
-from serving.management import Management
-from serving.routing import Routing
+from serving.proxy import routing
+from serving.proxy.routing import Routing
+from serving.runtime.instance import Instance
+from serving.torchserve.management import Management
 
 # Less than Prometheus waits (scrape_timeout, 10 s), with time for the proxy behind it.
 TIMEOUT_SECONDS = 3.0

@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 
 from serving.exporter import families
 from serving.exporter.definitions import CONNECTIONS, IN_FLIGHT, MAX_CONNECTIONS, QUEUED, RESPONSES
-from serving.routing import Routing
+from serving.proxy.routing import Routing
 
 # The frontend that clients connect to (deploy/haproxy/haproxy.cfg.template).
 FRONTEND = "front_door"

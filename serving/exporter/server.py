@@ -14,7 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from serving.exporter.collector import ServerCollector, Sources
-from serving.instance import ROOT, Instance, Ports
+from serving.runtime.instance import ROOT, Instance, Ports
 
 HOST = "127.0.0.1"
 PATH = "/metrics"

@@ -12,7 +12,6 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from serving.crew import Role
 from serving.errors import Unreachable
 from serving.exporter import families
 from serving.exporter.definitions import (
@@ -22,6 +21,7 @@ from serving.exporter.definitions import (
     WORKERS,
     Definition,
 )
+from serving.torchserve.worker_roles import Role
 
 SECONDS_PER_MICROSECOND = 1e-6
 # TorchServe's own counters: the name that TorchServe gives each, and the factor to the unit of ours.
@@ -91,7 +91,7 @@ def _add_up(
 
 
 def _own_labels(definition: Definition, sample: Sample) -> tuple[str, ...]:
-    """The published labels. Workers percent-encode some signs (handlers/entry.py)."""
+    """The published labels. Workers percent-encode some signs (handlers/torchserve_handler.py)."""
     return tuple(unquote(sample.labels.get(label, "")) for label in definition.labels)
 
 

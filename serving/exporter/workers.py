@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 
 from serving.exporter import families, torchserve
 from serving.exporter.definitions import WORKERS_READY, WORKERS_WANTED
-from serving.management import Management
+from serving.torchserve.management import Management
 
 
 def collect(management: Management) -> Iterator[Metric]:

@@ -17,17 +17,19 @@ from pathlib import Path
 from types import TracebackType
 
 from models.documents import parse_json
-from serving import process, state, store
-from serving.crew import Crew
+from serving.artifacts import store
+from serving.artifacts.mar import MANIFEST
+from serving.artifacts.model_config import FILE_NAME, ModelConfig
+from serving.artifacts.store import Archive
 from serving.errors import StartError
-from serving.instance import Instance, Ports, free_ports
-from serving.launch import Launch
-from serving.mar import MANIFEST
-from serving.model_config import FILE_NAME, ModelConfig
-from serving.store import Archive
-from serving.supervisor import START_SECONDS, Supervisor
+from serving.rollout import state
+from serving.rollout.versions import Versions
+from serving.runtime import processes
+from serving.runtime.instance import Instance, Ports, free_ports
+from serving.server.launch_options import Launch
+from serving.server.supervisor import START_SECONDS, Supervisor
+from serving.torchserve.worker_roles import Crew
 from serving.tune.settings import Settings
-from serving.versions import Versions
 
 ROOT = Path(__file__).resolve().parents[2]
 # Requests in flight are given so long when it is stopped; there are none, unless somebody pressed Ctrl-C.
@@ -80,7 +82,7 @@ class Server:
                 folder.mkdir()
             version = self._archive(self._first)
             words = (str(self._ports.public), str(self._instance.folder.parent), str(self._store), self._model, version)
-            self._process = process.spawn(
+            self._process = processes.spawn(
                 [sys.executable, "-m", "serving.tune.server", *words],
                 cwd=ROOT,
                 env={**os.environ, "TMPDIR": str(self._folder / "tmp")},
@@ -97,7 +99,7 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         if hasattr(self, "_process"):
-            process.end(self._process, patience=STOP_SECONDS)
+            processes.end(self._process, patience=STOP_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from serving import cores
-from serving.model_config import HandlerConfig, ModelConfig
+from serving.artifacts.model_config import HandlerConfig, ModelConfig
+from serving.runtime import cpu
 
 BATCH_SIZES = (1, 4, 8, 16, 32, 64)
 # Not 0: TorchServe takes a YAML's 0 for "not set", and waits 100 ms (ModelManager.createModel).
@@ -45,7 +45,7 @@ class Settings:
 def default(usable: int) -> Settings:
     """What a model without settings of its own gets on so many cores."""
     plain = ModelConfig()
-    threads = cores.threads_per_worker(plain.minWorkers, usable)
+    threads = cpu.threads_per_worker(plain.minWorkers, usable)
     return Settings(plain.minWorkers, threads, plain.batchSize, plain.maxBatchDelay)
 
 
@@ -53,7 +53,7 @@ def divisions(usable: int) -> list[tuple[int, int]]:
     """Ways to divide cores: (workers, threads of each), on all of them, or with one left to Java and the front door."""
     workers = {2**power for power in range(usable.bit_length()) if 2**power <= usable} | {usable}
     shared = {(count, max(1, free // count)) for count in workers for free in (usable, usable - 1)}
-    return sorted((count, min(threads, cores.MOST_THREADS)) for count, threads in shared)
+    return sorted((count, min(threads, cpu.MOST_THREADS)) for count, threads in shared)
 
 
 def neighbours(best: Settings, coordinate: Coordinate, usable: int) -> list[list[Settings]]:

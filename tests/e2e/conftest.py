@@ -14,9 +14,9 @@ import docker
 import pytest
 
 from models.release import Release
-from serving import image
-from serving.archive import archive
-from serving.model_config import ModelConfig
+from serving.artifacts.archive import archive
+from serving.artifacts.model_config import ModelConfig
+from serving.docker import image
 from tests.e2e import machine
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import docker
 
-from scripts import wheelhouse
+from scripts.maintenance import wheelhouse
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BASE = "torchlight-test-base:bookworm"

@@ -16,8 +16,8 @@ import pytest
 import requests
 from docker.models.containers import Container
 
-from serving import container
-from serving.container import Settings
+from serving.docker import container
+from serving.docker.container import Settings
 from serving.errors import ContainerEnded
 from tests.e2e import machine
 from tests.integration.server import REPOSITORY, free_port, run

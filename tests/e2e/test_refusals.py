@@ -13,8 +13,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from serving import container, daemon
-from serving.container import Settings
+from serving.docker import container, errors
+from serving.docker.container import Settings
 from serving.errors import DockerError
 from tests.e2e import machine
 from tests.integration.server import free_port, run
@@ -73,7 +73,7 @@ def test_no_daemon_and_no_permission_are_sentences(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(DockerError, match=r"^no Docker daemon answers at DOCKER_HOST=unix://.*: start it"):
-        daemon.connect()
+        errors.connect()
     done = run(tmp_path, "scripts.docker", "stop", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
     assert done.returncode == 1
     assert done.stderr.startswith("error: no Docker daemon answers")
@@ -87,7 +87,7 @@ def test_no_daemon_and_no_permission_are_sentences(
             os.setgroups([])
             os.setuid(65534)
             os.environ["DOCKER_HOST"] = engine.url
-            daemon.connect()
+            errors.connect()
         except DockerError as error:
             status = 0 if "this user may not talk to the Docker daemon" in str(error) else 2
         finally:

@@ -10,10 +10,10 @@ import pytest
 import requests
 
 from models.release import Release
-from serving import container
-from serving.archive import archive
-from serving.container import Settings
-from serving.model_config import ModelConfig
+from serving.artifacts.archive import archive
+from serving.artifacts.model_config import ModelConfig
+from serving.docker import container
+from serving.docker.container import Settings
 from tests.e2e.test_container import kill, wait_for
 from tests.integration.server import REPOSITORY, free_port
 

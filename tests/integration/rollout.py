@@ -9,8 +9,8 @@ from typing import Any
 
 import requests
 
-from serving import routing
-from serving.management import Management
+from serving.proxy import routing
+from serving.torchserve.management import Management
 from tests.integration.server import Server, run
 
 

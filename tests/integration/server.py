@@ -16,9 +16,9 @@ from typing import Any
 
 import requests
 
-from serving.crew import Crew
-from serving.instance import Instance, Ports
-from serving.tokens import KeyFile, Kind
+from serving.runtime.instance import Instance, Ports
+from serving.torchserve.tokens import KeyFile, Kind
+from serving.torchserve.worker_roles import Crew
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 90

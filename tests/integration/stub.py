@@ -14,8 +14,9 @@ from pathlib import Path
 
 import requests
 
-from serving import frontdoor, programs, routing
-from serving.frontdoor import FrontDoor, Tokens
+from serving.proxy import haproxy, routing
+from serving.proxy.haproxy import FrontDoor, Tokens
+from serving.torchserve import executables
 from tests.integration.server import free_port
 
 TOKEN = "open-sesame"
@@ -101,20 +102,20 @@ def front_door(
         (folder / routing.MODELS).write_text(routing.models_text("digits 1.0\n"), encoding="utf-8")
         (folder / routing.LANES).write_text(lane, encoding="utf-8")
         (folder / routing.HEALTH).write_text(f"heartbeat {int(time.time())}\n{health}", encoding="utf-8")
-        text = frontdoor.render(settings)
+        text = haproxy.render(settings)
         for long, short in SHORTER.items():
             assert long in text, long
             text = text.replace(long, short)
         config = folder / "haproxy.cfg"
         config.write_text(text, encoding="utf-8")
-        haproxy = subprocess.Popen([programs.haproxy(), "-db", "-f", config], stdout=subprocess.DEVNULL)
+        proxy = subprocess.Popen([executables.haproxy(), "-db", "-f", config], stdout=subprocess.DEVNULL)
         try:
             door = Door(f"http://127.0.0.1:{port}", port, script, backend)
             _await(door.url)
             yield door
         finally:
-            haproxy.kill()
-            haproxy.wait()
+            proxy.kill()
+            proxy.wait()
             backend.shutdown()
             backend.server_close()
 

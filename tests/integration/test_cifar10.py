@@ -19,8 +19,9 @@ import torch
 from PIL import Image
 
 from training import recipe
-from training.data import Dataset, cifar10
+from training.data import Dataset
 from training.data.arrays import Arrays
+from training.data.builtin import cifar10
 from training.data.dataset import Split
 from training.train import train
 

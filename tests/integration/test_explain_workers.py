@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from serving import journal
-from serving.crew import Crew, Role
+from serving.rollout import journal
+from serving.torchserve.worker_roles import Crew, Role
 from tests.integration.rollout import do, done
 from tests.integration.server import PREDICT_ONLY, Server, run
 

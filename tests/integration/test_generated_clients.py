@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from serving.frontdoor import OPENAPI
+from serving.proxy.haproxy import OPENAPI
 from tests.e2e import machine
 from tests.integration.server import Server
 

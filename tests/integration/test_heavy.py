@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from serving import frontdoor
+from serving.proxy import haproxy
 from tests.integration.stub import Door, front_door
 
 ORDINARY, HEAVY = "/predictions/digits/1.0", "/predictions/digits-explain/1.0"
-LARGE = bytes(frontdoor.LARGE_BYTES + 1)
-MIDDLE = bytes(frontdoor.MOVABLE_BYTES + 1)
+LARGE = bytes(haproxy.LARGE_BYTES + 1)
+MIDDLE = bytes(haproxy.MOVABLE_BYTES + 1)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def ask(door: Door, body: bytes, *, milliseconds: int, status: int = 200) -> lis
     door.script.asked.clear()
     door.script.status = status
     door.script.headers = {"X-Model-Version": "1.0"}
-    if milliseconds >= frontdoor.LIGHT_MS:  # as a worker says it
+    if milliseconds >= haproxy.LIGHT_MS:  # as a worker says it
         door.script.headers["X-Torchlight-Cost"] = str(milliseconds)
     answer = requests.post(f"{door.url}/predictions/digits", data=body, timeout=30)
     assert "X-Torchlight-Cost" not in answer.headers
@@ -60,18 +60,18 @@ def test_first_body_of_middle_length_is_heavy_until_its_cost_is_known(door: Door
 def test_cost_of_a_source_decides_over_its_next_requests(door: Door) -> None:
     ask(door, b"light", milliseconds=1)
     for _ in range(2):
-        assert ask(door, bytes(200_000), milliseconds=frontdoor.VERY_HEAVY_MS) == [HEAVY]
-        assert ask(door, bytes(20_000), milliseconds=frontdoor.VERY_HEAVY_MS) == [ORDINARY], "the worker looks at it"
+        assert ask(door, bytes(200_000), milliseconds=haproxy.VERY_HEAVY_MS) == [HEAVY]
+        assert ask(door, bytes(20_000), milliseconds=haproxy.VERY_HEAVY_MS) == [ORDINARY], "the worker looks at it"
     assert ask(door, b"light", milliseconds=1) == [ORDINARY], "another length"
     ask(door, MIDDLE, milliseconds=50)
-    assert ask(door, MIDDLE, milliseconds=frontdoor.SHARE_MS) == [ORDINARY], "within its share"
+    assert ask(door, MIDDLE, milliseconds=haproxy.SHARE_MS) == [ORDINARY], "within its share"
     assert ask(door, MIDDLE, milliseconds=50) == [HEAVY]
 
 
 def test_request_that_a_worker_hands_on_is_sent_to_the_heavy_workers(door: Door) -> None:
     ask(door, b"light", milliseconds=1)
     assert ask(door, b"a small file of many pixels", milliseconds=1, status=425) == [ORDINARY, HEAVY]
-    assert ask(door, bytes(frontdoor.MOVABLE_BYTES), milliseconds=1, status=425) == [ORDINARY, HEAVY]
+    assert ask(door, bytes(haproxy.MOVABLE_BYTES), milliseconds=1, status=425) == [ORDINARY, HEAVY]
 
 
 @pytest.mark.parametrize(

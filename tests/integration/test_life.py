@@ -184,7 +184,9 @@ def test_changed_weights_stop_the_start_with_their_reason(workspace: Path, tmp_p
 
 
 def test_a_handler_that_raises_stops_the_start_with_its_python_error(workspace: Path, tmp_path: Path) -> None:
-    folder = broken(workspace, tmp_path, "entry.py", lambda code: code + b"\nraise RuntimeError('CUDA or not')\n")
+    folder = broken(
+        workspace, tmp_path, "torchserve_handler.py", lambda code: code + b"\nraise RuntimeError('CUDA or not')\n"
+    )
     assert "CUDA or not" in failing_start(folder)
 
 
@@ -205,7 +207,7 @@ def test_a_java_home_without_java_is_named(workspace: Path, tmp_path: Path) -> N
 
 
 def test_a_java_of_java_home_is_used(workspace: Path) -> None:
-    from serving.programs import java
+    from serving.torchserve.executables import java
 
     home = java().parents[1]
     with Server(workspace, JAVA_HOME=str(home)) as server:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from serving import lone
+from serving.proxy import unbatched_routing
 from tests.integration.conftest import batching
 from tests.integration.rollout import done
 from tests.integration.server import Server
@@ -169,7 +169,7 @@ def test_after_one_of_them_broke_a_request_none_is_sent_there_for_a_while(door: 
 
 
 def test_and_then_they_are_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lone, "PAUSE_SECONDS", 1)
+    monkeypatch.setattr(unbatched_routing, "PAUSE_SECONDS", 1)
     with front_door(explain_at_once=1, lane="digits/1.0 open\n") as door:
         door.answers(500)
         door.answers(200)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from serving import state
-from serving.crew import Crew
 from serving.errors import Conflict, NotRegistered, Refused, Unreachable
-from serving.management import Management
-from serving.tokens import KeyFile
+from serving.rollout import state
+from serving.torchserve.management import Management
+from serving.torchserve.tokens import KeyFile
+from serving.torchserve.worker_roles import Crew
 from tests.integration.rollout import done
 from tests.integration.server import PREDICT_ONLY, Server, free_port
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 
 from tests.integration.server import REPOSITORY, Server, environment, run
-from tests.unit.training.test_folder import fill, picture
+from tests.unit.training.data.test_folder import fill, picture
 
 PHOTOS = "my photos & R$D (1)"
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from serving import programs, rehearsal
 from serving.errors import Refused
-from serving.torchserve import JAVA_CACHE_FLAGS
+from serving.server import java_aot_cache
+from serving.torchserve import executables
+from serving.torchserve.process import JAVA_CACHE_FLAGS
 
 
 @pytest.fixture
@@ -23,18 +24,18 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def start(cache: Path, *jars: str) -> subprocess.CompletedProcess[str]:
     """A Java that ends with an error where it cannot take its cache (AOTMode=on)."""
     flags = [*JAVA_CACHE_FLAGS, f"-XX:AOTCache={cache}", "-XX:AOTMode=on", "--enable-native-access=ALL-UNNAMED"]
-    command = [str(programs.java()), *flags, "-cp", *jars, "org.pytorch.serve.ModelServer", "--no-such-flag"]
+    command = [str(executables.java()), *flags, "-cp", *jars, "org.pytorch.serve.ModelServer", "--no-such-flag"]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def test_java_takes_what_the_rehearsal_made(prefix: Path) -> None:
     said: list[str] = []
-    cache = rehearsal.make(said.append)
+    cache = java_aot_cache.make(said.append)
     assert said == ["rehearsing TorchServe, so that every later start is faster: some 20 s, once"]
     assert cache is not None
     assert cache.is_relative_to(prefix)
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]
-    jars = str(programs.torchserve_home() / "ts" / "frontend" / "*")
+    jars = str(executables.torchserve_home() / "ts" / "frontend" / "*")
     taken = start(cache, jars)
     assert "Unrecognized option: --no-such-flag" in taken.stderr + taken.stdout  # which is TorchServe's own
     assert "[aot" not in taken.stderr + taken.stdout
@@ -44,18 +45,18 @@ def test_java_takes_what_the_rehearsal_made(prefix: Path) -> None:
 def test_a_rehearsal_that_fails_says_why_and_leaves_the_cache_that_there_was(
     prefix: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = programs.java_cache(programs.java())
+    cache = executables.java_cache(executables.java())
     assert cache is not None
     cache.parent.mkdir(parents=True)
     cache.write_bytes(b"before")
-    monkeypatch.setattr(rehearsal, "HANDLER", "raise RuntimeError('the dog ate it')\n")
+    monkeypatch.setattr(java_aot_cache, "HANDLER", "raise RuntimeError('the dog ate it')\n")
     with pytest.raises(Refused, match=r"^rehearsal 1\.0 cannot be loaded: .*the dog ate it"):
-        rehearsal.make(lambda line: None)
+        java_aot_cache.make(lambda line: None)
     assert cache.read_bytes() == b"before"
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]
 
 
 def test_the_environment_of_this_server_was_rehearsed() -> None:
-    cache = programs.java_cache(programs.java())
+    cache = executables.java_cache(executables.java())
     assert cache is not None
     assert cache.is_file(), "`make setup` makes it"

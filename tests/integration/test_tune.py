@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from serving import model_config
+from serving.artifacts import model_config
 from tests.integration.server import environment, run
 
 

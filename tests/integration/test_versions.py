@@ -15,8 +15,8 @@ import requests
 
 from models.release import sha256
 from scripts import versions
-from serving import journal
-from serving.store import digest_file
+from serving.artifacts.store import digest_file
+from serving.rollout import journal
 from tests.integration.rollout import answering, do, done, facts
 from tests.integration.server import Server, free_port, run
 
@@ -110,7 +110,7 @@ def in_member(member: str, change: Callable[[bytes], bytes]) -> Callable[[str, b
 
 BROKEN = {
     "raises in initialize": (
-        in_member("entry.py", lambda c: c + b"\nraise OSError('no such thing')\n"),
+        in_member("torchserve_handler.py", lambda c: c + b"\nraise OSError('no such thing')\n"),
         "no such thing",
     ),
     "wrong shape": (in_member("card.yaml", lambda c: c.replace(b"image_size: 24", b"image_size: 32")), "does not fit"),
@@ -171,7 +171,7 @@ def with_digest(archive: Path) -> None:
     digest_file(archive).write_text(f"{sha256(archive)}  {archive.name}\n", encoding="ascii")
 
 
-REPLACED = in_member("entry.py", lambda content: content + b"\nraise OSError('other code')\n")
+REPLACED = in_member("torchserve_handler.py", lambda content: content + b"\nraise OSError('other code')\n")
 
 
 def test_other_content_is_not_taken_for_what_was_archived_or_registered(

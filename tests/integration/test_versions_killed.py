@@ -7,13 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from serving import journal
+from serving.rollout import journal
 from tests.integration.rollout import do, done, facts
 from tests.integration.server import Server, environment
 
 KILLER = """
 import os, signal, sys
-from serving import files, journal, management, routing
+from serving.proxy import routing
+from serving.rollout import journal
+from serving.runtime import atomic_files
+from serving.torchserve import management
 left = int(sys.argv[1])
 
 def deadly(owner, name):
@@ -27,8 +30,8 @@ def deadly(owner, name):
         return answer
     setattr(owner, name, effect)
 
-deadly(files, "write")
-deadly(files, "append_line")
+deadly(atomic_files, "write")
+deadly(atomic_files, "append_line")
 deadly(routing.Routing, "_command")
 deadly(management.Management, "_call")
 from scripts.versions import main

@@ -7,7 +7,7 @@ import time
 
 import requests
 
-from serving import routing
+from serving.proxy import routing
 from tests.integration.rollout import done
 from tests.integration.server import Server
 

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from handlers import cost, entry, jpeg, options, request, table
-from handlers.explain.warnings import KINDS
+from handlers import options, request, table, torchserve_handler
+from handlers.explain.evidence.warnings import KINDS
+from handlers.modalities.image import cost, jpeg
 from handlers.protocols import v2
 from handlers.protocols.native import OUTPUT_TYPES
 from models.card import Limits
-from scripts.openapi.schemas import all_errors, max_body
+from scripts.maintenance.openapi.schemas import all_errors, max_body
 from serving.exporter.definitions import DEFINITIONS
-from serving.frontdoor import TEMPLATE
+from serving.proxy.haproxy import TEMPLATE
 from tests.integration.contract import ROWS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -68,7 +69,7 @@ def test_each_header_that_is_read_or_written_has_its_row() -> None:
     template = TEMPLATE.read_text(encoding="utf-8")
     read = set(re.findall(r"req\.(?:hdr|hdr_val)\(([\w-]+)\)", template))
     written = set(re.findall(r"(?:set-header|hdr) ([A-Z][\w-]+)", template)) | {"WWW-Authenticate"}
-    internal = {options.QUERY_HEADER, request.ROUTE_HEADER, request.MULTIPART_HEADER, entry.START_HEADER}
+    internal = {options.QUERY_HEADER, request.ROUTE_HEADER, request.MULTIPART_HEADER, torchserve_handler.START_HEADER}
     internal |= {"content-type", "content-length", "transfer-encoding", "host", "x-torchlight-deadline"}
     internal |= {"x-torchlight-heavy", cost.MOVABLE_HEADER}
     in_a_table_of_its_own = {"link"}  # the row `options`

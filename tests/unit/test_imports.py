@@ -19,7 +19,7 @@ MAY_IMPORT = {
 OURS = {*MAY_IMPORT, "tests", "benchmarks", "playground"}
 # What a worker has beside the standard library: both packages run from an unpacked .mar.
 IN_A_WORKER = {"torch", "numpy", "PIL", "captum", "safetensors", "pydantic", "yaml", "orjson", "simplejpeg"}
-ENTRY = ROOT / "handlers" / "entry.py"
+ENTRY = ROOT / "handlers" / "torchserve_handler.py"
 
 
 def sources(package: str) -> list[Path]:

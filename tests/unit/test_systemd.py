@@ -6,7 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from serving import draining, frontdoor, open_files, supervisor
+from serving.proxy import haproxy, open_files
+from serving.server import draining, supervisor
 from tests.e2e.machine import install
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,5 +35,5 @@ def test_a_stop_has_time_for_the_drain() -> None:
 
 
 def test_open_files_suffice_for_all_connections() -> None:
-    files = open_files.FILES_PER_CONNECTION * frontdoor.MAX_CONNECTIONS + open_files.OWN_FILES
+    files = open_files.FILES_PER_CONNECTION * haproxy.MAX_CONNECTIONS + open_files.OWN_FILES
     assert int(setting("LimitNOFILE")) >= 2 * files

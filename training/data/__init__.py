@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from models.printable import printable
-from training.data import cifar10, digits, folder, shapes, table
+from training.data import folder, table
+from training.data.builtin import cifar10, digits, shapes
 from training.data.dataset import DataError, Dataset
 from training.data.split import SPLIT_SEED
 

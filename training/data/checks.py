@@ -18,8 +18,8 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from handlers import images
 from handlers.errors import RequestError
+from handlers.modalities.image import images
 from models import class_names
 from models.class_names import ClassNameError
 from models.printable import printable

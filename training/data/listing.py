@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from handlers import formats
+from handlers.modalities.image import formats
 from training.data.left_out import LeftOut
 from training.data.order import natural
 

@@ -17,12 +17,12 @@ class MethodFigures:
     """One method, or one map that never looked at the network.
 
     Attributes:
-        deletion, insertion: areas under the curves, see handlers/explain/faithfulness.py.
+        deletion, insertion: areas under the curves, see handlers/explain/evidence/faithfulness.py.
         gap: insertion minus deletion.
         versus_random, versus_centre: by how much it beats, image by image, a random map and one of the centre.
         road: see training/explanations/road.py.
         completeness: for which share of the images the values add up; None where they need not.
-        likeness: to maps of networks that know nothing, see training/explanations/randomisation.py.
+        likeness: to maps of networks that know nothing, see training/explanations/randomization_test.py.
         spearman: of the same maps the mean of the absolute value of Spearman's correlation, as it is.
         change: under a little noise, the largest of several copies, the mean of the images.
         pointing: for which share of the images the highest value lies on the object; None where objects are unknown.

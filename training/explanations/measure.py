@@ -10,11 +10,13 @@ from contextlib import contextmanager
 import torch
 from tqdm import tqdm
 
-from handlers.classifier import Classifier
-from handlers.explain import attribution, baselines, faithfulness
+from handlers.explain import attribution
 from handlers.explain.attribution import Attribution
-from handlers.explain.method import Method, Readout
-from training.explanations import bootstrap, objects, randomisation, road, stability
+from handlers.explain.evidence import faithfulness
+from handlers.explain.methods import baselines
+from handlers.explain.methods.method import Method, Readout
+from handlers.pipeline import Classifier
+from training.explanations import bootstrap, pointing_game, randomization_test, road, stability
 from training.explanations.figures import Measured, MethodFigures
 from training.explanations.sample import Sample
 
@@ -59,7 +61,7 @@ class Bench:
         self.sample = sample
         self.spec = classifier.card.input
         self.readout = classifier.explainer.readout
-        networks = randomisation.forgetful(classifier.card.architecture, classifier.engine.device)
+        networks = randomization_test.forgetful(classifier.card.architecture, classifier.engine.device)
         self.forgetful = [Readout(network, self.readout.traits) for network in networks]
         shown = (self.readout.network, sample.images, sample.weights, sample.blurred)
         self.random, self.centre = faithfulness.random_gap(*shown), faithfulness.centre_gap(*shown)
@@ -68,7 +70,7 @@ class Bench:
     def explained(self) -> int:
         """Images that are explained by each method, one counted as often as it is."""
         few = len(self.sample.images[:CHECKED])
-        return len(self.sample) + few * (randomisation.NETWORKS + stability.COPIES)
+        return len(self.sample) + few * (randomization_test.NETWORKS + stability.COPIES)
 
     def figures(self, method: Method, advance: Callable[[int], object]) -> tuple[MethodFigures, torch.Tensor]:
         """The figures of one method, and its maps (N, H, W); `advance` is told of so many images more."""
@@ -80,7 +82,7 @@ class Bench:
         deletion, insertion = curves.areas
         few = sample.images[:CHECKED]
         likeness = [
-            randomisation.likeness(maps[:CHECKED], _maps(self._parts(method, other, few, advance)))
+            randomization_test.likeness(maps[:CHECKED], _maps(self._parts(method, other, few, advance)))
             for other in self.forgetful
         ]
         changes = [
@@ -101,8 +103,8 @@ class Bench:
             likeness=statistics.fmean(one.value for one in likeness),
             spearman=statistics.fmean(one.spearman for one in likeness),
             change=float(torch.stack(changes).amax(dim=0).mean()),
-            pointing=None if masks is None else float(objects.pointing(maps, masks).double().mean()),
-            mass=None if masks is None else bootstrap.mean(objects.mass(maps, masks)),
+            pointing=None if masks is None else float(pointing_game.pointing(maps, masks).double().mean()),
+            mass=None if masks is None else bootstrap.mean(pointing_game.mass(maps, masks)),
             passes=passes.forward + 2 * passes.backward,
             milliseconds=self._milliseconds(method),
         )

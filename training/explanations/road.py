@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from handlers.explain.faithfulness import probability
-from handlers.explain.method import rows_at_once
-from handlers.explain.patches import Logits
+from handlers.explain.evidence.faithfulness import probability
+from handlers.explain.methods.method import rows_at_once
+from handlers.explain.methods.patches import Logits
 
 SHARES = (0.2, 0.4, 0.6, 0.8)
 NOISE = 0.01
@@ -30,7 +30,7 @@ def road(logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: tor
 
     Args:
         images: normalised, (N, 3, H, W).
-        weights: what is explained, (N, classes), see handlers.explain.method.Readout.
+        weights: what is explained, (N, classes), see handlers.explain.methods.method.Readout.
         heats: signed maps (N, H, W).
     """
     ranks = heats.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1).reshape(heats.shape)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from handlers import images
-from handlers.classifier import Classifier
-from handlers.explain import baselines
+from handlers.explain.methods import baselines
+from handlers.modalities.image import images
+from handlers.pipeline import Classifier
 from training.data.dataset import DataError, Split
 from training.evaluate import Evaluation, evaluate
 
@@ -24,7 +24,7 @@ class Sample:
         pictures: the images as they came, labelled by indices into the card's classes.
         test: what was answered.
         images: normalised, float32 (N, 3, H, W).
-        weights: float32 (N, classes), see handlers.explain.method.Readout.
+        weights: float32 (N, classes), see handlers.explain.methods.method.Readout.
         blurred: the images blurred, (N, 3, H, W).
         masks: bool (N, H, W), where the objects are; None where nobody knows.
     """

@@ -9,8 +9,8 @@ from typing import Any
 
 from handlers.engines import EAGER
 from models.card import Compiled, Kept
-from training.compress import gate, timing
-from training.compress.figures import Optimised
+from training.compile import gate, timing
+from training.compile.figures import Optimised
 from training.report import page
 from training.report.style import BLUE, GREY, INK, PALE, picture
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from models.card import Card
-from training.explanations.choice import choose
+from training.explanations.conclusions import findings
+from training.explanations.default_method import choose
 from training.explanations.figures import COMPLETE, LIKE, Measured
-from training.explanations.findings import findings
-from training.explanations.randomisation import NETWORKS
+from training.explanations.randomization_test import NETWORKS
 from training.explanations.road import SHARES
 from training.explanations.stability import COPIES, NOISE
-from training.report import gaps, page
+from training.report import page
 from training.report.gallery import Row
+from training.report.pictures import gaps
 
 FILE_NAME, FIGURES, PICTURE = "explanations.html", "explanations.json", "gaps.png"
 TEMPLATE = "explanations.html.jinja"

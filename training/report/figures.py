@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 from torchmetrics.functional import classification
 
-from handlers import trust
+from handlers import uncertainty
 from training.evaluate import Evaluation
 from training.report.interval import Share, share
 from training.report.report import Unlike
@@ -161,7 +161,7 @@ def _classes(test: Evaluation) -> tuple[ClassFigures, ...]:
 
 def _quality(test: Evaluation, temperature: float) -> Quality:
     classes = len(test.card.classes)
-    probabilities = trust.probabilities(test.logits, temperature)
+    probabilities = uncertainty.probabilities(test.logits, temperature)
     ece = classification.multiclass_calibration_error(probabilities, test.labels, classes, n_bins=BINS, norm="l1")
     truth = functional.one_hot(test.labels, classes)
     return Quality(

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from handlers import images
-from handlers.explain import METHODS, picture
-from handlers.explain.legend import Caption, Class
-from handlers.explain.picture import Style
+from handlers.explain import METHODS
+from handlers.explain.rendering import overlay
+from handlers.explain.rendering.legend import Caption, Class
+from handlers.explain.rendering.overlay import Style
+from handlers.modalities.image import images
 from training.explanations.sample import Sample
 
 ROWS = 10
@@ -61,7 +62,7 @@ def rows(sample: Sample, maps: Mapping[str, torch.Tensor], shown: Sequence[int])
         seen = images.view(images.picture(sample.pictures.images[place], card.input), card.input).image
         answered = int(sample.test.answered[place])
         overlays = {
-            name: picture.overlay(
+            name: overlay.overlay(
                 seen,
                 heats[place].cpu().numpy(),
                 Caption(METHODS[name].title, Class(answered, card.classes[answered])),

@@ -11,9 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
 from training.report import words
-from training.report.confusion import MOST_CLASSES, pairs
 from training.report.figures import BINS, ClassFigures, Figures
-from training.report.reliability import FEW
+from training.report.pictures.confusion import MOST_CLASSES, pairs
+from training.report.pictures.reliability import FEW
 from training.report.report import Report
 from training.report.style import DPI
 

@@ -11,7 +11,7 @@ import torch
 from training.cost import Cost
 from training.data.dataset import Split
 from training.evaluate import Evaluation
-from training.history import Epoch
+from training.loop.history import Epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from models.printable import printable
-from training.report import confusion, curves, mistakes, ood, page, reliability, sets
+from training.report import page
 from training.report.figures import Figures, figures
+from training.report.pictures import confusion, curves, mistakes, ood, reliability, sets
 from training.report.report import Report
 
 METRICS = "metrics.json"

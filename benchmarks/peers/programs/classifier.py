@@ -98,7 +98,7 @@ class Eager(Classifier):
 
 
 class Compiled(Classifier):
-    """Our compiled program; Pillow for what handlers/images.py does: a JPEG smaller if it may be, crop and resize."""
+    """Our compiled program, and Pillow as in handlers/modalities/image/images.py: scaled JPEG decode, crop, resize."""
 
     def __init__(self, model: dict[str, Any]) -> None:
         from torch._inductor import aoti_load_package

@@ -8,7 +8,7 @@ import grpc
 import requests
 from grpc_health.v1 import health_pb2
 
-from serving.oip import open_inference_pb2 as pb
+from serving.grpc import open_inference_pb2 as pb
 from tests.integration.contract import Ask, failed, labels, ok, row
 
 

@@ -7,8 +7,8 @@ import pytest
 import requests
 import torch
 
-from handlers.classifier import Answer, Classifier
 from handlers.engines import Outputs
+from handlers.pipeline import Answer, Classifier
 from handlers.request import Incoming, Part
 from models.card import Limits
 from tests.integration.contract import Ask, failed, row, told

@@ -15,11 +15,12 @@ import requests
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from handlers.classifier import BATCH_BYTES, BUDGET_SECONDS, Classifier
 from handlers.multipart import Part
+from handlers.pipeline import BATCH_BYTES, BUDGET_SECONDS, Classifier
 from handlers.request import Incoming
-from serving import frontdoor, launch
-from serving.model_config import ModelConfig
+from serving.artifacts.model_config import ModelConfig
+from serving.proxy import haproxy
+from serving.server import launch_options
 from tests.integration.contract import Ask, failed, labels, row, told
 from tests.integration.contract.bodies import npy
 from tests.integration.stub import SHORTER, TOKEN, front_door
@@ -205,7 +206,7 @@ def drip(port: int, path: str) -> bytes:
 
 @row("time-idle")
 def time_idle(ask: Ask) -> None:
-    assert launch.KEEP_ALIVE_SECONDS == 75
+    assert launch_options.KEEP_ALIVE_SECONDS == 75
     config = (ask.server.instance.folder / "haproxy.cfg").read_text()
     assert "timeout http-keep-alive 75s" in config
 
@@ -213,8 +214,8 @@ def time_idle(ask: Ask) -> None:
 @row("max-connections")
 def max_connections(ask: Ask) -> None:
     """Of a proxy for 40 connections, one address gets 20, and another address is answered meanwhile."""
-    assert frontdoor.MAX_CONNECTIONS == 8_192
-    assert frontdoor.MAX_CONNECTIONS // frontdoor.SHARE_OF_ONE_SOURCE == 4_096
+    assert haproxy.MAX_CONNECTIONS == 8_192
+    assert haproxy.MAX_CONNECTIONS // haproxy.SHARE_OF_ONE_SOURCE == 4_096
     with front_door(max_connections=40) as door, ExitStack() as held:
         for _ in range(20):
             held.enter_context(socket.create_connection(("127.0.0.1", door.port)))
@@ -227,7 +228,7 @@ def max_connections(ask: Ask) -> None:
 
 @row("max-wrong-tokens", "TooManyRequests")
 def max_wrong_tokens(ask: Ask) -> None:
-    assert (frontdoor.WRONG_TOKENS, frontdoor.WRONG_TOKEN_SECONDS) == (20, 10)
+    assert (haproxy.WRONG_TOKENS, haproxy.WRONG_TOKEN_SECONDS) == (20, 10)
     with front_door(tokens=True) as door, requests.Session() as session:
         url = f"{door.url}{PREDICT}"
         wrong = {"Authorization": "Bearer wrong"}
@@ -248,7 +249,7 @@ def max_batch_answers(ask: Ask) -> None:
     request = Incoming("predict", (Part("body", ask.digit["5"]),), {})
     size = len(classifier.answer([request])[0].body)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("handlers.classifier.BATCH_BYTES", 2 * size)
+        patch.setattr("handlers.pipeline.BATCH_BYTES", 2 * size)
         answers = classifier.answer([request] * 3)
     assert [answer.status for answer in answers] == [200, 200, 503]
     assert orjson.loads(answers[2].body)["type"] == "Overloaded"
@@ -276,9 +277,9 @@ def time_answer(ask: Ask) -> None:
 @row("max-waiting")
 def max_waiting(ask: Ask) -> None:
     """Of a door that lets only one wait: one is in work, one waits, and the third is refused at once."""
-    assert frontdoor.MOST_WAITING == 200
+    assert haproxy.MOST_WAITING == 200
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frontdoor, "MOST_WAITING", 1)
+        patch.setattr(haproxy, "MOST_WAITING", 1)
         with front_door(explain_at_once=1) as door, ThreadPoolExecutor(2) as pool:
             door.script.pause = 0.5
             for _ in range(2):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import requests
 
-from serving import cors
+from serving.proxy import cors
 from tests.integration.contract import Ask, failed, row
 from tests.integration.stub import TOKEN, Door, front_door
 

@@ -10,9 +10,9 @@ import pytest
 from benchmarks.corpus import FAMILIES, Family, bad_request, bad_requests
 from benchmarks.corpus.request import WireRequest
 from benchmarks.corpus.seeds import good_images, join_png, png_chunks, pngs
-from handlers import images
 from handlers.errors import RequestError
-from tests.unit.handlers.test_images import decoded
+from handlers.modalities.image import images
+from tests.unit.handlers.modalities.image.test_images import decoded
 
 # All that sends images, but for the one of heavy ones, which would take long.
 IMAGES = [

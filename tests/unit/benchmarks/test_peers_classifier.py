@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from benchmarks.peers import Model, ceiling
 from benchmarks.peers.peer import Plan
 from benchmarks.peers.programs import classifier
-from handlers import images
+from handlers.modalities.image import images
 from models import architectures
 from models.card import Input
 

@@ -50,14 +50,14 @@ def test_a_revision_lies_beside_the_files_of_today(tmp_path: Path, monkeypatch: 
     elsewhere.mkdir()
     for package in ("handlers", "models", "training"):
         (repository / package).mkdir(parents=True)
-        (repository / package / "entry.py").write_text("then")
+        (repository / package / "torchserve_handler.py").write_text("then")
     commit(repository)
-    (repository / "handlers" / "entry.py").write_text("today")
+    (repository / "handlers" / "torchserve_handler.py").write_text("today")
     monkeypatch.setattr(benchmark, "REPOSITORY", repository)
     tree = benchmark._checked_out("HEAD", elsewhere)
-    assert (tree / "handlers" / "entry.py").read_text() == "then"
+    assert (tree / "handlers" / "torchserve_handler.py").read_text() == "then"
     assert sorted(path.name for path in tree.iterdir()) == ["handlers", "models"]
-    assert (repository / "handlers" / "entry.py").read_text() == "today"
+    assert (repository / "handlers" / "torchserve_handler.py").read_text() == "today"
 
 
 def test_a_revision_that_git_does_not_know_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handlers.classifier import Answer
+from handlers.pipeline import Answer
 from handlers.request import Incoming, Kind, Part
 from models.card import Card, Explanations
 

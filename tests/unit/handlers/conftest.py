@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from handlers import golden
-from handlers.classifier import Classifier
-from handlers.entry import ImageClassifier
+from handlers import golden_answers
+from handlers.pipeline import Classifier
+from handlers.torchserve_handler import ImageClassifier
 from models.card import Policy
 from models.release import TRUST, Release, sha256
 from tests.unit.handlers.torchserve import Context
 from training.data import Dataset
-from training.trust import Scored, Settings, fit
+from training.uncertainty import Scored, Settings, fit
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +62,9 @@ def trusted_release(
     digests = release.card.digests | {TRUST: sha256(folder / TRUST)}
     card = release.card.model_copy(update={"trust": fitted.trust, "digests": digests})
     card.save(folder)
-    images = {path.name: path.read_bytes() for path in sorted((folder / golden.FOLDER).glob("*.png"))}
-    shutil.rmtree(folder / golden.FOLDER)
-    golden.write(folder, Classifier.load(folder), images)
+    images = {path.name: path.read_bytes() for path in sorted((folder / golden_answers.FOLDER).glob("*.png"))}
+    shutil.rmtree(folder / golden_answers.FOLDER)
+    golden_answers.write(folder, Classifier.load(folder), images)
     return Release(folder, card)
 
 

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from handlers.classifier import Answer, Classifier
 from handlers.explain import METHODS
+from handlers.pipeline import Answer, Classifier
 from handlers.request import Incoming, Kind, Part
 from training.data import Dataset
 

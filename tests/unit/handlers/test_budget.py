@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from handlers import classifier as road
-from handlers.classifier import PREDICT_IMAGES, Classifier
+from handlers import pipeline as road
 from handlers.engines.eager import Eager
-from handlers.explain import picture
-from handlers.explain.road import IMAGES_AT_ONCE
+from handlers.explain.plugin import IMAGES_AT_ONCE
+from handlers.explain.rendering import overlay
+from handlers.pipeline import PREDICT_IMAGES, Classifier
 from tests.unit.handlers.asking import body, request, unnamed
 from tests.unit.handlers.test_guarding import Wrapped
 from training.data import Dataset
@@ -70,7 +70,7 @@ def test_pictures_are_not_drawn_beyond_it(
         return b"a picture"
 
     monkeypatch.setattr(road.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(picture, "overlay", draw)
+    monkeypatch.setattr(overlay, "overlay", draw)
     two, four = (request(*digits.test.images[:count], kind="explain") for count in (2, 4))
     patient = Classifier(classifier.card, classifier.engine, budget=25, judge=classifier.judge)
     assert [answer.status for answer in patient.answer([two, four])] == [200, 503]

@@ -9,7 +9,7 @@ import torch
 from handlers import decision
 from handlers.decision import Judgement
 from handlers.engines import Outputs
-from handlers.trust import Judge
+from handlers.uncertainty import Judge
 from models.card import Conformal, OutOfDistribution, Policy, Trust
 
 CLASSES = ("cat", "dog", "fish")

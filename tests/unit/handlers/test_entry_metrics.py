@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from handlers import entry
-from handlers.entry import ImageClassifier
+from handlers import torchserve_handler
 from handlers.metrics import HISTOGRAMS, Record, declaration
+from handlers.torchserve_handler import ImageClassifier
 from models.release import Release
 from tests.unit.handlers.torchserve import Context, Metrics, ask
 
@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def counting(trusted_release: Release, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageClassifier, Metrics]:
     """A handler that hands on what it counted without delay, and what TorchServe got of it."""
-    monkeypatch.setattr(entry, "FLUSH_SECONDS", 0)
+    monkeypatch.setattr(torchserve_handler, "FLUSH_SECONDS", 0)
     metrics, loaded = Metrics(), ImageClassifier()
     loaded.initialize(Context(str(trusted_release.folder), metrics=metrics))
     return loaded, metrics
@@ -106,7 +106,7 @@ def test_a_description_is_not_counted(counted: ImageClassifier) -> None:
     [("cat", "cat"), ("a|b,c:d#e\nf", "a%7Cb%2Cc%3Ad%23e%0Af"), ("50%", "50%25"), ("Küken 7", "Küken 7"), ("", "")],
 )
 def test_a_label_has_no_sign_that_separates_in_torchserves_line(text: str, sent: str) -> None:
-    assert entry._label(text) == sent
+    assert torchserve_handler._label(text) == sent
 
 
 def yaml_cache(path: Path) -> Any:
@@ -143,7 +143,7 @@ class Once:
 def hand_on(handler: ImageClassifier, cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One turn of the thread that hands on what was counted."""
     monkeypatch.setattr(handler, "_counted", Once())
-    monkeypatch.setattr(entry, "FLUSH_SECONDS", 0)
+    monkeypatch.setattr(torchserve_handler, "FLUSH_SECONDS", 0)
     with pytest.raises(Stop):
         handler._hand_on(cache)
 
@@ -153,7 +153,7 @@ def counted(trusted_release: Release, image: bytearray, monkeypatch: pytest.Monk
     """A handler that has counted something of every kind, and a thread of its own that does not hand it on."""
     loaded = ImageClassifier()
     with monkeypatch.context() as patch:
-        patch.setattr(entry.threading.Thread, "start", lambda thread: None)
+        patch.setattr(torchserve_handler.threading.Thread, "start", lambda thread: None)
         loaded.initialize(Context(str(trusted_release.folder)))
     asked = [{"x-torchlight-start": "1"}, {"explain": "True"}, {}]
     loaded.handle([{"body": image}, {"body": image}, {"body": b""}], Context(headers=asked))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handlers.entry import EXPLAINS, LONE, NICENESS, READY_FOR_LONE, ImageClassifier
+from handlers.torchserve_handler import EXPLAINS, LONE, NICENESS, READY_FOR_LONE, ImageClassifier
 from models.release import Release
 from tests.unit.handlers.torchserve import Context, ask
 
@@ -64,6 +64,6 @@ def test_all_threads_of_those_that_explain_let_others_go_first(release: Release,
 def test_one_that_takes_lone_predictions_says_so_unless_its_archive_makes_it_wait_for_batches(
     release: Release, caplog: pytest.LogCaptureFixture, niced: list[int], role: str, batch_size: int, said: list[str]
 ) -> None:
-    with caplog.at_level(logging.INFO, logger="handlers.entry"):
+    with caplog.at_level(logging.INFO, logger="handlers.torchserve_handler"):
         loaded(release, role, batch_size)
     assert [record.message for record in caplog.records if "lone" in record.message] == said

@@ -12,16 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from handlers import classifier as road
-from handlers import images
-from handlers.classifier import Classifier
+from handlers import pipeline as road
 from handlers.engines.eager import Eager
-from handlers.explain import picture
+from handlers.explain.rendering import overlay
+from handlers.modalities.image import images
+from handlers.pipeline import Classifier
 from handlers.request import Incoming, Part
 from models.architectures import Network
 from models.card import Limits
 from tests.unit.handlers.asking import assert_alike, body, labels, request, unnamed
-from tests.unit.handlers.test_scaled_decode import jpeg, photo
+from tests.unit.handlers.modalities.image.test_scaled_decode import jpeg, photo
 from training.data import Dataset
 
 CPU = torch.device("cpu")
@@ -113,7 +113,7 @@ def test_an_answer_that_is_too_large_is_not_sent(classifier: Classifier, some: S
 def test_an_answer_that_cannot_be_encoded_fails_alone(
     classifier: Classifier, some: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = picture.overlay
+    drawn = overlay.overlay
     calls = []
 
     def fails_once(*given: Any) -> bytes:
@@ -122,7 +122,7 @@ def test_an_answer_that_cannot_be_encoded_fails_alone(
             raise ValueError("no such colour")
         return drawn(*given)
 
-    monkeypatch.setattr(picture, "overlay", fails_once)
+    monkeypatch.setattr(overlay, "overlay", fails_once)
     answers = classifier.answer([request(content, kind="explain") for content in some[:3]])
     assert [int(answer.status) for answer in answers] == [200, 500, 200]
     assert body(answers[1])["message"] == "the model failed on this request: ValueError"

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import handlers
-from handlers import images
-from handlers.classifier import Classifier
 from handlers.engines.eager import Eager
+from handlers.modalities.image import images
+from handlers.pipeline import Classifier
 from models.architectures import Network
 from models.card import Conformal, OutOfDistribution, Trust
 from tests.unit.handlers.asking import request

@@ -6,7 +6,7 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
-from handlers.entry import ImageClassifier
+from handlers.torchserve_handler import ImageClassifier
 
 
 class Metrics:

@@ -28,11 +28,11 @@ NOT_FILES = {
     "handlers/options.py",  # an option of a request
     "serving/client/answers.py",  # what a server answered
     "serving/client/failures.py",
-    "serving/oip/errors.py",
-    "serving/oip/service.py",
-    "serving/oip/infer.py",
+    "serving/grpc/errors.py",
+    "serving/grpc/service.py",
+    "serving/grpc/infer.py",
     "serving/tune/load.py",
-    "scripts/gallery/folder.py",  # what the handler in this process answered
+    "scripts/evaluation/gallery/folder.py",  # what the handler in this process answered
 }
 # Files that run without Torchlight's packages: before there is an environment, and in those of the other servers.
 ALONE = {"scripts/setup.py", "benchmarks/peers/programs/classifier.py"}

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from models.release import Release
-from scripts import archive, explain, predict, samples, stop
-from serving.model_config import of_archive
+from scripts import archive, explain, predict, stop
+from scripts.maintenance import samples
+from serving.artifacts.model_config import of_archive
 
 ROOT = Path(__file__).resolve().parents[3]
 

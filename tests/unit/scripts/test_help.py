@@ -11,14 +11,14 @@ import pytest
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 # setup.py runs before there is anything to import: it has tests of its own.
 COMMANDS = sorted(
-    path.stem
-    for path in SCRIPTS.glob("*.py")
-    if '__name__ == "__main__"' in path.read_text(encoding="utf-8") and path.stem != "setup"
+    ".".join(path.relative_to(SCRIPTS).with_suffix("").parts)
+    for path in SCRIPTS.rglob("*.py")
+    if '__name__ == "__main__"' in path.read_text(encoding="utf-8") and path.stem not in ("setup", "__main__")
 )
 
 
 def test_the_commands_of_the_first_road_are_there() -> None:
-    assert {"train", "archive", "serve", "predict", "explain", "stop", "samples"} - set(COMMANDS) == set()
+    assert {"train", "archive", "serve", "predict", "explain", "stop", "maintenance.samples"} - set(COMMANDS) == set()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -137,7 +137,7 @@ def test_lists_are_handed_on_whole(folder: Path, target: str, name: str) -> None
     for value in NASTY:
         received = arguments(folder, target, f"{name}={value}")
         assert f"{name} is {value}" in received[-4:]
-        assert received[received.index("-m") :][1:3] == ["scripts.words", name]
+        assert received[received.index("-m") :][1:3] == ["scripts.maintenance.shell_words", name]
 
 
 def test_what_is_not_given_is_not_passed_on(folder: Path) -> None:

@@ -11,8 +11,8 @@ from models.card import Card, Compiled, Kept
 from models.release import Release
 from scripts import optimize
 from tests.unit.scripts import painted
-from training import compress
-from training.compress import Candidates, OnTest, Optimised
+from training import compile as compilation
+from training.compile import Candidates, OnTest, Optimised
 from training.data import Dataset
 
 KEPT = Kept(
@@ -49,7 +49,7 @@ def test_it_prints_what_each_engine_keeps_and_what_to_do_next(
         card = release.card.model_copy(update={"engines": (INT8, FP32)})
         return Optimised(card, dataset.name, {"eager": TESTED, "cpu-int8": TESTED}, {"cpu-bf16": "it is emulated here"})
 
-    monkeypatch.setattr(compress, "optimise", optimise)
+    monkeypatch.setattr(compilation, "optimise", optimise)
     optimize.main(["--model", "colours", "--data", "paint", "--engines", "int8,fp32"])
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
@@ -77,7 +77,7 @@ def test_it_says_which_layers_stayed_in_float32_and_when_that_was_not_enough(
         found = Optimised(
             Card.load(Path("releases/colours/1.0")).model_copy(update={"engines": (entry,)}), "paint", {}, {}
         )
-        monkeypatch.setattr(compress, "optimise", lambda *given, found=found: found)
+        monkeypatch.setattr(compilation, "optimise", lambda *given, found=found: found)
         optimize.main(["--model", "colours", "--data", "paint", "--engines", "int8"])
         assert line in capsys.readouterr().out.splitlines()
 

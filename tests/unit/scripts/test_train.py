@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from scripts import train as command
-from tests.unit.training.test_folder import fill
-from training import checkpoint, data
-from training.interruption import Interrupted
+from tests.unit.training.data.test_folder import fill
+from training import data
+from training.loop import checkpoint
+from training.loop.interruption import Interrupted
 from training.recipe import Recipe, load
 from training.train import unfinished
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from serving.errors import NotRegistered, Refused
-from serving.management import Management, Version, Worker
+from serving.torchserve.management import Management, Version, Worker
 
 
 class FakeManagement(Management):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from handlers.classifier import Classifier
 from handlers.engines.eager import Eager
-from handlers.trust import Judge
+from handlers.pipeline import Classifier
+from handlers.uncertainty import Judge
 from models.architectures import Network
 from models.card import Architecture, Card, Conformal, Data, Input, Metrics, OutOfDistribution, Policy, Trust
 from training.data.dataset import Split

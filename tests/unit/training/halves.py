@@ -13,9 +13,9 @@ from torch import nn
 from models import architectures
 from models.card import Input
 from training.data.dataset import Dataset, Split
-from training.history import Epoch
-from training.loop import Training
-from training.pixels import InMemory, Source
+from training.loop.history import Epoch
+from training.loop.loader import InMemory, Source
+from training.loop.loop import Training
 from training.recipe import Recipe
 
 SPEC = Input(size=8, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

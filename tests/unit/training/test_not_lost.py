@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 
-from handlers.classifier import Classifier
+from handlers.pipeline import Classifier
 from models.release import verify_digests
 from tests.unit.training.halves import dataset, split
 from tests.unit.training.test_train import made, stop
-from training import neighbours, report
-from training.checkpoint import CheckpointError
+from training import neighbors, report
 from training.data.dataset import DataError, Dataset, Split
+from training.loop.checkpoint import CheckpointError
 from training.train import unfinished
 
 
@@ -65,7 +65,7 @@ def test_release_is_whole_where_training_images_went_away(
     def gone(*_: object) -> None:
         raise FileNotFoundError(2, "No such file or directory", "cat/1.png")
 
-    monkeypatch.setattr(neighbours, "tensors", gone)
+    monkeypatch.setattr(neighbors, "tensors", gone)
     said: list[str] = []
     release = made(halves, tmp_path, say=said.append)
     assert "neighbours.safetensors" not in release.card.digests

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from handlers import images
-from handlers.classifier import Classifier
+from handlers.modalities.image import images
+from handlers.pipeline import Classifier
 from models.card import Card
 from models.release import Release, find, sha256, verify_digests
 from tests.unit.training.halves import split
-from training import recipe, report, trust
+from training import recipe, report, uncertainty
 from training.data import Dataset
 from training.train import train
 
@@ -76,11 +76,11 @@ def test_the_card_vouches_for_weights_and_trust(release: Release) -> None:
 def test_trust_is_fitted_on_what_is_served(release: Release, classifier: Classifier, digits: Dataset) -> None:
     """The loop's canvases and the server's images come to the same temperature and thresholds."""
 
-    def scored(part: Any) -> trust.Scored:
+    def scored(part: Any) -> uncertainty.Scored:
         pixels = [images.pixels(images.decode(content), release.card.input) for content in part.images]
-        return trust.Scored(classifier.engine.outputs(images.stack(pixels)), torch.tensor(part.labels))
+        return uncertainty.Scored(classifier.engine.outputs(images.stack(pixels)), torch.tensor(part.labels))
 
-    fitted = trust.fit(scored(digits.train), scored(digits.calibration), trust.Settings())
+    fitted = uncertainty.fit(scored(digits.train), scored(digits.calibration), uncertainty.Settings())
     found = release.card.trust
     assert found is not None
     assert found.temperature == pytest.approx(fitted.trust.temperature, rel=1e-3)

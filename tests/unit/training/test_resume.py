@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from tests.unit.training.halves import At, ctrl_c, recipe, same, source, training
-from training import checkpoint, loop
-from training.checkpoint import CheckpointError
-from training.history import Epoch
-from training.interruption import Interrupted
-from training.loop import Training
+from training.loop import checkpoint, loop
+from training.loop.checkpoint import CheckpointError
+from training.loop.history import Epoch
+from training.loop.interruption import Interrupted
+from training.loop.loop import Training
 
 EPOCHS, STEPS = 3, 4
 PLACES = [(epoch, step) for epoch in range(1, EPOCHS + 1) for step in range(1, STEPS + 1)]

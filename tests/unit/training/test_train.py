@@ -13,16 +13,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from handlers import golden
+from handlers import golden_answers
 from models import architectures
 from models.release import Release, ReleaseError, sha256
 from tests.unit.training.halves import At, ctrl_c, dataset
-from training import checkpoint, report
-from training.checkpoint import CheckpointError
+from training import report
 from training.data.dataset import Dataset
-from training.distributed import World
-from training.interruption import Interrupted
-from training.loop import Training
+from training.loop import checkpoint
+from training.loop.checkpoint import CheckpointError
+from training.loop.distributed import World
+from training.loop.interruption import Interrupted
+from training.loop.loop import Training
 from training.recipe import Recipe, load
 from training.train import check, prepare, train, unfinished
 
@@ -167,7 +168,7 @@ def test_a_training_is_not_lost_on_a_full_disk(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "golden"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(golden, "write", full)
+        patch.setattr(golden_answers, "write", full)
         with pytest.raises(
             ReleaseError,
             match=r"the release could not be written \(.*golden: No space left on device\), but the training is "

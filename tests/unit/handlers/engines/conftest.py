@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.unit.training.compress.conftest import compiled, own_compiled
+from tests.unit.training.compile.conftest import compiled, own_compiled
 
 __all__ = ["compiled", "own_compiled"]

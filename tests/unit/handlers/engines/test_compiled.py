@@ -13,8 +13,8 @@ from handlers.engines.eager import Eager
 from models.card import Card, Compiled
 from models.release import Release
 from training.data import Dataset
-from training.measure import seen
-from training.pixels import load
+from training.loop.loader import load
+from training.loop.measure import seen
 
 CPU = torch.device("cpu")
 

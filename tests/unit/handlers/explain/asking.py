@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from handlers.explain import METHODS, baselines
+from handlers.explain import METHODS
 from handlers.explain.attribution import Attribution, attribute
-from handlers.explain.method import Method, Question, Readout, Settings
-from handlers.explain.traits import scan
+from handlers.explain.methods import baselines
+from handlers.explain.methods.introspection import scan
+from handlers.explain.methods.method import Method, Question, Readout, Settings
 from models import architectures
 from models.card import Input
 

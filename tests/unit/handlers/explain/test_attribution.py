@@ -8,8 +8,8 @@ from torch import nn
 
 from handlers.explain import METHODS
 from handlers.explain.attribution import Attribution
-from handlers.explain.baselines import blur
-from handlers.explain.method import MAX_ROWS
+from handlers.explain.methods.baselines import blur
+from handlers.explain.methods.method import MAX_ROWS
 from tests.unit.handlers.explain.asking import CLASSES, ask, images, linear_network, slopes, targets
 
 

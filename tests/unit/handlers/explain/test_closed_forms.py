@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from handlers.explain import METHODS
-from handlers.explain.baselines import blur
-from handlers.explain.kernelshap import coalitions, solve
-from handlers.explain.method import Question, Readout
-from handlers.explain.traits import Traits, scan
+from handlers.explain.methods.baselines import blur
+from handlers.explain.methods.introspection import Traits, scan
+from handlers.explain.methods.kernelshap import coalitions, solve
+from handlers.explain.methods.method import Question, Readout
 from tests.unit.handlers.explain.asking import CLASSES, SIZE, ask, images, linear_network, network, slopes, targets
 
 ASKED = (0, 4, (2, 1))

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from handlers.classifier import Classifier
 from handlers.engines import EngineError, Outputs
 from handlers.engines.eager import Eager
 from handlers.explain import METHODS
-from handlers.explain.costs import Costs, Pass
 from handlers.explain.explainer import Explainer
+from handlers.explain.scheduling.costs import Costs, Pass
+from handlers.pipeline import Classifier
 from models import architectures
 from models.card import Architecture, Explanations
 from tests.unit.handlers.asking import body, request
-from tests.unit.handlers.test_scaled_decode import jpeg, photo
+from tests.unit.handlers.modalities.image.test_scaled_decode import jpeg, photo
 from training.data import Dataset
 
 CPU = torch.device("cpu")

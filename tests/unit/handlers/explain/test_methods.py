@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from handlers.explain import DEFAULT_METHOD, METHODS, attribution
-from handlers.explain.method import MAX_ROWS, Method, Passes, rows_at_once
+from handlers.explain.methods.method import MAX_ROWS, Method, Passes, rows_at_once
 from tests.unit.handlers.explain.asking import ALL, COMPLETE, SIZE, ask, images, network, targets
 
 MIXED = (3, 0, (1, 4), 3, (4, 1))

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from handlers.decision import Judgement
-from handlers.explain.answer import Explained
-from handlers.explain.legend import Caption, Class
-from handlers.explain.picture import Style
-from handlers.images import View
+from handlers.explain.items import Explained
+from handlers.explain.rendering.legend import Caption, Class
+from handlers.explain.rendering.overlay import Style
+from handlers.modalities.image.images import View
 from handlers.protocols import Result
 
 FIELDS: dict[str, Any] = {

@@ -7,7 +7,7 @@ import pytest
 from handlers import metrics
 from serving.exporter.definitions import DEFINITIONS, VERSION, WORKERS, Definition
 from serving.exporter.proxy import FRONTEND
-from serving.frontdoor import TEMPLATE
+from serving.proxy.haproxy import TEMPLATE
 
 
 def test_what_workers_count_is_defined_with_the_same_labels() -> None:

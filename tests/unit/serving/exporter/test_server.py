@@ -21,9 +21,9 @@ from serving.errors import Unreachable
 from serving.exporter import collector, torchserve
 from serving.exporter.collector import ServerCollector, Sources
 from serving.exporter.server import _Handler, _Server, application
-from serving.instance import Instance, Ports
-from serving.management import Management, Version, Worker
-from serving.routing import Routing
+from serving.proxy.routing import Routing
+from serving.runtime.instance import Instance, Ports
+from serving.torchserve.management import Management, Version, Worker
 
 TEXT = 'torchlight_requests_total{model_name="digits",model_version="1.0",kind="predict",Hostname="host",} 3.0\n'
 STATISTICS = [

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from models.card import Limits
-from serving.model_config import HandlerConfig, ModelConfig
+from serving.artifacts.model_config import HandlerConfig, ModelConfig
 from serving.tune import settings
 from serving.tune.settings import Settings, divisions, neighbours
 

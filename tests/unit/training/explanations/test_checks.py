@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.card import Architecture, Input
-from training.explanations import bootstrap, objects, randomisation, road, stability
+from training.explanations import bootstrap, pointing_game, randomization_test, road, stability
 from training.explanations.ranks import spearman
 
 CPU = torch.device("cpu")
@@ -36,24 +36,24 @@ def test_mass_and_pointing_say_what_lies_on_the_object() -> None:
     heats = torch.zeros(3, 4, 4)
     heats[0, 0, 0], heats[0, 3, 3] = 3, 1
     heats[1, 0, 0], heats[1, 3, 3] = -5, 1  # what speaks against is no evidence for
-    assert objects.mass(heats, masks).tolist() == [0.75, 0, 0]
-    assert objects.pointing(heats, masks).tolist()[:2] == [True, False]
+    assert pointing_game.mass(heats, masks).tolist() == [0.75, 0, 0]
+    assert pointing_game.pointing(heats, masks).tolist()[:2] == [True, False]
 
 
 def test_maps_of_the_image_are_alike_whatever_their_sign_and_maps_of_chance_are_not() -> None:
     image, coarse = noise(16, 8, 8), torch.nn.functional.interpolate(noise(1, 32, 2, 2), size=8)[0]
     signs = torch.tensor([1.0, -1.0]).repeat(8)[:, None, None]
-    assert randomisation.likeness(image, image * signs).value > 0.8
-    assert randomisation.likeness(image[:1].expand(16, 8, 8), image[:1].expand(16, 8, 8)).value == pytest.approx(1)
-    assert randomisation.likeness(image, noise(16, 8, 8, seed=1)).value < 0.1
+    assert randomization_test.likeness(image, image * signs).value > 0.8
+    assert randomization_test.likeness(image[:1].expand(16, 8, 8), image[:1].expand(16, 8, 8)).value == pytest.approx(1)
+    assert randomization_test.likeness(image, noise(16, 8, 8, seed=1)).value < 0.1
     assert spearman(coarse[:16], coarse[16:]).abs().mean() > 0.3  # few cells are alike by chance
-    assert randomisation.likeness(coarse[:16], coarse[16:]).value < 0.2
+    assert randomization_test.likeness(coarse[:16], coarse[16:]).value < 0.2
 
 
 def test_networks_that_know_nothing_are_always_the_same_and_leave_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
     small = Architecture(name="cnn", arguments={"image_size": 8, "classes": 2})
-    one, again = randomisation.forgetful(small, CPU), randomisation.forgetful(small, CPU)
+    one, again = randomization_test.forgetful(small, CPU), randomization_test.forgetful(small, CPU)
     assert torch.equal(before, torch.get_rng_state())
     images = noise(2, 3, 8, 8)
     assert all(torch.equal(left(images), right(images)) for left, right in zip(one, again, strict=True))

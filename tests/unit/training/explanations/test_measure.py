@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from handlers.classifier import Classifier
 from handlers.engines.eager import Eager
+from handlers.pipeline import Classifier
 from models import architectures
 from models.card import Input
 from tests.unit.training.colours import card
@@ -89,7 +89,7 @@ def test_a_network_that_knows_nothing_is_alike_itself(sample: Sample, monkeypatc
     """The check would fail a method whose maps stay as they were: here, since the weights do."""
     model = classifier()
     network = model.engine.network
-    monkeypatch.setattr("training.explanations.randomisation.forgetful", lambda *_: [network])
+    monkeypatch.setattr("training.explanations.randomization_test.forgetful", lambda *_: [network])
     found, _ = measure(model, sample)
     assert min(one.likeness for one in found.methods if one.name in ("ig", "ixg")) > 0.8
     assert not any(one.sound for one in found.methods if one.name in ("ig", "ixg"))

@@ -12,8 +12,8 @@ from models.card import Card
 from tests.unit.training.colours import card
 from training.explanations import Measured, MethodFigures
 from training.explanations.bootstrap import Mean
-from training.explanations.choice import adopt, choose
-from training.explanations.findings import findings
+from training.explanations.conclusions import findings
+from training.explanations.default_method import adopt, choose
 from training.report import explanations as page
 from training.report.gallery import Row
 

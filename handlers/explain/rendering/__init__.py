@@ -1,0 +1,1 @@
+"""Pictures of an attribution: overlay, legend, colormaps, regions."""

@@ -1,0 +1,318 @@
+"""Where an image becomes a tensor: bytes -> picture -> uint8 pixels -> normalised float32 batch.
+
+A picture is upright and opaque: RGB, or grey, which is resized in one channel to the same pixels. It stays what its
+decoder makes of it, and is resized by the library that takes it as it is: turning one into the other takes longer. The
+only such code in the project: training, evaluation, golden answers and serving all come through here.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from torch.nn import functional
+
+from handlers.errors import DamagedImage, ImageTooLarge, NoImage, RequestError, UnsupportedImage
+from handlers.modalities.image import formats, jpeg
+from models.card import Input, Limits
+from models.value_range import FULL_RANGE
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+# Transparent pixels are laid on white, as a viewer would show them on a page.
+BACKGROUND = (255, 255, 255, 255)
+# The long side that explanations are drawn at: a JPEG is never decoded to less than this.
+VIEW_SIDE = 512
+LIMITS = Limits()
+# Pillow would warn about sizes that open() below refuses anyway, through Python's warning filters, which no two threads
+# may change at once.
+Image.MAX_IMAGE_PIXELS = None
+# Bytes of text in a PNG, which Pillow inflates before anything else: 60 kB of it could become 64 MB.
+PngImagePlugin.MAX_TEXT_MEMORY = 1_048_576
+
+Source = bytes | bytearray | memoryview
+# Pillow's, RGB or `L`; of most JPEGs an array, uint8 (H, W, 3) or (H, W).
+Picture = Image.Image | np.ndarray
+Form = TypeVar("Form", Image.Image, np.ndarray)
+
+
+def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
+    """Read the header of one JPEG, PNG or WebP; no pixel is decoded yet.
+
+    Raises:
+        NoImage: `content` is empty.
+        ImageTooLarge: over the limits' max_bytes, max_side or max_pixels.
+        UnsupportedImage: another format, or animated.
+        DamagedImage: cut short or corrupt within the header.
+    """
+    if not content:
+        raise NoImage("the image is empty (0 bytes): send the bytes of a JPEG, PNG or WebP file")
+    if len(content) > limits.max_bytes:
+        raise ImageTooLarge(f"the image has {len(content):,} bytes: at most {limits.max_bytes:,} are accepted")
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise _unidentified(content) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a header that is corrupt in its own way
+        raise DamagedImage(f"the image's header is corrupt: {error}") from None
+    if max(image.size) > limits.max_side:
+        raise ImageTooLarge(
+            f"the image has {image.width} x {image.height} pixels: at most {limits.max_side:,} on a side are accepted"
+        )
+    if image.width * image.height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"the image has {image.width} x {image.height} pixels: at most {limits.max_pixels:,} in all are accepted"
+        )
+    if image.format in jpeg.FORMATS and jpeg.scans(content) > jpeg.MAX_SCANS:
+        most = jpeg.MAX_SCANS
+        raise UnsupportedImage(f"the JPEG image has more than {most} scans: save it again with an image program")
+    if image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False):
+        raise UnsupportedImage(f"the {image.format} image is animated: send a single frame")
+    return image
+
+
+def load(image: Image.Image, size: int | None = None, range_16bit: tuple[int, int] = FULL_RANGE) -> Picture:
+    """Decode an opened image into a picture; its metadata is dropped.
+
+    The orientation in EXIF, or else in XMP, is applied, 16 bits of gray are scaled to 8, transparency is composited on
+    white; CMYK and palette become RGB.
+
+    Args:
+        size: of the network's input. A much larger JPEG is then decoded smaller (`jpeg.reduce`): never below twice
+            `size`, nor below VIEW_SIDE.
+        range_16bit: the values of a gray image of 16 bits that become 0 and 255.
+
+    Raises:
+        DamagedImage: cut short or corrupt.
+        UnsupportedImage: a JPEG of a kind that is not decoded, such as a lossless one.
+    """
+    if image.format in jpeg.FORMATS:
+        reduced = size is not None and jpeg.reduce(image, 2 * size, VIEW_SIDE)
+        if _orientation(image) == 1 and (pixels := jpeg.decode(image, reduced=reduced)) is not None:
+            return pixels
+    file = getattr(image, "fp", None)  # which Pillow lets go of
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
+        raise _undecodable(image, file, error) from None
+    return _opaque(_upright(image), range_16bit)
+
+
+def decode(
+    content: Source, size: int | None = None, limits: Limits = LIMITS, range_16bit: tuple[int, int] = FULL_RANGE
+) -> Picture:
+    """Encoded image -> picture: `open`, then `load`, with what both raise."""
+    return load(open(content, limits), size, range_16bit)
+
+
+def _unidentified(content: Source) -> RequestError:
+    """The error for a file that Pillow does not know as one of FORMATS."""
+    format_ = formats.identify(content)
+    if format_ is not None and format_.is_supported:
+        return DamagedImage("the image is cut short or corrupt within its header")
+    start = f"its first bytes are {bytes(content[:12])!r}"
+    if format_ is None:
+        return UnsupportedImage(f"not a JPEG, PNG or WebP image ({start})")
+    return UnsupportedImage(f"{_named(format_)} ({start}). {format_.advice}")
+
+
+def _undecodable(image: Image.Image, file: object, error: Exception) -> RequestError:
+    """The error for pixels that Pillow fails on: of a JPEG that no common program decodes, or damaged."""
+    format_ = formats.identify(file.getvalue()) if isinstance(file, io.BytesIO) else None
+    if format_ is not None and not format_.is_supported:
+        return UnsupportedImage(f"{_named(format_)}. {format_.advice}")
+    return DamagedImage(f"the {image.format} image is cut short or corrupt: {error}")
+
+
+def _named(format_: formats.Format) -> str:
+    return f"the file's format is {format_.name}, which is not decoded here: send a JPEG, PNG or WebP image"
+
+
+def from_array(array: np.ndarray, range_16bit: tuple[int, int] = FULL_RANGE) -> Image.Image:
+    """uint8 or uint16 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> picture; a fourth channel is transparency."""
+    if array.dtype == np.uint16:
+        alpha = _eight_bits(array[..., 3:], FULL_RANGE) if array.ndim == 3 else None
+        array = _eight_bits(array[..., :3] if array.ndim == 3 else array, range_16bit)
+        array = array if alpha is None else np.concatenate([array, alpha], axis=2)
+    return _opaque(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
+
+
+def _eight_bits(wide: np.ndarray, range_16bit: tuple[int, int]) -> np.ndarray:
+    """Values of 16 bits -> uint8: the range becomes 0 to 255, and what is beyond it is cut off."""
+    black, white = range_16bit
+    return ((wide.astype(np.float32) - black) / ((white - black) / 255) + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation of the camera, 1 to 8; 1 is upright.
+
+    From EXIF, and where EXIF says nothing from XMP (tiff:Orientation), as PIL.ImageOps.exif_transpose does.
+    """
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken EXIF data say nothing about the pixels: show them as they lie
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    if _orientation(image) == 1:
+        return image  # of which exif_transpose would make a copy
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # as above
+        return image
+
+
+def _opaque(image: Image.Image, range_16bit: tuple[int, int] = FULL_RANGE) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":  # 16-bit grey: convert("RGB") would clip it, not scale it
+        wide = np.asarray(image, dtype=np.float32)
+        wide = np.where(wide == image.info.get("transparency", -1), range_16bit[1], wide)
+        return Image.fromarray(_eight_bits(wide, range_16bit))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, BACKGROUND), layer).convert("RGB")
+    return image if image.mode in ("RGB", "L") else image.convert("RGB")
+
+
+def pixels(picture: Picture, spec: Input) -> torch.Tensor:
+    """Resize a picture to what the network takes: uint8 (3, spec.size, spec.size).
+
+    Bilinear with antialiasing, of what `seen` says.
+    """
+    if isinstance(picture, np.ndarray):
+        return middle(canvas(picture, spec), spec.size)
+    part = _part(picture, spec)
+    margin = part.width * _margin(spec)
+    return _resized(part, (margin, margin, part.width - margin, part.height - margin), spec.size)
+
+
+def canvas(picture: Picture, spec: Input) -> torch.Tensor:
+    """The same with the margin that training moves its crop in: uint8 (3, spec.canvas, spec.canvas).
+
+    Its middle is what `pixels` gives.
+    """
+    if isinstance(picture, np.ndarray):
+        return _interpolated(_part(picture, spec), spec.canvas)
+    part = _part(picture, spec)
+    return _resized(part, (0, 0, *part.size), spec.canvas)
+
+
+def middle(canvases: torch.Tensor, size: int) -> torch.Tensor:
+    """The middle of one canvas, or of each: (..., size, size)."""
+    start = (canvases.shape[-1] - size) // 2
+    return canvases[..., start : start + size, start : start + size]
+
+
+def seen(picture: Picture, spec: Input) -> tuple[float, float, float, float]:
+    """The part of a picture that the network sees: left, top, right, bottom in pixels, not always whole ones."""
+    if spec.resize != "crop":
+        return 0, 0, *_size(picture)
+    left, top, right, bottom = _square(picture)
+    margin = (right - left) * _margin(spec)
+    return left + margin, top + margin, right - margin, bottom - margin
+
+
+def _margin(spec: Input) -> float:
+    """On each side of a canvas, as a share of it."""
+    return (1 - spec.size / spec.canvas) / 2
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    """Width and height."""
+    return (picture.shape[1], picture.shape[0]) if isinstance(picture, np.ndarray) else picture.size
+
+
+def _square(picture: Picture) -> tuple[int, int, int, int]:
+    """The largest one in the middle."""
+    width, height = _size(picture)
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
+
+
+def _part(picture: Form, spec: Input) -> Form:
+    """What a canvas is made of: all of a picture, or its square."""
+    if spec.resize != "crop":
+        return picture
+    left, top, right, bottom = box = _square(picture)
+    return picture[top:bottom, left:right] if isinstance(picture, np.ndarray) else picture.crop(box)
+
+
+def _resized(image: Image.Image, box: tuple[float, float, float, float], size: int) -> torch.Tensor:
+    resized = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    values = torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8).view(size, size, -1)
+    return values.expand(size, size, 3).permute(2, 0, 1)
+
+
+def _interpolated(array: np.ndarray, size: int) -> torch.Tensor:
+    """What `_resized` gives, but for roundings."""
+    rows = torch.from_numpy(array[..., None] if array.ndim == 2 else array)
+    # The batch of one is made first: its stride then says that channels come last, which the fast kernel asks for.
+    planes = rows[None].permute(0, 3, 1, 2)
+    resized = functional.interpolate(planes, (size, size), mode="bilinear", antialias=True)[0]
+    return resized if len(resized) == 3 else torch.stack([resized[0]] * 3, dim=2).permute(2, 0, 1)
+
+
+def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -> Picture:
+    """An encoded image or an array of pixels -> picture, with what `open`, `load` and `from_array` raise."""
+    if isinstance(source, np.ndarray):
+        return from_array(source, spec.range_16bit)
+    return decode(source, spec.canvas, limits, spec.range_16bit)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the network sees of a picture, for people to look at.
+
+    Attributes:
+        image: RGB, at most VIEW_SIDE on its long side, so that it can be kept.
+        box: which part of the picture that is: left, top, right, bottom in its own pixels, as it was sent, upright.
+    """
+
+    image: Image.Image
+    box: tuple[float, float, float, float]
+
+
+def view(picture: Picture, spec: Input, sent_side: int | None = None) -> View:
+    """The view of a decoded picture.
+
+    Args:
+        sent_side: pixels of its long side as it was sent, where it may have been decoded smaller.
+    """
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    enlarged = (sent_side or max(image.size)) / max(image.size)
+    part = seen(picture, spec)
+    box = (part[0] * enlarged, part[1] * enlarged, part[2] * enlarged, part[3] * enlarged)
+    image = image.crop(tuple(round(edge) for edge in part))  # type: ignore[arg-type]
+    scale = VIEW_SIDE / max(image.size)
+    if scale < 1:
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return View(image.convert("RGB"), box)
+
+
+def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The pixels of N images -> uint8 (N, 3, size, size), channels last in memory, as decoders leave them."""
+    # torch.stack copies byte by byte where rows do not follow on each other, as those of a canvas' middle.
+    rows = np.stack([pixels.permute(1, 2, 0).numpy() for pixels in images])
+    return torch.from_numpy(rows).permute(0, 3, 1, 2)
+
+
+def normalise(batch: torch.Tensor, spec: Input) -> torch.Tensor:
+    """uint8 (N, 3, H, W) -> float32 of the same shape: (pixel / 255 - mean) / std by channel."""
+    mean = torch.tensor(spec.mean, device=batch.device).view(1, 3, 1, 1)
+    std = torch.tensor(spec.std, device=batch.device).view(1, 3, 1, 1)
+    return (batch.float() / 255 - mean) / std
+
+
+def batch(images: Sequence[torch.Tensor], spec: Input, device: torch.device) -> torch.Tensor:
+    """The pixels of N images -> the network's input: float32 (N, 3, spec.size, spec.size) on `device`."""
+    return normalise(stack(images).to(device), spec)

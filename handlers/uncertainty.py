@@ -1,0 +1,159 @@
+"""How far an answer can be trusted: calibrated probabilities, the set of classes it may be, how strange the image is.
+
+Fitting (training/uncertainty/) and serving compute these here, for a whole batch, in float64: what noise remains is
+that of the network's float32, whose last bits change with the batch. What is compared with a threshold is rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from handlers.engines import Engine, Outputs
+from models.card import Card, Conformal, Policy, Trust
+from models.release import TRUST, WEIGHTS
+from models.tensors import load_tensors
+
+# Digits after the point, of probabilities and sums of them. Batch size changes the last bits of float32; these do not
+# show it.
+DIGITS = 6
+# Significant digits of scores, which may be large, and sum up the noise of many numbers.
+SIGNIFICANT = 4
+MEANS, WHITENING, UNIT = "means", "whitening", "unit"
+
+
+class TrustError(ValueError):
+    """What the card's `trust` is computed with is missing, damaged, or not for this network."""
+
+
+def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """Logits (N, classes) -> softmax(logits / temperature), float64 (N, classes); Guo et al. 2017, arXiv:1706.04599."""
+    return (logits.double() / temperature).softmax(dim=1)
+
+
+def rank_scores(ranked: torch.Tensor, penalty: float, free: int) -> torch.Tensor:
+    """How far down its list each class stands; it rises along a row, and begins with 0.
+
+    Args:
+        ranked: the probabilities of each row, (N, classes), most probable first.
+
+    Returns:
+        (N, classes): the probability of those before it, plus `penalty` for each rank beyond `free`; see
+        models.card.Conformal.
+    """
+    before = ranked.cumsum(dim=1).sub_(ranked)
+    return before.add_(_penalties(ranked.shape[1], penalty, free, ranked.device)).round_(decimals=DIGITS)
+
+
+@lru_cache(maxsize=16)
+def _penalties(classes: int, penalty: float, free: int, device: torch.device) -> torch.Tensor:
+    """What is added for each rank, float64 (classes,); nothing for the first."""
+    ranks = torch.arange(1, classes + 1, device=device, dtype=torch.float64)
+    added = penalty * (ranks - free).clamp(min=0)
+    added[0] = 0
+    return added
+
+
+def set_sizes(ranked: torch.Tensor, conformal: Conformal) -> torch.Tensor:
+    """How many classes each row's set holds, int64 (N,), counted from the most probable; see `rank_scores`."""
+    scores = rank_scores(ranked, conformal.penalty, conformal.free)
+    return (scores <= conformal.threshold).sum(dim=1)
+
+
+def energy(logits: torch.Tensor) -> torch.Tensor:
+    """Logits (N, classes) -> -logsumexp, float64 (N,), higher is stranger (Liu et al. 2020, arXiv:2010.03759)."""
+    return -logits.double().logsumexp(dim=1)
+
+
+def straightened(embeddings: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """asinh(embeddings / unit), float64 (N, D): linear near 0, a logarithm beyond `unit` (Johnson 1949, Biometrika 36).
+
+    Behind a ReLU most values are next to nothing and few are large, and Mahalanobis distances are for what is Gaussian.
+    """
+    return torch.asinh(embeddings.double() / unit)
+
+
+class Mahalanobis:
+    """Squared distance to the nearest class mean, under one covariance for all (Lee et al. 2018, arXiv:1807.03888).
+
+    Args:
+        means: of each class, of straightened embeddings, (classes, D).
+        whitening: (D, D); its product with its transpose is the inverse covariance of the same.
+        unit: of `straightened`, (1,).
+    """
+
+    def __init__(self, means: torch.Tensor, whitening: torch.Tensor, unit: torch.Tensor) -> None:
+        self._unit = unit.double()
+        # Distances do not change if everything is moved, and small numbers lose less when squared.
+        self._centre = means.double().mean(dim=0)
+        self._whitening = whitening.double()
+        means = (means.double() - self._centre) @ self._whitening
+        self._squares = (means**2).sum(dim=1)
+        self._pulls = -2 * means.T
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, torch.Tensor], device: torch.device) -> Mahalanobis:
+        """From the tensors of trust.safetensors."""
+        return cls(*(tensors[name].to(device) for name in (MEANS, WHITENING, UNIT)))
+
+    def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Embeddings (N, D) -> float64 (N,), higher is stranger."""
+        white = straightened(embeddings, self._unit).sub_(self._centre) @ self._whitening
+        # |white - mean|^2 = |white|^2 + (|mean|^2 - 2 white mean), and the classes differ in the bracket alone.
+        nearest = torch.addmm(self._squares, white, self._pulls).amin(dim=1)
+        return nearest.add_(torch.linalg.vecdot(white, white)).clamp_(min=0)
+
+
+def significant(scores: torch.Tensor) -> list[float]:
+    """Scores (N,) as they are compared and answered: SIGNIFICANT digits each."""
+    return [float(f"{score:.{SIGNIFICANT}g}") for score in scores.tolist()]
+
+
+class Judge:
+    """A card's `trust`, ready to be applied.
+
+    Raises:
+        TrustError: `trust` wants Mahalanobis scores, and no tensors are given.
+    """
+
+    def __init__(self, trust: Trust, mahalanobis: Mahalanobis | None = None) -> None:
+        if trust.ood.score == "mahalanobis" and mahalanobis is None:
+            raise TrustError(f"the card's trust wants Mahalanobis scores, which need the tensors of {TRUST}")
+        self.trust = trust
+        self._mahalanobis = mahalanobis
+
+    @classmethod
+    def load(cls, folder: Path, card: Card, engine: Engine) -> Judge | None:
+        """That of a release folder or an unpacked .mar; None where the card has no `trust`.
+
+        Raises:
+            TrustError: trust.safetensors is needed and is missing, damaged, of another network, or not vouched for.
+        """
+        if card.trust is None or card.trust.ood.score != "mahalanobis":
+            return cls(card.trust) if card.trust else None
+        path = folder / TRUST
+        if TRUST not in card.digests:
+            raise TrustError(f"{path}: is needed for the card's trust, and its digests do not vouch for it")
+        try:
+            judge = cls(card.trust, Mahalanobis.of(load_tensors(path), engine.device))
+        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            raise TrustError(f"{path}: cannot be used: {error}; restore the release, or train it again") from None
+        blank = torch.zeros(1, 3, card.input.size, card.input.size, dtype=torch.uint8)
+        try:
+            judge.scores(engine.outputs(blank))
+        except RuntimeError as error:
+            raise TrustError(f"{path}: is of another network than {WEIGHTS}: {error}") from None
+        return judge
+
+    def under(self, policy: Policy) -> Judge:
+        """The same, with another policy."""
+        return Judge(self.trust.model_copy(update={"policy": policy}), self._mahalanobis)
+
+    def scores(self, outputs: Outputs) -> list[float]:
+        """How strange each image is, N of them, rounded."""
+        found = energy(outputs.logits) if self._mahalanobis is None else self._mahalanobis(outputs.embeddings)
+        return significant(found)

@@ -1,0 +1,1 @@
+"""Commands that measure a release: evaluate, compare, explain-report, gallery, shortcut-demo."""

@@ -1,0 +1,160 @@
+"""Measure a release on a data set, its own or another, and write a report: evaluations/<model>-<version>-on-<data>/."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from handlers.pipeline import Classifier
+from models.release import Release, find
+from scripts.command import command
+from training import data, recipe, report
+from training.data.dataset import Dataset
+from training.data.left_out import capped
+from training.evaluate import caveat, evaluate, matched, strangeness
+from training.loop.distributed import own_device
+from training.report.figures import Figures
+from training.report.interval import Share
+from training.report.words import percent, reach
+
+ROOT = Path("evaluations")
+SPLITS = ("train", "calibration", "test")
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse the flags and measure."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.evaluation.evaluate", description=__doc__)
+    parser.add_argument("--model", default="digits", help="which model (default: digits)")
+    parser.add_argument("--version", help="which release of it (default: the newest)")
+    parser.add_argument(
+        "--data",
+        help="what to measure it on: as of scripts.train; a part of its classes will do (default: its own data)",
+    )
+    parser.add_argument("--split", choices=SPLITS, default="test", help="of that data (default: test)")
+    parser.add_argument("--unlike", metavar="DATA", help="images of another kind: how many of them are told apart")
+    parser.add_argument("--out", type=Path, help=f"folder for the report (default: one below {ROOT}/)")
+    parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU where there is one)")
+    arguments = parser.parse_args(argv)
+    release = find(arguments.model, arguments.version)
+    run(
+        release,
+        arguments.data or own_data(release),
+        arguments.split,
+        unlike=arguments.unlike,
+        out=arguments.out,
+        device=arguments.device,
+    )
+
+
+def run(
+    release: Release,
+    argument: str,
+    split: str = "test",
+    *,
+    unlike: str | None = None,
+    out: Path | None = None,
+    device: str | None = None,
+) -> Figures:
+    """Measure, print a table and write the report."""
+    dataset, findings = data.load(argument)
+    card = release.card
+    if dataset.sixteen_bits and (lost := dataset.sixteen_bits.finding(card.input.range_16bit)):
+        findings.append(lost)
+    for sentence in capped(findings, ", which the report will have"):
+        print(sentence)
+    pictures = matched(splits(dataset)[split], dataset.classes, card)
+    warned = caveat(card, dataset, split)
+    classifier = Classifier.load(release.folder, own_device(device))
+    test = evaluate(classifier, pictures)
+    found = report.figures(test, other := _unlike(classifier, unlike))
+    suffix = "" if split == "test" else f"-{split}"
+    out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{dataset.name}{suffix}")
+    problems = report.write(
+        out,
+        report.Report(
+            test=test,
+            pictures=pictures,
+            source=f"the {split} split of {dataset.name}",
+            recipe=_recipe(release),
+            unlike=other,
+            findings=[*([warned] if warned else []), *findings],
+        ),
+    )
+    print(f"{card.name} {card.version} on the {split} split of {dataset.name}, {found.images} images")
+    print(table(found))
+    if warned:
+        print(f"note: {warned}")
+    for problem in problems:
+        print(f"warning: {problem}")
+    print(f"{out}/report.html")
+    return found
+
+
+def own_data(release: Release) -> str:
+    """What the release was trained on, as its recipe says.
+
+    Raises:
+        ValueError: it has no recipe, or that names no data.
+    """
+    kept = _recipe(release)
+    if kept is None or kept["data"] is None:
+        raise ValueError(f"{release.folder} does not say what it was trained on: give --data (DATA=...)")
+    return str(kept["data"])
+
+
+def splits(dataset: Dataset) -> dict[str, data.dataset.Split]:
+    """The splits of a data set by name."""
+    return {"train": dataset.train, "calibration": dataset.calibration, "test": dataset.test}
+
+
+def table(found: Figures) -> str:
+    """The headline figures, each with its 95 % interval where it is a share."""
+    rows = [("right answers", *_share(found.right)), ("loss", f"{found.loss:.4f}", "nats")]
+    rows.append(("calibration error", f"{found.after.ece:.4f}", f"{found.before.ece:.4f} without the temperature"))
+    if found.sets:
+        value, interval = _share(found.sets.coverage)
+        promised = f"{found.sets.target:.0%} promised, {found.sets.mean_size:.2f} classes on average"
+        rows.append(("sets with the right class", value, f"{interval}; {promised}"))
+    if found.decisions:
+        rows.append(("accepted", *_share(found.decisions.accepted)))
+        if found.decisions.accuracy:
+            rows.append(("right among these", *_share(found.decisions.accuracy)))
+    if found.strangeness:
+        rows.append(("false alarms", *_share(found.strangeness.false_alarms)))
+        if found.strangeness.caught:
+            value, interval = _share(found.strangeness.caught)
+            rows.append(
+                (f"caught of {found.strangeness.unlike}", value, f"{interval}; AUROC {found.strangeness.auroc:.4f}")
+            )
+    width = max(len(name) for name, _, _ in rows)
+    return "\n".join(f"  {name:<{width}}  {value:>8}  {detail}" for name, value, detail in rows)
+
+
+def _share(share: Share) -> tuple[str, str]:
+    return percent(share.value), reach(share)
+
+
+def _recipe(release: Release) -> dict[str, object] | None:
+    path = release.folder / recipe.FILE_NAME
+    return recipe.load(str(path)).model_dump(mode="json") if path.exists() else None
+
+
+def _unlike(classifier: Classifier, argument: str | None) -> report.Unlike | None:
+    if argument is None:
+        return None
+    other, findings = data.load(argument)
+    for sentence in capped(findings):
+        print(sentence)
+    scores = strangeness(classifier, other.test)
+    if scores is None:
+        card = classifier.card
+        raise ValueError(
+            f"{card.name} {card.version} has no `trust` in its card, so it tells nothing apart: leave UNLIKE out"
+        )
+    return report.Unlike(other.name, scores)
+
+
+if __name__ == "__main__":
+    main()

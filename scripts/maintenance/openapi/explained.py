@@ -1,0 +1,54 @@
+"""The schema of an explanation, and which of its members are always there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handlers.explain import METHODS
+from handlers.explain.evidence.warnings import KINDS
+from handlers.explain.methods.baselines import NAMES as BASELINES
+from scripts.maintenance.openapi.words import COUNT, NUMBER, SHARE, WORD, Schema, object_of
+
+PNG: Schema = {**WORD, "contentEncoding": "base64"}
+_WEBP = {**PNG, "contentMediaType": "image/webp"}
+_BOX = {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}
+_CLASS = {"label": WORD, "index": COUNT}
+_REGIONS = {"type": "array", "items": object_of({"box": _BOX, "share": SHARE})}
+
+ALWAYS: dict[str, Any] = {
+    "method": {"enum": list(METHODS)},
+    "target": object_of(
+        {
+            **_CLASS,
+            "why": {"enum": ["predicted", "asked", "contrast"]},
+            "probability": SHARE,
+            "raw_probability": SHARE,
+        }
+    ),
+    "f_x": NUMBER,
+    "regions": object_of({"for": _REGIONS, "against": _REGIONS, "balance": SHARE, "sentence": WORD}),
+    "warnings": {"type": "array", "items": object_of({"type": {"enum": list(KINDS)}, "message": WORD})},
+    "milliseconds": NUMBER,
+    "overlay_png": PNG,
+    "heatmap_png": PNG,
+}
+# Where the method has them, or they are asked for.
+SOMETIMES: dict[str, Any] = {
+    "contrast": object_of(_CLASS),
+    "steps": COUNT,
+    "baseline": {"enum": list(BASELINES)},
+    "smooth": COUNT,
+    "deadline": object_of({"deadline_ms": COUNT, "left_ms": NUMBER, "estimate_ms": NUMBER}),
+    "f_baseline": NUMBER,
+    "completeness": object_of({"delta": NUMBER, "ok": {"type": "boolean"}}),
+    "faithfulness": object_of(
+        dict.fromkeys(("deletion", "insertion", "gap", "versus_random", "versus_centre"), NUMBER)
+    ),
+    "counterfactual": {
+        "anyOf": [
+            object_of({**_CLASS, "boxes": {"type": "array", "items": _BOX}, "share": SHARE, "probability": SHARE}),
+            {"type": "null"},
+        ]
+    },
+    "neighbours": {"type": "array", "items": object_of({**_CLASS, "distance": NUMBER, "thumbnail": _WEBP})},
+}

@@ -1,0 +1,207 @@
+"""The schemas of deploy/openapi.json: what goes in and comes out, and what can be wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import get_args
+
+from handlers import errors, options, table
+from handlers.decision import Decision, Reason
+from handlers.errors import RequestError
+from handlers.protocols import v1, v2
+from models.card import Limits, OutOfDistribution
+from scripts.maintenance.openapi.explained import ALWAYS, SOMETIMES
+from scripts.maintenance.openapi.words import COUNT, NUMBER, SHARE, WORD, Schema, any_of, many, object_of, schema
+from serving.proxy import haproxy
+from serving.proxy.haproxy import FrontDoor, Tokens
+from serving.torchserve import properties
+
+LIMITS = Limits()
+
+
+def max_body() -> int:
+    """The largest body in bytes: TorchServe's and the front door's."""
+    return int(properties.load()["max_request_size"])
+
+
+def handler_errors() -> dict[str, int]:
+    """The type words of a worker's errors, and their status."""
+    return {kind.__name__: kind.status for kind in RequestError.__subclasses__() if kind.__module__ == errors.__name__}
+
+
+def door_errors() -> dict[str, int]:
+    """The type words of the errors that the front door answers itself, read from its configuration."""
+    nowhere = Path("nowhere")
+    production = FrontDoor("127.0.0.1", 1, 1, 1, nowhere, nowhere, max_body(), 1, Tokens("inference", "public"))
+    development = dataclasses.replace(production, tokens=Tokens("inference"))
+    text = haproxy.render(production) + haproxy.render(development)
+    found: dict[str, int] = {}
+    for status, kind in re.findall(r'\{"code":(\d{3}),"type":"(\w+)"', text):
+        assert found.setdefault(kind, int(status)) == int(status), f"{kind} has two statuses"
+    return found
+
+
+def all_errors() -> dict[str, int]:
+    """Every type word, and its status."""
+    return handler_errors() | door_errors()
+
+
+def _error() -> Schema:
+    by_status: defaultdict[int, list[str]] = defaultdict(list)
+    for kind, status in all_errors().items():
+        by_status[status].append(kind)
+    # Which types a status has stands in if, then and else: code generators take oneOf for several classes of error.
+    rule: Schema = {}
+    for status, kinds in sorted(by_status.items(), reverse=True):
+        allowed = {"properties": {"type": {"enum": sorted(kinds)}}}
+        rule = {"if": {"properties": {"code": {"const": status}}}, "then": allowed, "else": rule or False}
+    types = {**WORD, "enum": sorted(all_errors())}
+    return {**object_of({"code": {"type": "integer"}, "type": types, "message": WORD}), **rule}
+
+
+def options_for(kind: str) -> list[table.Option]:
+    """The options that a request of this kind may have."""
+    names = options.accepted(kind)
+    return [option for option in table.TABLE if option.name in names]
+
+
+def _requests(kind: str) -> Schema:
+    """The JSON bodies of a kind of request: our own, KServe's V1, the Open Inference Protocol's."""
+    members = {option.name: schema(option.name) for option in options_for(kind)}
+    parameters = object_of(members, [], more=False)
+    name = kind.capitalize()
+    instances = many(schema("Instance"), LIMITS.max_images)
+    inputs = {"type": "array", "minItems": 1, "maxItems": 1, "items": schema("Input")}
+    in_v2 = object_of({**members, "binary_data_output": {"type": "boolean"}}, [], more=False)
+    return {
+        name: object_of({"image": schema("Base64"), **members}, ["image"], more=False),
+        f"{name}V1": object_of(
+            {"instances": instances, "signature_name": WORD, "parameters": parameters, **members},
+            ["instances"],
+            more=False,
+        ),
+        f"{name}V2": object_of(
+            {"id": WORD, "inputs": inputs, "parameters": in_v2, "outputs": {"type": "array", "items": _WANTED}},
+            ["inputs"],
+        ),
+    }
+
+
+def _instance(member: str, image: Schema) -> Schema:
+    """An object of KServe's V1 with an image as this member."""
+    beside = {v1.KEY: {"type": ["string", "integer"], "maxLength": v1.MAX_KEY}, v1.TARGET: schema("target")}
+    return object_of({member: image, **beside}, [member], more=False)
+
+
+def _one_or_many(name: str, result: str) -> Schema:
+    """The answer for one image, whose members stand beside the model's name, or for several.
+
+    All of them have names, and none refers to itself: code generators leave out what is neither.
+    """
+    return {
+        f"{name}Image": {"allOf": [schema("Answered"), schema(result)]},
+        f"{name}Images": object_of({**_ANSWERED, "results": many(schema(result))}),
+        name: any_of(f"{name}Image", f"{name}Images"),
+    }
+
+
+_ANSWERED: Schema = {"model": WORD, "version": WORD, "request_id": WORD}
+
+
+_ANY_LIST: Schema = {"type": "array", "items": {}}
+_METHOD: Schema = {"enum": list(get_args(OutOfDistribution.model_fields["score"].annotation))}
+_OUTPUTS = [*v2.OUTPUTS, *v2.TRUSTED, v2.EXPLANATION]
+_WANTED = object_of(
+    {
+        "name": {"enum": _OUTPUTS},
+        "parameters": object_of({"binary_data": {"type": "boolean"}}, [], more=False),
+    },
+    ["name"],
+)
+
+
+def schemas() -> Schema:
+    """All schemas by name."""
+    found: Schema = {option.name: {**option.schema, "description": option.says} for option in table.TABLE}
+    judged = {
+        "set": many(WORD),
+        "ood": object_of({"score": NUMBER, "threshold": NUMBER, "method": _METHOD}),
+        "decision": {"enum": list(get_args(Decision))},
+        "reason": {"enum": [*get_args(Reason), None]},
+    }
+    one = {"predictions": schema("Classes"), **judged}
+    pixels = f"at most {LIMITS.max_pixels} pixels, {LIMITS.max_request_pixels} in a request"
+    return {
+        **found,
+        "File": {
+            **WORD,
+            "format": "binary",
+            "maxLength": LIMITS.max_bytes,
+            "description": f"a JPEG, PNG, WebP or .npy file; {pixels}; its own type, as image/png, is as good",
+        },
+        "Base64": {**WORD, "format": "byte", "description": "a file in base64, or its data: URL"},
+        "Pixels": {**many(many({})), "description": "H x W, H x W x C or C x H x W; 0 to 255, or 0.0 to 1.0"},
+        "Image": any_of("Base64", "Pixels", "Encoded"),
+        "Encoded": object_of({"b64": schema("Base64")}, more=False),
+        "Instance": {
+            "anyOf": [
+                schema("Base64"),
+                schema("Pixels"),
+                _instance("b64", schema("Base64")),
+                *(_instance(name, schema("Image")) for name in v1.IMAGE_MEMBERS),
+            ]
+        },
+        "Input": object_of(
+            {
+                "name": WORD,
+                "datatype": {"enum": ["BYTES", *v2.PIXELS]},
+                "shape": schema("Shape"),
+                "data": _ANY_LIST,
+                "parameters": schema("BinarySize"),
+            },
+            ["datatype", "shape"],
+        ),
+        **_requests("predict"),
+        **_requests("explain"),
+        "Classes": many(
+            object_of(
+                {"label": WORD, "index": COUNT, "probability": SHARE, "raw_probability": SHARE},
+                ["label", "index", "probability"],
+            )
+        ),
+        "Found": object_of(one, ["predictions"]) | {"description": "the rest where the card has trust"},
+        "Why": object_of({**one, **ALWAYS, **SOMETIMES}, ["predictions", *ALWAYS]),
+        "Answered": object_of(_ANSWERED),
+        **_one_or_many("Predicted", "Found"),
+        **_one_or_many("Explained", "Why"),
+        "PredictedV1": object_of({"predictions": many(schema("Found"))}),
+        "ExplainedV1": object_of({"explanations": many(schema("Why"))}),
+        "AnswerV2": object_of(
+            {
+                "model_name": WORD,
+                "model_version": WORD,
+                "id": WORD,
+                "outputs": many(
+                    object_of(
+                        {
+                            "name": {"enum": _OUTPUTS},
+                            "datatype": {"enum": ["BYTES", "INT64", "FP32"]},
+                            "shape": schema("Shape"),
+                            "data": _ANY_LIST,
+                            "parameters": schema("BinarySize"),
+                        },
+                        ["name", "datatype", "shape"],
+                    )
+                ),
+            }
+        ),
+        "Tensors": many(
+            object_of({"name": WORD, "datatype": WORD, "shape": {"type": "array", "items": {"type": "integer"}}})
+        ),
+        "Shape": {"type": "array", "minItems": 1, "maxItems": 4, "items": {"type": "integer", "minimum": 1}},
+        "BinarySize": object_of({"binary_data_size": COUNT}, []),
+        "Error": _error(),
+    }

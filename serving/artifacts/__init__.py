@@ -1,0 +1,1 @@
+"""Archives of models (.mar): make them, read them, store them."""

@@ -1,0 +1,1 @@
+"""One running server: start it, supervise it, stop it without losing a request."""

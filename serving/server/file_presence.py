@@ -1,0 +1,74 @@
+"""Notices that files were removed under a running server.
+
+A cleaner of temporary files, or a person, may remove its sockets, its tokens or the unpacked models. Workers that run
+go on answering, but no new one can start, requests to it wait, and the commands of versions fail.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from serving.proxy import haproxy, routing
+from serving.runtime.instance import LOCK
+from serving.torchserve import tokens
+
+LOOK_SECONDS = 2.0
+
+
+class Presence:
+    """Watches the files that a running server needs: its own, and those of the models that its workers have loaded."""
+
+    def __init__(self, folder: Path, temp: Path, *, front: bool) -> None:
+        """Take in where the server's files are: its folder, its temp folder, and whether HAProxy has some too."""
+        sockets = (temp / routing.SOCKET, temp / haproxy.AGAIN, folder / routing.FILE_NAME) if front else ()
+        self._paths = (folder / LOCK, folder / tokens.FILE_NAME, temp, *sockets)
+        self._unpacked = temp.resolve() / "models"
+        self._next_look = 0.0
+        self._missing_before: set[Path] = set()
+
+    def loss(self, java: int) -> str | None:
+        """Return a sentence on a file that was removed, or None; looks once in LOOK_SECONDS.
+
+        The files of a model count from the second look on: a version that is retired loses them while its workers still
+        end.
+
+        Args:
+            java: process id of TorchServe, whose children are the workers.
+        """
+        if time.monotonic() < self._next_look:
+            return None
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        removed = next((path for path in self._paths if not path.exists()), None)
+        if removed is None:
+            missing = self._missing_manifests(java)
+            removed = next(iter(sorted(missing & self._missing_before)), None)
+            self._missing_before = missing
+        return f"{removed} was removed while the server ran, maybe by a cleaner of temporary files" if removed else None
+
+    def _missing_manifests(self, java: int) -> set[Path]:
+        """Return the manifests that are gone of models whose workers run. A worker runs in the folder of its model.
+
+        Cleaners go by age, and all files of a model have that of its manifest.
+        """
+        folders = {_working_folder(pid) for pid in _children(java)}
+        manifests = {folder / "MAR-INF" / "MANIFEST.json" for folder in folders if self._unpacked in folder.parents}
+        return {manifest for manifest in manifests if not manifest.exists()}
+
+
+def _children(parent: int) -> set[int]:
+    """Return the children of all threads of a process."""
+    children: set[int] = set()
+    for path in Path(f"/proc/{parent}/task").glob("*/children"):
+        with suppress(OSError):
+            children |= {int(pid) for pid in path.read_text(encoding="ascii").split()}
+    return children
+
+
+def _working_folder(pid: int) -> Path:
+    """Return where a process runs, also where that folder was removed; `.` where the process has ended."""
+    try:
+        return Path(str(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(" (deleted)"))
+    except OSError:
+        return Path()

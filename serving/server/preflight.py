@@ -1,0 +1,40 @@
+"""What is checked before anything is started, so that it is said in one line and not found in a log."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from serving.errors import StartError
+from serving.runtime import atomic_files
+from serving.server.launch_options import Launch
+
+# An unpacked model is somewhat larger than its archive; sockets and logs of Java need little.
+UNPACKED_RATIO = 1.2
+SPARE_BYTES = 20_000_000
+
+
+def check(launch: Launch, folder: Path, temp: Path) -> None:
+    """Check what a start needs of the disk: archives that can be read, and room to unpack each for every role.
+
+    Raises:
+        StartError: something is missing; the message says what to do.
+    """
+    launch.check()
+    needed = SPARE_BYTES
+    for path in (archive.path for archive in launch.archives):
+        try:
+            with path.open("rb") as file:
+                file.read(1)
+            needed += int(path.stat().st_size * UNPACKED_RATIO) * len(launch.crew.roles)
+        except OSError as error:
+            raise StartError(f"{path} cannot be read ({error.strerror}): check its owner and mode") from None
+    for place in (folder, temp):
+        try:
+            atomic_files.check_space(place)
+        except OSError as error:
+            raise StartError(f"{place} cannot be written to ({error.strerror}): free some space there") from None
+    if (free := shutil.disk_usage(temp).free) < needed:
+        raise StartError(
+            f"{temp} has {free / 1e6:.0f} MB free; unpacking the models needs {needed / 1e6:.0f} MB: free some space"
+        )

@@ -1,0 +1,309 @@
+"""Starts TorchServe and the front door, watches them, and stops them without losing a request. Fit to be PID 1.
+
+Stopping: calls over gRPC are finished, then the front door takes nothing new and finishes what it has; then Java gets
+SIGTERM, which would cut off whatever was still in flight; then every process and the temp folder are gone. A second
+signal skips the waiting.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from serving.errors import StartError, Unreachable
+from serving.exporter.exporter_process import Exporter
+from serving.grpc import gateway_command as gateway
+from serving.proxy import client_token, haproxy, routing
+from serving.proxy.haproxy import FrontDoor, Tokens
+from serving.proxy.readiness import Readiness, WorkerPoll
+from serving.proxy.unbatched_routing import Lanes
+from serving.rollout import journal
+from serving.runtime import atomic_files, cpu, processes, temp_folder, timer_slack
+from serving.runtime.instance import TOKEN, TORCHSERVE_TOKEN, Instance
+from serving.runtime.instance import State as RunState
+from serving.runtime.log import Log, StandardOutput
+from serving.runtime.temp_folder import TempFolder
+from serving.server import draining, preflight
+from serving.server.crash import Children
+from serving.server.file_presence import Presence
+from serving.server.launch_options import Launch, welcome
+from serving.server.run_files import RunFiles
+from serving.server.stopped_workers import StoppedWorkers
+from serving.torchserve import executables, process, properties, registrations, tokens
+from serving.torchserve.management import Management
+from serving.torchserve.tokens import KeyFile
+
+JAVA, HAPROXY, GATEWAY = "the model server (Java)", "the front door (HAProxy)", "the gRPC gateway"
+POLL_SECONDS = 0.1
+START_SECONDS = 180
+JAVA_STOP_SECONDS = 15
+
+
+class Supervisor:
+    """One run of one server, from start to exit status."""
+
+    def __init__(self, instance: Instance, launch: Launch, log: Log | None = None) -> None:
+        self._instance = instance
+        self._launch = launch
+        self._java: subprocess.Popen[bytes] | None = None
+        self._gateway: subprocess.Popen[bytes] | None = None
+        self._haproxy: subprocess.Popen[bytes] | None = None
+        self._stop = threading.Event()
+        self._hurry = False
+        self._last_words = "stopped"
+        self._log = log or Log(StandardOutput())
+        self._reader = process.LogReader()
+        self._files = RunFiles(instance, launch, self._reader)
+        self._presence: Presence | None = None
+        self._temp: TempFolder | None = None
+        self._properties: dict[str, str] = {}
+        self._parts = registrations.parts(launch)
+        self._lanes = Lanes()
+        versions_map = instance.folder / routing.FILE_NAME
+        self._poll = WorkerPoll(self._management, launch.crew, versions_map)
+        self._readiness = Readiness(self._poll, versions_map)
+        self._stopped_workers = StoppedWorkers()
+        self._children = Children(self._say, f"make serve PORT={instance.ports.public}", self._log.place)
+        self._exporter = Exporter(instance, self._say)
+        self._hear_java = self._children.listener(JAVA)
+
+    def run(self) -> int:
+        """Serve until a signal or a crash; returns the exit status: 0 only after a signal.
+
+        Raises:
+            StartError, ConfigError: the server did not come up; nothing of it is left running.
+        """
+        self._instance.claim()
+        before = os.umask(0o077)  # what children unpack and listen on is nobody else's
+        self._sweep()
+        # A container has a /tmp of its own, which nobody cleans.
+        self._temp = TempFolder(None if self._launch.container else self._instance.folder)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        try:
+            self._report("starting", "starting")
+            self._start()
+            status = self._watch()
+            self._report("stopped" if status == 0 else "failed", self._last_words)
+            return status
+        except BaseException as error:
+            self._report("failed", str(error) or type(error).__name__)
+            raise
+        finally:
+            self._end()
+            os.umask(before)
+
+    # ---- starting
+
+    def _start(self) -> None:
+        launch, ports = self._launch, self._instance.ports
+        java = executables.java()
+        haproxy = executables.haproxy() if launch.front else None
+        preflight.check(launch, self._instance.folder, self._temp_path)
+        ports.check_free(launch.host)
+        self._say(f"Java: {java}")
+        for archive in launch.archives:
+            self._say(f"model: {archive.model} {archive.version} ({archive.path})")
+        self._start_java()
+        self._exporter.start(self._socket if launch.front else None)
+        self._await_workers()
+        registrations.scale(self._parts, self._management(), START_SECONDS, self._say)
+        if haproxy:
+            self._start_gateway()
+            self._start_haproxy(haproxy)
+        else:
+            atomic_files.write(
+                self._instance.folder / TORCHSERVE_TOKEN, KeyFile.of(self._instance).token("inference") + "\n"
+            )
+        journal.record_start(self._instance.folder, launch.state)
+        self._presence = Presence(self._instance.folder, self._temp_path, front=launch.front)
+        self._report("ready", welcome(self._launch, self._instance.ports))
+        self._say(welcome(self._launch, self._instance.ports))
+
+    def _start_java(self) -> None:
+        launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
+        usable = cpu.usable()
+        # The others do not count: they run on what those that predict leave idle, or while they do.
+        threads = cpu.threads_per_worker(registrations.predicting(self._parts), usable)
+        inference = ports.inference if launch.front else ports.public
+        self._properties = (
+            properties.load()
+            | process.addresses(ports, inference)
+            | {
+                "number_of_netty_threads": str(usable),
+                "netty_client_threads": str(usable),
+                "metrics_config": str(process.METRICS_CONFIG),
+                "models": process.models(self._parts),
+                "model_store": str(launch.archives[0].path.parent.resolve()),
+            }
+        )
+        config = folder / "config.properties"
+        atomic_files.write(config, properties.render(self._properties))
+        (folder / tokens.FILE_NAME).unlink(missing_ok=True)
+        timer_slack.sharpen()
+        self._java = self._children.add(
+            JAVA,
+            processes.spawn(
+                process.command(config, self._properties, self._parts, self._temp_path),
+                cwd=folder,
+                env=process.environment(self._temp_path, threads),
+                on_line=self._listen_to_java,
+            ),
+        )
+
+    def _await_workers(self) -> None:
+        """Wait until every worker is READY; the first one that dies ends the start with its reason."""
+        began, shown = time.monotonic(), ""
+        while True:
+            if self._stop.is_set():
+                raise StartError("stopped before it was ready")
+            if (self._java is not None and self._java.poll() is not None) or self._reader.failed:
+                self._stop.wait(1.0)  # the rest of the traceback
+                raise StartError(f"the model server did not come up: {self._reader.error or 'see its log'}")
+            counts = registrations.count(self._parts, self._management())
+            if all(0 < wanted <= ready for ready, wanted in counts):
+                return self._launch.check_archives()
+            ready, wanted = (sum(column) for column in zip(*counts, strict=True))
+            if (shown_now := f"workers READY: {ready} of {wanted or '?'}") != shown:
+                shown = shown_now
+                self._report("starting", shown)
+                self._say(shown)
+            if time.monotonic() - began > START_SECONDS:
+                raise StartError(f"{shown} after {START_SECONDS} s; see the log")
+            self._files.write()
+            self._stop.wait(POLL_SECONDS)
+
+    def _management(self) -> Management:
+        return Management.of(self._instance)
+
+    def _start_gateway(self) -> None:
+        """The way in for gRPC: HAProxy hands its calls here, and they come back through it over HTTP."""
+        launch, ports, most = self._launch, self._instance.ports, self._properties["max_request_size"]
+        command = gateway.command(ports.gateway, launch.host, ports.public, most, draining.DRAIN_SECONDS)
+        listener = self._children.listener(GATEWAY)
+        child = processes.spawn(command, cwd=self._instance.folder, env=gateway.environment(), on_line=listener)
+        self._gateway = self._children.add(GATEWAY, child)
+
+    def _start_haproxy(self, program: Path) -> None:
+        launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
+        door = FrontDoor(
+            host=launch.host,
+            port=ports.public,
+            backend_port=ports.inference,
+            gateway_port=ports.gateway,
+            map_file=Path(routing.FILE_NAME),  # HAProxy runs in the folder; its commands take no spaces in paths
+            socket=self._socket,
+            max_request_size=int(self._properties["max_request_size"]),
+            drain_seconds=draining.DRAIN_SECONDS,
+            threads=max(1, cpu.usable() // 4),
+            keep_alive_seconds=launch.keep_alive_seconds,
+            explain_at_once=registrations.explain_at_once(self._parts, self._management()),
+            only_model=next(iter(launch.state.models)) if len(launch.state.models) == 1 else "",
+            tokens=self._tokens(),
+            cors_origins=launch.cors_origins,
+        )
+        listener = self._children.listener(HAPROXY)
+        child = haproxy.spawn(program, door, folder, routing.text(launch.archives), listener)
+        self._haproxy = self._children.add(HAPROXY, child)
+        haproxy.await_open(door, self._haproxy)
+        self._poll.start()
+        self._reconcile()
+
+    @property
+    def _routing(self) -> routing.Routing:
+        return routing.Routing(self._instance.folder / routing.FILE_NAME, self._socket)
+
+    @property
+    def _socket(self) -> Path:
+        return self._temp_path / routing.SOCKET
+
+    @property
+    def _temp_path(self) -> Path:
+        return self._temp.path if self._temp is not None else Path()
+
+    def _tokens(self) -> Tokens:
+        """Return the token of clients in production, made once and kept for the next start, and TorchServe's own."""
+        inference = KeyFile.of(self._instance).token("inference")
+        if not self._launch.production:
+            return Tokens(inference)
+        path = self._instance.folder / TOKEN
+        public = self._launch.token
+        if public is None:
+            kept = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+            public = client_token.checked(kept, str(path)) if kept else client_token.generate()
+        atomic_files.write(path, public + "\n")
+        return Tokens(inference, public)
+
+    # ---- running
+
+    def _watch(self) -> int:
+        while not self._stop.wait(POLL_SECONDS):
+            if self._presence and self._java and (loss := self._presence.loss(self._java.pid)):
+                self._last_words = f"{loss}; stopping everything, start again with `make serve`"
+                self._say(self._last_words)
+                return self._drain() or 1
+            self._children.reap(self._exporter.keep_running())
+            with suppress(Unreachable):  # HAProxy died: see below
+                self._reconcile()
+            self._stopped_workers.kill_overdue(self._poll, self._java.pid if self._java else 0, self._say)
+            self._files.write()
+            if (crashed := self._children.crash()) is not None:
+                status, self._last_words = crashed
+                self._say(self._last_words)
+                return status
+        return self._drain()
+
+    def _reconcile(self, stopping: bool = False) -> None:
+        """Tell HAProxy which workers are up."""
+        if self._haproxy is not None:
+            self._lanes.settle(self._routing)
+            self._readiness.reconcile(self._routing, stopping)
+
+    def _drain(self) -> int:
+        self._report("stopping", "waiting for requests in flight")
+        self._say("stopping: calls over gRPC are finished, then everything else that is in flight")
+        with suppress(Unreachable):
+            self._reconcile(stopping=True)
+        if self._haproxy is not None and self._gateway is not None:
+            draining.drain(self._haproxy, self._gateway, self._routing, lambda: self._hurry)
+        return 0
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._hurry = self._stop.is_set()
+        self._stop.set()
+
+    # ---- ending
+
+    def _end(self) -> None:
+        """Leave nothing behind: no process, no temp folder."""
+        self._exporter.end()
+        for child in (self._haproxy, self._gateway):
+            if child is not None:
+                processes.end(child, patience=0)
+        if self._java is not None:
+            processes.end(self._java, patience=JAVA_STOP_SECONDS)
+        if self._temp is not None:
+            self._temp.remove()
+        self._files.write()
+        self._log.close()
+
+    def _sweep(self) -> None:
+        """Remove the temp folder of a supervisor that was killed: the lock says that it is gone."""
+        before = self._instance.status()
+        temp_folder.sweep(self._instance.folder, before.temp if before else None)
+
+    def _listen_to_java(self, line: str) -> None:
+        self._hear_java(line)
+        self._lanes.feed(line)
+        self._reader.feed(line)
+
+    def _say(self, message: str) -> None:
+        self._log.write(message)
+
+    def _report(self, run_state: RunState, message: str) -> None:
+        self._files.report(run_state, message, self._temp_path)

@@ -1,0 +1,1 @@
+"""TorchServe: its process, its configuration, its tokens and its management API."""

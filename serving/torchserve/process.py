@@ -1,0 +1,178 @@
+"""TorchServe as a child process: how Java is called, what its log means, and when its workers are READY.
+
+Java is started directly. TorchServe's own launcher answers SIGTERM by leaving Java behind, and exits with 0 when a
+start fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from serving.runtime.instance import Ports
+from serving.torchserve import executables
+from serving.torchserve.registrations import Part
+
+METRICS_CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "torchserve" / "metrics.yaml"
+LOG_CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "torchserve" / "log4j2.xml"
+
+# A line of the log, as deploy/torchserve/log4j2.xml has it, and the thread that passes on what a worker prints.
+LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \w+ +(\[(?P<thread>.*?)\] )?(?P<logger>\w+) - (?P<message>.*)$")
+THREAD = re.compile(r"^W-\d+-(?P<model>.+)_(?P<version>[^_]+)-std(out|err)$")
+
+# Flags for making or using the cache (serving/server/java_aot_cache.py). They leave compiled code out: Java 25 cannot
+# load some of it again, and would say so at each start.
+JAVA_CACHE_FLAGS = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTAdapterCaching")
+
+# In the server's folder: LogReader.errors, for those who register a version and want to know why it does not load.
+WORKER_ERRORS = "worker-errors.json"
+
+
+def models(parts: Sequence[Part]) -> str:
+    """The property `models`: how each part is run, where its archive does not say (ConfigManager.getJsonIntValue)."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for part in parts:
+        workers = {} if part.workers is None else {"minWorkers": part.workers, "maxWorkers": part.workers}
+        batch = {"batchSize": part.batch_size, "maxBatchDelay": part.max_batch_delay}
+        found.setdefault(part.name, {})[part.version] = workers | batch
+    return json.dumps(found)
+
+
+def addresses(ports: Ports, inference: int) -> dict[str, str]:
+    """The properties that say where TorchServe listens, all of it on loopback."""
+    return {
+        "inference_address": f"http://127.0.0.1:{inference}",
+        "management_address": f"http://127.0.0.1:{ports.management}",
+        "metrics_address": f"http://127.0.0.1:{ports.torchserve_metrics}",
+        "grpc_inference_port": str(ports.grpc_inference),
+        "grpc_management_port": str(ports.grpc_management),
+    }
+
+
+def command(
+    config: Path, properties: Mapping[str, str], parts: Sequence[Part], temp: Path, *, recorded: Path | None = None
+) -> list[str]:
+    """The command line of TorchServe's Java frontend, as ts/model_server.py builds it.
+
+    Args:
+        config: the rendered config.properties.
+        properties: the same, as values.
+        parts: what to load; the first version of a model becomes its default.
+        temp: a folder of its own: worker sockets and unpacked archives go there.
+        recorded: where Java is to write its cache when it ends, instead of taking the one that there is.
+
+    Raises:
+        StartError: Java or TorchServe is not installed.
+    """
+    home, java = executables.torchserve_home(), executables.java()
+    return [
+        str(java),
+        *_cache_flags(java, recorded),
+        f"-Dmodel_server_home={home}",
+        f"-Djava.io.tmpdir={temp}",
+        f"-Dlog4j.configurationFile={LOG_CONFIG.as_uri()}",
+        *shlex.split(properties.get("vmargs", "")),
+        *("-cp", str(home / "ts" / "frontend" / "*")),
+        "org.pytorch.serve.ModelServer",
+        *("--python", sys.executable),
+        *("-f", str(config)),
+        *("-s", properties["model_store"]),
+        "-ncs",  # no snapshots: what runs is what this command line says
+        "-m",
+        *(f"{part.name}={part.archive}" for part in parts),
+    ]
+
+
+def _cache_flags(java: Path, recorded: Path | None) -> list[str]:
+    if recorded is not None:
+        return [*JAVA_CACHE_FLAGS, f"-XX:AOTCacheOutput={recorded}"]
+    cache = executables.java_cache(java)
+    return [*JAVA_CACHE_FLAGS, f"-XX:AOTCache={cache}"] if cache is not None and cache.is_file() else []
+
+
+def environment(temp: Path, threads: int) -> dict[str, str]:
+    """The environment of Java, which its Python workers inherit.
+
+    PYTHONPATH would come before the code in the .mar, TS_CONFIG_FILE before our config.
+    """
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH" and not key.startswith("TS_")}
+    return kept | {
+        "TEMP": str(temp),
+        "TMPDIR": str(temp),
+        "OMP_NUM_THREADS": str(threads),
+        # Waiting threads sleep: spinning ones take the cores from the other workers and from Java.
+        "OMP_WAIT_POLICY": "passive",
+        "PYTHONUNBUFFERED": "1",
+        "LOG_LOCATION": str(temp),
+        "METRICS_LOCATION": str(temp),
+    }
+
+
+class LogReader:
+    """Finds in TorchServe's log why a model was not loaded: its worker's Python error, or the frontend's Java error.
+
+    A worker that dies while loading is started again and again, and TorchServe itself calls that healthy.
+    """
+
+    _PYTHON_ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Mismatch)\b.*$")
+    _CAUGHT = re.compile(r"^(Failed to load|Load) model \S+.*, exception (?P<error>.+)$")
+    _FAILED = re.compile(r"Load model failed|Backend worker process died|exited with|Worker died")
+    _JAVA_ERROR = re.compile(r"^(Caused by: )?(?P<error>(java|org|io)\.[\w.$]*(Exception|Error)\b.*)$")
+
+    def __init__(self) -> None:
+        self.error: str | None = None
+        """The most telling error so far, as one line."""
+        self.failed = False
+        """Whether a model could not be loaded."""
+        self.errors: dict[str, tuple[str, int]] = {}
+        """The last Python error of each version's workers and its number, by `<model>/<version>`."""
+        self.count = 0
+        """How many Python errors there were."""
+        self._in_traceback: set[str] = set()
+        self._settled: set[str] = set()
+        self._archive: str | None = None
+
+    def feed(self, line: str) -> None:
+        """Take in one line of the log."""
+        match = LINE.match(line)
+        if match is None:
+            self._java(line)
+        elif match["logger"] == "MODEL_LOG":
+            self._python(match["thread"] or "", match["message"])
+        else:
+            if match["message"].startswith("Failed to load model: "):
+                self._archive = match["message"].removeprefix("Failed to load model: ")
+                self.failed = True
+            self.failed |= bool(self._FAILED.search(match["message"]))
+
+    def _python(self, thread: str, message: str) -> None:
+        self.failed |= bool(self._FAILED.search(message))
+        caught = self._CAUGHT.match(message)
+        if message == "Torch worker started.":
+            self._settled.discard(thread)
+        elif caught:  # what follows is only TorchServe's own '500 - Unknown exception'
+            self._settled.add(thread)
+            self._found(thread, caught["error"])
+        elif message.startswith("Traceback"):
+            self._in_traceback.add(thread)
+        elif thread in self._in_traceback and self._PYTHON_ERROR.match(message):
+            self._in_traceback.discard(thread)
+            if thread not in self._settled:
+                self._found(thread, message)
+
+    def _found(self, thread: str, error: str) -> None:
+        self.error = error
+        self.count += 1
+        match = THREAD.match(thread)
+        if match:
+            self.errors[f"{match['model']}/{match['version']}"] = (error, self.count)
+
+    def _java(self, line: str) -> None:
+        match = self._JAVA_ERROR.match(line.strip())
+        if match and self.error is None:
+            self.error = f"{self._archive}: {match['error']}" if self._archive else match["error"]

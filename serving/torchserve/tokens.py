@@ -1,0 +1,71 @@
+"""TorchServe's own tokens: read from the key file that it writes into its working directory, renewed in time.
+
+They are on in every mode. The management API loads code from any folder, so it must not listen to other users of this
+machine, nor to a web page in the user's browser.
+
+Renewing a token ends the old one at once (org.pytorch.serve.http.TokenAuthorization), so it is done for the kind that
+only this module's readers use. The inference token, which the front door holds, is made to outlive the server.
+"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import requests
+
+from models.documents import read_json
+from serving.errors import Unauthorised
+from serving.runtime import loopback
+from serving.runtime.instance import Instance
+
+Kind = Literal["management", "inference"]
+FILE_NAME = "key_file.json"
+# Renewed when it has less than this to live.
+MARGIN = datetime.timedelta(minutes=5)
+
+
+class KeyFile:
+    """The key file of one server. Read anew for each call: another process may have renewed a token."""
+
+    def __init__(self, path: Path, management_port: int) -> None:
+        self._path = path
+        self._url = f"http://127.0.0.1:{management_port}/token"
+
+    @classmethod
+    def of(cls, instance: Instance) -> KeyFile:
+        """Return the key file of one server of ours."""
+        return cls(instance.folder / FILE_NAME, instance.ports.management)
+
+    def token(self, kind: Kind) -> str:
+        """A token that is good for the next minutes.
+
+        Raises:
+            Unauthorised: there is no key file, or TorchServe does not renew the token.
+        """
+        keys = self._read()
+        if kind == "management" and self._expires(keys, kind) - datetime.datetime.now(datetime.UTC) < MARGIN:
+            self._renew(keys, kind)
+            keys = self._read()
+        return str(keys[kind]["key"])
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            keys: dict[str, Any] = read_json(self._path)
+            return {name: keys[name] for name in ("management", "inference", "API")}
+        except (OSError, ValueError, KeyError):
+            raise Unauthorised(f"{self._path}: TorchServe's tokens cannot be read; is the server running?") from None
+
+    @staticmethod
+    def _expires(keys: dict[str, Any], kind: Kind) -> datetime.datetime:
+        return datetime.datetime.fromisoformat(keys[kind]["expiration time"])
+
+    def _renew(self, keys: dict[str, Any], kind: Kind) -> None:
+        headers = {"Authorization": f"Bearer {keys['API']['key']}"}
+        try:
+            answer = loopback.request("GET", self._url, params={"type": kind}, headers=headers, timeout=10)
+        except requests.RequestException:
+            raise Unauthorised(f"the {kind} token cannot be renewed: TorchServe does not answer") from None
+        if answer.status_code != 200:
+            raise Unauthorised(f"the {kind} token cannot be renewed: TorchServe answered {answer.status_code}")

@@ -1,0 +1,147 @@
+"""On a network that looks at one patch of 64, all figures are known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from handlers.explain.evidence import faithfulness
+from handlers.explain.methods.method import MAX_ROWS
+
+FOR, AGAINST = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+
+
+def looks(images: torch.Tensor) -> torch.Tensor:
+    """Class 0 where the patch in row 2, column 5 is bright, class 1 elsewhere; both are quite sure."""
+    seen = images[:, :, 8:12, 20:24].mean(dim=(1, 2, 3))
+    return torch.stack([100 * seen - 50, torch.zeros_like(seen)], dim=1)
+
+
+@pytest.fixture
+def image() -> torch.Tensor:
+    image = torch.zeros(1, 3, 32, 32)
+    image[:, :, 8:12, 20:24] = 1
+    return image
+
+
+@pytest.fixture
+def blurred() -> torch.Tensor:
+    return torch.full((1, 3, 32, 32), 0.1)
+
+
+@pytest.fixture
+def right() -> torch.Tensor:
+    """The map that points at what the network looks at."""
+    heat = torch.zeros(1, 32, 32)
+    heat[:, 8:12, 20:24] = 1
+    return heat
+
+
+def test_a_map_that_is_right_has_the_areas_it_should(
+    image: torch.Tensor, blurred: torch.Tensor, right: torch.Tensor
+) -> None:
+    curves = faithfulness.curves(looks, image, FOR, right, blurred)
+    assert curves.deletion[0].tolist() == pytest.approx([1] + [0] * 16)
+    assert curves.insertion[0].tolist() == pytest.approx([0] + [1] * 16)
+    (found,) = faithfulness.measure(looks, image, FOR, right, blurred)
+    assert found.members() == {
+        "deletion": 0.0312,
+        "insertion": 0.9688,
+        "gap": 0.9375,
+        "versus_random": 0.9375,  # where one patch counts, a map and the same upside down cancel out
+        "versus_centre": pytest.approx(0.9375 - float(faithfulness.centre_gap(looks, image, FOR, blurred)), abs=1e-4),
+    }
+
+
+def test_a_map_that_is_wrong_is_below_the_random_one(
+    image: torch.Tensor, blurred: torch.Tensor, right: torch.Tensor
+) -> None:
+    (found,) = faithfulness.measure(looks, image, FOR, -right, blurred)
+    assert (found.gap, found.versus_random) == (pytest.approx(-0.9375), pytest.approx(-0.9375))
+    assert found.versus_centre < 0
+
+
+def test_the_map_of_the_centre_is_best_where_the_network_looks_there() -> None:
+    def centre(images: torch.Tensor) -> torch.Tensor:
+        return looks(images.roll((-4, 8), dims=(2, 3)))  # rows 12 to 16, columns 12 to 16
+
+    image = torch.zeros(1, 3, 32, 32)
+    image[:, :, 12:16, 12:16] = 1
+    assert float(faithfulness.centre_gap(centre, image, FOR, torch.zeros_like(image))) == pytest.approx(0.9375)
+
+
+def test_deletion_fills_with_the_mean_and_insertion_starts_from_the_blurred_image(
+    image: torch.Tensor, right: torch.Tensor
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def watches(images: torch.Tensor) -> torch.Tensor:
+        seen.append(images)
+        return looks(images)
+
+    blurred = torch.full_like(image, 0.25)
+    faithfulness.curves(watches, image, FOR, right, blurred)
+    rows = torch.cat(seen)
+    assert len(rows) == 2 * faithfulness.STEPS + 1
+    assert torch.equal(rows[0], image[0])
+    assert not rows[16].any()
+    assert torch.equal(rows[17], blurred[0])
+    assert set(rows[17:].unique().tolist()) == {0, 0.25, 1}
+
+
+def test_of_a_contrast_the_probability_is_that_of_the_first_of_the_two() -> None:
+    logits = torch.tensor([[2.0, 1.0, 9.0], [2.0, 1.0, 9.0]])
+    weights = torch.tensor([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])
+    two, one = faithfulness.probability(logits, weights).tolist()
+    assert two == pytest.approx(float(logits[0, :2].softmax(dim=0)[0]))
+    assert one == pytest.approx(float(logits[1].softmax(dim=0)[2]))
+
+
+def test_each_image_of_a_batch_is_measured_as_it_is_alone() -> None:
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 10 * 18, 3)).eval()
+    images, heats = torch.randn(5, 3, 12, 20), torch.randn(5, 12, 20)
+    weights = torch.tensor([[1.0, 0, 0], [0, 1, 0], [1, -1, 0], [0, 0, 1], [0, -1, 1]])
+    blurred = images.mean(dim=(2, 3), keepdim=True).expand_as(images)
+    together = faithfulness.measure(network, images, weights, heats, blurred)
+    for row, found in enumerate(together):
+        part = slice(row, row + 1)
+        (alone,) = faithfulness.measure(network, images[part], weights[part], heats[part], blurred[part])
+        assert list(alone.members().values()) == pytest.approx(list(found.members().values()), abs=2e-4)
+
+
+def test_passes_are_bounded_and_as_many_as_promised(
+    image: torch.Tensor, blurred: torch.Tensor, right: torch.Tensor
+) -> None:
+    rows: list[int] = []
+
+    def counts(images: torch.Tensor) -> torch.Tensor:
+        rows.append(len(images))
+        return looks(images)
+
+    many = [tensor.expand(3, *tensor.shape[1:]) for tensor in (image, FOR, right, blurred)]
+    faithfulness.measure(counts, *many)
+    assert max(rows) <= MAX_ROWS
+    assert sum(rows) <= 3 * (8 * faithfulness.STEPS + 4)
+
+
+def test_the_random_map_is_the_same_each_time_and_leaves_the_generator_alone(
+    image: torch.Tensor, blurred: torch.Tensor
+) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = faithfulness.random_gap(looks, image + 0.3 * blurred, AGAINST, blurred)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert torch.equal(faithfulness.random_gap(looks, image + 0.3 * blurred, AGAINST, blurred), first)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 30])
+def test_an_image_of_any_size_is_measured(size: int) -> None:
+    images = torch.rand(1, 3, size, size)
+    (found,) = faithfulness.measure(
+        lambda rows: rows.mean(dim=(2, 3)), images, torch.eye(3)[:1], torch.zeros(1, size, size), images / 2
+    )
+    assert 0 < found.deletion < 1
+    assert 0 < found.insertion < 1

@@ -1,0 +1,45 @@
+"""Each warning is given when it is due, and not otherwise."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from handlers.decision import Judgement
+from handlers.explain.evidence import warnings
+from handlers.explain.evidence.faithfulness import Faithfulness
+from handlers.explain.items import Known
+
+
+def known(best: float = 0.9, score: float = 1.0) -> Known:
+    row = torch.tensor([1 - best, best], dtype=torch.float64)
+    judgement = Judgement(["dog"], score, 2.0, "energy", None)
+    return Known(1, row, row, torch.zeros(3), judgement)
+
+
+def faithful(random: float, centre: float) -> Faithfulness:
+    return Faithfulness(deletion=0.1, insertion=0.5, versus_random=random, versus_centre=centre)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "word"),
+    [
+        ({"known": known(score=2.1)}, "out_of_distribution", "energy 2.1, above 2"),
+        ({"known": known(best=0.49)}, "low_confidence", "0.49 only"),
+        ({"explained": 0}, "engines_disagree", "different classes"),
+        ({"completeness": {"delta": -0.5, "ok": False}}, "incomplete", "by 0.5: more steps may help"),
+        ({"faithfulness": faithful(-0.1, 0.2)}, "worse_than_trivial", "than a random map"),
+        ({"faithfulness": faithful(0.2, -0.1)}, "worse_than_trivial", "points at the centre"),
+    ],
+)
+def test_what_is_amiss_is_said(given: dict[str, object], kind: str, word: str) -> None:
+    sound = {"known": known(), "explained": 1, "completeness": {"delta": 0.0, "ok": True}, "faithfulness": None}
+    (found,) = warnings.of(**{**sound, **given})  # type: ignore[arg-type]
+    assert found["type"] == kind
+    assert word in found["message"]
+    assert kind in warnings.KINDS
+
+
+def test_nothing_is_said_where_nothing_is() -> None:
+    assert warnings.of(known(), 1, None, None) == []
+    assert warnings.of(known(score=2.0), 1, {"delta": 0.01, "ok": True}, faithful(0.4, -0.02)) == []

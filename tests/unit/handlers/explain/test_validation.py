@@ -1,0 +1,113 @@
+"""Which class, which method, which settings: what may be asked of a model, and what it is told where it may not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from handlers.errors import BadOption
+from handlers.explain import DEFAULT_METHOD, METHODS
+from handlers.explain.methods.method import Settings
+from handlers.explain.validation import Target, check_picture, method_of, settings_of, target_of
+from handlers.options import Options
+from models.card import Card
+
+REFUSED = {"gradcam": "needs a convolution, and this network has none"}
+WORKS = {name: method for name, method in METHODS.items() if name not in REFUSED}
+
+
+@pytest.mark.parametrize(
+    ("asked", "target"),
+    [
+        (None, Target(1, "predicted")),
+        ("dog", Target(1, "asked")),
+        ("0", Target(0, "asked")),
+        ("2", Target(2, "asked")),
+        ("7", Target(2, "asked")),  # a label that looks like an index
+    ],
+)
+def test_a_target_is_a_label_or_else_an_index(card: Card, asked: str | None, target: Target) -> None:
+    assert card.classes == ("cat", "dog", "7")
+    assert target_of(Options(target=asked), 1, card) == target
+
+
+@pytest.mark.parametrize("asked", ["3", "-1", "Cat", "", "1.0", "²", "٢", "9" * 5000])
+def test_a_class_that_is_not_there_is_answered_with_those_there_are(card: Card, asked: str) -> None:
+    for options in (Options(target=asked), Options(contrast=("cat", asked))):
+        with pytest.raises(BadOption, match="does not exist: the labels are cat, dog, 7, the indices 0 to 2") as raised:
+            target_of(options, 1, card)
+        assert len(str(raised.value)) < 150
+
+
+def test_a_thousand_labels_are_not_all_listed(card: Card) -> None:
+    many = card.model_copy(update={"classes": tuple(f"class {index}" for index in range(1000))})
+    with pytest.raises(BadOption, match=r"class 19, \.\.\., the indices 0 to 999"):
+        target_of(Options(target="nobody"), 0, many)
+
+
+def test_a_contrast_is_of_two_classes_of_its_own(card: Card) -> None:
+    assert target_of(Options(contrast=("dog", "0")), 2, card) == Target(1, "contrast", 0)
+    with pytest.raises(BadOption, match="contrast is of 'dog' with itself: name two classes"):
+        target_of(Options(contrast=("dog", "1")), 2, card)
+    with pytest.raises(BadOption, match="target 'cat' beside a contrast"):
+        target_of(Options(contrast=("dog", "cat"), target="cat"), 2, card)
+
+
+def test_a_method_has_the_settings_that_it_has_unless_asked() -> None:
+    ig = METHODS["ig"]
+    assert settings_of(Options(), ig) == ig.settings == Settings(50, "blur")
+    assert settings_of(Options(steps=20, baseline="black", smooth=4), ig) == Settings(20, "black", 4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_does_not_have_is_refused(name: str) -> None:
+    method = METHODS[name]
+    if method.steps is None:
+        with pytest.raises(BadOption, match=f"steps is 3, and method {name} has none: leave it out"):
+            settings_of(Options(steps=3), method)
+    else:
+        for steps in (method.steps.least - 1, method.steps.most + 1):
+            with pytest.raises(BadOption, match=rf"takes {method.steps.least} to {method.steps.most} \w+ \(\d+ unless"):
+                settings_of(Options(steps=steps), method)
+    if method.baseline is None:
+        with pytest.raises(BadOption, match=f"baseline is 'blur', and method {name} has none"):
+            settings_of(Options(baseline="blur"), method)
+    if not method.smooths:
+        with pytest.raises(BadOption, match=f"smooth is 5, and method {name} is not of gradients"):
+            settings_of(Options(smooth=5), method)
+
+
+def test_the_methods_own_is_taken_where_none_is_asked_for() -> None:
+    chosen = method_of(Options(), WORKS, REFUSED, "ixg")
+    assert chosen is METHODS["ixg"]
+    assert method_of(Options(method="ig"), WORKS, REFUSED, "ixg") is METHODS["ig"]
+    assert DEFAULT_METHOD in METHODS
+
+
+def test_a_method_that_is_wrong_for_the_network_is_refused_with_the_reason_and_the_others() -> None:
+    with pytest.raises(
+        BadOption, match=r"method gradcam needs a convolution, and .* on this model there are ig, "
+    ) as e:
+        method_of(Options(method="gradcam"), WORKS, REFUSED, "ig")
+    assert "gradcam," not in str(e.value)
+
+
+def test_a_deadline_chooses_unless_a_method_is_named() -> None:
+    assert method_of(Options(deadline_ms=50), WORKS, REFUSED, "ig") is None
+    assert method_of(Options(deadline_ms=50, method="ixg"), WORKS, REFUSED, "ig") is METHODS["ixg"]
+
+
+@pytest.mark.parametrize("options", [Options(steps=5), Options(baseline="mean"), Options(smooth=2)])
+def test_settings_of_no_method_cannot_go_with_a_deadline(options: Options) -> None:
+    with pytest.raises(BadOption, match="beside a deadline that chooses the method: name the method too"):
+        method_of(replace(options, deadline_ms=50), WORKS, REFUSED, "ig")
+
+
+def test_what_says_how_to_draw_needs_something_drawn() -> None:
+    check_picture(Options(output="overlay", alpha=0.5, colours="vik"))
+    check_picture(Options(output="heatmap", colours="vik"))
+    with pytest.raises(BadOption, match=r"alpha is 0\.5, and output 'heatmap' has none: leave one of them out"):
+        check_picture(Options(output="heatmap", alpha=0.5))
+    with pytest.raises(BadOption, match="colours is 'vik', and output 'npy' has none"):
+        check_picture(Options(output="npy", colours="vik"))

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.evaluation import compare
+from tests.unit.scripts import painted
+from training import data
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with two releases of different inputs, and one folder of images."""
+    monkeypatch.chdir(tmp_path)
+    painted.release(tmp_path / "releases", "1.0")
+    painted.release(tmp_path / "releases", "2.0", size=12, classes=("blue", "red", "green"))
+    painted.folder(tmp_path / "paint", each=30)
+    return tmp_path
+
+
+def test_two_releases_answer_the_same_images(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compare.main(["colours/1.0", "colours/2.0", "--data", "paint"])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "A = colours 1.0, B = colours 2.0: 18 images of the test split of paint"
+    assert said[1].split() == ["A", "B", "B", "-", "A", "95", "%", "interval"]
+    assert said[-2].startswith("accuracy: ")
+    assert said[-1].startswith("probabilities: ")
+
+
+def test_the_images_on_which_they_differ_are_named(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compare.main(["colours/1.0", "colours", "--data", "paint", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    named = document["right_by_a_alone"] + document["right_by_b_alone"]
+    assert named
+    dataset, _ = data.load("paint")
+    assert set(named) <= {dataset.test.name(place) for place in range(len(dataset.test))}
+    right = [document["accuracy"][letter] * document["images"] for letter in "ab"]
+    assert right[1] - right[0] == pytest.approx(len(document["right_by_b_alone"]) - len(document["right_by_a_alone"]))
+
+
+@pytest.mark.parametrize("names", [("colours/1.0", "colours/3.0"), ("colours/3.0", "colours/1.0")])
+def test_a_release_that_may_have_seen_these_images_is_named(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, str]
+) -> None:
+    painted.release(elsewhere / "releases", "3.0", digest=data.load("paint")[0].sha256)
+    compare.main([*names, "--data", "paint"])
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        "note: colours 1.0 was trained on another data set or split; its training images may be among these"
+    ]
+
+
+def test_of_many_names_a_part_is_printed(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "SHOWN", 1)
+    found = compare.run(compare.named("colours/1.0"), compare.named("colours/2.0"), "paint")
+    said = capsys.readouterr().out
+    longest = max(len(found.only_a), len(found.only_b))
+    assert longest > 1
+    assert f"and {longest - 1} more" in said
+
+
+def test_a_release_may_be_named_as_its_folder(elsewhere: Path) -> None:
+    assert compare.named("releases/colours/1.0/").card.version == "1.0"
+    assert compare.named("colours").card.version == "2.0"
+
+
+def test_different_classes_are_not_compared(elsewhere: Path) -> None:
+    painted.release(elsewhere / "releases", "4.0", classes=("red", "green"))
+    with pytest.raises(SystemExit) as ended:
+        compare.main(["colours/1.0", "colours/4.0", "--data", "paint"])
+    assert ended.value.code == (
+        "error: the two have different classes: colours 1.0 knows red, green, blue; colours 4.0 knows red, green"
+    )
+
+
+@pytest.mark.parametrize("name", ["colours/9.0", "../colours", "shapes"])
+def test_a_release_that_is_not_there_is_an_error(elsewhere: Path, name: str) -> None:
+    with pytest.raises(SystemExit, match=r"^error: .*(no release|model name)"):
+        compare.main(["colours/1.0", name, "--data", "paint"])

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.evaluation import evaluate
+from tests.unit.scripts import painted
+from tests.unit.training.colours import TRUST
+from training import data
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with one release and one folder of images."""
+    monkeypatch.chdir(tmp_path)
+    painted.release(tmp_path / "releases", "1.0", trust=TRUST)
+    painted.folder(tmp_path / "paint")
+    return tmp_path
+
+
+def test_a_release_is_measured_on_any_folder(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.main(["--model", "colours", "--data", "paint"])
+    said = capsys.readouterr().out.splitlines()
+    metrics = json.loads(Path("evaluations/colours-1.0-on-paint/metrics.json").read_text(encoding="utf-8"))
+    assert said[0] == "colours 1.0 on the test split of paint, 6 images"
+    assert said[1].split()[:3] == ["right", "answers", f"{round(100 * metrics['accuracy'], 2):g}"]
+    assert said[-2].startswith("note: colours 1.0 was trained on another data set or split")
+    assert said[-1] == "evaluations/colours-1.0-on-paint/report.html"
+    assert said[-2].removeprefix("note: ") in metrics["findings"]
+    assert metrics["source"] == "the test split of paint"
+
+
+def test_its_own_data_is_what_the_recipe_names(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (elsewhere / "releases" / "colours" / "1.0" / "recipe.yaml").write_text("data: paint\n")
+    evaluate.main(["--model", "colours", "--split", "train", "--out", "here"])
+    assert "on the train split of paint, 18 images" in capsys.readouterr().out
+    assert json.loads(Path("here/metrics.json").read_text(encoding="utf-8"))["recipe"]["data"] == "paint"
+
+
+def test_a_split_other_than_test_has_a_folder_of_its_own(elsewhere: Path) -> None:
+    evaluate.main(["--model", "colours", "--data", "paint", "--split", "calibration"])
+    assert Path("evaluations/colours-1.0-on-paint-calibration/report.html").exists()
+
+
+def test_a_part_of_the_classes_will_do(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    painted.folder(elsewhere / "two", ("blue", "green"))
+    found = evaluate.run(evaluate.find("colours"), "two")
+    assert [one.images for one in found.classes] == [0, 2, 2]
+
+
+def test_images_of_another_kind_are_told_apart_or_not(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    painted.folder(elsewhere / "other", ("a", "b"))
+    evaluate.main(["--model", "colours", "--data", "paint", "--unlike", "other", "--out", "here"])
+    assert "caught of other" in capsys.readouterr().out
+    assert json.loads(Path("here/metrics.json").read_text(encoding="utf-8"))["strangeness"]["caught"]["total"] == 4
+
+
+def test_the_caveat_is_gone_where_it_was_trained_on_this_data(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    painted.release(elsewhere / "releases", "2.0", digest=data.load("paint")[0].sha256)
+    evaluate.main(["--model", "colours", "--data", "paint"])
+    assert "note:" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--model", "colours"], "does not say what it was trained on: give --data"),
+        (["--model", "colours", "--version", "7.0", "--data", "paint"], "no release 7.0 of 'colours': there are 1.0"),
+        (["--model", "other", "--data", "paint"], "no release of 'other'"),
+        (["--model", "colours", "--data", "nowhere"], "DATA=nowhere"),
+        (["--model", "colours", "--data", "digits"], "colours 1.0 does not know: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; it"),
+        (["--model", "colours", "--data", "paint", "--device", "tpu"], "device 'tpu' cannot be used"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main(flags)
+    assert str(ended.value.code).startswith("error: ")
+    assert said in str(ended.value.code)
+    assert not Path("evaluations").exists()
+
+
+def test_without_trust_nothing_is_told_apart(elsewhere: Path) -> None:
+    painted.release(elsewhere / "releases", "2.0")
+    with pytest.raises(SystemExit, match=r"colours 2\.0 has no `trust` in its card"):
+        evaluate.main(["--model", "colours", "--data", "paint", "--unlike", "digits"])

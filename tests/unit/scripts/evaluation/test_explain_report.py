@@ -1,0 +1,58 @@
+"""`explain_report` from end to end, on small releases and images of a colour."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.card import Card
+from scripts.evaluation import explain_report, shortcut
+from tests.unit.scripts import painted
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    painted.release(tmp_path / "releases", "1.0")
+    painted.folder(tmp_path / "paint")
+    return tmp_path
+
+
+def test_a_release_is_measured_and_gets_its_default(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    explain_report.main(["--model", "colours", "--data", "paint", "--images", "4"])
+    said = capsys.readouterr().out
+    folder = Path("releases/colours/1.0")
+    written = json.loads((folder / "report/explanations.json").read_text(encoding="utf-8"))
+    about = Card.load(folder).explanations
+    assert said.startswith("colours 1.0: methods on 4 images of the test split of paint\n")
+    assert f"the default is {about.method}: " in said
+    assert about.method == written["default"]
+    assert list(about.faithfulness) == [one["name"] for one in written["methods"]]
+    assert {"ig", "gradcam", "occlusion"} <= set(about.faithfulness)
+    assert (folder / "report/explanations.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--model", "other"], "no release of 'other'"),
+        (["--model", "colours"], "does not say what it was trained on: give --data"),
+        (["--model", "colours", "--data", "digits"], "colours 1.0 does not know: 0, 1"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        explain_report.main(flags)
+    assert said in str(ended.value.code)
+
+
+@pytest.mark.parametrize("command", [explain_report, shortcut])
+@pytest.mark.parametrize("images", ["1", "-4", "all"])
+def test_a_number_of_images_is_one_that_has_a_mean(
+    command: object, images: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--images", images])  # type: ignore[attr-defined]
+    assert "must be a whole number of at least 2" in capsys.readouterr().err

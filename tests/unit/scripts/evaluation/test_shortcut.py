@@ -1,0 +1,42 @@
+"""What the demonstration shows of two models; that its models come out so is shown by running it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from scripts.evaluation import shortcut
+from scripts.evaluation.shortcut import Trained
+from tests.unit.training.explanations.test_report import mean, measured, method
+from training.data.builtin import shapes
+from training.report.gallery import Row
+
+
+def trained(name: str, own: float, other: float, mass: float) -> Trained:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "grey").save(buffer, "PNG")
+    row = Row("a", buffer.getvalue(), {"ig": buffer.getvalue()}, "disc", "ring", 0.9)
+    return Trained(name, own, other, measured(replace(method("ig", 0.5), mass=mean(mass))), [row, row])
+
+
+def test_the_table_sets_accuracy_beside_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = {
+        shapes.NAME: trained(shapes.NAME, 0.99, 0.97, 0.64),
+        shapes.SPURIOUS: trained(shapes.SPURIOUS, 0.96, 0.18, 0.04),
+    }
+    monkeypatch.setattr(shortcut, "_trained", lambda out, name, other, images: made[name])
+    shortcut.main(["--out", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[2:4]] == [
+        ["shapes", "99", "%", "97", "%", "64", "%"],
+        ["shapes-spurious", "96", "%", "18", "%", "4", "%"],
+    ]
+    assert lines[-1] == f"look at {tmp_path / shortcut.PICTURE}"
+    with Image.open(tmp_path / shortcut.PICTURE) as drawn:
+        assert drawn.width > 1000

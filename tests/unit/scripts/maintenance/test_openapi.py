@@ -1,0 +1,126 @@
+"""deploy/openapi.json is what the code makes, is valid, and leaves nothing out."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from handlers import table
+from models.card import Limits
+from scripts.maintenance.openapi import __main__ as openapi
+from scripts.maintenance.openapi.schemas import all_errors, door_errors, handler_errors
+from serving.proxy.haproxy import OPENAPI, TEMPLATE
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return json.loads(OPENAPI.read_text(encoding="utf-8"))
+
+
+def test_the_file_is_what_the_command_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    openapi.main(["--out", str(tmp_path / "made.json")])
+    assert "bytes" in capsys.readouterr().out
+    made = (tmp_path / "made.json").read_text(encoding="utf-8")
+    assert OPENAPI.read_text(encoding="utf-8") == made, "make it again: python -m scripts.maintenance.openapi"
+
+
+def test_it_is_valid_openapi(document: dict[str, Any]) -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+def test_the_front_door_can_send_it() -> None:
+    """HAProxy answers with a file that fits into one of its buffers, less what it keeps free for headers."""
+    set_ = re.search(r"^    tune\.bufsize (\d+)$", TEMPLATE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert OPENAPI.stat().st_size <= (int(set_[1]) if set_ else 16_384) - 1_024
+
+
+def test_each_option_is_there_in_each_of_its_places(document: dict[str, Any]) -> None:
+    there = document["components"]
+    for option in table.TABLE:
+        assert there["schemas"][option.name] == {**option.schema, "description": option.says}
+        assert there["parameters"][option.name]["in"] == "query"
+        assert there["parameters"][option.header]["in"] == "header"
+        for kind in ("Predict", "Explain"):
+            wanted = kind == "Explain" or not option.explain_only
+            one, v1, v2 = (there["schemas"][name]["properties"] for name in (kind, f"{kind}V1", f"{kind}V2"))
+            fields = there["requestBodies"][kind]["content"]["multipart/form-data"]["schema"]["properties"]
+            for place in (one, v1, v1["parameters"]["properties"], v2["parameters"]["properties"], fields):
+                assert (option.name in place) == wanted
+        for path, item in document["paths"].items():
+            if "post" in item:
+                named = [parameter["$ref"].rpartition("/")[2] for parameter in item["parameters"]]
+                wanted = ("predict" not in path and "infer" not in path) or not option.explain_only
+                assert ((option.name in named), (option.header in named)) == (wanted, wanted), path
+
+
+def test_each_error_is_there_with_its_status(document: dict[str, Any]) -> None:
+    assert {"NoImage", "DamagedImage", "OutOfMemory"} <= handler_errors().keys()
+    assert {"NotFound", "Unauthorized", "WorkerDied", "BadGateway"} <= door_errors().keys()
+    error = document["components"]["schemas"]["Error"]
+    assert error["properties"]["type"]["enum"] == sorted(all_errors())
+    statuses, rule = {}, error
+    while rule:
+        status = rule["if"]["properties"]["code"]["const"]
+        statuses |= dict.fromkeys(rule["then"]["properties"]["type"]["enum"], status)
+        rule = rule["else"]
+    assert statuses == all_errors()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "valid"),
+    [(415, "UnsupportedImage", True), (404, "UnsupportedImage", False), (418, "UnsupportedImage", False)],
+)
+def test_an_error_has_the_status_of_its_type(document: dict[str, Any], code: int, kind: str, valid: bool) -> None:
+    schema = document["components"]["schemas"]["Error"]
+    error = {"code": code, "type": kind, "message": ""}
+    assert OAS31Validator(schema).is_valid(error) == valid
+
+
+def test_code_generators_know_each_media_type_of_a_body(document: dict[str, Any]) -> None:
+    """openapi-python-client leaves out a body of another type, or one without a schema."""
+    for body in document["components"]["requestBodies"].values():
+        for media_type, content in body["content"].items():
+            assert media_type in ("application/json", "application/octet-stream", "multipart/form-data")
+            assert content["schema"]
+
+
+def test_no_schema_refers_to_itself(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+
+    def reached(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        for other in re.findall(r"#/components/schemas/(\w+)", json.dumps(schemas[name])):
+            reached(other, (*path, name))
+
+    for name in schemas:
+        reached(name, ())
+
+
+def test_the_limits_are_there(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["File"]["maxLength"] == Limits().max_bytes
+    assert schemas["PredictV1"]["properties"]["instances"]["maxItems"] == Limits().max_images
+    assert str(Limits().max_pixels) in schemas["File"]["description"]
+
+
+def test_operations_are_told_apart(document: dict[str, Any]) -> None:
+    operations = [item[method] for item in document["paths"].values() for method in item if method != "parameters"]
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names)) == len(document["paths"])
+
+
+def test_nothing_stands_there_unused(document: dict[str, Any]) -> None:
+    used = set(re.findall(r"#/components/\w+/[^\"]+", json.dumps(document)))
+    there = {
+        f"#/components/{kind}/{name}"
+        for kind, components in document["components"].items()
+        if kind != "securitySchemes"
+        for name in components
+    }
+    assert there == used

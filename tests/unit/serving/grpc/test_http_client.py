@@ -1,0 +1,172 @@
+"""The HTTP side against a door that behaves badly: what it writes, when it closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from serving.grpc import http_client as module
+from serving.grpc.http_client import Answer, Door, Unanswered
+
+Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: abc\r\n\r\nok"
+
+
+def with_peer(peer: Peer, use: Callable[[Door], Awaitable[None]], patience: float = 10.0) -> int:
+    """Run `use` against a door whose connections `peer` handles; the number of connections it saw."""
+
+    async def whole() -> int:
+        count = 0
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal count
+            count += 1
+            try:
+                await peer(reader, writer)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                pass
+            finally:
+                writer.close()
+
+        server = await asyncio.start_server(connected, "127.0.0.1", 0)
+        door = Door(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", patience)
+        try:
+            await use(door)
+        finally:
+            door.close()
+            server.close()
+            await asyncio.sleep(0.05)
+        return count
+
+    return asyncio.run(whole())
+
+
+def saying(answer: bytes, times: int = 1) -> Peer:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(times):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+
+    return peer
+
+
+async def get(door: Door) -> Answer:
+    return await door.ask("GET", "/", {})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK,
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nx-request-id: abc\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Request-Id: abc\r\n\r\nok",  # ends where the connection does
+    ],
+)
+def test_an_answer_of_any_length_is_read(answer: bytes) -> None:
+    async def use(door: Door) -> None:
+        assert await get(door) == Answer(200, (await get(door)).headers, b"ok")
+        assert (await get(door)).headers["x-request-id"] == "abc"
+
+    with_peer(saying(answer), use)
+
+
+def test_a_connection_is_used_again_until_the_door_closes_it() -> None:
+    async def use(door: Door) -> None:
+        for _ in range(4):
+            assert (await get(door)).body == b"ok"
+            await asyncio.sleep(0.02)
+
+    assert with_peer(saying(OK, 2), use) == 2
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.0)
+
+    async def use(door: Door) -> None:
+        for _ in range(3):
+            await get(door)
+
+    assert with_peer(saying(OK, 3), use) == 3
+
+
+def test_a_connection_that_must_close_is_not_used() -> None:
+    async def use(door: Door) -> None:
+        for _ in range(2):
+            await get(door)
+
+    assert with_peer(saying(OK.replace(b"X-Request-Id: abc", b"Connection: close"), 2), use) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"", r"door closed the connection before it had answered \(end of file\)"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", r"cannot be read as HTTP|before it had answered"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", r"cannot be read as HTTP"),
+    ],
+)
+def test_what_is_no_answer_is_unanswered(answer: bytes, message: str) -> None:
+    async def use(door: Door) -> None:
+        with pytest.raises(Unanswered, match=message):
+            await get(door)
+
+    with_peer(saying(answer), use)
+
+
+def test_an_answer_that_comes_before_the_body_was_read_counts() -> None:
+    """As a front door refuses a large body: it answers, and reads no further."""
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.2)
+
+    async def use(door: Door) -> None:
+        for _ in range(2):
+            answer = await door.ask("POST", "/", {}, [bytes(30_000_000)])
+            assert answer.status == 413
+
+    assert with_peer(peer, use) == 2
+
+
+def test_patience_ends_and_leaves_no_connection_behind() -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read(1000)
+        assert await reader.read() == b""  # it was closed
+
+    async def use(door: Door) -> None:
+        for seconds in (None, 0.01):
+            with pytest.raises(TimeoutError):
+                await door.ask("GET", "/", {}, within=seconds)
+
+    assert with_peer(peer, use, patience=0.1) == 2
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "http://[::1]:8080"])
+def test_an_address_may_be_of_either_family(url: str) -> None:
+    assert Door(url).url == url.rstrip("/")
+
+
+def test_a_kept_connection_that_closes_as_it_is_used_is_replaced_once() -> None:
+    answered = 0
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answered
+        await reader.readuntil(b"\r\n\r\n")
+        if answered < 2:
+            writer.write(OK)
+            answered += 1
+            await reader.readuntil(b"\r\n\r\n")  # and leaves without a word
+
+    async def use(door: Door) -> None:
+        assert (await get(door)).body == b"ok"
+        assert (await get(door)).body == b"ok"
+        with pytest.raises(Unanswered):
+            await get(door)
+
+    assert with_peer(peer, use) == 3

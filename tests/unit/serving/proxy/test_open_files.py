@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from serving.proxy import open_files
+
+# In a process of its own: a hard limit that was lowered stays so.
+PROGRAM = """
+import resource, sys
+from serving.proxy import open_files
+soft, hard, wanted = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+possible = open_files.max_connections(wanted)
+print(possible, resource.getrlimit(resource.RLIMIT_NOFILE)[0], open_files.fewer(possible, wanted), sep="|")
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "possible", "soft_after"),
+    [
+        (8192, 8192, 2048, 2048, 8192),
+        (1024, 8192, 2048, 2048, 4224),
+        (1024, 1024, 2048, 448, 1024),
+        (256, 512, 2048, 192, 512),
+        (100, 128, 2048, 16, 128),
+    ],
+)
+def test_connections_follow_from_the_limit_of_open_files(
+    soft: int, hard: int, wanted: int, possible: int, soft_after: int
+) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(soft), str(hard), str(wanted)]
+    count, limit, sentence = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("|")
+    assert (int(count), int(limit)) == (possible, soft_after)
+    if possible == wanted:
+        assert sentence.strip() == "None"
+    else:
+        assert sentence.startswith(f"at most {possible} connections, not {wanted}: the hard limit of open files")
+
+
+def test_nothing_is_said_where_the_limit_is_high_enough() -> None:
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] != 0
+    assert open_files.fewer(2048, 2048) is None

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from serving.runtime import processes
+from serving.server import crash
+from serving.server.crash import Children, LastLines
+
+
+def heard(*lines: str) -> LastLines:
+    last = LastLines()
+    for line in lines:
+        last.feed(line)
+    return last
+
+
+@pytest.mark.parametrize(
+    ("status", "kills", "words"),
+    [
+        (1, 0, "ended with status 1"),
+        (0, 0, "ended with status 0"),
+        (-11, 0, "was killed by signal 11 (SIGSEGV)"),
+        (-9, 0, "was killed by signal 9 (SIGKILL): somebody sent it, or a memory limit was reached"),
+        (-9, 2, "was killed by signal 9 (SIGKILL): memory ran out (the kernel killed 2 processes"),
+        (-64, 0, "was killed by signal 64 (SIGRTMAX)"),
+    ],
+)
+def test_the_end_of_a_process_is_said_with_its_signal(status: int, kills: int, words: str) -> None:
+    assert crash.how(status, kills).startswith(words)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-11-26T15:39:37,671 ERROR [main] org.pytorch.serve.ModelServer - cannot bind",
+        "[ALERT]    (77) : Binding [haproxy.cfg:40] for frontend f: cannot bind socket (Address already in use)",
+        "java.lang.OutOfMemoryError: Java heap space",
+        "# A fatal error has been detected by the Java Runtime Environment:",
+        "RuntimeError: the port is taken",
+    ],
+)
+def test_lines_that_tell_why_are_shown(line: str) -> None:
+    lines = heard("something before", line, "workers READY: 1 of 3", '{"time":"29/Nov","method":"GET","path":"ERROR"}')
+    assert lines.telling() == [line]
+
+
+def test_without_such_lines_the_very_last_one_is_shown() -> None:
+    assert heard("one", "two").telling() == ["two"]
+    assert LastLines().telling() == []
+
+
+def test_a_child_that_ended_is_named_with_its_last_words_the_log_and_the_way_back() -> None:
+    logged = list[str]()
+    children = Children(logged.append, "make serve PORT=8090", ".run/8090/server.log")
+    for name, program in (
+        ("Java", "import time; time.sleep(60)"),
+        ("HAProxy", "print('error: no port'); raise SystemExit(3)"),
+    ):
+        command = [sys.executable, "-c", program]
+        listener = children.listener(name)
+        children.add(name, processes.spawn(command, cwd=Path(), env=os.environ, on_line=listener))
+    deadline = time.monotonic() + 10
+    while not logged or (crashed := children.crash()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for child in children._processes.values():
+        processes.end(child, patience=0)
+    assert crashed == (
+        3,
+        "HAProxy ended with status 3; everything was stopped\nthe last it said:\n  error: no port\n"
+        "log: .run/8090/server.log\nstart again: make serve PORT=8090",
+    )
+
+
+def test_few_lines_of_bounded_length_are_shown() -> None:
+    lines = heard("\n".join(f"error: {number} {'x' * 1000}" for number in range(200)))
+    telling = lines.telling()
+    assert [line.split()[1] for line in telling] == ["197", "198", "199"]
+    assert max(map(len, telling)) == crash.MAX_WIDTH + 1
+
+
+def test_kills_by_the_kernel_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "vmstat").write_text("nr_free_pages 12\noom_kill 3\nother 1\n")
+    assert crash.oom_kills(tmp_path / "vmstat") == 3
+    assert crash.oom_kills(tmp_path / "nothing") == 0

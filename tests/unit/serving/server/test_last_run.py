@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from serving.runtime.instance import Instance, Ports, State, Status
+from serving.server import last_run
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Instance:
+    made = Instance(Ports(8090), tmp_path)
+    made.claim()
+    return made
+
+
+def ends(instance: Instance, state: State, message: str = "") -> None:
+    instance.report(Status(state, message, 4711, "nowhere"))
+    assert instance._lock is not None
+    instance._lock.close()
+
+
+def test_a_crash_is_told_with_its_words(instance: Instance) -> None:
+    ends(instance, "failed", "the model server (Java) was killed by signal 9 (SIGKILL)")
+    assert last_run.crash(instance) == "the last run failed: the model server (Java) was killed by signal 9 (SIGKILL)"
+
+
+@pytest.mark.parametrize("state", ["starting", "ready", "stopping"])
+def test_a_supervisor_that_was_killed_is_noticed(instance: Instance, state: State) -> None:
+    ends(instance, state)
+    said = last_run.crash(instance)
+    assert said is not None
+    assert said.startswith(f"the last run was killed while it was {state}: its supervisor (process 4711) is gone")
+    assert "server.log" in said
+    assert said.endswith("start again: make serve PORT=8090")
+
+
+def test_after_a_stop_and_while_it_runs_there_is_nothing_to_tell(instance: Instance, tmp_path: Path) -> None:
+    instance.report(Status("ready", "", 4711, "nowhere"))
+    assert last_run.crash(Instance(Ports(8090), tmp_path)) is None
+    ends(instance, "stopped")
+    assert last_run.crash(instance) is None
+    assert last_run.crash(Instance(Ports(9000), tmp_path)) is None

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.artifacts.store import Archive
+from serving.errors import StartError
+from serving.rollout import state
+from serving.runtime.instance import Instance, Ports
+from serving.server.launch_options import Launch
+from serving.server.supervisor import Supervisor
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[Instance]:
+    """An instance whose supervisor may set signal handlers; they are set back, and its lock is let go."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    made = Instance(Ports(8080), tmp_path)
+    yield made
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    if made._lock is not None:
+        made._lock.close()
+
+
+def launch(**settings: object) -> Launch:
+    archives = [Archive(Path("digits-1.0.mar"), "digits", "1.0")]
+    return Launch(archives=archives, state=state.from_archives(archives), **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_torchserve_itself_is_never_open_to_a_network(instance: Instance, host: str) -> None:
+    with pytest.raises(StartError, match=f"HOST={host} needs the front door"):
+        Supervisor(instance, launch(front=False, host=host)).run()
+
+
+def test_a_token_that_nothing_would_check_is_refused(instance: Instance) -> None:
+    with pytest.raises(StartError, match="TORCHLIGHT_TOKEN is set, and with FRONT=0 nothing checks it"):
+        Supervisor(instance, launch(front=False, production=True, token="x" * 32)).run()
+
+
+def test_a_start_that_fails_says_so_and_leaves_nothing(
+    instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "no-java"))
+    with pytest.raises(StartError, match="JAVA_HOME is "):
+        Supervisor(instance, launch()).run()
+    status = instance.status()
+    assert status is not None
+    assert status.state == "failed"
+    assert status.message.startswith("JAVA_HOME is ")
+    assert status.temp
+    assert not Path(status.temp).exists()
+
+
+def test_only_one_supervisor_serves_a_port(instance: Instance, tmp_path: Path) -> None:
+    other = Instance(Ports(8080), tmp_path)
+    other.claim()
+    try:
+        with pytest.raises(StartError, match="a server already runs on port 8080"):
+            Supervisor(instance, launch()).run()
+        assert instance.status() is None
+    finally:
+        assert other._lock is not None
+        other._lock.close()

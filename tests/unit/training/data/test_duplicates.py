@@ -1,0 +1,131 @@
+"""One image in two files is found by its pixels, and images that only look alike to a digest of some rows are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from handlers.modalities.image import images
+from tests.unit.training.data.test_folder import fill
+from training.data import folder, pixel_digest
+from training.data.folder import load
+from training.data.sixteen_bits import SixteenBits
+
+NOISE = np.random.default_rng(0).integers(0, 255, (90, 60, 3)).astype(np.uint8)
+PHOTO = Image.fromarray(NOISE)
+
+
+def saved(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def copies() -> dict[str, tuple[bytes, bytes]]:
+    """An image, and the same image in another file."""
+    png, jpeg = saved(PHOTO), saved(PHOTO, "JPEG", quality=90)
+    note = PngImagePlugin.PngInfo()
+    note.add_text("camera", "another")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    gray, palette = PHOTO.convert("L"), PHOTO.quantize(16)
+    wide = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
+    hidden = np.dstack([NOISE, np.full((90, 60), 255, np.uint8)])
+    hidden[:10, :, 3] = 0
+    other = hidden.copy()
+    other[:10, :, :3] = 77
+    return {
+        "other compression": (png, saved(PHOTO, compress_level=0)),
+        "other metadata": (png, saved(PHOTO, pnginfo=note)),
+        "lossless WebP": (png, saved(PHOTO, "WEBP", lossless=True)),
+        "decoded JPEG": (jpeg, saved(Image.open(io.BytesIO(jpeg)))),
+        "JPEG with other metadata": (jpeg, jpeg[:2] + b"\xff\xfe\x00\x07hello" + jpeg[2:]),
+        "EXIF orientation": (png, saved(PHOTO.transpose(Image.Transpose.ROTATE_90), exif=turned)),
+        "gray as RGB": (saved(gray), saved(gray.convert("RGB"))),
+        "palette as RGB": (saved(palette), saved(palette.convert("RGB"))),
+        "8 bits as 16": (saved(gray), saved(wide)),
+        "colors that transparency hides": (saved(Image.fromarray(hidden)), saved(Image.fromarray(other))),
+    }
+
+
+@pytest.mark.parametrize("kind", copies())
+@pytest.mark.parametrize("place", ["test", "val"])
+def test_copy_of_a_training_image_is_not_measured(tmp_path: Path, kind: str, place: str) -> None:
+    original, copy = copies()[kind]
+    assert hashlib.sha256(original).digest() != hashlib.sha256(copy).digest()
+    for first, name in enumerate(("train", "test", "val")):
+        fill(tmp_path / name, 10 * first, cat=6, dog=6)
+    (tmp_path / "train" / "cat" / "original").write_bytes(original)
+    (tmp_path / place / "cat" / "copy").write_bytes(copy)
+    dataset, findings = load(tmp_path)
+    assert [len(split) for split in (dataset.train, dataset.calibration, dataset.test)] == [13, 6 * 2, 6 * 2]
+    assert findings[1] == f"left out: {tmp_path}/{place}/cat/copy: the same image as {tmp_path}/train/cat/original"
+
+
+def test_copy_under_another_class_leaves_out_both(tmp_path: Path) -> None:
+    root = fill(tmp_path, cat=9, dog=9)
+    (root / "cat" / "a.png").write_bytes(saved(PHOTO))
+    (root / "dog" / "b.webp").write_bytes(saved(PHOTO, "WEBP", lossless=True))
+    dataset, findings = load(root)
+    assert sum(map(len, (dataset.train, dataset.calibration, dataset.test))) == 18
+    assert [finding.rpartition(": ")[2] for finding in findings[1:]] == ["the same image is labelled cat and dog"] * 2
+
+
+def test_images_that_differ_in_one_pixel_are_two(tmp_path: Path) -> None:
+    """Which the rows that are looked at first do not show."""
+    pixels = np.full((400, 8, 3), 200, np.uint8)
+    other = pixels.copy()
+    other[1, 3] = 0
+    assert pixel_digest.sample(pixels) == pixel_digest.sample(other)
+    assert pixel_digest.whole(pixels) != pixel_digest.whole(other)
+    root = fill(tmp_path, cat=9, dog=9)
+    (root / "cat" / "a.png").write_bytes(saved(Image.fromarray(pixels)))
+    (root / "dog" / "b.png").write_bytes(saved(Image.fromarray(other)))
+    dataset, findings = load(root)
+    assert (sum(map(len, (dataset.train, dataset.calibration, dataset.test))), findings) == (20, [])
+
+
+def test_images_of_other_sizes_with_the_same_bytes_are_two() -> None:
+    flat = np.zeros((4, 9), np.uint8)
+    assert len({pixel_digest.whole(flat.reshape(shape)) for shape in ((4, 9), (9, 4), (6, 6), (2, 18))}) == 4
+
+
+def test_lossy_copy_is_another_image() -> None:
+    """Its pixels differ: documented, not covered."""
+    lossy = np.asarray(images.decode(saved(PHOTO, "JPEG", quality=90)))
+    assert pixel_digest.sample(lossy) != pixel_digest.sample(NOISE)
+
+
+def twelve_bits(number: int, high: int) -> bytes:
+    random = np.random.default_rng(number)
+    return saved(Image.fromarray(random.integers(400, high, (16, 16)).astype(np.uint16)))
+
+
+def test_images_of_12_bits_are_told_apart_though_8_bits_of_them_are_equal(tmp_path: Path) -> None:
+    for label, high in (("healthy", 450), ("ill", 480)):  # in 8 bits both are 2 everywhere
+        (tmp_path / label).mkdir()
+        for number in range(9):
+            (tmp_path / label / f"{number}.png").write_bytes(twelve_bits(number, high))
+    dataset, findings = folder.load(tmp_path)
+    assert (sum(map(len, (dataset.train, dataset.calibration, dataset.test))), findings) == (18, [])
+    assert dataset.sixteen_bits == SixteenBits(18, 400, 479)
+
+
+def test_range_that_loses_shades_is_said_with_the_one_to_set() -> None:
+    detector = SixteenBits(18, 400, 599)
+    assert detector.finding((0, 65_535)) == (
+        "18 gray images of 16 bits use the values 400 to 599, while input.range_16bit is [0, 65535]: 2 shades of gray "
+        "are left of them; set input.range_16bit to the values that matter, such as [400, 599] or [0, 1023] "
+        "(--set input.range_16bit=[400,599])"
+    )
+    assert "13 shades" in str(SixteenBits(18, 400, 599).finding((0, 4_095)))
+    assert "some are beyond it" in str(detector.finding((400, 500)))
+    assert detector.finding((400, 599)) is None
+    assert detector.finding((350, 700)) is None
+    assert SixteenBits(5, 0, 65_000).finding((0, 65_535)) is None
+    assert SixteenBits(5, 7, 8).finding((7, 8)) is None

@@ -1,0 +1,116 @@
+"""How training images are varied, and that it does not depend on which process has them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.card import Input
+from training.loop.augment import Draws, augment, colour, crop, cutout, mixup
+from training.recipe import Augmentation
+
+SPEC = Input(size=8, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+EVERYTHING = Augmentation(crop=2, flip=True, colour=0.3, cutout=3)
+
+
+def draws(count: int, seed: int = 0, rows: slice | None = None) -> Draws:
+    return Draws(torch.Generator().manual_seed(seed), rows or slice(0, count), count)
+
+
+@pytest.fixture
+def canvases() -> torch.Tensor:
+    """16 images in which every pixel says where it is: row * 12 + column, and the image's number."""
+    where = torch.arange(144, dtype=torch.uint8).view(1, 1, 12, 12).expand(16, 2, 12, 12)
+    number = torch.arange(16, dtype=torch.uint8).view(16, 1, 1, 1).expand(16, 1, 12, 12)
+    return torch.cat([where, number], dim=1)
+
+
+def test_a_crop_is_a_square_of_the_canvas_and_they_differ(canvases: torch.Tensor) -> None:
+    cropped = crop(canvases, 8, 0, draws(16))
+    assert cropped.shape == (16, 3, 8, 8)
+    corners = set()
+    for number, image in enumerate(cropped):
+        top, left = divmod(int(image[0, 0, 0]), 12)
+        assert torch.equal(image, canvases[number, :, top : top + 8, left : left + 8])
+        corners.add((top, left))
+    assert len(corners) > 5
+    every = {divmod(int(image[0, 0, 0]), 12) for image in crop(canvases.repeat(64, 1, 1, 1), 8, 0, draws(1024))}
+    assert every == {(top, left) for top in range(5) for left in range(5)}, "each place there is comes up"
+
+
+def test_beyond_the_edge_the_picture_is_mirrored(canvases: torch.Tensor) -> None:
+    padded = torch.nn.functional.pad(canvases.float(), (2, 2, 2, 2), mode="reflect").to(torch.uint8)
+    found = crop(canvases, 12, 2, draws(16))
+    places = [
+        [(t, le) for t in range(5) for le in range(5) if torch.equal(image, whole[:, t : t + 12, le : le + 12])]
+        for image, whole in zip(found, padded, strict=True)
+    ]
+    assert all(len(place) == 1 for place in places)
+    assert len({place[0] for place in places}) > 5
+
+
+def test_a_canvas_of_the_size_itself_is_left_alone(canvases: torch.Tensor) -> None:
+    assert crop(canvases, 12, 0, draws(16)) is canvases
+
+
+def test_about_half_are_flipped_and_the_others_left(canvases: torch.Tensor) -> None:
+    many = canvases[:1].repeat(1000, 1, 1, 1)
+    found = crop(many, 12, 0, draws(1000), flip=True)
+    flipped = [torch.equal(image, many[0].flip(-1)) for image in found]
+    assert 440 < sum(flipped) < 560
+    assert all(was or torch.equal(image, many[0]) for was, image in zip(flipped, found, strict=True))
+
+
+def test_colour_changes_within_its_strength() -> None:
+    grey = torch.full((200, 3, 4, 4), 100, dtype=torch.uint8)
+    values = colour(grey, 0.2, draws(200))[:, 0, 0, 0].float()
+    assert 79 < float(values.min()) < 84
+    assert 116 < float(values.max()) < 121, "of an even grey, brightness alone is seen"
+    vivid = torch.zeros(50, 3, 4, 4, dtype=torch.uint8)
+    vivid[:, 0] = 120
+    changed = colour(vivid, 0.5, draws(50)).float()
+    assert float((changed[:, 0] - changed[:, 1]).std()) > 5, "saturation differs"
+
+
+def test_cutout_blanks_one_square(canvases: torch.Tensor) -> None:
+    batch = cutout(torch.ones(200, 3, 8, 8), 3, draws(200))
+    blanked = [(image[0] == 0).nonzero() for image in batch]
+    for where in blanked:
+        height, width = (where.max(dim=0).values - where.min(dim=0).values + 1).tolist()
+        assert len(where) == height * width, "a whole rectangle"
+        assert 2 <= height <= 3
+        assert 2 <= width <= 3
+    assert {len(where) for where in blanked} == {4, 6, 9}
+
+
+def test_mixup_mixes_images_and_targets_in_one_proportion() -> None:
+    images = torch.eye(4).view(4, 4, 1, 1)
+    batch, targets = mixup(images, torch.eye(4), 1.0, draws(4, seed=3))
+    assert torch.allclose(batch.flatten(1), targets)
+    assert torch.allclose(targets.sum(dim=1), torch.ones(4))
+    assert all(float(row.max()) >= 0.5 for row in targets), "each image stays the larger part of its own"
+    assert any(float(row.min()) > 0 or sorted(row)[-2] > 0.01 for row in targets)
+
+
+def test_nothing_asked_for_is_nothing_done() -> None:
+    pixels = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    batch, targets = augment(pixels, torch.tensor([0, 2, 1, 1, 0]), 3, SPEC, Augmentation(), draws(5))
+    assert torch.allclose(batch, (pixels.float() / 255 - 0.5) / 0.25)
+    assert targets.tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 0], [1, 0, 0]]
+
+
+def test_a_process_varies_its_rows_as_one_that_has_them_all() -> None:
+    pixels, labels = torch.randint(0, 256, (9, 3, 8, 8), dtype=torch.uint8), torch.arange(9) % 3
+    whole, targets = augment(pixels, labels, 3, SPEC, EVERYTHING, draws(9))
+    for rows in (slice(0, 4), slice(4, 9)):
+        part, own = augment(pixels[rows], labels[rows], 3, SPEC, EVERYTHING, draws(9, rows=rows))
+        assert torch.equal(part, whole[rows])
+        assert torch.equal(own, targets[rows])
+
+
+def test_the_same_seed_varies_alike_and_another_otherwise() -> None:
+    pixels, labels = torch.randint(0, 256, (9, 3, 8, 8), dtype=torch.uint8), torch.arange(9) % 3
+    how = EVERYTHING.model_copy(update={"mixup": 0.4})
+    one, again, other = (augment(pixels, labels, 3, SPEC, how, draws(9, seed))[0] for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)

@@ -1,0 +1,178 @@
+"""A release and its data -> the release with compiled programs that passed the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from handlers import golden_answers
+from handlers.engines import EAGER, Engine, EngineError, Outputs
+from handlers.engines.compiled import Program
+from handlers.engines.eager import Eager
+from handlers.pipeline import Classifier
+from handlers.uncertainty import Judge
+from models.card import Card, Compiled
+from models.golden import ANSWERS, FOLDER, Golden
+from models.release import REPORT, Release, verify_digests
+from training.compile import aoti, gate, timing
+from training.compile.build import build, device_of
+from training.compile.candidates import Candidates
+from training.compile.errors import CompressError
+from training.compile.figures import OnTest, Optimised, on_test
+from training.compile.install import adopt, draft
+from training.compile.sample import draw
+from training.data.dataset import Dataset
+from training.evaluate import Evaluation, matched
+from training.loop import loader
+from training.loop.loader import Source
+from training.loop.measure import seen
+from training.report import engines as page
+
+
+def optimise(
+    release: Release, dataset: Dataset, candidates: Candidates, say: Callable[[str], None], march: str | None = None
+) -> Optimised:
+    """Compile the release's network, judge each program on the calibration split, and put those that pass into it.
+
+    The test split decides nothing; it is measured for the report.
+
+    Args:
+        march: the level of CPUs to compile for, as of level.find.
+
+    Raises:
+        CompressError: it cannot be compiled here, or the data are not those that the release was made from.
+        ReleaseError, EngineError, TrustError, DataError: the release or the data are not whole.
+    """
+    folder, card = release.folder, release.card
+    aoti.check()
+    verify_digests(folder, card)
+    if card.data.sha256 != dataset.sha256:
+        raise CompressError(
+            f"{card.name} {card.version} was not trained on {dataset.name} as it is now: its own calibration split "
+            "decides which program may answer, so give the data that it was made from (DATA=...)"
+        )
+    calibration, test = (
+        loader.load(matched(split, dataset.classes, card), card.input, torch.device("cpu"))
+        for split in (dataset.calibration, dataset.test)
+    )
+    with draft(folder) as prepared:
+        bench = _Bench(folder, card, calibration, test, prepared, march, say)
+        entries: list[Compiled] = []
+        tested: dict[str, OnTest] = {}
+        left = dict(candidates.left)
+        for device in dict.fromkeys(map(device_of, candidates.names)):
+            names = [name for name in candidates.names if device_of(name) == device]
+            found = bench.on(device, names)
+            entries += found.entries
+            tested |= found.tested
+            left |= found.failed
+        outcome = Optimised(
+            card=card.model_copy(update={"engines": tuple(entries)}),
+            data=dataset.name,
+            tested=tested,
+            left=left,
+        )
+        page.write(prepared / REPORT, outcome)
+        adopt(folder, prepared, entries)
+    page.link(folder / REPORT)
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What came of one device's programs: entries in their order, test figures by name, what does not compile."""
+
+    entries: list[Compiled]
+    tested: dict[str, OnTest]
+    failed: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What programs are made from, measured on, and put into."""
+
+    folder: Path
+    card: Card
+    calibration: Source
+    test: Source
+    prepared: Path
+    march: str | None
+    say: Callable[[str], None]
+
+    def on(self, device: torch.device, names: Sequence[str]) -> _Found:
+        """Compile, measure and judge the programs of one device, and write golden answers of those that pass.
+
+        An int8 that loses too much is made once more, with the first convolution in float32.
+        """
+        eager = Eager.load(self.folder, self.card, device)
+        network = self._answers(eager, self.calibration)
+        ranged = draw(self.calibration, self.card.input)
+        programs: dict[str, Engine] = {}
+        entries, failed = {}, {}
+        for name in names:
+            self.say(f"{name}: compiling")
+            try:
+                entries[name], programs[name] = self._compiled(name, ranged)
+            except (CompressError, EngineError) as error:
+                failed[name] = str(error)
+        self.say(f"measuring on {len(self.calibration.labels)} and {len(self.test.labels)} images")
+        entries = self._judged(entries, programs, eager, network)
+        for name, entry in entries.items():
+            if name.endswith("int8") and entry.kept is not None and gate.loss(entry.kept) is not None:
+                self.say(f"{name}: {entry.refused}; once more, with the first convolution in float32")
+                try:
+                    second, programs[name] = self._compiled(name, ranged, spare_first=True)
+                except (CompressError, EngineError) as error:
+                    self.say(f"{name}: {error}")
+                else:
+                    entries = self._judged(entries | {name: second}, programs, eager, network)
+        passed: dict[str, Engine] = {EAGER: eager}
+        passed |= {name: programs[name] for name, entry in entries.items() if entry.refused is None}
+        for name in passed.keys() - {EAGER}:
+            judge = Judge.load(self.folder, self.card, passed[name])
+            golden_answers.write(
+                self.prepared,
+                Classifier(self.card, passed[name], judge=judge, folder=self.folder),
+                golden_images(self.folder),
+            )
+        answers = {name: self._answers(engine, self.test) for name, engine in passed.items()}
+        tested = {name: on_test(answers[EAGER], one) for name, one in answers.items()}
+        order = sorted(
+            entries.values(), key=lambda one: (one.refused is not None, one.kept.milliseconds if one.kept else 0)
+        )
+        return _Found(order, tested, failed)
+
+    def _compiled(self, name: str, ranged: torch.Tensor, *, spare_first: bool = False) -> tuple[Compiled, Program]:
+        """Compile one program, and load it."""
+        entry = build(self.folder, self.card, name, ranged, self.prepared, self.march, spare_first=spare_first)
+        return entry, Program.load(self.prepared, self.card, entry, device_of(name))
+
+    def _judged(
+        self, entries: Mapping[str, Compiled], programs: Mapping[str, Engine], eager: Engine, network: Evaluation
+    ) -> dict[str, Compiled]:
+        """The entries with what their programs keep of the network's answers, and the verdicts; timed in turn."""
+        took = timing.milliseconds({EAGER: eager, **programs}, self.card.input.size)
+        return {
+            name: gate.judged(entry, network, self._answers(programs[name], self.calibration), took[name], took[EAGER])
+            for name, entry in entries.items()
+        }
+
+    def _answers(self, engine: Engine, source: Source) -> Evaluation:
+        """What an engine makes of a split, judged as served."""
+        logits, embeddings = [], []
+        for _, rows in seen(source, self.card.input):
+            outputs = engine.outputs(rows)
+            logits.append(outputs.logits)
+            embeddings.append(outputs.embeddings)
+        outputs = Outputs(torch.cat(logits), torch.cat(embeddings))
+        judge = Judge.load(self.folder, self.card, engine)
+        return Evaluation.of(self.card, judge, outputs, source.labels.tolist())
+
+
+def golden_images(folder: Path) -> dict[str, bytes]:
+    """The golden images of a release, by file name."""
+    answers = Golden.from_json((folder / ANSWERS).read_bytes())
+    return {name: (folder / FOLDER / name).read_bytes() for name in answers.probabilities}

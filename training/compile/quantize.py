@@ -1,0 +1,66 @@
+"""float32 -> int8: weights by channel, activations by tensor, their ranges taken from images (PT2E of torchao).
+
+How: Jacob et al. 2018, arXiv:1712.05877; X86InductorQuantizer decides what is computed in 8 bits.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from training.compile.program import traced
+
+# Images at a time while ranges are taken.
+ROWS = 32
+
+
+def first_convolution(module: nn.Module) -> str | None:
+    """The name of the module's first convolution, in the order of named_modules; None: there is none."""
+    return next((name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)), None)
+
+
+def quantised(module: nn.Module, pixels: torch.Tensor, *, narrow: bool, spared: str | None = None) -> nn.Module:
+    """The module with its convolutions and linear layers in int8.
+
+    Args:
+        pixels: that the ranges of activations are taken from, uint8 (N, size, size, 3), on the CPU.
+        narrow: give activations 7 bits rather than 8. Processors without VNNI add two products in 16 bits, which twice
+            255 x 127 does not fit into, and would answer with what is left of it.
+        spared: the name of a layer that stays in float32.
+    """
+    with _quiet():
+        # Imported late: torchao says on import which of its libraries for GPUs do not load.
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # type: ignore[import-untyped]
+        from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (  # type: ignore[import-untyped]
+            X86InductorQuantizer,
+            get_default_x86_inductor_quantization_config,
+        )
+
+        quantizer = X86InductorQuantizer()
+        quantizer.set_global(get_default_x86_inductor_quantization_config(reduce_range=narrow))
+        if spared is not None:
+            quantizer.set_module_name_qconfig(spared, None)
+        with torch.no_grad():
+            prepared = prepare_pt2e(traced(module, pixels.shape[1], pixels.device).module(), quantizer)
+            for rows in torch.split(pixels, ROWS):
+                prepared(rows)
+            converted: nn.Module = convert_pt2e(prepared)
+        return converted
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without log lines and warnings about what concerns no user."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

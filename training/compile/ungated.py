@@ -1,0 +1,38 @@
+"""Programs on which nobody judged: for benchmarks of speed, whose networks have no accuracy to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from handlers import golden_answers
+from handlers.engines.compiled import Program
+from handlers.modalities.image import images
+from handlers.pipeline import Classifier
+from handlers.uncertainty import Judge
+from models.card import Card
+from training.compile.build import build, device_of
+from training.compile.install import adopt, draft
+from training.compile.optimizing import golden_images
+
+
+def compile_unjudged(folder: Path, pictures: Sequence[bytes], names: Sequence[str]) -> Card:
+    """Put compiled programs into the release in `folder` without a gate; `kept` of their entries says so: it is None.
+
+    Args:
+        pictures: encoded images, that int8 takes its ranges from.
+        names: of programs, as of models.card.Compiled, in the order in which they are to be tried.
+
+    Raises:
+        CompressError: it cannot be compiled here.
+    """
+    card = Card.load(folder)
+    pixels = images.stack([images.pixels(images.picture(one, card.input), card.input) for one in pictures])
+    with draft(folder) as prepared:
+        entries = []
+        for name in names:
+            entries.append(build(folder, card, name, pixels, prepared))
+            engine = Program.load(prepared, card, entries[-1], device_of(name))
+            classifier = Classifier(card, engine, judge=Judge.load(folder, card, engine), folder=folder)
+            golden_answers.write(prepared, classifier, golden_images(folder))
+        return adopt(folder, prepared, entries)

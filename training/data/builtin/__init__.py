@@ -1,0 +1,1 @@
+"""Built-in data sets: bundled with a library, drawn, or downloaded."""

@@ -1,0 +1,149 @@
+"""Where the loop gets its batches from: pixels in memory, or decoded by threads as they are needed.
+
+Both give the same canvases: uint8, resized by the image code that serves, with the margin that crops move in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Protocol
+
+import torch
+from tqdm import tqdm
+
+from handlers.errors import RequestError
+from handlers.modalities.image import images
+from models.card import Input
+from training.data.dataset import DataError, Split
+
+# What a split may take before it is streamed.
+MEMORY_BYTES = 2_000_000_000
+# Batches that are decoded in advance.
+AHEAD = 2
+CHUNK = 256
+# Images that mean and deviation are taken from; more would not change their fourth digit.
+SAMPLE = 10_000
+
+
+class Source(Protocol):
+    """A split as the loop sees it; `labels` are int64 (N,)."""
+
+    labels: torch.Tensor
+
+    def batches(self, order: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """For each tensor of row numbers, the canvases: uint8 (rows, 3, canvas, canvas)."""
+
+    def name(self, row: int) -> str:
+        """Which image it is, in words."""
+
+
+class InMemory:
+    """Canvases (N, 3, canvas, canvas), on the device that trains."""
+
+    def __init__(self, canvases: torch.Tensor, split: Split) -> None:
+        self.canvases = canvases
+        self.labels = torch.tensor(split.labels, dtype=torch.int64, device=canvases.device)
+        self.name = split.name
+
+    def batches(self, order: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """See Source."""
+        for rows in order:
+            yield self.canvases[rows.to(self.canvases.device)]
+
+
+class Streamed:
+    """Canvases decoded anew whenever they are asked for, some batches ahead of the one that is trained on.
+
+    By threads, not processes: Python's lock is let go of while an image is decoded and resized, and that is nearly all.
+    """
+
+    def __init__(self, split: Split, spec: Input, device: torch.device) -> None:
+        self.split, self.spec, self.device = split, spec, device
+        self.labels = torch.tensor(split.labels, dtype=torch.int64, device=device)
+        self.name = split.name
+
+    def batches(self, order: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """See Source.
+
+        Raises:
+            DataError: an image cannot be decoded any more; it could when the data set was read.
+        """
+        rows = (row for batch in order for row in batch.tolist())
+        threads = ThreadPoolExecutor(_cores())
+        decoded = self._decoded(threads, rows, max(AHEAD * max(map(len, order), default=0), 2 * _cores()))
+        try:
+            for batch in order:
+                canvases = torch.stack(list(islice(decoded, len(batch))))
+                if self.device.type == "cuda":
+                    canvases = canvases.pin_memory()
+                yield canvases.to(self.device, non_blocking=True)
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+    def _decoded(self, threads: ThreadPoolExecutor, rows: Iterator[int], ahead: int) -> Iterator[torch.Tensor]:
+        waiting: deque[Future[torch.Tensor]] = deque()
+        for row in rows:
+            waiting.append(threads.submit(self._canvas, row))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def _canvas(self, row: int) -> torch.Tensor:
+        try:
+            return images.canvas(images.picture(self.split.images[row], self.spec), self.spec)
+        except RequestError as error:
+            raise DataError(f"{self.name(row)}: {error}") from None
+
+
+def load(split: Split, spec: Input, device: torch.device, *, most_bytes: int = MEMORY_BYTES) -> Source:
+    """A split in memory on `device` where it takes at most `most_bytes`, or streamed.
+
+    Raises:
+        DataError: an image cannot be decoded; it could when the data set was read.
+    """
+    streamed = Streamed(split, spec, device)
+    if 3 * spec.canvas**2 * len(split) > most_bytes:
+        return streamed
+    canvases = torch.empty((len(split), 3, spec.canvas, spec.canvas), dtype=torch.uint8, device=device)
+    # No bar where stderr is no terminal.
+    with tqdm(desc="decode", total=len(split), unit="image", disable=None, leave=False) as bar:
+        chunks = torch.split(torch.arange(len(split)), CHUNK)
+        for rows, decoded in zip(chunks, streamed.batches(chunks), strict=True):
+            canvases[rows.to(device)] = decoded
+            bar.update(len(rows))
+    return InMemory(canvases, split)
+
+
+def fitted(spec: Input, source: Source, sample: int = SAMPLE) -> Input:
+    """`spec` with mean and standard deviation by channel of the training pixels, to four digits."""
+    count = len(source.labels)
+    rows = torch.linspace(0, count - 1, min(count, sample)).round().long()
+    total, squares, values = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
+    for canvases in source.batches(torch.split(rows, CHUNK)):
+        share = canvases.double() / 255
+        total += share.sum(dim=(0, 2, 3)).cpu()
+        squares += share.square().sum(dim=(0, 2, 3)).cpu()
+        values += share[:, 0].numel()
+    mean = total / values
+    std = (squares / values - mean.square()).clamp(min=1e-6).sqrt()
+    update = {"mean": tuple(round(v, 4) for v in mean.tolist()), "std": tuple(round(v, 4) for v in std.tolist())}
+    return spec.model_copy(update=update)
+
+
+def in_batches(order: torch.Tensor, size: int) -> tuple[torch.Tensor, ...]:
+    """Rows in batches of `size`, the last one smaller, but never of one row where it could be of more.
+
+    Batch norm takes mean and deviation from the rows at hand, and of one alone it cannot.
+    """
+    *full, last = torch.split(order, size)
+    return (*full[:-1], torch.cat([full[-1], last])) if full and len(last) == 1 < size else (*full, last)
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

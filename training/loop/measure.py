@@ -1,0 +1,49 @@
+"""What a network makes of a split as it will be served: nothing augmented, the middle of each canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from handlers.modalities.image import images
+from models.card import Input
+from training.loop.distributed import World
+from training.loop.loader import CHUNK, Source
+
+
+def served(source: Source, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Row numbers, some at a time, and of these the network's input: float32 (rows, 3, spec.size, spec.size).
+
+    Of several processes each gets its share of the split.
+    """
+    for rows, pixels in seen(source, spec, world):
+        yield rows, images.normalise(pixels, spec)
+
+
+def seen(source: Source, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The same as pixels, uint8, as engines take them."""
+    chunks = torch.split(torch.arange(len(source.labels)), CHUNK)
+    if world is not None:
+        chunks = chunks[world.rank :: world.size]
+    for rows, canvases in zip(chunks, source.batches(chunks), strict=True):
+        yield rows, images.middle(canvases, spec.size)
+
+
+def measure(
+    network: nn.Module, source: Source, spec: Input, device: torch.device, layout: torch.memory_format, world: World
+) -> tuple[float, float]:
+    """Mean cross-entropy in nats and accuracy on a split, of all processes together."""
+    network.eval()
+    loss, right, seen = 0.0, 0.0, 0
+    with torch.inference_mode():
+        for rows, batch in served(source, spec, world):
+            logits = network(batch.contiguous(memory_format=layout))
+            labels = source.labels[rows.to(device)]
+            loss += functional.cross_entropy(logits, labels, reduction="sum").item()
+            right += float((logits.argmax(dim=1) == labels).sum())
+            seen += len(rows)
+    loss, right, count = world.total([loss, right, seen], device)
+    return loss / count, right / count

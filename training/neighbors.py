@@ -1,0 +1,64 @@
+"""Training images that go with a release, so that an answer can be compared with what the network was trained on."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from handlers.explain.evidence.neighbors import EMBEDDINGS, ENDS, LABELS, THUMBNAILS
+from handlers.modalities.image import images
+from models.card import Input
+from training.data.dataset import Picture, Split
+
+MOST = 5_000
+# What the embeddings may take of the file; thumbnails take about half a kilobyte each, 2.5 MB at most.
+EMBEDDING_BYTES = 5_500_000
+THUMBNAIL_SIDE = 48
+# WebP, as a JPEG of this size is mostly its tables.
+QUALITY = 75
+
+
+def tensors(
+    split: Split, spec: Input, embeddings: torch.Tensor, seed: int = 0, most: int = MOST
+) -> dict[str, torch.Tensor]:
+    """What neighbours.safetensors holds of a training split; see handlers.explain.evidence.neighbors.Neighbours.
+
+    Args:
+        embeddings: of all images of the split, in order, (N, D).
+        seed: of the choice, where there are more images than are taken.
+        most: images that are taken, fewer where their embeddings would be too large.
+    """
+    count = min(most, EMBEDDING_BYTES // (2 * embeddings.shape[1]))
+    chosen = choice(split.labels, count, seed)
+    thumbnails = [thumbnail(split.images[row], spec) for row in chosen]
+    return {
+        EMBEDDINGS: functional.normalize(embeddings[chosen].float(), dim=1).half(),
+        LABELS: torch.tensor([split.labels[row] for row in chosen], dtype=torch.int32),
+        THUMBNAILS: torch.frombuffer(bytearray(b"".join(thumbnails)), dtype=torch.uint8),
+        ENDS: torch.tensor([len(content) for content in thumbnails]).cumsum(dim=0),
+    }
+
+
+def choice(labels: Sequence[int], count: int, seed: int) -> list[int]:
+    """`count` rows or all, in order, the classes in proportion; each class has one before any has its second."""
+    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed)).tolist()
+    sizes, before = Counter(labels), Counter[int]()
+    turns: list[tuple[float, int]] = []
+    for row in shuffled:
+        turns.append((before[labels[row]] / sizes[labels[row]], row))
+        before[labels[row]] += 1
+    return sorted(row for _, row in sorted(turns, key=lambda turn: turn[0])[:count])
+
+
+def thumbnail(picture: Picture, spec: Input) -> bytes:
+    """What the network sees of a picture, THUMBNAIL_SIDE pixels on its long side at most, as WebP."""
+    small = images.view(images.picture(picture, spec), spec).image
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=QUALITY, method=4)
+    return buffer.getvalue()

@@ -1,0 +1,42 @@
+"""mistakes.png: the wrong answers that the model was surest of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from handlers.modalities.image import images
+from training.data.dataset import Split
+from training.evaluate import Evaluation
+from training.report.style import RED, picture, plain, short
+from training.report.words import percent
+
+MOST, COLUMNS = 24, 6
+
+
+def worst(test: Evaluation, most: int = MOST) -> list[int]:
+    """Places of the wrong answers, the most probable first."""
+    top = test.probabilities.amax(dim=1).masked_fill(test.right, -1)
+    values, places = top.sort(descending=True, stable=True)
+    return [place for place, value in zip(places[:most].tolist(), values[:most].tolist(), strict=True) if value >= 0]
+
+
+def draw(path: Path, test: Evaluation, pictures: Split) -> None:
+    """A grid of what the network saw, with label, answer, probability and name."""
+    places = worst(test)
+    rows = max(1, -(-len(places) // COLUMNS))
+    with picture(path, 1.85 * COLUMNS, 2.55 * rows if places else 1) as figure:
+        grid = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
+        for axes in grid:
+            plain(axes)
+        if not places:
+            figure.text(0.5, 0.5, f"no mistake among {len(test)} images", ha="center", va="center")
+        top = test.probabilities.amax(dim=1).tolist()
+        classes, spec = test.card.classes, test.card.input
+        for axes, place in zip(grid, places, strict=False):
+            seen = images.view(images.picture(pictures.images[place], spec), spec).image
+            axes.imshow(np.asarray(seen), interpolation="nearest" if max(seen.size) < 128 else "antialiased")
+            labelled, answered = classes[pictures.labels[place]], classes[int(test.answered[place])]
+            axes.set_title(f"{short(answered, 20)}\n{percent(top[place])}", color=RED, loc="center", pad=4)
+            axes.set_xlabel(f"labelled {short(labelled, 18)}\n{short(pictures.name(place), 28)}", fontsize=7.5)

@@ -1,0 +1,88 @@
+"""reliability.png: whether a probability of 80 % is right 80 times in 100."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from handlers import uncertainty
+from training.evaluate import Evaluation
+from training.report.figures import BINS, Figures, Quality
+from training.report.style import BLUE, GREY, INK, ORANGE, PALE, logarithmic, picture
+
+# Images: a bar of fewer says little, and is drawn pale.
+FEW = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Answers by their probability, in BINS bins of equal width: how many, how probable, and how many were right.
+
+    Attributes:
+        confidence: mean probability of each bin, (BINS,), as accuracy: not a number where the bin is empty.
+    """
+
+    counts: torch.Tensor
+    confidence: torch.Tensor
+    accuracy: torch.Tensor
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error."""
+        gaps = (self.confidence - self.accuracy).abs().nan_to_num()
+        return float((gaps * self.counts).sum() / self.counts.sum())
+
+
+def bins(probabilities: torch.Tensor, labels: torch.Tensor) -> Bins:
+    """Probabilities (N, C) and labels (N,) -> the answers in bins."""
+    top, answered = probabilities.max(dim=1)
+    places = (top * BINS).long().clamp(max=BINS - 1)
+    counts = torch.bincount(places, minlength=BINS)
+    return Bins(
+        counts,
+        torch.bincount(places, weights=top, minlength=BINS) / counts,
+        torch.bincount(places, weights=(answered == labels).double(), minlength=BINS) / counts,
+    )
+
+
+def draw(path: Path, test: Evaluation, figures: Figures) -> None:
+    """Two diagrams, without the temperature and with it; or one, where the card has no trust."""
+    before, after = uncertainty.probabilities(test.logits), test.probabilities
+    panels: list[tuple[str, torch.Tensor, Quality]] = [("As served", after, figures.after)]
+    if test.card.trust:
+        title = f"After, divided by a temperature of {test.temperature:.3g}"
+        panels = [("Before calibration", before, figures.before), (title, after, figures.after)]
+    with picture(path, 4.6 * len(panels), 5.2) as figure:
+        grid = figure.subplots(2, len(panels), squeeze=False, height_ratios=(3, 1), sharex=True)
+        for column, (title, probabilities, quality) in enumerate(panels):
+            found = bins(probabilities, test.labels)
+            _diagram(grid[0, column], found)
+            grid[0, column].set_title(f"{title}\nexpected calibration error {quality.ece:.4f}")
+            grid[1, column].bar(_middles(), found.counts.numpy(), width=0.9 / BINS, color=GREY)
+            grid[1, column].set(yscale="log", ylim=(0.7, None), xlabel="probability of the answer")
+            grid[1, column].yaxis.set_minor_locator(NullLocator())
+            logarithmic(grid[1, column].yaxis)
+        grid[0, 0].set_ylabel("share that is right")
+        grid[1, 0].set_ylabel("images")
+        grid[0, 0].legend(loc="upper left")
+
+
+def _middles() -> list[float]:
+    return [(place + 0.5) / BINS for place in range(BINS)]
+
+
+def _diagram(axes: Axes, found: Bins) -> None:
+    axes.plot((0, 1), (0, 1), color=INK, linewidth=1, linestyle="--")
+    accuracy, confidence = found.accuracy.nan_to_num(), found.confidence.nan_to_num()
+    colours = [BLUE if count >= FEW else PALE for count in found.counts.tolist()]
+    axes.bar(_middles(), accuracy.numpy(), width=0.9 / BINS, color=colours, label="right")
+    gap = (confidence - accuracy).numpy()
+    axes.bar(
+        _middles(), gap, bottom=accuracy.numpy(), width=0.9 / BINS,
+        facecolor="none", edgecolor=ORANGE, hatch="////", linewidth=1, label="gap to the probability",
+    )  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, 1.001), aspect="auto")

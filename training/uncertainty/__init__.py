@@ -1,0 +1,113 @@
+"""Trust, fitted on the calibration split, never on test: temperature, conformal sets, and when an image is too strange.
+
+How it is applied stands in handlers/uncertainty.py, so what is fitted is what is served.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, FiniteFloat, model_validator
+
+from handlers import uncertainty as applied
+from handlers.engines import Outputs
+from models.card import Conformal, OutOfDistribution, Part, Policy, Trust
+from training.uncertainty import conformal, ood
+from training.uncertainty.temperature import fit_temperature
+
+
+class Settings(Part):
+    """What to fit, as a recipe says it.
+
+    Attributes:
+        coverage: the share of images whose set is to hold the right class.
+        conformal: `raps` keeps sets small by `penalty` for each rank beyond `free`; `aps` has neither.
+        ood: the score that tells strange images: `mahalanobis` of the embedding, or `energy` of the logits.
+        false_alarms: the share of images like the training ones that may be called strange.
+        policy: when an answer is referred to a person.
+    """
+
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    conformal: Literal["raps", "aps"] = "raps"
+    penalty: Annotated[FiniteFloat, Field(ge=0)] = 0.01
+    free: Annotated[int, Field(ge=0)] = 2
+    ood: Literal["mahalanobis", "energy"] = "mahalanobis"
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    policy: Policy = Policy()
+
+    @model_validator(mode="after")
+    def aps_has_no_penalty(self) -> Settings:
+        """A penalty that would not be heeded is an error; the default is said in every recipe that is kept."""
+        if self.conformal == "aps" and {"penalty", "free"} & self.model_dump(exclude_defaults=True).keys():
+            raise ValueError("penalty and free are of raps, and conformal is aps: leave them out, or say raps")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a network makes of a split, and the right answers: int64 (N,), indices of classes."""
+
+    outputs: Outputs
+    labels: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What goes into a release.
+
+    Attributes:
+        trust: the card's part.
+        tensors: float32, for `trust.safetensors`; empty where there is no need of that file.
+        remarks: sentences on what the calibration split was too small or too easy for.
+    """
+
+    trust: Trust
+    tensors: dict[str, torch.Tensor]
+    remarks: tuple[str, ...]
+
+
+def fit(train: Scored, calibration: Scored, settings: Settings) -> Fitted:
+    """Fit everything in float64 on the CPU.
+
+    Args:
+        train: the training images as serving sees them, not augmented: class means and covariance come from these.
+        calibration: images that no weight was fitted on: temperature and both thresholds come from these.
+
+    Raises:
+        ValueError: a split is empty, or its outputs are not finite, or Mahalanobis scores cannot be had from `train`.
+    """
+    train, calibration = _checked("train", train), _checked("calibration", calibration)
+    logits, labels = calibration.outputs.logits, calibration.labels
+    temperature, cool = fit_temperature(logits, labels)
+    penalty, free = (settings.penalty, settings.free) if settings.conformal == "raps" else (0.0, 0)
+    probabilities = applied.probabilities(logits, temperature)
+    threshold, few = conformal.fit_threshold(probabilities, labels, settings.coverage, penalty=penalty, free=free)
+    tensors: dict[str, torch.Tensor] = {}
+    if settings.ood == "mahalanobis":
+        tensors = ood.fit_mahalanobis(train.outputs.embeddings, train.labels, classes=logits.shape[1])
+        scores = applied.Mahalanobis.of(tensors, torch.device("cpu"))(calibration.outputs.embeddings)
+    else:
+        scores = applied.energy(logits)
+    limit, rare = ood.fit_threshold(scores, settings.false_alarms)
+    trust = Trust(
+        temperature=temperature,
+        conformal=Conformal(
+            method=settings.conformal, coverage=settings.coverage, threshold=threshold, penalty=penalty, free=free
+        ),
+        ood=OutOfDistribution(score=settings.ood, threshold=limit, false_alarms=settings.false_alarms),
+        policy=settings.policy,
+    )
+    return Fitted(trust, tensors, (*cool, *few, *rare))
+
+
+def _checked(name: str, split: Scored) -> Scored:
+    """The same on the CPU."""
+    logits, embeddings = split.outputs.logits.cpu(), split.outputs.embeddings.cpu()
+    if not len(logits) == len(embeddings) == len(split.labels) > 0:
+        counts = f"{len(logits)} logits, {len(embeddings)} embeddings and {len(split.labels)} labels"
+        raise ValueError(f"the {name} split has {counts}: trust is fitted on one of each for every image")
+    if not (logits.isfinite().all() and embeddings.isfinite().all()):
+        raise ValueError(f"the network answers images of the {name} split with what is no number: train it again")
+    return Scored(Outputs(logits, embeddings), split.labels.cpu())

@@ -1,0 +1,46 @@
+"""Split conformal sets: APS (Romano et al. 2020, arXiv:2006.02544), RAPS (Angelopoulos et al. 2021, arXiv:2009.14193).
+
+Without their random draw: an answer must not change when it is asked for again. Sets are then never too small, and hold
+the right class more often than asked where the most probable class alone already does.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from handlers.uncertainty import rank_scores
+
+
+def fit_threshold(
+    probabilities: torch.Tensor, labels: torch.Tensor, coverage: float, *, penalty: float, free: int
+) -> tuple[float, tuple[str, ...]]:
+    """The threshold by which sets hold the right class of a new image with at least this probability, and remarks.
+
+    Args:
+        probabilities: (N, classes), of images that no weight was fitted on.
+        labels: int64 (N,).
+    """
+    ranked, order = probabilities.sort(dim=1, descending=True, stable=True)
+    scores = rank_scores(ranked, penalty, free)[order == labels[:, None]]
+    rank = conservative_rank(len(labels), coverage)
+    if rank > len(labels):
+        least = math.ceil(round(coverage / (1 - coverage), 9))
+        few = f"{len(labels)} calibration images are too few for sets with coverage {coverage:g}: every set holds all "
+        return 1.0 + penalty * probabilities.shape[1], (f"{few}classes; {least} or more are needed",)
+    threshold = float(scores.sort().values[rank - 1])
+    if threshold > 0:
+        return threshold, ()
+    alone = float((order[:, 0] == labels).double().mean())
+    remark = f"the most probable class alone is right on {alone:.1%} of the calibration images, more than coverage "
+    return threshold, (f"{remark}{coverage:g}: every set holds one class; a higher coverage would say more",)
+
+
+def conservative_rank(count: int, share: float) -> int:
+    """ceil((count + 1) * share): a new score is at most the one of this rank with at least the probability `share`.
+
+    Ranks begin with 1; beyond `count` there is no such score (Angelopoulos, Bates 2021, arXiv:2107.07511, 1.1).
+    """
+    # A product such as 100 * 0.07 is a little above 7 in floating point, and must not become 8.
+    return math.ceil(round((count + 1) * share, 9))

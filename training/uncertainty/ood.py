@@ -1,0 +1,77 @@
+"""When an image is too strange: class means and covariance of embeddings, and a threshold at a rate of false alarms."""
+
+from __future__ import annotations
+
+import torch
+
+from handlers.uncertainty import MEANS, UNIT, WHITENING, significant, straightened
+from training.uncertainty.conformal import conservative_rank
+
+# Rows at a time, so that a large split is not held in float64 whole.
+ROWS = 4096
+# Of the embeddings' root mean square, the unit of `straightened`: chosen by what tells digits and pieces of photos from
+# a network's own images, on four networks (two of CIFAR-10, blood cells, digits).
+UNIT_SHARE = 0.05
+
+
+def fit_mahalanobis(embeddings: torch.Tensor, labels: torch.Tensor, *, classes: int) -> dict[str, torch.Tensor]:
+    """Fit handlers.uncertainty.Mahalanobis, float32 tensors, to embeddings (N, D) and labels (N,) of training images.
+
+    Raises:
+        ValueError: a class has no image, or the images of each class have all the same embedding.
+    """
+    counts = torch.bincount(labels, minlength=classes)
+    if not bool((counts > 0).all()):
+        raise ValueError(f"class {int(counts.argmin())} has no training image: Mahalanobis scores need one of each")
+    unit = (UNIT_SHARE * embeddings.double().square().mean().sqrt()).clamp(min=1e-12).float().view(1)
+    embeddings = straightened(embeddings, unit).float()
+    sums = torch.zeros(classes, embeddings.shape[1], dtype=torch.float64)
+    for rows, of in zip(torch.split(embeddings, ROWS), torch.split(labels, ROWS), strict=True):
+        sums.index_add_(0, of, rows.double())
+    means = sums / counts[:, None]
+    covariance = shrunk_covariance(embeddings, labels, means)
+    if not float(covariance.trace()) > 0:
+        raise ValueError(
+            "the embeddings of the training images do not differ within their classes: "
+            "Mahalanobis scores cannot be had; choose `ood: energy`"
+        )
+    values, vectors = torch.linalg.eigh(covariance)
+    # Far below what float32 embeddings can show, so it changes nothing but what would be divided by zero.
+    whitening = vectors * values.clamp(min=float(values[-1]) * 1e-9).rsqrt()
+    return {MEANS: means.float(), WHITENING: whitening.float().contiguous(), UNIT: unit}
+
+
+def shrunk_covariance(embeddings: torch.Tensor, labels: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+    """The covariance (D, D) within classes, drawn towards a multiple of the identity as far as is best on average.
+
+    Ledoit, Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices". The same as
+    scikit-learn's ledoit_wolf, which would hold several copies of all embeddings.
+    """
+    count, width = embeddings.shape
+    products = torch.zeros(width, width, dtype=torch.float64)
+    fourth = 0.0
+    for rows, of in zip(torch.split(embeddings, ROWS), torch.split(labels, ROWS), strict=True):
+        residuals = rows.double() - means[of]
+        products += residuals.T @ residuals
+        fourth += float((residuals**2).sum(dim=1).square().sum())
+    sample = products / count
+    scale = sample.trace() / width
+    target = scale * torch.eye(width, dtype=torch.float64)
+    spread = float((sample - target).square().sum())
+    noise = (fourth / count - float(sample.square().sum())) / count
+    share = min(noise / spread, 1.0) if spread > 0 else 0.0
+    return (1 - share) * sample + share * target
+
+
+def fit_threshold(scores: torch.Tensor, false_alarms: float) -> tuple[float, tuple[str, ...]]:
+    """The threshold that a new image like these exceeds with at most the probability `false_alarms`, and remarks.
+
+    Args:
+        scores: (N,), of images that no weight was fitted on.
+    """
+    ordered = sorted(significant(scores))
+    rank = conservative_rank(len(ordered), 1 - false_alarms)
+    if rank <= len(ordered):
+        return ordered[rank - 1], ()
+    few = f"{len(ordered)} calibration images are too few for false alarms as rare as {false_alarms:g}: the threshold "
+    return ordered[-1], (f"{few}is the largest score of them, so one image in {len(ordered) + 1} may be a false alarm",)
