@@ -137,7 +137,7 @@ test: setup-dev ## every test, against a real TorchServe, HAProxy and Docker (th
 	@$(RUN) pytest tests/integration tests/e2e
 
 measure: setup ## docs/measured.md: what each step costs on this machine
-	@$(RUN) benchmarks.first_road
+	@$(RUN) benchmarks.end_to_end
 
 measure-training: setup ## docs/training.md: what recipes come to on CIFAR-10, an hour or so [CIFAR10=folder FOLDER= ONLY=tuned]
 	@$(RUN) benchmarks.training $(call flag,--cifar10,CIFAR10) $(call flag,--folder,FOLDER) $(call flag,--only,ONLY)
@@ -146,7 +146,7 @@ measure-explanations: setup ## docs/explanations.md: costs, deadlines, what pred
 	@$(RUN) benchmarks.explanations $(call flag,--only,ONLY) $(call flag,--release,RELEASE) $(call flag,--images,IMAGES)
 
 measure-performance: setup ## docs/performance.md: against other servers, each in its own environment, three quarters of an hour [PHOTOS=folder ONLY=small]
-	@$(RUN) benchmarks.performance $(call flag,--photos,PHOTOS) $(call flag,--only,ONLY)
+	@$(RUN) benchmarks.compare $(call flag,--photos,PHOTOS) $(call flag,--only,ONLY)
 
 measure-worker: setup ## microseconds a request inside the worker, by step [AGAINST=<git revision>]
 	@$(RUN) benchmarks.worker $(call flag,--against,AGAINST)

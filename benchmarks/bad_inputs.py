@@ -24,11 +24,11 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from benchmarks import report
-from benchmarks.corpus import FAMILIES, bad_requests
-from benchmarks.siege import BAD_FOR_ONE_GOOD, GOOD, Offence, Outcome, Siege, good_requests
 from scripts.command import command
 from serving.runtime.instance import Instance, Ports
 from serving.torchserve.management import Management
+from tests.fuzz.corpus import FAMILIES, bad_requests
+from tests.fuzz.under_load import BAD_FOR_ONE_GOOD, GOOD, Offence, Outcome, Siege, good_requests
 from tests.integration.server import Server, run
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -21,7 +21,7 @@ from pathlib import Path
 import requests
 from PIL import Image
 
-from benchmarks.explanations import beside, costs
+from benchmarks.explanations import costs, interference
 from benchmarks.explanations.load import Answers, Crowd, ask
 from benchmarks.report import put, table, where
 from models.card import Card
@@ -137,8 +137,8 @@ def _errors(answers: Answers) -> str:
 
 
 def predictions(server: Server) -> str:
-    """What benchmarks/explanations/beside.py measures."""
-    found = beside.measure(*beside.crowds(server.url, server.model, server.images[0]), ROUNDS, SECONDS)
+    """What benchmarks/explanations/interference.py measures."""
+    found = interference.measure(*interference.crowds(server.url, server.model, server.images[0]), ROUNDS, SECONDS)
     rows = [["predictions alone", _middle(found.alone, 0.5), _middle(found.alone, 0.99), "", ""]]
     for name, answers, rate in (
         ("predictions with 8 explain clients", found.flooded, f"{statistics.median(found.explained):.1f}"),

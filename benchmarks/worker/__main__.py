@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import table, where
-from benchmarks.worker import road
-from benchmarks.worker.messages import Loop, logging_nowhere
+from benchmarks.worker import handler_process
+from benchmarks.worker.protocol_overhead import Loop, logging_nowhere
 from models.release import find
 from scripts.command import command
 
@@ -37,7 +37,7 @@ class Handler:
     def __init__(self, tree: Path, release: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", road.__file__, str(release), *map(str, SAMPLES)],
+            [sys.executable, "-P", handler_process.__file__, str(release), *map(str, SAMPLES)],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from benchmarks.corpus import FAMILIES, bad_requests
-from benchmarks.siege import GOOD, Siege, good_requests
+from tests.fuzz.corpus import FAMILIES, bad_requests
+from tests.fuzz.under_load import GOOD, Siege, good_requests
 from tests.integration.server import Server
 
 COUNT = 500

@@ -35,7 +35,7 @@ NOT_FILES = {
     "scripts/evaluation/gallery/folder.py",  # what the handler in this process answered
 }
 # Files that run without Torchlight's packages: before there is an environment, and in those of the other servers.
-ALONE = {"scripts/setup.py", "benchmarks/peers/programs/classifier.py"}
+ALONE = {"scripts/setup.py", "benchmarks/compare/systems/programs/classifier.py"}
 READERS = {"models/documents.py", "models/tensors.py"}
 
 

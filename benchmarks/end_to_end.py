@@ -1,0 +1,145 @@
+"""Train, archive, start and ask the digits model in an empty folder, and print what each step costs, as Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from handlers.engines import machine
+from models.release import find
+from scripts.command import command
+from serving.client import Client, Prediction
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+IMAGE = (REPOSITORY / "samples" / "3.png").read_bytes()
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    """Parse the flags, measure, print and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.end_to_end", description=__doc__)
+    parser.add_argument(
+        "--port", type=int, default=18_180, help="for the servers (default: 18180); +1 to +7 are used too"
+    )
+    parser.add_argument("--starts", type=int, default=5, help="how often to start (default: 5)")
+    parser.add_argument("--requests", type=int, default=500, help="how many predictions a road (default: 500)")
+    parser.add_argument("--out", type=Path, default=Path("docs/measured.md"), help="file to write")
+    arguments = parser.parse_args(argv)
+    out = arguments.out.resolve()
+    with tempfile.TemporaryDirectory(prefix="torchlight-measure-") as folder:
+        rows = measure(Path(folder), arguments.port, arguments.starts, arguments.requests)
+    text = report(rows)
+    out.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def measure(folder: Path, port: int, starts: int, requests: int) -> list[tuple[str, str]]:
+    """Run the whole road once; returns the rows of the table."""
+    run(folder, "scripts.archive")
+    metrics = find("digits", root=folder / "releases").card.metrics
+    rows = [
+        ("accuracy on the 360 test images", f"{metrics.accuracy:.2%}"),
+        ("training, CPU time", f"{metrics.train_cpu_seconds:.0f} s"),
+    ]
+    seconds = []
+    for number in range(starts):
+        began = time.perf_counter()
+        run(folder, "scripts.serve", "--port", str(port))
+        seconds.append(time.perf_counter() - began)
+        if number < starts - 1:
+            run(folder, "scripts.stop", "--port", str(port))
+    rows.append((f"from the command to READY, {starts} starts", spread(seconds, "s", 1)))
+    try:
+        rows += ask(port, requests)
+    finally:
+        run(folder, "scripts.stop", "--port", str(port))
+    return rows
+
+
+def ask(port: int, requests: int) -> list[tuple[str, str]]:
+    """One client, connections kept open; the two roads take turns, so that noise hits both alike."""
+    # Without retries: a request that had to be sent twice must not pass for a slow one.
+    with (
+        Client(f"http://127.0.0.1:{port}", retries=0) as door,
+        Client(f"http://127.0.0.1:{port + 5}", retries=0) as direct,
+    ):
+        roads: dict[str, Callable[[], Prediction]] = {
+            "direct": lambda: direct.predict("digits", IMAGE, "1.0"),
+            "door": lambda: door.predict("digits", IMAGE),
+            "explain": lambda: door.explain("digits", IMAGE),
+        }
+        for road in roads.values():
+            for _ in range(20):
+                check(road())
+        took: dict[str, list[float]] = {name: [] for name in roads}
+        for number in range(requests):
+            for name, road in roads.items():
+                if name == "explain" and number % 5:
+                    continue
+                began = time.perf_counter()
+                answer = road()
+                took[name].append((time.perf_counter() - began) * 1000)
+                check(answer)
+    ratio = statistics.median(took["door"]) / statistics.median(took["direct"])
+    return [
+        (f"one prediction, one client, {requests} requests", spread(took["door"], "ms", 1)),
+        (
+            "the same, sent to TorchServe without the proxy",
+            f"{spread(took['direct'], 'ms', 1)}; ratio with / without the proxy: {ratio:.2f}",
+        ),
+        (f"one explanation with its overlay, {len(took['explain'])} requests", spread(took["explain"], "ms", 0)),
+    ]
+
+
+def check(answer: Prediction) -> None:
+    """A fast wrong answer is worth nothing."""
+    if answer.best.label != "3":
+        raise ValueError(f"samples/3.png was taken for {answer.best.label!r}")
+
+
+def run(folder: Path, module: str, *flags: str) -> None:
+    """A command of the repository, in `folder`."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-m", module, *flags], cwd=folder, env=environment, check=True, capture_output=True)
+
+
+def spread(values: list[float], unit: str, digits: int) -> str:
+    """Median, and the 5th and 95th percentile (all values where there are few)."""
+    ordered = sorted(values)
+    low, high = ordered[len(ordered) // 20], ordered[-1 - len(ordered) // 20]
+    return f"{statistics.median(ordered):.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def report(rows: list[tuple[str, str]]) -> str:
+    """The page: where and when, then the table."""
+    cores = len(os.sched_getaffinity(0))
+    where = f"{cores} cores, {machine.processor()}, Python {platform.python_version()}, torch {torch.__version__}"
+    lines = [
+        "# Measured",
+        "",
+        f"By `make measure` on {datetime.date.today()}: {where}.",
+        "Each value is the median, with the 5th to the 95th percentile in brackets.",
+        "",
+        "A ratio below 1 means that the proxy makes a single client faster. The proxy sends a single prediction to the",
+        "unbatched worker. TorchServe without the proxy waits for a batch first.",
+        "",
+        "| step | measured |",
+        "| --- | --- |",
+        *(f"| {what} | {figure} |" for what, figure in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Every figure of the performance table, from one command; see `python -m benchmarks.performance --help`."""

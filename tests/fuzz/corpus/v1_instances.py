@@ -1,0 +1,131 @@
+"""Bodies of the v1 protocol, `{"instances": [...]}`, that are JSON and wrong."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from tests.fuzz.corpus.request import BAD, EITHER, WireRequest, in_turn
+from tests.fuzz.corpus.routes import JSON, NATIVE, V1, b64, dump, typed
+from tests.fuzz.corpus.valid_images import pngs
+
+TEXT = b64(pngs()[0])
+GOOD = {"b64": TEXT}
+PIXEL = [0, 128, 255]
+ARRAY = [[PIXEL, PIXEL], [PIXEL, PIXEL]]
+HUGE = 10**30
+
+
+def wrong_instances(rng: Random, turn: int) -> WireRequest:
+    """The list itself, and what stands beside it."""
+    lists: tuple[Any, ...] = (None, {}, "text", TEXT, 3, True, [], [[]], [None], [True], [3], [1e300])
+    among: tuple[Any, ...] = (None, {}, "", 3, [], "@", {"b64": "AAAA"}, {"b64": b64(b"x")})
+    parameters: tuple[Any, ...] = (
+        "top_k=1",
+        [1],
+        {"colour": "red"},
+        {"top_k": "many"},
+        {"top_k": [1]},
+        {"top_k": HUGE},
+    )
+    documents: list[Any] = [{"instances": value} for value in lists]
+    documents += [{"instances": [GOOD, value]} for value in among]
+    documents += [{"instances": [GOOD], "parameters": value} for value in parameters]
+    documents += [
+        {"instances": [GOOD] * 65},
+        {"instances": [ARRAY] * 65},
+        {"instances": [{}] * 100_000},
+        {"instance": [GOOD]},
+        {"Instances": [GOOD]},
+    ]
+    return _sent(rng, in_turn(documents, turn))
+
+
+def wrong_instance(rng: Random, turn: int) -> WireRequest:
+    """One instance that is an object."""
+    values: tuple[Any, ...] = (None, 3, True, [], {}, "", "@@@", ["AAAA"], {"b64": TEXT}, HUGE)
+    nested: tuple[Any, ...] = (None, 3, [], {}, "text", {"b64": None}, {"b64": [TEXT]}, {"x": 1})
+    images: tuple[Any, ...] = (None, 3, True, {}, "@", "text")
+    instances: list[Any] = [{"b64": value} for value in values]
+    instances += [{"image_bytes": value} for value in nested]
+    instances += [{"image": value} for value in images]
+    instances += [
+        {**GOOD, "colour": "red"},
+        {**GOOD, "top_k": "many"},
+        {**GOOD, "top_k": -1},
+        {"b65": TEXT},
+        {"": TEXT},
+    ]
+    instances += [{**GOOD, "parameters": 3}, {**GOOD, "parameters": {"colour": 1}}]
+    return _sent(rng, {"instances": [in_turn(instances, turn)]})
+
+
+def wrong_array(rng: Random, turn: int) -> WireRequest:
+    """One instance that is a nested list, and no image."""
+    arrays: tuple[Any, ...] = (
+        [1, 2, 3],
+        [[[]]],
+        [[PIXEL, PIXEL], [PIXEL]],
+        [[PIXEL, [1, 2]], [PIXEL, PIXEL]],
+        [[PIXEL, 3], [PIXEL, PIXEL]],
+        [[[0, 1], [2, 3]], [[4, 5], [6, 7]]],
+        [[[0, 1, 2, 3, 4]] * 2] * 2,
+        [[[[0, 1, 2]]]],
+        [[["0", "1", "2"]]],
+        [[["a", "b", "c"]]],
+        [[[None, 1, 2]]],
+        [[[{}, 1, 2]]],
+        [[[0, 1, -1]]],
+        [[[0, 1, 256]]],
+        [[[0, 1, HUGE]]],
+        [[[0, 1, -(2**63)]]],
+        [[[0, 1, 2**64]]],
+        [[[0.0, 0.5, 1.5]]],
+        [[[0.0, 0.5, -0.5]]],
+        [[[0.0, 0.5, 1e300]]],
+        [[[0.5, 0.5, float("nan")]]],
+        [[[0.5, 0.5, float("inf")]]],
+        [[], []],
+        [[[], []], [[], []]],
+        [["x" * 1_000] * 500] * 3,
+        _deep(500),
+    )
+    return _sent(rng, {"instances": [in_turn(arrays, turn)]})
+
+
+def odd_instances(rng: Random, turn: int) -> WireRequest:
+    """What some would take, and some not."""
+    return _sent(
+        rng,
+        in_turn(
+            (
+                {"instances": [[[PIXEL]]]},
+                {"instances": [[[[True, False, True]]]]},
+                {"instances": [[[[0, 0.5, 1]]]]},
+                {"instances": [[[[0, 0, 300.5]]]]},
+                {"instances": [GOOD], "signature_name": 5},
+                {"instances": [GOOD], "inputs": [GOOD]},
+                {"inputs": [GOOD]},
+                {"instances": [{**GOOD, "image": TEXT}]},
+                {"instances": [GOOD, TEXT, ARRAY, {"image": TEXT}]},
+                {"instances": [[[0] * 2_000] * 1_000]},
+                {"instances": [[[0]] * 100_000]},
+                {"instances": [[[0.25] * 4] * 3]},
+            ),
+            turn,
+        ),
+        EITHER,
+    )
+
+
+def _sent(rng: Random, document: Any, accepted: frozenset[int] = BAD) -> WireRequest:
+    body = dump(document)
+    path = rng.choice((*V1, *V1, *NATIVE))
+    return WireRequest(f"{body[:60].decode()} ({len(body):,} bytes)", path, typed(JSON), body, accepted)
+
+
+def _deep(levels: int) -> Any:
+    array: Any = 0
+    for _ in range(levels):
+        array = [array]
+    return array
