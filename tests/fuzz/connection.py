@@ -1,4 +1,4 @@
-"""Requests as bytes over a socket: what HTTP libraries refuse to send is what a server has to be tried with."""
+"""HTTP requests as bytes over a socket, so that a test can send what HTTP libraries refuse to send."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-HUNG_UP = 0
-TOO_LATE = -1
+CONNECTION_CLOSED = 0
+TIMED_OUT = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back. Without an answer, the status is HUNG_UP where the connection was closed, else TOO_LATE."""
+class RawResponse:
+    """A response. Without one, the status is CONNECTION_CLOSED or TIMED_OUT."""
 
     status: int
     headers: dict[str, str]
@@ -24,72 +24,75 @@ class Answer:
     seconds: float
 
     def json(self) -> Any:
-        """The body as JSON.
+        """Return the body, parsed as JSON.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the body is not JSON.
         """
         return json.loads(self.body)
 
 
-class Line:
-    """One client's connection to one server, kept open as long as the server keeps it open."""
+class RawConnection:
+    """A client's connection to a server. It stays open for as long as the server keeps it open."""
 
-    def __init__(self, address: tuple[str, int], patience: float = 30) -> None:
+    def __init__(self, address: tuple[str, int], timeout: float = 30) -> None:
         self._address = address
-        self._patience = patience
+        self._timeout = timeout
         self._socket: socket.socket | None = None
 
-    def ask(self, request: bytes, method: str = "POST", *, keep: bool = True) -> Answer:
-        """Send a request and read its answer; with `keep`, the connection may serve the next one too."""
-        began = time.monotonic()
+    def send(self, request: bytes, method: str = "POST", *, keep: bool = True) -> RawResponse:
+        """Send a request and return its response. With `keep`, the connection may serve the next request too."""
+        start = time.monotonic()
         reused = self._socket is not None
-        answer = self._ask(request, method, keep, began)
-        if answer.status == HUNG_UP and reused:  # closed since its last answer, as any server may
-            answer = self._ask(request, method, keep, began)
-        return answer
+        response = self._send(request, method, keep, start)
+        if response.status == CONNECTION_CLOSED and reused:  # a server may close a connection between two requests
+            response = self._send(request, method, keep, start)
+        return response
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-    def _ask(self, request: bytes, method: str, keep: bool, began: float) -> Answer:
-        deadline = began + self._patience
-        status, headers, body, open_still = HUNG_UP, {}, b"", False
+    def _send(self, request: bytes, method: str, keep: bool, start: float) -> RawResponse:
+        deadline = start + self._timeout
+        status, headers, body, still_open = CONNECTION_CLOSED, {}, b"", False
         try:
             if self._socket is None:
-                self._socket = socket.create_connection(self._address, timeout=self._patience)
+                self._socket = socket.create_connection(self._address, timeout=self._timeout)
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            whole = _send(self._socket, request, deadline)
+            sent_all = _send_all(self._socket, request, deadline)
             self._socket.settimeout(max(0.01, deadline - time.monotonic()))
             response = http.client.HTTPResponse(self._socket, method=method)
             response.begin()
             body = response.read()
             status, headers = response.status, {name.lower(): value for name, value in response.getheaders()}
-            open_still = whole and keep and not response.will_close
+            still_open = sent_all and keep and not response.will_close
         except TimeoutError:
-            status = TOO_LATE
+            status = TIMED_OUT
         except (OSError, http.client.HTTPException):
-            status = HUNG_UP
-        if not open_still:
+            status = CONNECTION_CLOSED
+        if not still_open:
             self.close()
-        return Answer(status, headers, body, time.monotonic() - began)
+        return RawResponse(status, headers, body, time.monotonic() - start)
 
 
-def _send(connection: socket.socket, request: bytes, deadline: float) -> bool:
-    """Send until all is sent, or the server speaks or hangs up before it is: what it said can then still be read."""
+def _send_all(connection: socket.socket, request: bytes, deadline: float) -> bool:
+    """Send the request and return True. Return False as soon as the server responds or closes the connection.
+
+    An early response can then still be read.
+    """
     connection.setblocking(False)
-    rest = memoryview(request)
-    while rest:
+    unsent = memoryview(request)
+    while unsent:
         readable, writable, _ = select.select([connection], [connection], [], max(0.0, deadline - time.monotonic()))
         if readable:
             return False
         if not writable:
             raise TimeoutError
         try:
-            rest = rest[connection.send(rest[:262_144]) :]
+            unsent = unsent[connection.send(unsent[:262_144]) :]
         except ConnectionError:
             return False
     return True

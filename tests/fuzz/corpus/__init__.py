@@ -1,7 +1,7 @@
-"""Bad requests without end: seeded, so that any one can be made again from its seed and number.
+"""Seeded bad requests without end. Each one can be made again from its seed and number.
 
-Every request must be refused with a 4xx; a few, such as an image with one flipped bit, may by chance be fine after all
-and are then answered. No request may get a 5xx, hang, end a worker, or change the answer of a neighbour in its batch.
+A server must refuse every request with a 4xx. A few, such as an image with one flipped bit, may by chance be valid and
+then get a 200. No request may get a 5xx, hang, end a worker, or change the response to another request in its batch.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tests.fuzz.corpus import (
     v1_instances,
     v2_tensors,
 )
-from tests.fuzz.corpus.request import Family, WireRequest
+from tests.fuzz.corpus.request import Family, FuzzRequest
 
 __all__ = ["FAMILIES", "Family", "WireRequest", "bad_request", "bad_requests"]
 
-# How many of a hundred or so requests are of each family.
+# Number of requests of each family in a round of some 150 requests.
 FAMILIES: dict[Family, int] = {
     mutations.mutated: 12,
     mutations.chunk_mutated: 6,
@@ -78,22 +78,22 @@ FAMILIES: dict[Family, int] = {
     paths.other_method: 3,
     paths.odd_target: 1,
 }
-_DECK = tuple(family for family, weight in FAMILIES.items() for _ in range(weight))
+_ROUND = tuple(family for family, weight in FAMILIES.items() for _ in range(weight))
 
 
-def bad_requests(count: int, seed: int) -> Iterator[WireRequest]:
-    """The first `count` requests of a seed. Every len(deck) of them hold each family as often as it weighs."""
+def bad_requests(count: int, seed: int) -> Iterator[FuzzRequest]:
+    """Return the first `count` requests of a seed. Every round of them holds each family as often as FAMILIES says."""
     return (bad_request(seed, number) for number in range(count))
 
 
-def bad_request(seed: int, number: int) -> WireRequest:
-    """One request, made again from what its report names."""
-    deal, place = divmod(number, len(_DECK))
-    deck = list(_DECK)
-    Random(f"{seed} {deal}").shuffle(deck)
-    family = deck[place]
-    # Each seed begins at other cases, so that short runs differ.
-    first = Random(f"{seed} {family.__name__}").randrange(1_000)
-    turn = first + deal * FAMILIES[family] + deck[:place].count(family)
-    request = family(Random(f"{seed} {number} {family.__name__}"), turn)
+def bad_request(seed: int, number: int) -> FuzzRequest:
+    """Return one request, by the seed and the number that its report names."""
+    round_number, position = divmod(number, len(_ROUND))
+    families = list(_ROUND)
+    Random(f"{seed} {round_number}").shuffle(families)
+    family = families[position]
+    # Each seed starts at other cases, so that short runs differ.
+    offset = Random(f"{seed} {family.__name__}").randrange(1_000)
+    index = offset + round_number * FAMILIES[family] + families[:position].count(family)
+    request = family(Random(f"{seed} {number} {family.__name__}"), index)
     return replace(request, family=family.__name__, seed=seed, number=number)

@@ -1,4 +1,4 @@
-"""What is around a body: its type, its coding, its size. And requests that are hardly HTTP."""
+"""Wrong content types, content codings and sizes of a body, and requests that break the syntax of HTTP."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import zlib
 from functools import cache
 from random import Random
 
-from tests.fuzz.corpus.request import BAD, EITHER, HUNG_UP, Headers, WireRequest, in_turn
-from tests.fuzz.corpus.routes import JSON, NATIVE, V1, V2, b64, dump, file_part, form, form_type, typed
+from tests.fuzz.corpus.request import CLOSED, REFUSED, REFUSED_OR_OK, FuzzRequest, Headers, pick_case
+from tests.fuzz.corpus.routes import JSON, NATIVE, V1, V2, b64, content_type, file_part, form, form_type, to_json
 from tests.fuzz.corpus.valid_images import any_image, pngs
 
 IMAGE = pngs()[0]
-DOCUMENT = dump({"image": b64(IMAGE)})
-ROADS = (*NATIVE, *V1, *V2)
+DOCUMENT = to_json({"image": b64(IMAGE)})
+ALL_PATHS = (*NATIVE, *V1, *V2)
 CHUNKED = ("Transfer-Encoding", "chunked")
 
 
-def wrong_type(rng: Random, turn: int) -> WireRequest:
-    """A body that is not what its content type says. An image is known by its first bytes, so 200 is fine for one."""
+def wrong_type(rng: Random, index: int) -> FuzzRequest:
+    """Send a body that is not what its content type says. The server recognizes images by their first bytes."""
     image = any_image(rng)
-    odd = (
+    types = (
         "text/html",
         "text/plain; charset=rubbish",
         "application/xml",
@@ -39,87 +39,99 @@ def wrong_type(rng: Random, turn: int) -> WireRequest:
         "application/zip",
     )
     cases: list[tuple[str, Headers, bytes, frozenset[int]]] = [
-        (f"an image as {kind[:50]}", typed(kind), image, EITHER | {431}) for kind in odd
+        (f"an image as {kind[:50]}", content_type(kind), image, REFUSED_OR_OK | {431}) for kind in types
     ]
     cases += [
-        ("an image as JSON", typed(JSON), image, BAD),
-        ("an image as an array", typed("application/x-npy"), image, BAD),
-        ("JSON as an image", typed("image/png"), DOCUMENT, EITHER),
-        ("JSON as nothing", (), DOCUMENT, EITHER),
-        ("JSON as text", typed("text/json"), DOCUMENT, EITHER),
-        ("JSON of a kind", typed("application/vnd.api+json"), DOCUMENT, EITHER),
-        ("JSON in a charset", typed("application/json; charset=rubbish"), DOCUMENT, EITHER),
-        ("JSON in capitals", typed("APPLICATION/JSON"), DOCUMENT, EITHER),
-        ("JSON as an array", typed("application/x-npy"), DOCUMENT, BAD),
-        ("a form as JSON", typed(JSON), form([(file_part("a"), image)]), BAD),
-        ("a form as an image", typed("image/png"), form([(file_part("a"), image)]), BAD),
-        ("two types", (*typed("image/png"), *typed(JSON)), image, EITHER),
-        ("two types, the other way", (*typed(JSON), *typed("image/png")), DOCUMENT, EITHER),
-        ("words as a form", typed("application/x-www-form-urlencoded"), b"image=%89PNG&top_k=3", BAD),
-        ("a broken form", typed("application/x-www-form-urlencoded"), b"%zz=%&&&=", BAD),
+        ("an image as JSON", content_type(JSON), image, REFUSED),
+        ("an image as an array", content_type("application/x-npy"), image, REFUSED),
+        ("JSON as an image", content_type("image/png"), DOCUMENT, REFUSED_OR_OK),
+        ("JSON as nothing", (), DOCUMENT, REFUSED_OR_OK),
+        ("JSON as text", content_type("text/json"), DOCUMENT, REFUSED_OR_OK),
+        ("JSON of a kind", content_type("application/vnd.api+json"), DOCUMENT, REFUSED_OR_OK),
+        ("JSON in a charset", content_type("application/json; charset=rubbish"), DOCUMENT, REFUSED_OR_OK),
+        ("JSON in capitals", content_type("APPLICATION/JSON"), DOCUMENT, REFUSED_OR_OK),
+        ("JSON as an array", content_type("application/x-npy"), DOCUMENT, REFUSED),
+        ("a form as JSON", content_type(JSON), form([(file_part("a"), image)]), REFUSED),
+        ("a form as an image", content_type("image/png"), form([(file_part("a"), image)]), REFUSED),
+        ("two types", (*content_type("image/png"), *content_type(JSON)), image, REFUSED_OR_OK),
+        ("two types, the other way", (*content_type(JSON), *content_type("image/png")), DOCUMENT, REFUSED_OR_OK),
+        ("words as a form", content_type("application/x-www-form-urlencoded"), b"image=%89PNG&top_k=3", REFUSED),
+        ("a broken form", content_type("application/x-www-form-urlencoded"), b"%zz=%&&&=", REFUSED),
     ]
-    case, headers, body, accepted = in_turn(cases, turn)
-    return WireRequest(case, rng.choice(NATIVE), headers, body, accepted)
+    case, headers, body, accepted = pick_case(cases, index)
+    return FuzzRequest(case, rng.choice(NATIVE), headers, body, accepted)
 
 
-def encoded(rng: Random, turn: int) -> WireRequest:
-    """Content codings: unpacked or refused, but neither guessed nor fatal."""
+def encoded(rng: Random, index: int) -> FuzzRequest:
+    """Send a content coding. The server may decode or refuse it, but must not guess or fail."""
     image = any_image(rng)
     cases: tuple[tuple[str, str, str, bytes, frozenset[int]], ...] = (
-        ("gzip", "gzip", "image/png", gzip.compress(image, mtime=0), EITHER),
-        ("gzip of JSON", "gzip", JSON, gzip.compress(DOCUMENT, mtime=0), EITHER),
-        ("a gzip bomb", "gzip", "image/png", _gzip_bomb(), BAD),
-        ("a gzip bomb of JSON", "gzip", JSON, _gzip_bomb(), BAD),
-        ("deflate", "deflate", "image/png", zlib.compress(image), EITHER),
-        ("half a gzip", "gzip", "image/png", gzip.compress(image, mtime=0)[:-9], BAD),
-        ("gzip that is none", "gzip", "image/png", image, EITHER),
-        ("br that is none", "br", JSON, DOCUMENT, EITHER),
-        ("a coding that is none", "rubbish", "image/png", image, EITHER),
-        ("ten codings", ", ".join(["gzip"] * 10), "image/png", image, EITHER),
-        ("gzip, unsaid", "", "image/png", gzip.compress(image, mtime=0), BAD),
+        ("gzip", "gzip", "image/png", gzip.compress(image, mtime=0), REFUSED_OR_OK),
+        ("gzip of JSON", "gzip", JSON, gzip.compress(DOCUMENT, mtime=0), REFUSED_OR_OK),
+        ("a gzip bomb", "gzip", "image/png", _gzip_bomb(), REFUSED),
+        ("a gzip bomb of JSON", "gzip", JSON, _gzip_bomb(), REFUSED),
+        ("deflate", "deflate", "image/png", zlib.compress(image), REFUSED_OR_OK),
+        ("half a gzip", "gzip", "image/png", gzip.compress(image, mtime=0)[:-9], REFUSED),
+        ("gzip that is none", "gzip", "image/png", image, REFUSED_OR_OK),
+        ("br that is none", "br", JSON, DOCUMENT, REFUSED_OR_OK),
+        ("a coding that is none", "rubbish", "image/png", image, REFUSED_OR_OK),
+        ("ten codings", ", ".join(["gzip"] * 10), "image/png", image, REFUSED_OR_OK),
+        ("gzip, unsaid", "", "image/png", gzip.compress(image, mtime=0), REFUSED),
     )
-    case, coding, kind, body, accepted = in_turn(cases, turn)
-    headers = typed(kind) + ((("Content-Encoding", coding),) if coding else ())
-    return WireRequest(case, rng.choice(NATIVE), headers, body, accepted)
+    case, coding, kind, body, accepted = pick_case(cases, index)
+    headers = content_type(kind) + ((("Content-Encoding", coding),) if coding else ())
+    return FuzzRequest(case, rng.choice(NATIVE), headers, body, accepted)
 
 
-def empty(rng: Random, turn: int) -> WireRequest:
-    """Nothing at all, said in each way."""
-    path = in_turn(ROADS, turn)
+def empty(rng: Random, index: int) -> FuzzRequest:
+    """Send an empty body, with each content type and framing."""
+    path = pick_case(ALL_PATHS, index)
     kind = rng.choice(("image/png", "", JSON, "application/octet-stream", form_type(), "application/x-npy"))
-    headers, body = rng.choice(((typed(kind), b""), ((*typed(kind), CHUNKED), b"0\r\n\r\n")))
-    return WireRequest(f"nothing as {kind or 'nothing'} to {path}", path, headers, body)
+    headers, body = rng.choice(((content_type(kind), b""), ((*content_type(kind), CHUNKED), b"0\r\n\r\n")))
+    return FuzzRequest(f"nothing as {kind or 'nothing'} to {path}", path, headers, body)
 
 
-def too_large(rng: Random, turn: int) -> WireRequest:
-    """Over the 6 MB of an image, or over the 8.5 MB of a body. On what has no end in sight a server may hang up."""
+def too_large(rng: Random, index: int) -> FuzzRequest:
+    """Send an image over 6 MB, or a body over 8.5 MB. The server may close the connection on an overlong body."""
     image = _padded(6_000_001)
-    path = rng.choice(NATIVE)
+    path, chunked = rng.choice(NATIVE), (*content_type("image/png"), CHUNKED)
     cases: tuple[tuple[str, str, Headers, bytes, frozenset[int]], ...] = (
-        ("an image of 6 MB and a byte", path, typed("image/png"), image, BAD),
-        ("6 MB and a byte of zeros", path, typed("image/png"), bytes(6_000_001), BAD),
-        ("the same in a form", path, typed(form_type()), form([(file_part("a"), image)]), BAD),
-        ("the same in JSON", path, typed(JSON), dump({"image": b64(image)}), BAD),
-        ("the same in v1", V1[0], typed(JSON), dump({"instances": [b64(image)]}), BAD),
-        ("just 6 MB", path, typed("image/png"), _padded(6_000_000), EITHER),
-        ("8.5 MB and a byte", rng.choice(ROADS), typed("image/png"), bytes(8_500_001), BAD | HUNG_UP),
-        ("8.5 MB and a byte of JSON", rng.choice(ROADS), typed(JSON), b" " * 8_500_001, BAD | HUNG_UP),
+        ("an image of 6 MB and a byte", path, content_type("image/png"), image, REFUSED),
+        ("6 MB and a byte of zeros", path, content_type("image/png"), bytes(6_000_001), REFUSED),
+        ("the same in a form", path, content_type(form_type()), form([(file_part("a"), image)]), REFUSED),
+        ("the same in JSON", path, content_type(JSON), to_json({"image": b64(image)}), REFUSED),
+        ("the same in v1", V1[0], content_type(JSON), to_json({"instances": [b64(image)]}), REFUSED),
+        ("just 6 MB", path, content_type("image/png"), _padded(6_000_000), REFUSED_OR_OK),
+        ("8.5 MB and a byte", rng.choice(ALL_PATHS), content_type("image/png"), bytes(8_500_001), REFUSED | CLOSED),
+        ("8.5 MB and a byte of JSON", rng.choice(ALL_PATHS), content_type(JSON), b" " * 8_500_001, REFUSED | CLOSED),
         (
             "8.5 MB and a byte of parts",
             path,
-            typed(form_type()),
+            content_type(form_type()),
             form([(file_part("a"), bytes(8_500_001))]),
-            BAD | HUNG_UP,
+            REFUSED | CLOSED,
         ),
-        ("9 MB in chunks", path, (*typed("image/png"), CHUNKED), chunks(bytes(9_000_000), 60_000), BAD | HUNG_UP),
-        ("an image in chunks of a byte, cut", path, (*typed("image/png"), CHUNKED), chunks(IMAGE[:300], 1), BAD),
+        (
+            "9 MB in chunks",
+            path,
+            chunked,
+            chunks(bytes(9_000_000), 60_000),
+            REFUSED | CLOSED,
+        ),
+        (
+            "an image in chunks of a byte, cut",
+            path,
+            chunked,
+            chunks(IMAGE[:300], 1),
+            REFUSED,
+        ),
     )
-    case, path, headers, body, accepted = in_turn(cases, turn)
-    return WireRequest(case, path, headers, body, accepted)
+    case, path, headers, body, accepted = pick_case(cases, index)
+    return FuzzRequest(case, path, headers, body, accepted)
 
 
-def hardly_http(rng: Random, turn: int) -> WireRequest:
-    """What a proxy and a server could read differently, or cannot read at all."""
+def hardly_http(rng: Random, index: int) -> FuzzRequest:
+    """Send a request that a proxy and a server could parse differently, or cannot parse at all."""
     size = str(len(IMAGE))
     smuggled = b"0\r\n\r\nGET /models HTTP/1.1\r\nHost: x\r\n\r\n"
     cases: tuple[tuple[str, Headers, bytes], ...] = (
@@ -131,7 +143,7 @@ def hardly_http(rng: Random, turn: int) -> WireRequest:
         ("a coding after a tab", (("Transfer-Encoding", "\x0bchunked"),), chunks(IMAGE, 99)),
         ("a negative length", (("Content-Length", "-1"),), IMAGE),
         ("a length with a plus", (("Content-Length", f"+{size}"),), IMAGE),
-        ("a length that is no number", (("Content-Length", "many"),), IMAGE),
+        ("a length that is not a number", (("Content-Length", "many"),), IMAGE),
         ("a length of 30 digits", (("Content-Length", "9" * 30),), IMAGE),
         ("chunks of no size", (CHUNKED,), b"zz\r\n" + IMAGE),
         ("chunks of a negative size", (CHUNKED,), b"-5\r\n" + IMAGE),
@@ -147,25 +159,25 @@ def hardly_http(rng: Random, turn: int) -> WireRequest:
         ("two hosts", (("Host", "a"), ("Host", "b")), IMAGE),
         ("a broken host", (("Host", "a/b@c\x01"),), IMAGE),
     )
-    accepted = EITHER | HUNG_UP | {431, 501, 505}
-    case, headers, body = in_turn(cases, turn)
-    headers += typed("image/png")
-    return WireRequest(case, NATIVE[0], headers, body, accepted, may_be_unreadable=True)
+    accepted = REFUSED_OR_OK | CLOSED | {431, 501, 505}
+    case, headers, body = pick_case(cases, index)
+    headers += content_type("image/png")
+    return FuzzRequest(case, NATIVE[0], headers, body, accepted, may_be_unparsable=True)
 
 
 def chunks(content: bytes, size: int) -> bytes:
-    """A body in transfer coding `chunked`."""
+    """Return a body in transfer coding `chunked`."""
     pieces = (content[at : at + size] for at in range(0, len(content), size))
     return b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces) + b"0\r\n\r\n"
 
 
 @cache
 def _gzip_bomb() -> bytes:
-    """50 MB in 50 kB."""
+    """Return 50 MB of zeros in 50 kB."""
     return gzip.compress(bytes(50_000_000), mtime=0)
 
 
 @cache
 def _padded(size: int) -> bytes:
-    """A whole PNG with zeros after it, to this many bytes."""
+    """Return a complete PNG, padded with zeros to this many bytes."""
     return IMAGE + bytes(size - len(IMAGE))

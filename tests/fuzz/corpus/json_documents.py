@@ -1,4 +1,4 @@
-"""JSON bodies of the native form, `{"image": "<base64>"}`, and what is wrong with any JSON."""
+"""Wrong JSON bodies: of the native form, `{"image": "<base64>"}`, and of any JSON."""
 
 from __future__ import annotations
 
@@ -8,57 +8,57 @@ from random import Random
 from typing import Any
 
 from tests.fuzz.corpus.mutations import MUTATIONS
-from tests.fuzz.corpus.request import BAD, EITHER, WireRequest, in_turn
-from tests.fuzz.corpus.routes import JSON, NATIVE, V1, V2, b64, dump, native, typed
+from tests.fuzz.corpus.request import REFUSED, REFUSED_OR_OK, FuzzRequest, pick_case
+from tests.fuzz.corpus.routes import JSON, NATIVE, V1, V2, b64, content_type, on_native_route, to_json
 from tests.fuzz.corpus.valid_images import any_image, pngs
 
 TEXT = b64(pngs()[0])
-GOOD = dump({"image": TEXT})
-INSTANCES = dump({"instances": [{"b64": TEXT}]})
-TENSOR = dump({"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [TEXT]}]})
+GOOD = to_json({"image": TEXT})
+INSTANCES = to_json({"instances": [{"b64": TEXT}]})
+TENSOR = to_json({"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [TEXT]}]})
 
 
-def no_json(rng: Random, turn: int) -> WireRequest:
-    """Text that is no JSON, or not the whole of it, on every road that takes JSON."""
-    path, good = rng.choice(((rng.choice(NATIVE), GOOD), (rng.choice(V1), INSTANCES), (rng.choice(V2), TENSOR)))
+def no_json(rng: Random, index: int) -> FuzzRequest:
+    """Send text that is not JSON, or incomplete JSON, to every route that takes JSON."""
+    path, valid = rng.choice(((rng.choice(NATIVE), GOOD), (rng.choice(V1), INSTANCES), (rng.choice(V2), TENSOR)))
     depth = rng.choice((50, 900, 1_100, 100_000, 2_000_000))
-    case, body, accepted = in_turn(
+    case, body, accepted = pick_case(
         (
-            ("nothing", b"", BAD),
-            ("a space", b" ", BAD),
-            ("one brace", b"{", BAD),
-            ("a brace closed", b"}", BAD),
-            ("half a word", b"nul", BAD),
-            ("cut short", good[: rng.randrange(1, len(good))], BAD),
-            ("rubbish after it", good + rng.choice((b"}", b"x", b"{}", good, b"\0")), BAD),
-            ("single quotes", good.replace(b'"', b"'"), BAD),
-            ("a comma at the end", good[:-1] + b",}", BAD),
-            ("a comment", b"/* an image */" + good, BAD),
-            ("no UTF-8", good[:5] + b"\xff\xfe" + good[5:], BAD),
-            ("overlong UTF-8", good[:5] + b"\xc0\x80" + good[5:], BAD),
-            ("a raw NUL", good[:5] + b"\0" + good[5:], BAD),
-            ("a raw line end in a string", good[:-20] + b"\n" + good[-20:], EITHER),
-            ("a byte order mark", b"\xef\xbb\xbf" + good, EITHER),
-            ("UTF-16", good.decode().encode("utf-16"), EITHER),
-            ("UTF-32", good.decode().encode("utf-32"), EITHER),
-            (f"{depth:,} brackets", b"[" * depth, BAD),
-            (f"{depth:,} brackets, closed", b"[" * depth + b"]" * depth, BAD),
-            (f"{depth:,} objects", b'{"a":' * depth + b"1" + b"}" * depth, BAD),
-            ("deep within a member", good[:-1] + b',"x":' + b"[" * depth + b"]" * depth + b"}", EITHER),
-            ("an image", pngs()[0], BAD),
-            ("a form", b"image=" + TEXT.encode(), BAD),
-            ("XML", b"<image>" + TEXT.encode() + b"</image>", BAD),
-            ("spaces by the megabyte", b" " * 4_000_000, BAD),
-            ("2,000,000 empty lists", b"[" + b"[]," * 2_000_000 + b"[]]", BAD),
+            ("nothing", b"", REFUSED),
+            ("a space", b" ", REFUSED),
+            ("one brace", b"{", REFUSED),
+            ("a brace closed", b"}", REFUSED),
+            ("half a word", b"nul", REFUSED),
+            ("cut short", valid[: rng.randrange(1, len(valid))], REFUSED),
+            ("rubbish after it", valid + rng.choice((b"}", b"x", b"{}", valid, b"\0")), REFUSED),
+            ("single quotes", valid.replace(b'"', b"'"), REFUSED),
+            ("a comma at the end", valid[:-1] + b",}", REFUSED),
+            ("a comment", b"/* an image */" + valid, REFUSED),
+            ("no UTF-8", valid[:5] + b"\xff\xfe" + valid[5:], REFUSED),
+            ("overlong UTF-8", valid[:5] + b"\xc0\x80" + valid[5:], REFUSED),
+            ("a raw NUL", valid[:5] + b"\0" + valid[5:], REFUSED),
+            ("a raw line end in a string", valid[:-20] + b"\n" + valid[-20:], REFUSED_OR_OK),
+            ("a byte order mark", b"\xef\xbb\xbf" + valid, REFUSED_OR_OK),
+            ("UTF-16", valid.decode().encode("utf-16"), REFUSED_OR_OK),
+            ("UTF-32", valid.decode().encode("utf-32"), REFUSED_OR_OK),
+            (f"{depth:,} brackets", b"[" * depth, REFUSED),
+            (f"{depth:,} brackets, closed", b"[" * depth + b"]" * depth, REFUSED),
+            (f"{depth:,} objects", b'{"a":' * depth + b"1" + b"}" * depth, REFUSED),
+            ("deep within a member", valid[:-1] + b',"x":' + b"[" * depth + b"]" * depth + b"}", REFUSED_OR_OK),
+            ("an image", pngs()[0], REFUSED),
+            ("a form", b"image=" + TEXT.encode(), REFUSED),
+            ("XML", b"<image>" + TEXT.encode() + b"</image>", REFUSED),
+            ("spaces by the megabyte", b" " * 4_000_000, REFUSED),
+            ("2,000,000 empty lists", b"[" + b"[]," * 2_000_000 + b"[]]", REFUSED),
         ),
-        turn,
+        index,
     )
-    return WireRequest(case, path, typed(JSON), body, accepted)
+    return FuzzRequest(case, path, content_type(JSON), body, accepted)
 
 
-def wrong_shape(rng: Random, turn: int) -> WireRequest:
-    """JSON that is well formed, and not `{"image": "<base64>"}`."""
-    ugly: tuple[Any, ...] = (
+def wrong_shape(rng: Random, index: int) -> FuzzRequest:
+    """Send well-formed JSON that is not `{"image": "<base64>"}`."""
+    values: tuple[Any, ...] = (
         None,
         True,
         3,
@@ -76,31 +76,31 @@ def wrong_shape(rng: Random, turn: int) -> WireRequest:
         "\U0001f40d" * 9,
     )
     documents: tuple[Any, ...] = (None, True, 3, "text", [], [[]], {}, [{"image": TEXT}], TEXT)
-    shapes = [("member", dump({"image": value})) for value in ugly]
-    shapes += [("document", dump(value)) for value in documents]
+    shapes = [("member", to_json({"image": value})) for value in values]
+    shapes += [("document", to_json(value)) for value in documents]
     shapes += [
-        ("another name", dump({"img": TEXT})),
-        ("another case", dump({"Image": TEXT})),
-        ("one more member", dump({"image": TEXT, "colour": "red"})),
+        ("another name", to_json({"img": TEXT})),
+        ("another case", to_json({"Image": TEXT})),
+        ("one more member", to_json({"image": TEXT, "colour": "red"})),
         ("one more member, long", GOOD[:-1] + b', "' + b"c" * 1_000_000 + b'": 1}'),
         ("100,000 more members", _many_members()),
-        ("an empty name", dump({"image": TEXT, "": 1})),
-        ("__proto__", dump({"image": TEXT, "__proto__": {"top_k": 1}})),
+        ("an empty name", to_json({"image": TEXT, "": 1})),
+        ("__proto__", to_json({"image": TEXT, "__proto__": {"top_k": 1}})),
         ("image is not a number", b'{"image": NaN}'),
         ("image is 1e999", b'{"image": 1e999}'),
-        ("null for all", dump({"image": None, "instances": None, "inputs": None})),
+        ("null for all", to_json({"image": None, "instances": None, "inputs": None})),
     ]
-    case, body = in_turn(shapes, turn)
-    return native(rng, f"{case}: {body[:60]!r}", JSON, body, BAD)
+    case, body = pick_case(shapes, index)
+    return on_native_route(rng, f"{case}: {body[:60]!r}", JSON, body, REFUSED)
 
 
 @cache
 def _many_members() -> bytes:
-    return dump({"image": TEXT} | {f"m{number}": number for number in range(100_000)})
+    return to_json({"image": TEXT} | {f"m{number}": number for number in range(100_000)})
 
 
-def two_meanings(rng: Random, turn: int) -> WireRequest:
-    """JSON that some would read: it may be answered, and must not be misunderstood into a 5xx."""
+def two_meanings(rng: Random, index: int) -> FuzzRequest:
+    """Send ambiguous JSON that some parsers accept. The server may accept it, but must not respond with a 5xx."""
     bodies = (
         b'{"image": "x", "image": "%s"}' % TEXT.encode(),
         b'{"image": "%s", "image": "x"}' % TEXT.encode(),
@@ -113,43 +113,43 @@ def two_meanings(rng: Random, turn: int) -> WireRequest:
         b'{"image": "%s"}' % "".join(f"\\u{ord(letter):04x}" for letter in TEXT).encode(),
         b'{"instances": ["%s"], "inputs": []}' % TEXT.encode(),
     )
-    body = in_turn(bodies, turn)
-    return native(rng, f"{body[:40]!r}", JSON, body, EITHER)
+    body = pick_case(bodies, index)
+    return on_native_route(rng, f"{body[:40]!r}", JSON, body, REFUSED_OR_OK)
 
 
-def wrong_base64(rng: Random, turn: int) -> WireRequest:
-    """Text where base64 belongs, in each of the three shapes of JSON."""
+def wrong_base64(rng: Random, index: int) -> FuzzRequest:
+    """Send wrong base64 in each of the three shapes of JSON."""
     urlsafe = b64(bytes(range(256)) * 4).replace("+", "-").replace("/", "_")
-    case, text, accepted = in_turn(
+    case, text, accepted = pick_case(
         (
-            ("one letter", "A", BAD),
-            ("one letter too many", TEXT.rstrip("=") + "AAAAA"[: 1 + -len(TEXT.rstrip("=")) % 4], EITHER),
-            ("padding alone", "====", BAD),
-            ("padding within", TEXT[:100] + "==" + TEXT[100:], BAD),
-            ("no padding", b64(pngs()[0] + b"\0" * (2 - len(pngs()[0]) % 3)).rstrip("="), EITHER),
-            ("too much padding", TEXT + "====", EITHER),
-            ("the other alphabet", urlsafe, BAD),
-            ("lines", "\n".join(TEXT[at : at + 76] for at in range(0, len(TEXT), 76)), EITHER),
-            ("spaces", " ".join(TEXT), EITHER),
-            ("a letter that is none", TEXT[:50] + "\xe9" + TEXT[50:], BAD),
-            ("digits that look alike", TEXT[:50] + "\uff11" * 4 + TEXT[50:], BAD),
-            ("twice", b64(TEXT.encode()), BAD),
-            ("a data URL without data", "data:image/png;base64,", BAD),
-            ("a data URL without a comma", "data:image/png;base64", BAD),
-            ("a data URL in percent", "data:image/png,%89PNG%0D%0A%1A%0A", BAD),
-            ("a data URL of text", "data:text/plain;base64," + b64(b"just text"), BAD),
-            ("a data URL of HTML that is an image", "data:text/html;base64," + TEXT, EITHER),
-            ("two data URLs", "data:image/png;base64,data:image/png;base64," + TEXT, BAD),
-            ("a data URL in capitals", "DATA:image/png;BASE64," + TEXT, EITHER),
-            ("a web address", "http://127.0.0.1:8081/models", BAD),
-            ("a file's address", "file:///etc/passwd", BAD),
-            ("a path", "/etc/passwd", BAD),
-            ("hexadecimal", pngs()[0].hex(), BAD),
-            ("bytes of Python", str(pngs()[0][:200]), BAD),
-            ("4 MB of A", "A" * 4_000_000, BAD),
-            ("over 6 MB of image", "A" * 8_200_000, BAD),
+            ("one letter", "A", REFUSED),
+            ("one letter too many", TEXT.rstrip("=") + "AAAAA"[: 1 + -len(TEXT.rstrip("=")) % 4], REFUSED_OR_OK),
+            ("padding alone", "====", REFUSED),
+            ("padding within", TEXT[:100] + "==" + TEXT[100:], REFUSED),
+            ("no padding", b64(pngs()[0] + b"\0" * (2 - len(pngs()[0]) % 3)).rstrip("="), REFUSED_OR_OK),
+            ("too much padding", TEXT + "====", REFUSED_OR_OK),
+            ("the other alphabet", urlsafe, REFUSED),
+            ("lines", "\n".join(TEXT[at : at + 76] for at in range(0, len(TEXT), 76)), REFUSED_OR_OK),
+            ("spaces", " ".join(TEXT), REFUSED_OR_OK),
+            ("a letter that is none", TEXT[:50] + "\xe9" + TEXT[50:], REFUSED),
+            ("digits that look alike", TEXT[:50] + "\uff11" * 4 + TEXT[50:], REFUSED),
+            ("twice", b64(TEXT.encode()), REFUSED),
+            ("a data URL without data", "data:image/png;base64,", REFUSED),
+            ("a data URL without a comma", "data:image/png;base64", REFUSED),
+            ("a data URL in percent", "data:image/png,%89PNG%0D%0A%1A%0A", REFUSED),
+            ("a data URL of text", "data:text/plain;base64," + b64(b"just text"), REFUSED),
+            ("a data URL of HTML that is an image", "data:text/html;base64," + TEXT, REFUSED_OR_OK),
+            ("two data URLs", "data:image/png;base64,data:image/png;base64," + TEXT, REFUSED),
+            ("a data URL in capitals", "DATA:image/png;BASE64," + TEXT, REFUSED_OR_OK),
+            ("a web address", "http://127.0.0.1:8081/models", REFUSED),
+            ("a file's address", "file:///etc/passwd", REFUSED),
+            ("a path", "/etc/passwd", REFUSED),
+            ("hexadecimal", pngs()[0].hex(), REFUSED),
+            ("bytes of Python", str(pngs()[0][:200]), REFUSED),
+            ("4 MB of A", "A" * 4_000_000, REFUSED),
+            ("over 6 MB of image", "A" * 8_200_000, REFUSED),
         ),
-        turn,
+        index,
     )
     path, document = rng.choice(
         (
@@ -161,11 +161,11 @@ def wrong_base64(rng: Random, turn: int) -> WireRequest:
             (rng.choice(V2), {"inputs": [{"name": "i", "datatype": "BYTES", "shape": [1], "data": [text]}]}),
         )
     )
-    return WireRequest(case, path, typed(JSON), dump(document), accepted)
+    return FuzzRequest(case, path, content_type(JSON), to_json(document), accepted)
 
 
-def json_mutated(rng: Random, turn: int) -> WireRequest:
-    """A good document of one of the three shapes with a change anywhere."""
+def json_mutated(rng: Random, index: int) -> FuzzRequest:
+    """Send a good document of one of the three shapes with a change anywhere."""
     text = b64(any_image(rng))
     tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [text], "parameters": {}}
     path, document = rng.choice(
@@ -176,13 +176,13 @@ def json_mutated(rng: Random, turn: int) -> WireRequest:
         )
     )
     body = json.dumps(document).encode()
-    mutate = in_turn(MUTATIONS, turn)
-    # Where the keys are, at the beginning and the end, rather than within the image.
+    mutate = pick_case(MUTATIONS, index)
+    # Change the keys, at the start and the end, rather than the image.
     cut = rng.choice((0, max(0, len(body) - 90)))
-    return WireRequest(
+    return FuzzRequest(
         mutate.__name__.strip("_"),
         path,
-        typed(JSON),
+        content_type(JSON),
         body[:cut] + mutate(rng, body[cut : cut + 90]) + body[cut + 90 :],
-        EITHER,
+        REFUSED_OR_OK,
     )

@@ -1,66 +1,66 @@
-"""Good image files with something changed or missing. By chance some still are images, so 200 is accepted for these."""
+"""Good image files with a change or a gap. By chance some are still images, so 200 is accepted for these."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
 
-from tests.fuzz.corpus.request import BAD, EITHER, WireRequest, in_turn
-from tests.fuzz.corpus.routes import carried
+from tests.fuzz.corpus.request import REFUSED, REFUSED_OR_OK, FuzzRequest, pick_case
+from tests.fuzz.corpus.routes import on_any_route
 from tests.fuzz.corpus.valid_images import any_image, join_png, jpegs, png_chunks, pngs, webps
 
-# Values at which a parser's arithmetic tips over.
+# Values at which a parser's arithmetic overflows.
 EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
-def mutated(rng: Random, turn: int) -> WireRequest:
-    """One change or a few of one kind."""
-    mutate = in_turn(MUTATIONS, turn)
+def mutated(rng: Random, index: int) -> FuzzRequest:
+    """Send an image with one or several mutations of one kind."""
+    mutate = pick_case(MUTATIONS, index)
     content = any_image(rng)
     for _ in range(rng.choice((1, 1, 1, 2, 5))):
         content = mutate(rng, content)
-    return carried(rng, mutate.__name__.strip("_"), content, EITHER)
+    return on_any_route(rng, mutate.__name__.strip("_"), content, REFUSED_OR_OK)
 
 
-def chunk_mutated(rng: Random, turn: int) -> WireRequest:
-    """PNG with a change inside its chunks and right checksums, so that the change is read."""
-    mutate = in_turn(MUTATIONS, turn)
+def chunk_mutated(rng: Random, index: int) -> FuzzRequest:
+    """Send a PNG with a mutation inside a chunk and a right checksum, so that the decoder reads it."""
+    mutate = pick_case(MUTATIONS, index)
     chunks = list(png_chunks(rng.choice(pngs())))
-    place = rng.choice([number for number, (_, inside) in enumerate(chunks) if inside])
-    kind, inside = chunks[place]
-    chunks[place] = (kind, mutate(rng, inside))
-    return carried(rng, f"{mutate.__name__.strip('_')} in {kind.decode('ascii')}", join_png(chunks), EITHER)
+    position = rng.choice([number for number, (_, inside) in enumerate(chunks) if inside])
+    kind, inside = chunks[position]
+    chunks[position] = (kind, mutate(rng, inside))
+    return on_any_route(rng, f"{mutate.__name__.strip('_')} in {kind.decode('ascii')}", join_png(chunks), REFUSED_OR_OK)
 
 
-def shuffled(rng: Random, turn: int) -> WireRequest:
-    """PNG whose chunks are whole but out of order, missing or there twice."""
-    head, *rest = png_chunks(rng.choice(pngs()))
-    case, chunks = in_turn(
+def shuffled(rng: Random, index: int) -> FuzzRequest:
+    """Send a PNG whose chunks are intact, but out of order, missing or repeated."""
+    header, *body_chunks = png_chunks(rng.choice(pngs()))
+    case, chunks = pick_case(
         (
-            ("no header", rest),
-            ("no data", [head, *(chunk for chunk in rest if chunk[0] != b"IDAT")]),
-            ("header last", [*rest, head]),
-            ("backwards", [head, *reversed(rest)]),
-            ("header twice", [head, head, *rest]),
-            ("data twice", [head, *(chunk for chunk in rest for _ in range(1 + (chunk[0] == b"IDAT")))]),
+            ("no header", body_chunks),
+            ("no data", [header, *(chunk for chunk in body_chunks if chunk[0] != b"IDAT")]),
+            ("header last", [*body_chunks, header]),
+            ("backwards", [header, *reversed(body_chunks)]),
+            ("header twice", [header, header, *body_chunks]),
+            ("data twice", [header, *(chunk for chunk in body_chunks for _ in range(1 + (chunk[0] == b"IDAT")))]),
             ("no chunk", []),
         ),
-        turn,
+        index,
     )
     strict = case in ("no header", "no data", "header last", "no chunk")
-    return carried(rng, case, join_png(chunks), BAD if strict else EITHER)
+    return on_any_route(rng, case, join_png(chunks), REFUSED if strict else REFUSED_OR_OK)
 
 
-def truncated(rng: Random, turn: int) -> WireRequest:
-    """Cut short. What lacks a fifth or more cannot be whole; a few bytes at the end may be no loss."""
-    content = in_turn((*jpegs(), *pngs(), *webps()), turn)
-    share = rng.choice(("in the header", "anywhere", "at the end"))
+def truncated(rng: Random, index: int) -> FuzzRequest:
+    """Send a truncated image. A file that lacks a fifth is damaged; a few bytes at the end may not matter."""
+    content = pick_case((*jpegs(), *pngs(), *webps()), index)
+    position = rng.choice(("in the header", "anywhere", "at the end"))
     cut = {
         "in the header": rng.randrange(1, 64),
         "anywhere": rng.randrange(1, len(content)),
         "at the end": len(content) - rng.randrange(1, 24),
-    }[share]
-    return carried(rng, f"cut {share}", content[:cut], BAD if cut < len(content) * 0.8 else EITHER)
+    }[position]
+    return on_any_route(rng, f"cut {position}", content[:cut], REFUSED if cut < len(content) * 0.8 else REFUSED_OR_OK)
 
 
 def _flip(rng: Random, content: bytes) -> bytes:
@@ -76,8 +76,8 @@ def _insert(rng: Random, content: bytes) -> bytes:
 
 
 def _delete(rng: Random, content: bytes) -> bytes:
-    first, last = _range(rng, content)
-    return content[:first] + content[last:] or content
+    start, end = _range(rng, content)
+    return content[:start] + content[end:] or content
 
 
 def _swap(rng: Random, content: bytes) -> bytes:
@@ -91,17 +91,17 @@ def _splice(rng: Random, content: bytes) -> bytes:
 
 
 def _zero(rng: Random, content: bytes) -> bytes:
-    first, last = _range(rng, content)
-    return content[:first] + bytes(last - first) + content[last:]
+    start, end = _range(rng, content)
+    return content[:start] + bytes(end - start) + content[end:]
 
 
 def _repeat(rng: Random, content: bytes) -> bytes:
-    first, last = _range(rng, content)
-    return content[:last] + content[first:last] * rng.choice((1, 2, 20)) + content[last:]
+    start, end = _range(rng, content)
+    return content[:end] + content[start:end] * rng.choice((1, 2, 20)) + content[end:]
 
 
 def _edge(rng: Random, content: bytes) -> bytes:
-    """A number in the first hundred bytes, where headers are, becomes one at which arithmetic tips over."""
+    """Replace a number in the first hundred bytes, where headers are, by one at which arithmetic overflows."""
     size = rng.choice((1, 2, 4))
     at = rng.randrange(max(1, min(100, len(content) - size)))
     value = (rng.choice(EDGES) & (1 << 8 * size) - 1).to_bytes(size, rng.choice(("big", "little")))
@@ -109,13 +109,13 @@ def _edge(rng: Random, content: bytes) -> bytes:
 
 
 def _noise(rng: Random, content: bytes) -> bytes:
-    first, last = _range(rng, content)
-    return content[:first] + rng.randbytes(last - first) + content[last:]
+    start, end = _range(rng, content)
+    return content[:start] + rng.randbytes(end - start) + content[end:]
 
 
 def _range(rng: Random, content: bytes) -> tuple[int, int]:
-    first = rng.randrange(len(content))
-    return first, min(len(content), first + rng.choice((1, 2, 16, 200, 2000)))
+    start = rng.randrange(len(content))
+    return start, min(len(content), start + rng.choice((1, 2, 16, 200, 2000)))
 
 
 MUTATIONS: tuple[Callable[[Random, bytes], bytes], ...] = (

@@ -1,4 +1,4 @@
-""".npy files that are no images: as headers that lie, as types that are no pixels, as pickles."""
+""".npy files that are not images: false headers, types other than pixels, pickles."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.corpus.mutations import MUTATIONS
-from tests.fuzz.corpus.request import BAD, EITHER, WireRequest, in_turn
-from tests.fuzz.corpus.routes import file_part, form, form_type, native
+from tests.fuzz.corpus.request import REFUSED, REFUSED_OR_OK, FuzzRequest, pick_case
+from tests.fuzz.corpus.routes import file_part, form, form_type, on_native_route
 
 NPY = "application/x-npy"
 MAGIC = b"\x93NUMPY\x01\x00"
@@ -20,14 +20,14 @@ PIXELS = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
 
 
 def npy(array: Any, *, pickled: bool = False) -> bytes:
-    """An array as numpy saves it."""
+    """Return an array as numpy saves it."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=pickled)
     return buffer.getvalue()
 
 
 def headed(header: str, data: bytes = PIXELS.tobytes(), magic: bytes = MAGIC) -> bytes:
-    """A file of format 1.0 with this text as its header."""
+    """Return a file of format 1.0 with this text as its header."""
     text = header.encode("latin-1") + b"\n"
     return magic + struct.pack("<H", len(text)) + text + data
 
@@ -36,8 +36,8 @@ GOOD = npy(PIXELS)
 HEADER = "{'descr': '|u1', 'fortran_order': False, 'shape': (8, 8, 3), }"
 
 
-def npy_header(rng: Random, turn: int) -> WireRequest:
-    """What stands before the data."""
+def npy_header(rng: Random, index: int) -> FuzzRequest:
+    """Send a file with a wrong header."""
     shapes = (
         "(8, 8, 3",
         "(-8, -8, 3)",
@@ -103,12 +103,12 @@ def npy_header(rng: Random, turn: int) -> WireRequest:
         ("nothing", b""),
         ("text", b"array([1, 2, 3])"),
     ]
-    case, content = in_turn(contents, turn)
-    return _sent(rng, case, content)
+    case, content = pick_case(contents, index)
+    return _request(rng, case, content)
 
 
-def npy_values(rng: Random, turn: int) -> WireRequest:
-    """Whole files of arrays that are no images."""
+def npy_values(rng: Random, index: int) -> FuzzRequest:
+    """Send a well-formed file whose array is not an image."""
     floats = np.full((4, 4, 3), 0.5, np.float32)
     arrays: list[tuple[str, Any]] = [
         (f"{kind}", PIXELS.astype(kind)) for kind in ("complex64", "complex128", "S3", "U3", "M8[s]", "m8[s]", "V3")
@@ -145,12 +145,12 @@ def npy_values(rng: Random, turn: int) -> WireRequest:
         ("a pickle", CALL),
         ("a .npz", _npz()),
     ]
-    case, content = in_turn(files, turn)
-    return _sent(rng, case, content)
+    case, content = pick_case(files, index)
+    return _request(rng, case, content)
 
 
-def npy_odd(rng: Random, turn: int) -> WireRequest:
-    """Images of unusual make, and good files with a change anywhere: these may be answered."""
+def npy_odd(rng: Random, index: int) -> FuzzRequest:
+    """Send an image in an unusual layout, or a good file with a change anywhere. The server may accept it."""
     arrays: list[tuple[str, bytes]] = [
         ("Fortran order", npy(np.asfortranarray(PIXELS))),
         ("big-endian", npy((PIXELS / 255).astype(">f4"))),
@@ -167,22 +167,22 @@ def npy_odd(rng: Random, turn: int) -> WireRequest:
         ("bytes after it", GOOD + rng.randbytes(99)),
         *((f"changed: {mutate.__name__.strip('_')}", mutate(rng, GOOD)) for mutate in MUTATIONS),
     ]
-    case, content = in_turn(arrays, turn)
-    return _sent(rng, case, content, EITHER)
+    case, content = pick_case(arrays, index)
+    return _request(rng, case, content, REFUSED_OR_OK)
 
 
-# Protocol 0: a call of exec, harmless but for the worker that it would end.
+# Protocol 0: a call of exec. It would end the worker, and does nothing else.
 CALL = b"cbuiltins\nexec\n(S'raise SystemExit'\ntR."
 
 
 def _npz() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("image.npy"), GOOD)  # a ZipInfo has no clock in it
+        archive.writestr(zipfile.ZipInfo("image.npy"), GOOD)  # a ZipInfo has a fixed time
     return buffer.getvalue()
 
 
-def _sent(rng: Random, case: str, content: bytes, accepted: frozenset[int] = BAD) -> WireRequest:
+def _request(rng: Random, case: str, content: bytes, accepted: frozenset[int] = REFUSED) -> FuzzRequest:
     if rng.random() < 0.25:
-        return native(rng, case, form_type(), form([(file_part("image", NPY), content)]), accepted)
-    return native(rng, case, NPY, content, accepted)
+        return on_native_route(rng, case, form_type(), form([(file_part("image", NPY), content)]), accepted)
+    return on_native_route(rng, case, NPY, content, accepted)

@@ -1,4 +1,4 @@
-"""Good images with options that are unknown, wrong or at odds with each other, wherever an option may stand."""
+"""Good images with options that are unknown, wrong or contradictory, in every place for an option."""
 
 from __future__ import annotations
 
@@ -6,8 +6,20 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
-from tests.fuzz.corpus.request import BAD, EITHER, MODEL, Headers, WireRequest, in_turn
-from tests.fuzz.corpus.routes import JSON, NATIVE, V1, V2, b64, dump, field_part, file_part, form, form_type, typed
+from tests.fuzz.corpus.request import MODEL, REFUSED, REFUSED_OR_OK, FuzzRequest, Headers, pick_case
+from tests.fuzz.corpus.routes import (
+    JSON,
+    NATIVE,
+    V1,
+    V2,
+    b64,
+    content_type,
+    field_part,
+    file_part,
+    form,
+    form_type,
+    to_json,
+)
 from tests.fuzz.corpus.valid_images import any_image, pngs
 
 EXPLAIN = f"/explanations/{MODEL}"
@@ -24,16 +36,16 @@ WRONG = {
 PAIRS = [(name, value) for name, values in WRONG.items() for value in values]
 
 
-def wrong_option(rng: Random, turn: int) -> WireRequest:
-    """One option that we have, with a value that it cannot have, in each place."""
-    name, value = in_turn(PAIRS, turn)
-    place = rng.choice(("query", "header", "part", "JSON", "instances", "inputs"))
-    case = f"{name}={value[:40]} as {place}"
-    return _placed(rng, case, name, value, place)
+def wrong_option(rng: Random, index: int) -> FuzzRequest:
+    """Send a known option with an invalid value, in each location."""
+    name, value = pick_case(PAIRS, index)
+    location = rng.choice(("query", "header", "part", "JSON", "instances", "inputs"))
+    case = f"{name}={value[:40]} as {location}"
+    return _with_option(rng, case, name, value, location)
 
 
-def unknown_option(rng: Random, turn: int) -> WireRequest:
-    """An option that nobody has, in each place but headers, of which anybody may send any."""
+def unknown_option(rng: Random, index: int) -> FuzzRequest:
+    """Send an unknown option in each location except headers, where unknown names are allowed."""
     names = (
         "topk",
         "top-k",
@@ -48,35 +60,35 @@ def unknown_option(rng: Random, turn: int) -> WireRequest:
         "n" * 5_000,
         "image_url",
     )
-    name = in_turn(names, turn)
-    place = rng.choice(("query", "JSON", "instances", "inputs"))
-    return _placed(rng, f"{name[:40]!r} as {place}", name, "1", place)
+    name = pick_case(names, index)
+    location = rng.choice(("query", "JSON", "instances", "inputs"))
+    return _with_option(rng, f"{name[:40]!r} as {location}", name, "1", location)
 
 
-def contradicting(rng: Random, turn: int) -> WireRequest:
-    """One option with two values, or one that belongs to explanations on a prediction."""
+def contradicting(rng: Random, index: int) -> FuzzRequest:
+    """Send an option with two values, or an option of explanations with a prediction."""
     image = any_image(rng)
-    both = f"{rng.choice((PREDICT, EXPLAIN))}?top_k=1"
+    path_with_query = f"{rng.choice((PREDICT, EXPLAIN))}?top_k=1"
     parts = form([(file_part("a"), image), (field_part("top_k"), b"2")])
     cases: tuple[tuple[str, str, Headers, bytes], ...] = (
-        ("query twice", f"{both}&top_k=2", (PNG,), image),
-        ("query and header", both, (PNG, ("X-Top-K", "2")), image),
-        ("query and part", both, typed(form_type()), parts),
+        ("query twice", f"{path_with_query}&top_k=2", (PNG,), image),
+        ("query and header", path_with_query, (PNG, ("X-Top-K", "2")), image),
+        ("query and part", path_with_query, content_type(form_type()), parts),
         ("header and part", PREDICT, (("Content-Type", form_type()), ("X-Top-K", "3")), parts),
-        ("query and JSON", both, typed(JSON), dump({"image": TEXT, "top_k": 2})),
-        ("query and parameters", f"{V1[0]}?top_k=1", typed(JSON), _instances({"top_k": 2})),
-        ("header and parameters", V2[0], (*typed(JSON), ("X-Top-K", "1")), _inputs({"top_k": 2})),
+        ("query and JSON", path_with_query, content_type(JSON), to_json({"image": TEXT, "top_k": 2})),
+        ("query and parameters", f"{V1[0]}?top_k=1", content_type(JSON), _instances({"top_k": 2})),
+        ("header and parameters", V2[0], (*content_type(JSON), ("X-Top-K", "1")), _inputs({"top_k": 2})),
         ("a method for a prediction", f"{PREDICT}?method=ig", (PNG,), image),
         ("a target for a prediction", f"{PREDICT}?target=3", (PNG,), image),
-        ("a method for a prediction of v1", V1[0], typed(JSON), _instances({"method": "ig"})),
-        ("a target for a prediction of v2", V2[0], typed(JSON), _inputs({"target": "3"})),
+        ("a method for a prediction of v1", V1[0], content_type(JSON), _instances({"method": "ig"})),
+        ("a target for a prediction of v2", V2[0], content_type(JSON), _inputs({"target": "3"})),
     )
-    case, path, headers, body = in_turn(cases, turn)
-    return WireRequest(case, path, headers, body)
+    case, path, headers, body = pick_case(cases, index)
+    return FuzzRequest(case, path, headers, body)
 
 
-def odd_query(rng: Random, turn: int) -> WireRequest:
-    """Queries and headers that are hardly any; some of them mean nothing, and may be passed over."""
+def odd_query(rng: Random, index: int) -> FuzzRequest:
+    """Send a malformed query string. The server may ignore those without a meaning."""
     queries = (
         "?",
         "&&&",
@@ -101,13 +113,13 @@ def odd_query(rng: Random, turn: int) -> WireRequest:
         "model=other&version=9",
         "url=http://127.0.0.1:8081/models",
     )
-    query = in_turn(queries, turn)
-    accepted = EITHER | {414}
-    return WireRequest(f"?{query[:40]}", f"{rng.choice((PREDICT, EXPLAIN))}?{query}", (PNG,), any_image(rng), accepted)
+    query = pick_case(queries, index)
+    accepted = REFUSED_OR_OK | {414}
+    return FuzzRequest(f"?{query[:40]}", f"{rng.choice((PREDICT, EXPLAIN))}?{query}", (PNG,), any_image(rng), accepted)
 
 
-def odd_header(rng: Random, turn: int) -> WireRequest:
-    """Headers that nobody asked for, or that are at odds with what is answered."""
+def odd_header(rng: Random, index: int) -> FuzzRequest:
+    """Send an unexpected header, or one that does not fit the response."""
     headers: tuple[tuple[str, str], ...] = (
         ("Accept", "text/html"),
         ("Accept", "image/png"),
@@ -142,36 +154,36 @@ def odd_header(rng: Random, turn: int) -> WireRequest:
         ("Connection", "close, X-Top-K"),
         ("Priority", "u=99"),
     )
-    name, value = in_turn(headers, turn)
+    name, value = pick_case(headers, index)
     path = rng.choice((PREDICT, EXPLAIN, NATIVE[3]))
-    accepted = EITHER | {406, 431, 501}
+    accepted = REFUSED_OR_OK | {406, 431, 501}
     unreadable = name == "Transfer-Encoding"
-    return WireRequest(
-        f"{name}: {value[:40]}", path, (PNG, (name, value)), any_image(rng), accepted, may_be_unreadable=unreadable
+    return FuzzRequest(
+        f"{name}: {value[:40]}", path, (PNG, (name, value)), any_image(rng), accepted, may_be_unparsable=unreadable
     )
 
 
-def _placed(rng: Random, case: str, name: str, value: str, place: str) -> WireRequest:
-    # Where an option is known at all: on explanations all are.
+def _with_option(rng: Random, case: str, name: str, value: str, location: str) -> FuzzRequest:
+    # Explanations know all options.
     image = any_image(rng)
-    if place == "query":
-        return WireRequest(case, f"{EXPLAIN}?{quote(name)}={quote(value)}", (PNG,), image, BAD | {414})
-    if place == "header":
-        return WireRequest(case, EXPLAIN, (PNG, (HEADERS[name], value)), image)
-    if place == "part":
+    if location == "query":
+        return FuzzRequest(case, f"{EXPLAIN}?{quote(name)}={quote(value)}", (PNG,), image, REFUSED | {414})
+    if location == "header":
+        return FuzzRequest(case, EXPLAIN, (PNG, (HEADERS[name], value)), image)
+    if location == "part":
         body = form([(file_part("image"), image), (field_part(name), value.encode())])
-        return WireRequest(case, EXPLAIN, typed(form_type()), body)
-    if place == "JSON":
-        return WireRequest(case, EXPLAIN, typed(JSON), dump({"image": b64(image), name: value}))
-    if place == "instances":
-        return WireRequest(case, V1[2], typed(JSON), _instances({name: value}))
-    return WireRequest(case, V2[2], typed(JSON), _inputs({name: value}))
+        return FuzzRequest(case, EXPLAIN, content_type(form_type()), body)
+    if location == "JSON":
+        return FuzzRequest(case, EXPLAIN, content_type(JSON), to_json({"image": b64(image), name: value}))
+    if location == "instances":
+        return FuzzRequest(case, V1[2], content_type(JSON), _instances({name: value}))
+    return FuzzRequest(case, V2[2], content_type(JSON), _inputs({name: value}))
 
 
 def _instances(parameters: dict[str, Any]) -> bytes:
-    return dump({"instances": [{"b64": TEXT}], "parameters": parameters})
+    return to_json({"instances": [{"b64": TEXT}], "parameters": parameters})
 
 
 def _inputs(parameters: dict[str, Any]) -> bytes:
     tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [TEXT]}
-    return dump({"inputs": [tensor], "parameters": parameters})
+    return to_json({"inputs": [tensor], "parameters": parameters})

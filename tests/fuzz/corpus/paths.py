@@ -1,14 +1,14 @@
-"""Good images to places that are not there, and other methods to places that are."""
+"""Good images to unknown paths, and wrong methods on known paths."""
 
 from __future__ import annotations
 
 from random import Random
 
-from tests.fuzz.corpus.request import BAD, HUNG_UP, MODEL, NOWHERE, OK, VERSION, WireRequest, in_turn
-from tests.fuzz.corpus.routes import JSON, NATIVE, V1, V2, b64, dump, typed
+from tests.fuzz.corpus.request import CLOSED, MODEL, NO_ROUTE, OK, REFUSED, VERSION, FuzzRequest, pick_case
+from tests.fuzz.corpus.routes import JSON, NATIVE, V1, V2, b64, content_type, to_json
 from tests.fuzz.corpus.valid_images import any_image, pngs
 
-DOCUMENT = dump({"instances": [{"b64": b64(pngs()[0])}]})
+DOCUMENT = to_json({"instances": [{"b64": b64(pngs()[0])}]})
 ABSENT = (
     "/",
     "//",
@@ -87,33 +87,35 @@ ABSENT = (
     "/predictions/<script>",
 )
 OTHER_METHODS = ("GET", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "FOO", "post", "CONNECT")
-# Versions and targets that no browser sends.
-LINES = ("*", "http://127.0.0.1/models", f"{MODEL}", "?", "127.0.0.1:8081")
+# Request targets that browsers do not send.
+TARGETS = ("*", "http://127.0.0.1/models", f"{MODEL}", "?", "127.0.0.1:8081")
 
 
-def absent(rng: Random, turn: int) -> WireRequest:
-    """A path that leads nowhere, with a good body."""
-    path = in_turn(ABSENT, turn)
+def absent(rng: Random, index: int) -> FuzzRequest:
+    """Send a good body to an unknown path."""
+    path = pick_case(ABSENT, index)
     method = rng.choice(("POST", "POST", "POST", "PUT"))
-    headers, body = (typed(JSON), DOCUMENT) if path.startswith("/v") else (typed("image/png"), any_image(rng))
-    return WireRequest(path[:80], path, headers, body, NOWHERE, method)
+    is_json = path.startswith("/v")
+    headers, body = (content_type(JSON), DOCUMENT) if is_json else (content_type("image/png"), any_image(rng))
+    return FuzzRequest(path[:80], path, headers, body, NO_ROUTE, method)
 
 
-def other_method(rng: Random, turn: int) -> WireRequest:
-    """A path that is there, by a method that it does not have. HAProxy itself may refuse what is no method."""
-    path = in_turn((*NATIVE, *V1, *V2), turn)
-    method = in_turn(OTHER_METHODS, turn // len(OTHER_METHODS) + turn)
-    # HTTP/2 aside, CONNECT's target is a host: what HAProxy says of a path has no shape of ours.
-    accepted = NOWHERE | HUNG_UP | ({204} if method == "OPTIONS" else frozenset())
-    return WireRequest(f"{method} {path}", path, (), b"", accepted, method, may_be_unreadable=method == "CONNECT")
+def other_method(rng: Random, index: int) -> FuzzRequest:
+    """Send a wrong method to a known path. HAProxy itself may refuse an invalid method."""
+    path = pick_case((*NATIVE, *V1, *V2), index)
+    method = pick_case(OTHER_METHODS, index // len(OTHER_METHODS) + index)
+    # The target of CONNECT is a host. HAProxy responds to a path there with an error of its own shape.
+    accepted = NO_ROUTE | CLOSED | ({204} if method == "OPTIONS" else frozenset())
+    return FuzzRequest(f"{method} {path}", path, (), b"", accepted, method, may_be_unparsable=method == "CONNECT")
 
 
-def odd_target(rng: Random, turn: int) -> WireRequest:
-    """Request lines whose target is no path, and versions of HTTP that are none."""
-    target, version = in_turn([*((line, "HTTP/1.1") for line in LINES), *((NATIVE[0], v) for v in VERSIONS)], turn)
-    accepted = NOWHERE | BAD | OK | HUNG_UP | {426, 505}
-    return WireRequest(
-        f"{target} {version}", target, (), any_image(rng), accepted, version=version, may_be_unreadable=True
+def odd_target(rng: Random, index: int) -> FuzzRequest:
+    """Send a request line with a target that is not a path, or with an invalid version of HTTP."""
+    lines = [(target, "HTTP/1.1") for target in TARGETS] + [(NATIVE[0], version) for version in VERSIONS]
+    target, version = pick_case(lines, index)
+    accepted = NO_ROUTE | REFUSED | OK | CLOSED | {426, 505}
+    return FuzzRequest(
+        f"{target} {version}", target, (), any_image(rng), accepted, version=version, may_be_unparsable=True
     )
 
 

@@ -1,4 +1,4 @@
-"""One request that a server has to refuse and survive, and which answers it may get."""
+"""A bad request, and the statuses that a server may respond with."""
 
 from __future__ import annotations
 
@@ -12,44 +12,47 @@ T = TypeVar("T")
 MODEL = "digits"
 VERSION = "1.0"
 
-# What may come back. 408, 429 and the like are no answers to a bad request, so 4xx is spelt out.
-BAD = frozenset({400, 413, 415, 422})
-NOWHERE = frozenset({400, 404, 405, 414})
+# Accepted statuses. 408, 429 and the like do not fit a bad request, so the list names each 4xx.
+REFUSED = frozenset({400, 413, 415, 422})
+NO_ROUTE = frozenset({400, 404, 405, 414})
 OK = frozenset({200})
-EITHER = BAD | OK
-# Status 0 stands for a connection that was closed without an answer.
-HUNG_UP = frozenset({0})
+REFUSED_OR_OK = REFUSED | OK
+# Status 0: the connection was closed without a response.
+CLOSED = frozenset({0})
 
 Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class WireRequest:
-    """One request as it goes over the wire. Text of paths and headers is sent as Latin-1, so any byte can be said.
+class FuzzRequest:
+    """A request. Paths and headers are sent as Latin-1, so they can hold any byte.
 
-    `case` is the way in which it is bad, within its family; `family`, `seed` and `number` are enough to make it again.
+    Attributes:
+        case: what is wrong with it, within its family.
+        accepted: statuses that the server may respond with.
+        may_be_unparsable: HAProxy may be unable to parse it. Then it responds before any rule can shape the response.
+        family, seed, number: enough to make the request again.
     """
 
     case: str
     path: str
     headers: Headers
     body: bytes
-    accepted: frozenset[int] = BAD
+    accepted: frozenset[int] = REFUSED
     method: str = "POST"
     version: str = "HTTP/1.1"
-    may_be_unreadable: bool = False
-    """Whether HAProxy may not even be able to parse it: it then answers before any rule could shape the answer."""
+    may_be_unparsable: bool = False
     family: str = ""
     seed: int = 0
     number: int = 0
 
     @property
-    def is_readable(self) -> bool:
-        """Whether it is HTTP in every respect. A target of other than visible ASCII, or with a fragment, is not."""
-        return not self.may_be_unreadable and all("!" <= letter <= "~" and letter != "#" for letter in self.path)
+    def is_well_formed(self) -> bool:
+        """Return whether it is valid HTTP. A target with a fragment, or with other than visible ASCII, is not."""
+        return not self.may_be_unparsable and all("!" <= letter <= "~" and letter != "#" for letter in self.path)
 
-    def wire(self) -> bytes:
-        """The bytes to send. Host and Content-Length are added where the headers do not speak of them."""
+    def to_bytes(self) -> bytes:
+        """Return the bytes to send. Host and Content-Length are added if the headers lack them."""
         names = {name.lower() for name, _ in self.headers}
         headers = list(self.headers)
         if "host" not in names:
@@ -63,10 +66,10 @@ class WireRequest:
         return f"{self.family} (seed {self.seed}, number {self.number}): {self.case}, {self.method} {self.path[:80]}"
 
 
-Family = Callable[[Random, int], WireRequest]
-"""Makes one request. The second argument counts the family's requests, so that its cases take turns."""
+Family = Callable[[Random, int], FuzzRequest]
+"""Makes one request. The second argument counts the requests of the family, to cycle through its cases."""
 
 
-def in_turn(cases: Sequence[T], turn: int) -> T:
-    """The case whose turn it is: every case comes before any comes again."""
-    return cases[turn % len(cases)]
+def pick_case(cases: Sequence[T], index: int) -> T:
+    """Return the case at an index that counts on beyond the last case. Cases repeat in order."""
+    return cases[index % len(cases)]

@@ -1,4 +1,4 @@
-"""Files that are no JPEG, PNG or WebP, and files that are two things at once."""
+"""Files in unsupported formats, and polyglot files that are valid in two formats."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 
 from PIL import Image
 
-from tests.fuzz.corpus.request import EITHER, WireRequest, in_turn
-from tests.fuzz.corpus.routes import carried
-from tests.fuzz.corpus.valid_images import encode, jpegs, picture, pngs, webps
+from tests.fuzz.corpus.request import REFUSED_OR_OK, FuzzRequest, pick_case
+from tests.fuzz.corpus.routes import on_any_route
+from tests.fuzz.corpus.valid_images import encode, gradient_image, jpegs, pngs, webps
 
-SERVED = {"JPEG", "PNG", "WEBP", "MPO"}  # of an MPO, the first frame is a photo like any other
+SERVED = {"JPEG", "PNG", "WEBP", "MPO"}  # the first frame of an MPO is an ordinary photo
 EPOCH = time.gmtime(0)
 HTML = b"<!DOCTYPE html><html><body><script>alert(1)</script></body></html>"
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9"/></svg>'
-# What Pillow cannot write, by its first bytes.
+# First bytes of the formats that Pillow cannot write.
 MAGIC = {
     "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0heicmif1",
     "JPEG XL": b"\xff\x0a\xfa\x1f\x41\x91\x08\x06",
@@ -58,17 +58,18 @@ MAGIC = {
 }
 
 
-def foreign(rng: Random, turn: int) -> WireRequest:
-    """Another format: what Pillow can write, whole, and the rest by its first bytes with noise after them."""
+def foreign(rng: Random, index: int) -> FuzzRequest:
+    """Send an unsupported format: a complete file if Pillow can write it, else its first bytes and noise."""
     written = _written()
-    case = in_turn((*written, *MAGIC), turn)
-    return carried(rng, case, written[case] if case in written else MAGIC[case] + rng.randbytes(rng.choice((0, 500))))
+    case = pick_case((*written, *MAGIC), index)
+    content = written[case] if case in written else MAGIC[case] + rng.randbytes(rng.choice((0, 500)))
+    return on_any_route(rng, case, content)
 
 
-def disguised(rng: Random, turn: int) -> WireRequest:
-    """The first bytes of one format before the whole of another. The first bytes say what it is."""
+def disguised(rng: Random, index: int) -> FuzzRequest:
+    """Send the first bytes of one format before a complete file of another. The first bytes decide the format."""
     image = rng.choice((*jpegs(), *pngs(), *webps()))
-    case, content = in_turn(
+    case, content = pick_case(
         (
             ("GIF + image", b"GIF89a" + image),
             ("PDF + image", MAGIC["PDF"] + image),
@@ -84,16 +85,16 @@ def disguised(rng: Random, turn: int) -> WireRequest:
             ("hexadecimal", image.hex().encode()),
             ("image in a ZIP", _zip(image)),
         ),
-        turn,
+        index,
     )
-    return carried(rng, case, content)
+    return on_any_route(rng, case, content)
 
 
-def polyglot(rng: Random, turn: int) -> WireRequest:
-    """A whole image with something else after or inside it: it may be answered, and must not be run."""
+def polyglot(rng: Random, index: int) -> FuzzRequest:
+    """Send a complete image with other content after or inside it. The server may accept it, but must not run it."""
     image = rng.choice((*jpegs(), *pngs(), *webps()))
     comment = b"\xff\xfe" + struct.pack(">H", len(HTML) + 2) + HTML
-    case, content = in_turn(
+    case, content = pick_case(
         (
             ("image + ZIP", image + _zip(b"x")),
             ("image + HTML", image + HTML),
@@ -104,34 +105,34 @@ def polyglot(rng: Random, turn: int) -> WireRequest:
             ("JPEG with HTML inside", jpegs()[0][:2] + comment + jpegs()[0][2:]),
             ("MPO", _mpo()),
         ),
-        turn,
+        index,
     )
-    return carried(rng, case, content, EITHER)
+    return on_any_route(rng, case, content, REFUSED_OR_OK)
 
 
 @cache
 def _written() -> dict[str, bytes]:
-    """One file of each format that Pillow can write here and that is not served."""
+    """Return a file of each unsupported format that Pillow can write."""
     Image.init()
-    found = {}
+    files = {}
     for kind in sorted(set(Image.SAVE) - SERVED):
-        dated: dict[str, Any] = {"creationDate": EPOCH, "modDate": EPOCH} if kind == "PDF" else {}
+        options: dict[str, Any] = {"creationDate": EPOCH, "modDate": EPOCH} if kind == "PDF" else {}
         for mode in ("RGB", "L", "P", "1", "F"):
             try:
-                found[kind] = encode(picture(32, 32).convert(mode), kind, **dated)
-            except Exception:  # each plugin refuses in its own way what it cannot write
+                files[kind] = encode(gradient_image(32, 32).convert(mode), kind, **options)
+            except Exception:  # each plugin raises its own type of error
                 continue
             break
-    return found
+    return files
 
 
 def _zip(content: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("image.png"), content)  # a ZipInfo has no clock in it
+        archive.writestr(zipfile.ZipInfo("image.png"), content)  # a ZipInfo has a fixed time
     return buffer.getvalue()
 
 
 @cache
 def _mpo() -> bytes:
-    return encode(picture(40, 30), "MPO", save_all=True, append_images=[picture(30, 40)])
+    return encode(gradient_image(40, 30), "MPO", save_all=True, append_images=[gradient_image(30, 40)])

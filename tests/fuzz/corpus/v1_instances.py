@@ -1,12 +1,12 @@
-"""Bodies of the v1 protocol, `{"instances": [...]}`, that are JSON and wrong."""
+"""Wrong JSON bodies of the v1 protocol, `{"instances": [...]}`."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Any
 
-from tests.fuzz.corpus.request import BAD, EITHER, WireRequest, in_turn
-from tests.fuzz.corpus.routes import JSON, NATIVE, V1, b64, dump, typed
+from tests.fuzz.corpus.request import REFUSED, REFUSED_OR_OK, FuzzRequest, pick_case
+from tests.fuzz.corpus.routes import JSON, NATIVE, V1, b64, content_type, to_json
 from tests.fuzz.corpus.valid_images import pngs
 
 TEXT = b64(pngs()[0])
@@ -16,10 +16,10 @@ ARRAY = [[PIXEL, PIXEL], [PIXEL, PIXEL]]
 HUGE = 10**30
 
 
-def wrong_instances(rng: Random, turn: int) -> WireRequest:
-    """The list itself, and what stands beside it."""
+def wrong_instances(rng: Random, index: int) -> FuzzRequest:
+    """Send a wrong list of instances, or wrong members beside it."""
     lists: tuple[Any, ...] = (None, {}, "text", TEXT, 3, True, [], [[]], [None], [True], [3], [1e300])
-    among: tuple[Any, ...] = (None, {}, "", 3, [], "@", {"b64": "AAAA"}, {"b64": b64(b"x")})
+    elements: tuple[Any, ...] = (None, {}, "", 3, [], "@", {"b64": "AAAA"}, {"b64": b64(b"x")})
     parameters: tuple[Any, ...] = (
         "top_k=1",
         [1],
@@ -29,7 +29,7 @@ def wrong_instances(rng: Random, turn: int) -> WireRequest:
         {"top_k": HUGE},
     )
     documents: list[Any] = [{"instances": value} for value in lists]
-    documents += [{"instances": [GOOD, value]} for value in among]
+    documents += [{"instances": [GOOD, value]} for value in elements]
     documents += [{"instances": [GOOD], "parameters": value} for value in parameters]
     documents += [
         {"instances": [GOOD] * 65},
@@ -38,11 +38,11 @@ def wrong_instances(rng: Random, turn: int) -> WireRequest:
         {"instance": [GOOD]},
         {"Instances": [GOOD]},
     ]
-    return _sent(rng, in_turn(documents, turn))
+    return _request(rng, pick_case(documents, index))
 
 
-def wrong_instance(rng: Random, turn: int) -> WireRequest:
-    """One instance that is an object."""
+def wrong_instance(rng: Random, index: int) -> FuzzRequest:
+    """Send one wrong instance that is an object."""
     values: tuple[Any, ...] = (None, 3, True, [], {}, "", "@@@", ["AAAA"], {"b64": TEXT}, HUGE)
     nested: tuple[Any, ...] = (None, 3, [], {}, "text", {"b64": None}, {"b64": [TEXT]}, {"x": 1})
     images: tuple[Any, ...] = (None, 3, True, {}, "@", "text")
@@ -57,11 +57,11 @@ def wrong_instance(rng: Random, turn: int) -> WireRequest:
         {"": TEXT},
     ]
     instances += [{**GOOD, "parameters": 3}, {**GOOD, "parameters": {"colour": 1}}]
-    return _sent(rng, {"instances": [in_turn(instances, turn)]})
+    return _request(rng, {"instances": [pick_case(instances, index)]})
 
 
-def wrong_array(rng: Random, turn: int) -> WireRequest:
-    """One instance that is a nested list, and no image."""
+def wrong_array(rng: Random, index: int) -> FuzzRequest:
+    """Send one instance that is a nested list, but not an image."""
     arrays: tuple[Any, ...] = (
         [1, 2, 3],
         [[[]]],
@@ -90,14 +90,14 @@ def wrong_array(rng: Random, turn: int) -> WireRequest:
         [["x" * 1_000] * 500] * 3,
         _deep(500),
     )
-    return _sent(rng, {"instances": [in_turn(arrays, turn)]})
+    return _request(rng, {"instances": [pick_case(arrays, index)]})
 
 
-def odd_instances(rng: Random, turn: int) -> WireRequest:
-    """What some would take, and some not."""
-    return _sent(
+def odd_instances(rng: Random, index: int) -> FuzzRequest:
+    """Send instances that some servers accept. The server may accept or refuse them."""
+    return _request(
         rng,
-        in_turn(
+        pick_case(
             (
                 {"instances": [[[PIXEL]]]},
                 {"instances": [[[[True, False, True]]]]},
@@ -112,16 +112,16 @@ def odd_instances(rng: Random, turn: int) -> WireRequest:
                 {"instances": [[[0]] * 100_000]},
                 {"instances": [[[0.25] * 4] * 3]},
             ),
-            turn,
+            index,
         ),
-        EITHER,
+        REFUSED_OR_OK,
     )
 
 
-def _sent(rng: Random, document: Any, accepted: frozenset[int] = BAD) -> WireRequest:
-    body = dump(document)
+def _request(rng: Random, document: Any, accepted: frozenset[int] = REFUSED) -> FuzzRequest:
+    body = to_json(document)
     path = rng.choice((*V1, *V1, *NATIVE))
-    return WireRequest(f"{body[:60].decode()} ({len(body):,} bytes)", path, typed(JSON), body, accepted)
+    return FuzzRequest(f"{body[:60].decode()} ({len(body):,} bytes)", path, content_type(JSON), body, accepted)
 
 
 def _deep(levels: int) -> Any:

@@ -1,4 +1,4 @@
-"""Bodies of the Open Inference Protocol v2 that are wrong, in JSON and with the binary extension."""
+"""Wrong bodies of the Open Inference Protocol v2, in JSON and with the binary extension."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from random import Random
 from typing import Any
 
 from tests.fuzz.corpus.mutations import MUTATIONS
-from tests.fuzz.corpus.request import BAD, EITHER, Headers, WireRequest, in_turn
-from tests.fuzz.corpus.routes import JSON, V2, b64, dump, framed, typed, with_binary
+from tests.fuzz.corpus.request import REFUSED, REFUSED_OR_OK, FuzzRequest, Headers, pick_case
+from tests.fuzz.corpus.routes import JSON, V2, b64, content_type, length_prefixed, to_json, with_binary
 from tests.fuzz.corpus.valid_images import any_image, pngs
 
 IMAGE = pngs()[0]
@@ -18,18 +18,18 @@ LENGTH = "Inference-Header-Content-Length"
 
 
 def tensor(**changes: Any) -> dict[str, Any]:
-    """A good BYTES tensor with members changed; None takes one away."""
-    good = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [TEXT]} | changes
-    return {name: value for name, value in good.items() if value is not None}
+    """Return a good BYTES tensor with changed members. None removes a member."""
+    members = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [TEXT]} | changes
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def pixels(**changes: Any) -> dict[str, Any]:
-    """A good UINT8 tensor of 2 x 2 pixels with members changed."""
+    """Return a good UINT8 tensor of 2 x 2 pixels with changed members."""
     return tensor(**{"datatype": "UINT8", "shape": [1, 2, 2, 3], "data": list(range(12))} | changes)
 
 
-def wrong_tensor(rng: Random, turn: int) -> WireRequest:
-    """The one input."""
+def wrong_tensor(rng: Random, index: int) -> FuzzRequest:
+    """Send one wrong input tensor."""
     shapes: tuple[Any, ...] = (
         "1",
         1,
@@ -93,12 +93,12 @@ def wrong_tensor(rng: Random, turn: int) -> WireRequest:
     inputs += [tensor(**{name: None}) for name in ("datatype", "shape", "data")]
     inputs += [tensor(shape=[65], data=[TEXT] * 65), pixels(shape=[65, 1, 1, 3], data=[0] * 195)]
     inputs += [pixels(datatype=name) for name in ("COMPLEX64", "BOOL?", "BYTES")]
-    return _json(rng, {"inputs": [in_turn(inputs, turn)]})
+    return _json(rng, {"inputs": [pick_case(inputs, index)]})
 
 
-def wrong_inference(rng: Random, turn: int) -> WireRequest:
-    """What stands around the tensor."""
-    good = [tensor()]
+def wrong_inference(rng: Random, index: int) -> FuzzRequest:
+    """Send a good tensor in a wrong request."""
+    valid_inputs = [tensor()]
     inputs: tuple[Any, ...] = (None, {}, [], [None], [3], ["text"], [[]], [{}], "text", [tensor(), tensor()], tensor())
     outputs: tuple[Any, ...] = (
         "label",
@@ -122,14 +122,14 @@ def wrong_inference(rng: Random, turn: int) -> WireRequest:
         {"": 1},
     )
     documents: list[Any] = [{"inputs": value} for value in inputs]
-    documents += [{"inputs": good, "outputs": value} for value in outputs]
-    documents += [{"inputs": good, "parameters": value} for value in parameters]
-    documents += [{"input": good}, {"inputs": [tensor(), pixels()]}, {"inputs": good * 1_000}]
-    return _json(rng, in_turn(documents, turn))
+    documents += [{"inputs": valid_inputs, "outputs": value} for value in outputs]
+    documents += [{"inputs": valid_inputs, "parameters": value} for value in parameters]
+    documents += [{"input": valid_inputs}, {"inputs": [tensor(), pixels()]}, {"inputs": valid_inputs * 1_000}]
+    return _json(rng, pick_case(documents, index))
 
 
-def odd_inference(rng: Random, turn: int) -> WireRequest:
-    """What some would take, and some not."""
+def odd_inference(rng: Random, index: int) -> FuzzRequest:
+    """Send a request that some servers accept. The server may accept or refuse it."""
     documents: tuple[Any, ...] = (
         {"inputs": [tensor(name=None)]},
         {"inputs": [tensor(name=5)]},
@@ -159,14 +159,14 @@ def odd_inference(rng: Random, turn: int) -> WireRequest:
         {"inputs": [tensor()], "parameters": {"binary_data_output": True, "top_k": 1}},
         {"inputs": [tensor()], "model_name": "nothing", "extra": {}},
     )
-    return _json(rng, in_turn(documents, turn), EITHER)
+    return _json(rng, pick_case(documents, index), REFUSED_OR_OK)
 
 
-def wrong_binary(rng: Random, turn: int) -> WireRequest:
-    """Lengths that do not add up, and data that are not what they are said to be."""
-    bytes_, size = framed([IMAGE]), len(framed([IMAGE]))
-    of_size = {"inputs": [tensor(data=None, parameters={"binary_data_size": size})]}
-    head = len(dump(of_size))
+def wrong_binary(rng: Random, index: int) -> FuzzRequest:
+    """Send lengths that contradict each other, or binary data that contradict their description."""
+    data, size = length_prefixed([IMAGE]), len(length_prefixed([IMAGE]))
+    document = {"inputs": [tensor(data=None, parameters={"binary_data_size": size})]}
+    json_length = len(to_json(document))
     rgb = {"datatype": "UINT8", "shape": [1, 2, 2, 3], "data": None, "parameters": {"binary_data_size": 12}}
     fp32 = rgb | {"datatype": "FP32", "parameters": {"binary_data_size": 48}}
     lengths = (
@@ -176,43 +176,43 @@ def wrong_binary(rng: Random, turn: int) -> WireRequest:
         "+5",
         "0",
         "1",
-        f"{head}.0",
-        f"{head:#x}",
-        str(head - 1),
-        str(head + 1),
+        f"{json_length}.0",
+        f"{json_length:#x}",
+        str(json_length - 1),
+        str(json_length + 1),
         "9" * 30,
-        f"{head},{head}",
+        f"{json_length},{json_length}",
     )
     sizes: tuple[Any, ...] = (0, -1, size - 1, size + 1, str(size), float(size) + 0.5, None, [], True, HUGE, 1)
     cases: list[tuple[str, Any, bytes, str | None]] = [
-        (f"length {value!r}", of_size, bytes_, value) for value in lengths
+        (f"length {value!r}", document, data, value) for value in lengths
     ]
     cases += [
-        (f"size {value!r}", {"inputs": [tensor(data=None, parameters={"binary_data_size": value})]}, bytes_, None)
+        (f"size {value!r}", {"inputs": [tensor(data=None, parameters={"binary_data_size": value})]}, data, None)
         for value in sizes
     ]
     cases += [
-        ("no size", {"inputs": [tensor(data=None)]}, bytes_, None),
-        ("no data", of_size, b"", None),
-        ("half the data", of_size, bytes_[: size // 2], None),
-        ("data after the data", of_size, bytes_ + b"more", None),
-        ("both kinds of data", {"inputs": [tensor(parameters={"binary_data_size": size})]}, bytes_, None),
-        ("data that nobody speaks of", {"inputs": [tensor()]}, bytes_, None),
-        ("no JSON", "text", bytes_, None),
-        ("an element longer than the data", of_size, struct.pack("<I", 2**32 - 1) + bytes_[4:], None),
-        ("an element longer by one", of_size, struct.pack("<I", size - 3) + bytes_[4:], None),
-        ("an element shorter by one", of_size, struct.pack("<I", size - 5) + bytes_[4:], None),
-        ("lengths of the other end", of_size, struct.pack(">I", size - 4) + bytes_[4:], None),
+        ("no size", {"inputs": [tensor(data=None)]}, data, None),
+        ("no data", document, b"", None),
+        ("half the data", document, data[: size // 2], None),
+        ("data after the data", document, data + b"more", None),
+        ("both kinds of data", {"inputs": [tensor(parameters={"binary_data_size": size})]}, data, None),
+        ("data that nobody speaks of", {"inputs": [tensor()]}, data, None),
+        ("no JSON", "text", data, None),
+        ("an element longer than the data", document, struct.pack("<I", 2**32 - 1) + data[4:], None),
+        ("an element longer by one", document, struct.pack("<I", size - 3) + data[4:], None),
+        ("an element shorter by one", document, struct.pack("<I", size - 5) + data[4:], None),
+        ("lengths of the other end", document, struct.pack(">I", size - 4) + data[4:], None),
         (
             "two elements for one",
             {"inputs": [tensor(data=None, shape=[1], parameters={"binary_data_size": 2 * size})]},
-            bytes_ * 2,
+            data * 2,
             None,
         ),
         (
             "one element for two",
             {"inputs": [tensor(data=None, shape=[2], parameters={"binary_data_size": size})]},
-            bytes_,
+            data,
             None,
         ),
         ("pixels missing", {"inputs": [tensor(**rgb)]}, bytes(11), None),
@@ -228,13 +228,13 @@ def wrong_binary(rng: Random, turn: int) -> WireRequest:
         ("negative", {"inputs": [tensor(**fp32)]}, struct.pack("<12f", *[-3.0] * 12), None),
         ("huge", {"inputs": [tensor(**fp32)]}, struct.pack("<12f", *[3e38] * 12), None),
     ]
-    case, document, binary, length = in_turn(cases, turn)
-    return WireRequest(case, *with_binary(rng.choice(V2), document, binary, length))
+    case, document, binary, length = pick_case(cases, index)
+    return FuzzRequest(case, *with_binary(rng.choice(V2), document, binary, length))
 
 
-def odd_binary(rng: Random, turn: int) -> WireRequest:
-    """A good binary request with a change anywhere, or with its length said twice."""
-    binary = framed([any_image(rng)])
+def odd_binary(rng: Random, index: int) -> FuzzRequest:
+    """Send a good binary request with a change anywhere, or with two length headers."""
+    binary = length_prefixed([any_image(rng)])
     document = {"inputs": [tensor(data=None, parameters={"binary_data_size": len(binary)})]}
     path, headers, body = with_binary(rng.choice(V2), document, binary)
     cases: tuple[tuple[str, Headers, bytes], ...] = (
@@ -245,11 +245,11 @@ def odd_binary(rng: Random, turn: int) -> WireRequest:
         ("as an image", (("Content-Type", "image/png"), headers[1]), body),
         *((f"changed: {mutate.__name__.strip('_')}", headers, mutate(rng, body)) for mutate in MUTATIONS),
     )
-    case, headers, body = in_turn(cases, turn)
-    return WireRequest(case, path, headers, body, EITHER)
+    case, headers, body = pick_case(cases, index)
+    return FuzzRequest(case, path, headers, body, REFUSED_OR_OK)
 
 
-def _json(rng: Random, document: Any, accepted: frozenset[int] = BAD) -> WireRequest:
-    body = dump(document)
+def _json(rng: Random, document: Any, accepted: frozenset[int] = REFUSED) -> FuzzRequest:
+    body = to_json(document)
     shown = body if len(body) < 160 else body[:50] + b" ... " + body[-100:]
-    return WireRequest(f"{shown.decode()} ({len(body):,} bytes)", rng.choice(V2), typed(JSON), body, accepted)
+    return FuzzRequest(f"{shown.decode()} ({len(body):,} bytes)", rng.choice(V2), content_type(JSON), body, accepted)

@@ -5,21 +5,21 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.fuzz.connection import HUNG_UP, TOO_LATE, Answer, Line
+from tests.fuzz.connection import CONNECTION_CLOSED, TIMED_OUT, RawConnection, RawResponse
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\n\r\nok"
 
 
 @contextmanager
-def served(*talks: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
-    """A server that has one talk with each connection, in this order, and then closes it."""
+def serving(*conversations: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
+    """A server that holds one conversation with each connection, in this order, and then closes it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            for talk in talks:
+            for converse in conversations:
                 connection, _ = listener.accept()
                 with connection:
-                    talk(connection)
+                    converse(connection)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -27,59 +27,59 @@ def served(*talks: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]
         thread.join(5)
 
 
-def answering(*answers: bytes) -> Callable[[socket.socket], None]:
-    def talk(connection: socket.socket) -> None:
-        for answer in answers:
+def responding(*responses: bytes) -> Callable[[socket.socket], None]:
+    def converse(connection: socket.socket) -> None:
+        for response in responses:
             connection.recv(65_536)
-            connection.sendall(answer)
+            connection.sendall(response)
 
-    return talk
-
-
-def asked(address: tuple[str, int], request: bytes = b"hello", patience: float = 5) -> Answer:
-    line = Line(address, patience)
-    answer = line.ask(request)
-    line.close()
-    return answer
+    return converse
 
 
-def test_an_answer_has_status_headers_and_body() -> None:
-    with served(answering(OK)) as address:
-        answer = asked(address)
-    assert (answer.status, answer.headers["x-a"], answer.body) == (200, "1", b"ok")
+def send_once(address: tuple[str, int], request: bytes = b"hello", timeout: float = 5) -> RawResponse:
+    connection = RawConnection(address, timeout)
+    response = connection.send(request)
+    connection.close()
+    return response
 
 
-def test_a_connection_is_kept_and_one_that_was_closed_meanwhile_is_made_again() -> None:
-    with served(answering(OK, OK), answering(OK)) as address:
-        line = Line(address, 5)
-        assert [line.ask(b"hello").status for _ in range(3)] == [200, 200, 200]
-        line.close()
+def test_response_has_status_headers_and_body() -> None:
+    with serving(responding(OK)) as address:
+        response = send_once(address)
+    assert (response.status, response.headers["x-a"], response.body) == (200, "1", b"ok")
 
 
-def test_a_connection_that_is_not_to_be_kept_serves_one_request() -> None:
-    with served(answering(OK), answering(OK)) as address:
-        line = Line(address, 5)
-        assert [line.ask(b"hello", keep=False).status for _ in range(2)] == [200, 200]
+def test_connection_is_kept_and_opened_again_after_the_server_closed_it() -> None:
+    with serving(responding(OK, OK), responding(OK)) as address:
+        connection = RawConnection(address, 5)
+        assert [connection.send(b"hello").status for _ in range(3)] == [200, 200, 200]
+        connection.close()
 
 
-def test_an_answer_before_the_request_is_through_is_read() -> None:
-    def early(connection: socket.socket) -> None:
+def test_connection_without_keep_serves_one_request() -> None:
+    with serving(responding(OK), responding(OK)) as address:
+        connection = RawConnection(address, 5)
+        assert [connection.send(b"hello", keep=False).status for _ in range(2)] == [200, 200]
+
+
+def test_response_before_the_end_of_the_request_is_read() -> None:
+    def respond_early(connection: socket.socket) -> None:
         connection.recv(10)
         connection.sendall(OK.replace(b"200", b"413"))
 
-    with served(early) as address:
-        assert asked(address, bytes(30_000_000)).status == 413
+    with serving(respond_early) as address:
+        assert send_once(address, bytes(30_000_000)).status == 413
 
 
-def test_no_answer_is_told_from_no_answer_yet() -> None:
+def test_closed_connection_and_timeout_have_different_statuses() -> None:
     release = threading.Event()
-    with served(lambda connection: None) as address:
-        assert asked(address).status == HUNG_UP
-    with served(lambda connection: bool(release.wait(5)) and None) as address:
-        assert asked(address, patience=0.2).status == TOO_LATE
+    with serving(lambda connection: None) as address:
+        assert send_once(address).status == CONNECTION_CLOSED
+    with serving(lambda connection: bool(release.wait(5)) and None) as address:
+        assert send_once(address, timeout=0.2).status == TIMED_OUT
         release.set()
 
 
-def test_rubbish_is_no_answer() -> None:
-    with served(answering(b"rubbish\r\n\r\n")) as address:
-        assert asked(address).status == HUNG_UP
+def test_malformed_response_counts_as_a_closed_connection() -> None:
+    with serving(responding(b"rubbish\r\n\r\n")) as address:
+        assert send_once(address).status == CONNECTION_CLOSED

@@ -10,87 +10,87 @@ import pytest
 from handlers.errors import RequestError
 from handlers.modalities.image import images
 from tests.fuzz.corpus import FAMILIES, Family, bad_request, bad_requests
-from tests.fuzz.corpus.request import WireRequest
+from tests.fuzz.corpus.request import FuzzRequest
 from tests.fuzz.corpus.valid_images import good_images, join_png, png_chunks, pngs
 from tests.unit.handlers.modalities.image.test_images import decoded
 
-# All that sends images, but for the one of heavy ones, which would take long.
+# All families of images except the expensive ones, which take long.
 IMAGES = [
     family for family in FAMILIES if family.__module__.endswith((".mutations", ".foreign")) or "huge" in family.__name__
 ]
-DECK = sum(FAMILIES.values())
+ROUND = sum(FAMILIES.values())
 
 
 @cache
-def sample() -> list[WireRequest]:
-    return list(bad_requests(3 * DECK, seed=7))
+def sample() -> list[FuzzRequest]:
+    return list(bad_requests(3 * ROUND, seed=7))
 
 
-def digest(request: WireRequest) -> str:
-    return hashlib.sha256(request.wire()).hexdigest()
+def digest(request: FuzzRequest) -> str:
+    return hashlib.sha256(request.to_bytes()).hexdigest()
 
 
-def test_a_seed_makes_the_same_requests_again_and_each_of_them_alone() -> None:
-    again = list(bad_requests(DECK, seed=7))
-    assert [digest(request) for request in again] == [digest(request) for request in sample()[:DECK]]
-    assert bad_request(7, 2 * DECK + 5) == sample()[2 * DECK + 5]
+def test_seed_makes_the_same_requests_again_as_a_series_and_one_by_one() -> None:
+    repeated = list(bad_requests(ROUND, seed=7))
+    assert [digest(request) for request in repeated] == [digest(request) for request in sample()[:ROUND]]
+    assert bad_request(7, 2 * ROUND + 5) == sample()[2 * ROUND + 5]
 
 
-def test_another_seed_makes_others() -> None:
-    ours = {digest(request) for request in sample()}
-    theirs = {digest(request) for request in bad_requests(DECK, seed=8)}
-    assert len(theirs - ours) > 0.8 * DECK
+def test_seeds_make_different_requests() -> None:
+    seed_7 = {digest(request) for request in sample()}
+    seed_8 = {digest(request) for request in bad_requests(ROUND, seed=8)}
+    assert len(seed_8 - seed_7) > 0.8 * ROUND
 
 
-def test_every_deal_has_each_family_as_often_as_it_weighs() -> None:
+def test_every_round_holds_each_family_as_often_as_its_weight() -> None:
     weights = {family.__name__: weight for family, weight in FAMILIES.items()}
-    for first in range(0, 3 * DECK, DECK):
-        assert Counter(request.family for request in sample()[first : first + DECK]) == weights
-    assert DECK <= 200, "500 requests hold every family more than twice"
+    for start in range(0, 3 * ROUND, ROUND):
+        assert Counter(request.family for request in sample()[start : start + ROUND]) == weights
+    assert ROUND <= 200, "500 requests hold every family more than twice"
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
-def test_every_family_makes_many_different_requests(family: Family) -> None:
-    made = [family(Random(turn), turn) for turn in range(12)]
-    assert len({digest(request) for request in made}) >= 8
-    assert len({request.case for request in made}) >= 3
+def test_family_makes_many_different_requests(family: Family) -> None:
+    requests = [family(Random(index), index) for index in range(12)]
+    assert len({digest(request) for request in requests}) >= 8
+    assert len({request.case for request in requests}) >= 3
 
 
-def test_every_request_has_a_refusal_among_what_it_accepts_and_no_server_error() -> None:
+def test_accepted_statuses_have_a_client_error_and_no_server_error() -> None:
     for request in sample():
         assert any(400 <= status < 500 for status in request.accepted), request
         assert not request.accepted & {500, 502, 503, 504, 507}, request
 
 
-def test_every_road_is_taken() -> None:
-    taken: Counter[str] = Counter()
+def test_requests_use_every_route() -> None:
+    uses: Counter[str] = Counter()
     for request in sample():
-        for road in ("/predictions/", "/explanations/", ":predict", ":explain", "/infer", "/explain", "/invocations"):
-            taken[road] += road in request.path
-    assert min(taken.values()) > 10, dict(taken)
+        for route in ("/predictions/", "/explanations/", ":predict", ":explain", "/infer", "/explain", "/invocations"):
+            uses[route] += route in request.path
+    assert min(uses.values()) > 10, dict(uses)
 
 
-def test_a_request_names_itself_well_enough_to_be_made_again() -> None:
+def test_request_names_its_family_seed_and_number() -> None:
     request = sample()[20]
     assert f"{request.family} (seed 7, number 20)" in str(request)
 
 
-def test_the_wire_has_a_host_and_a_length_unless_they_are_the_point() -> None:
-    plain = WireRequest("c", "/p", (("X-A", "\xff"),), b"body").wire()
-    assert plain == b"POST /p HTTP/1.1\r\nHost: torchlight\r\nX-A: \xff\r\nContent-Length: 4\r\n\r\nbody"
-    lying = WireRequest("c", "/p", (("content-length", "9"), ("HOST", "h")), b"body", method="PUT").wire()
-    assert lying == b"PUT /p HTTP/1.1\r\ncontent-length: 9\r\nHOST: h\r\n\r\nbody"
+def test_bytes_of_a_request_have_host_and_length_unless_its_headers_override_them() -> None:
+    complete = FuzzRequest("c", "/p", (("X-A", "\xff"),), b"body").to_bytes()
+    assert complete == b"POST /p HTTP/1.1\r\nHost: torchlight\r\nX-A: \xff\r\nContent-Length: 4\r\n\r\nbody"
+    overridden = FuzzRequest("c", "/p", (("content-length", "9"), ("HOST", "h")), b"body", method="PUT").to_bytes()
+    assert overridden == b"PUT /p HTTP/1.1\r\ncontent-length: 9\r\nHOST: h\r\n\r\nbody"
 
 
-def test_good_images_are_good_and_chunks_can_be_taken_apart_and_joined() -> None:
+def test_good_images_decode_and_png_chunks_split_and_join() -> None:
     assert all(decoded(content).mode in ("RGB", "L") for content in good_images())
     assert all(join_png(png_chunks(content)) == content for content in pngs())
 
 
 @pytest.mark.parametrize("family", IMAGES, ids=lambda family: family.__name__)
-def test_what_is_said_of_images_is_what_the_decoder_says(family: Family) -> None:
-    for turn in range(24):
-        request = family(Random(turn), turn)
+def test_accepted_statuses_of_images_match_the_decoder(family: Family) -> None:
+    for index in range(24):
+        request = family(Random(index), index)
         if dict(request.headers).get("Content-Type", "image/").startswith("image/"):
             try:
                 images.decode(request.body)
