@@ -4,9 +4,9 @@ VERSION ?=
 PORT ?= 8080
 HOST ?= 127.0.0.1
 MODE ?= development
-FRONT ?= 1
-LONE_WORKER ?= 1
-NEIGHBOURS ?= 1
+PROXY ?= 1
+UNBATCHED_WORKER ?= 1
+NEIGHBORS ?= 1
 IMAGE ?= samples/3.png
 OUT ?= overlay.png
 PYTHON ?= python3
@@ -16,8 +16,8 @@ MEMORY ?= 4g
 # What a variable holds reaches its command as it was typed, whatever characters are in it. Neither make nor the shell
 # reads it: make keeps it unexpanded, and the shell takes it from the environment, in quotes. So recipes say
 # $(call flag,--data,DATA), never $(DATA). A new variable has to be listed here; a test looks.
-VARIABLES := MODEL VERSION PORT HOST MODE FRONT LONE_WORKER NEIGHBOURS IMAGE OUT PYTHON TAG MEMORY DATA RECIPE ARCH INIT SIZE \
-	EPOCHS RESUME RESTART MORE SPLIT UNLIKE IMAGES ENGINES P99_MS CONFIG A B EXPLAIN_WORKERS CORS_ORIGINS KEEP_ALIVE FOREGROUND TARGET CONTRAST METHOD \
+VARIABLES := MODEL VERSION PORT HOST MODE PROXY UNBATCHED_WORKER NEIGHBORS IMAGE OUT PYTHON TAG MEMORY DATA RECIPE ARCH WEIGHTS SIZE \
+	EPOCHS RESUME RESTART MORE SPLIT OOD_DATA IMAGES ENGINES P99_MS CONFIG A B EXPLAIN_WORKERS CORS_ORIGINS KEEP_ALIVE FOREGROUND TARGET CONTRAST METHOD \
 	DIR WORKERS TORCH BASE_IMAGE GPU GPUS CIFAR10 FOLDER ONLY RELEASE PHOTOS AGAINST COUNT SEED
 TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 $(foreach name,$(sort $(VARIABLES) $(TYPED)),$(eval override $(name) := $$(value $(name))))
@@ -38,7 +38,7 @@ WHICH = $(call flag,--model,MODEL) $(call flag,--version,VERSION)
 WHERE = $(call flag,--port,PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train evaluate explain-report wrong-reason optimize tune compare archive serve stop predict explain models register promote retire rollback history samples \
+.PHONY: help setup setup-dev train evaluate explain-report shortcut-demo optimize tune compare archive serve stop predict explain models register promote retire rollback history samples \
 	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure measure-training measure-explanations measure-performance measure-worker \
 	measure-bad-inputs measure-attacks openapi check \
 	fix clean
@@ -57,17 +57,17 @@ setup-docker:
 
 train: setup ## train a model into releases/ [DATA=folder/of/your/images MODEL= VERSION= RECIPE=tuned ARCH=resnet9 RESUME=1 MORE=--help]
 	@$(RUN) $(if $(MORE),scripts.maintenance.shell_words MORE )scripts.train $(WHICH) $(call flag,--data,DATA) $(call flag,--recipe,RECIPE) \
-		$(call flag,--architecture,ARCH) $(call flag,--init,INIT) $(call flag,--image-size,SIZE) \
+		$(call flag,--architecture,ARCH) $(call flag,--weights,WEIGHTS) $(call flag,--image-size,SIZE) \
 		$(call flag,--epochs,EPOCHS) $(call switch,--resume,RESUME) $(call switch,--restart,RESTART)
 
-evaluate: setup ## a release on any data set, with a report [MODEL= VERSION= DATA= SPLIT=test UNLIKE=images/of/another/kind]
+evaluate: setup ## a release on any data set, with a report [MODEL= VERSION= DATA= SPLIT=test OOD_DATA=images/of/another/kind]
 	@$(RUN) scripts.evaluation.evaluate $(WHICH) $(call flag,--data,DATA) $(call flag,--split,SPLIT) \
-		$(call flag,--unlike,UNLIKE)
+		$(call flag,--ood-data,OOD_DATA)
 
 explain-report: setup ## how good each attribution method is on a release; chooses its default [MODEL= VERSION= DATA= IMAGES=128]
 	@$(RUN) scripts.evaluation.explain_report $(WHICH) $(call flag,--data,DATA) $(call flag,--images,IMAGES)
 
-wrong-reason: setup ## a model that is right for the wrong reason, and how its explanations tell: some 3 minutes [IMAGES=32]
+shortcut-demo: setup ## a model that is right for the wrong reason, and how its explanations tell: some 3 minutes [IMAGES=32]
 	@$(RUN) scripts.evaluation.shortcut $(call flag,--images,IMAGES)
 
 optimize: setup ## compile a release, int8 where that keeps its accuracy; needs a C++ compiler [MODEL= VERSION= DATA= ENGINES=int8,fp32]
@@ -80,12 +80,12 @@ tune: setup ## find workers, threads, batch size and delay for this machine [MOD
 compare: setup ## whether one release is better than another [A=cells/1.0 B=cells/2.0 DATA=]
 	@$(RUN) scripts.evaluation.compare $(call flag,--data,DATA) -- $(call argument,A) $(call argument,B)
 
-archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml NEIGHBOURS=0]
-	@$(RUN) scripts.archive $(WHICH) $(call flag,--config,CONFIG) $(if $(call on,NEIGHBOURS),,--without-neighbours)
+archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml NEIGHBORS=0]
+	@$(RUN) scripts.archive $(WHICH) $(call flag,--config,CONFIG) $(if $(call on,NEIGHBORS),,--without-neighbors)
 
-serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production FRONT=0 EXPLAIN_WORKERS=1 LONE_WORKER=0 CORS_ORIGINS= KEEP_ALIVE=75 FOREGROUND=1]
-	@$(RUN) scripts.serve $(WHICH) $(WHERE) $(call flag,--host,HOST) $(call flag,--mode,MODE) $(call number,--front,FRONT) \
-		$(call flag,--explain-workers,EXPLAIN_WORKERS) $(call number,--lone-worker,LONE_WORKER) \
+serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production PROXY=0 EXPLAIN_WORKERS=1 UNBATCHED_WORKER=0 CORS_ORIGINS= KEEP_ALIVE=75 FOREGROUND=1]
+	@$(RUN) scripts.serve $(WHICH) $(WHERE) $(call flag,--host,HOST) $(call flag,--mode,MODE) $(call number,--proxy,PROXY) \
+		$(call flag,--explain-workers,EXPLAIN_WORKERS) $(call number,--unbatched-worker,UNBATCHED_WORKER) \
 		$(call flag,--cors-origins,CORS_ORIGINS) $(call flag,--keep-alive,KEEP_ALIVE) $(call switch,--foreground,FOREGROUND)
 
 stop: setup ## stop it without losing a request [PORT=]
@@ -117,10 +117,10 @@ wheelhouse: setup ## collect the wheels of the image, which then builds without 
 docker-build: setup-docker ## build the image [TORCH= BASE_IMAGE= TAG=torchlight:latest]
 	@$(RUN) scripts.docker build $(call flag,--tag,TAG) $(call flag,--torch,TORCH) $(call flag,--base-image,BASE_IMAGE)
 
-docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERSION= PORT= HOST= MODE=production MEMORY=4g EXPLAIN_WORKERS=1 LONE_WORKER=0 CORS_ORIGINS= TAG=]
+docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERSION= PORT= HOST= MODE=production MEMORY=4g EXPLAIN_WORKERS=1 UNBATCHED_WORKER=0 CORS_ORIGINS= TAG=]
 	@$(RUN) scripts.docker serve $(WHICH) $(WHERE) $(call flag,--host,HOST) $(call flag,--mode,MODE) $(call flag,--memory,MEMORY) $(call flag,--tag,TAG) \
 		$(call switch,--gpu,GPU) $(call flag,--gpus,GPUS) \
-		$(call flag,--explain-workers,EXPLAIN_WORKERS) $(call number,--lone-worker,LONE_WORKER) \
+		$(call flag,--explain-workers,EXPLAIN_WORKERS) $(call number,--unbatched-worker,UNBATCHED_WORKER) \
 		$(call flag,--cors-origins,CORS_ORIGINS) $(call flag,--keep-alive,KEEP_ALIVE)
 
 docker-logs: setup-docker ## follow its log [PORT=]

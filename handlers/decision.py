@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from handlers.engines import Outputs
-from handlers.uncertainty import DIGITS, Judge, probabilities, set_sizes
+from handlers.uncertainty import DIGITS, UncertaintyEstimator, probabilities, set_sizes
 from models.card import Policy
 
 Decision = Literal["accept", "refer"]
@@ -32,7 +32,7 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Uncertainty:
     """How far the answer for one image can be trusted.
 
     Attributes:
@@ -83,18 +83,20 @@ def predictions(
 
 
 @torch.inference_mode()
-def judgements(ranking: Ranking, outputs: Outputs, judge: Judge, classes: Sequence[str]) -> list[Judgement]:
-    """Judge the answers for N images."""
-    sizes = set_sizes(ranking.ranked, judge.trust.conformal).tolist()
-    ood, policy = judge.trust.ood, judge.trust.policy
+def uncertainties(
+    ranking: Ranking, outputs: Outputs, estimator: UncertaintyEstimator, classes: Sequence[str]
+) -> list[Uncertainty]:
+    """UncertaintyEstimator the answers for N images."""
+    sizes = set_sizes(ranking.ranked, estimator.uncertainty.conformal).tolist()
+    ood, policy = estimator.uncertainty.ood, estimator.uncertainty.policy
     found = []
-    for row, (size, score) in enumerate(zip(sizes, judge.scores(outputs), strict=True)):
+    for row, (size, score) in enumerate(zip(sizes, estimator.scores(outputs), strict=True)):
         listed = ranking.indices[row]
         first = listed[:size] if size <= len(listed) else ranking.order[row, :size].tolist()
         labels = [classes[index] for index in first]
         best = round(ranking.probabilities[row][0], DIGITS)
         reason = _reason(policy, strange=score > ood.threshold, size=size, best=best)
-        found.append(Judgement(labels, score, ood.threshold, ood.score, reason))
+        found.append(Uncertainty(labels, score, ood.threshold, ood.score, reason))
     return found
 
 

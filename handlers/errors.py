@@ -1,7 +1,7 @@
 """What can be wrong with a request, each with its HTTP status and a stable type word.
 
     RequestError
-    ├── NoImage            400  nothing to classify was sent
+    ├── MissingImage            400  nothing to classify was sent
     ├── BadMultipart       400  the multipart body cannot be taken apart
     ├── BadJSON            400  the body is not JSON, or not of a shape we take
     ├── BadTensor          400  an array or tensor that is no image, or damaged
@@ -10,9 +10,9 @@
     ├── NotAcceptable      406  the Accept header asks for what this request cannot be answered with
     ├── ImageTooLarge      413  more bytes or pixels than allowed
     ├── TooManyImages      413  more images in one request than allowed
-    ├── AnswerTooLarge     413  the answer would be larger than the server may send
+    ├── ResponseTooLarge     413  the answer would be larger than the server may send
     ├── UnsupportedImage   415  not JPEG, PNG or WebP, or animated
-    ├── DamagedImage       422  cut short or corrupt
+    ├── CorruptImage       422  cut short or corrupt
     ├── InferenceFailed    500  our fault: the network or an explanation raised
     ├── Overloaded         503  no time was left for it in its batch; later there may be
     ├── OutOfMemory        503  no memory was left for it; later there may be
@@ -43,7 +43,7 @@ class RequestError(Exception):
         return {"code": self.status, "type": self.type, "message": message} | ({"error": message} if kserve else {})
 
 
-class NoImage(RequestError):
+class MissingImage(RequestError):
     """Nothing to classify was sent."""
 
 
@@ -85,7 +85,7 @@ class TooManyImages(RequestError):
     status = 413
 
 
-class AnswerTooLarge(RequestError):
+class ResponseTooLarge(RequestError):
     """The answer would be larger than the server may send."""
 
     status = 413
@@ -97,7 +97,7 @@ class UnsupportedImage(RequestError):
     status = 415
 
 
-class DamagedImage(RequestError):
+class CorruptImage(RequestError):
     """Cut short or corrupt."""
 
     status = 422

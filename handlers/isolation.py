@@ -20,7 +20,7 @@ def in_halves(
 ) -> list[Outcome | RequestError]:
     """Do `work` for all items at once; where that raises, for each half, until the guilty item is alone.
 
-    One bad item among n costs some 2 log2 n more calls, and its neighbours nothing else.
+    One bad item among n costs some 2 log2 n more calls, and its neighbors nothing else.
 
     Returns:
         One outcome for each item, in order; for an item on which `work` fails by itself, the error to answer.
@@ -29,7 +29,7 @@ def in_halves(
         return []
     try:
         return list(work(items))
-    except Exception as error:  # whatever the network, captum or the device raises, it must not reach the neighbours
+    except Exception as error:  # whatever the network, captum or the device raises, it must not reach the neighbors
         if len(items) > 1:
             half = len(items) // 2
             return in_halves(items[:half], work) + in_halves(items[half:], work)

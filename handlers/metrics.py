@@ -40,21 +40,21 @@ class Histogram:
     bounds: tuple[float, ...] = SECONDS
 
 
-WAIT = Histogram("torchlight_wait_seconds", "seconds")
+WAIT = Histogram("torchlight_queue_seconds", "seconds")
 STAGES = {
     stage: Histogram(f"torchlight_{stage}_seconds", "seconds")
-    for stage in ("decode", "inference", "explanation", "drawing", "encode")
+    for stage in ("decode", "inference", "explanation", "render", "encode")
 }
 BATCH_SIZE = Histogram("torchlight_batch_size", "requests", (1, 2, 4, 8, 16, 32, 64, 128))
 CONFIDENCE = Histogram("torchlight_confidence", "probability", (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1))
-SET_SIZE = Histogram("torchlight_set_size", "classes", (1, 2, 3, 4, 5, 10, 20, 50, 100))
+SET_SIZE = Histogram("torchlight_prediction_set_size", "classes", (1, 2, 3, 4, 5, 10, 20, 50, 100))
 HISTOGRAMS = (WAIT, *STAGES.values(), BATCH_SIZE, CONFIDENCE, SET_SIZE)
 REQUESTS = Total("torchlight_requests_total", "requests", "kind")
 IMAGES = Total("torchlight_images_total", "images", "kind")
 ERRORS = Total("torchlight_errors_total", "requests", "type")
-CLASSES = Total("torchlight_predicted_total", "images", "label")
+CLASSES = Total("torchlight_predictions_total", "images", "label")
 DECISIONS = Total("torchlight_decisions_total", "images", "decision")
-EXPLAINED = Total("torchlight_explained_total", "images", "method")
+EXPLAINED = Total("torchlight_explanations_total", "images", "method")
 TOTALS = (REQUESTS, IMAGES, ERRORS, CLASSES, DECISIONS, EXPLAINED)
 
 Increment = tuple[str, float, tuple[str, ...]]  # the name of a counter, by how much, the value of its own label
@@ -65,7 +65,7 @@ class Record:
     """One request, as it is counted.
 
     Attributes:
-        waited: seconds from the front door to the worker: network, queue, and until the batch was full.
+        waited: seconds from the proxy to the worker: network, queue, and until the batch was full.
         seconds: by stage; a stage that several requests went through together counts whole for each of them.
         cpu_seconds: of parsing and decoding, and of inference beyond the first image.
         passes: each time that something was done, by stage; what was done for several stands with the first of them.
@@ -82,12 +82,12 @@ class Record:
     methods: list[str] = field(default_factory=list)
 
     def succeeded(self, results: Sequence[Result]) -> None:
-        """Keep of each image its most probable class and probability, its judgement and set's size, and its method."""
+        """Keep each image's top class and probability, its decision, the size of its set, and its method."""
         tops = [result.predictions[0] for result in results]
         self.found = [(top["label"], top["probability"]) for top in tops]
-        judgements = [result.judgement for result in results if result.judgement is not None]
+        uncertainties = [result.uncertainty for result in results if result.uncertainty is not None]
         self.methods = [result.explanation.fields["method"] for result in results if result.explanation is not None]
-        self.judged = [(one.reason or one.decision, len(one.set)) for one in judgements]
+        self.judged = [(one.reason or one.decision, len(one.set)) for one in uncertainties]
 
     def failed(self, error: str) -> None:
         """Keep the type word of the error."""

@@ -1,6 +1,6 @@
 """A multipart/form-data body -> its parts (RFC 7578, and RFC 2046, 5.1).
 
-The front door hands such a body on as it is. TorchServe's own decoder drops what it cannot read: of two images, the
+The proxy hands such a body on as it is. TorchServe's own decoder drops what it cannot read: of two images, the
 second of which is cut short, it would pass on one, without a word; of two parts with one name the last.
 """
 

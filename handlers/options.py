@@ -3,7 +3,7 @@
 An option may come as query parameter, header, multipart field or JSON member, and on /invocations in SageMaker's custom
 attributes.
 
-TorchServe drops the query of a POST, so the front door hands it on in the header X-Torchlight-Query.
+TorchServe drops the query of a POST, so the proxy hands it on in the header X-Torchlight-Query.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from handlers.errors import BadOption, UnknownOption
 from handlers.explain.rendering.colormaps import Signs
 from handlers.explain.rendering.overlay import Size
 from handlers.protocols import header_text
-from handlers.table import DEFAULT_NEIGHBOURS, DEFAULT_TOP_K, TABLE, Option
+from handlers.table import DEFAULT_NEIGHBORS, DEFAULT_TOP_K, TABLE, Option
 
 QUERY_HEADER = "x-torchlight-query"
 # SageMaker passes these on to the container as they were sent; here `top_k=3;explain=true`.
@@ -47,11 +47,11 @@ class Options:
     deadline_ms: int | None = None
     faithfulness: bool = False
     counterfactual: bool = False
-    neighbours: int = DEFAULT_NEIGHBOURS
+    neighbors: int = DEFAULT_NEIGHBORS
     output: str | None = None
     signs: Signs = "both"
     alpha: float | None = None
-    colours: str | None = None
+    colors: str | None = None
     size: Size = "original"
 
 
@@ -84,7 +84,7 @@ def from_headers(headers: Mapping[str, str], route: str = "") -> list[Given]:
             name, _, value = (text.strip() for text in pair.partition("="))
             if name != "explain":
                 given.append((name, header_text.decode(value, name), "custom attributes"))
-            else:  # it chose the kind of request, in the front door, if that could read it
+            else:  # it chose the kind of request, in the proxy, if that could read it
                 truth("explain", value)
     given += [(name, _header(headers[header], name), "header") for name, header in _HEADERS if header in headers]
     return given

@@ -22,7 +22,7 @@ from handlers import decision, metadata, uncertainty
 from handlers.batch import Slot, chunks, healthy, kind, pixels, sends_images, timed
 from handlers.engines import EAGER, Engine, EngineError, Outputs, named
 from handlers.engines.eager import Eager
-from handlers.errors import AnswerTooLarge, InferenceFailed, Overloaded, RequestError
+from handlers.errors import InferenceFailed, Overloaded, RequestError, ResponseTooLarge
 from handlers.explain import plugin
 from handlers.explain.explainer import Explainer, Way
 from handlers.isolation import as_request_error, in_halves
@@ -31,7 +31,7 @@ from handlers.modalities.image import images
 from handlers.modalities.image.decoding import decode_images
 from handlers.protocols import JSON, Picture, Result
 from handlers.request import Incoming, parse
-from handlers.uncertainty import Judge
+from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card, Limits, Policy
 
 # Images of fewer bytes are decoded sooner than they are handed to another thread.
@@ -55,10 +55,10 @@ class Answer:
 
 
 class Classifier:
-    """A model that answers: its card, its engine, its judge, the limits of a request, and the seconds of a batch.
+    """A model that answers: its card, its engine, its estimator, the limits of a request, and the seconds of a batch.
 
     What cannot be begun within `budget` is refused, so that the server need not give up on the whole batch. The judge
-    can be left out where the card has no `trust`, or one that needs no tensors, and `folder` where no training images
+    can be left out if the card has no `uncertainty`, or one that needs no tensors, and `folder` if no training images
     are to be shown beside explanations and the engine is the eager one.
     """
 
@@ -69,12 +69,12 @@ class Classifier:
         limits: Limits | None = None,
         budget: float = BUDGET_SECONDS,
         *,
-        judge: Judge | None = None,
+        estimator: UncertaintyEstimator | None = None,
         folder: Path | None = None,
     ) -> None:
         self.card = card
         self.engine = engine
-        self.judge = judge or (Judge(card.trust) if card.trust else None)
+        self.estimator = estimator or (UncertaintyEstimator(card.uncertainty) if card.uncertainty else None)
         self.limits = limits or card.limits
         self.budget = budget
         self.folder = folder
@@ -98,27 +98,29 @@ class Classifier:
             engine: `eager`, or a compiled program of the card; handlers.engines.selection finds the fastest.
 
         Raises:
-            CardError, EngineError, TrustError: a part of it is missing, damaged, or does not fit the others.
+            CardError, EngineError, UncertaintyError: a part of it is missing, damaged, or does not fit the others.
         """
         card = Card.load(folder)
         loaded = named.load(folder, card, engine, device or torch.device("cpu"))
-        judge = Judge.load(folder, card, loaded)
-        judge = judge.under(policy) if judge and policy else judge
-        return cls(card, loaded, limits, budget, judge=judge, folder=folder)
+        estimator = UncertaintyEstimator.load(folder, card, loaded)
+        estimator = estimator.under(policy) if estimator and policy else estimator
+        return cls(card, loaded, limits, budget, estimator=estimator, folder=folder)
 
     @cached_property
-    def twin(self) -> Eager:
+    def eager_network(self) -> Eager:
         """The eager float32 network, which explanations go through; loaded when the first one is asked for."""
         if isinstance(self.engine, Eager):
             return self.engine
         if self.folder is None:
-            raise EngineError(f"engine {self.engine.name!r} was given without a folder to load its eager twin from")
+            raise EngineError(
+                f"engine {self.engine.name!r} was given without a folder to load its eager eager network from"
+            )
         return Eager.load(self.folder, self.card, self.engine.device)
 
     @cached_property
     def explainer(self) -> Explainer:
         """What explanations need, made when the first one is asked for."""
-        return Explainer(self.card, self.twin, self.folder)
+        return Explainer(self.card, self.eager_network, self.folder)
 
     def outputs(self, pictures: Sequence[Picture]) -> Outputs:
         """Encoded images or arrays -> logits and embeddings: the plain road of evaluation and golden answers.
@@ -143,8 +145,8 @@ class Classifier:
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by; 1 where the card has no `trust`."""
-        return self.judge.trust.temperature if self.judge else 1.0
+        """What logits are divided by; 1 where the card has no `uncertainty`."""
+        return self.estimator.uncertainty.temperature if self.estimator else 1.0
 
     def probabilities(self, pictures: Sequence[Picture]) -> torch.Tensor:
         """The probabilities that are answered, (N, classes) in the order of the card; with what `outputs` raises."""
@@ -209,7 +211,7 @@ class Classifier:
 
     def _understand(self, slot: Slot) -> None:
         self._check_time()
-        slot.request = parse(slot.incoming, self.limits, trusted=self.judge is not None)
+        slot.request = parse(slot.incoming, self.limits, has_uncertainty=self.estimator is not None)
         if slot.asked.kind == "explain":
             self.explainer.check(slot.asked.options)
 
@@ -223,7 +225,9 @@ class Classifier:
             outputs = self.engine.outputs(images.stack(pixels(slots)))
             most = max(slot.asked.options.top_k for slot in slots)
             ranking = decision.rank(outputs.logits, self.temperature, most)
-            judged = decision.judgements(ranking, outputs, self.judge, self.card.classes) if self.judge else None
+            judged = (
+                decision.uncertainties(ranking, outputs, self.estimator, self.card.classes) if self.estimator else None
+            )
         sums = outputs.logits.sum(dim=1, dtype=torch.float64).tolist()  # finite if all of a row are
         seconds = slots[0].record.passes[-1][1] / len(sums)
         row, found, classes = 0, [], self.card.classes
@@ -249,13 +253,13 @@ class Classifier:
 
     def _explain(self, slots: Sequence[Slot], way: Way) -> list[list[Result]]:
         with timed(slots, "explanation"):
-            batch = images.batch(pixels(slots), self.card.input, self.twin.device)
+            batch = images.batch(pixels(slots), self.card.input, self.eager_network.device)
             return plugin.explain(self.explainer, slots, batch, way, self._check_time)
 
     def _draw(self, slot: Slot) -> None:
         """Draw a request's explanations, as long as there is time for it and room in the answer."""
         size = 0
-        with timed([slot], "drawing"):
+        with timed([slot], "render"):
             for result in slot.results:
                 if result.explanation is not None:
                     self._check_time()
@@ -269,7 +273,7 @@ class Classifier:
 
     def _check_size(self, size: int) -> None:
         if size > (most := self.limits.max_answer_bytes):
-            raise AnswerTooLarge(f"the answer has {size:,} bytes or more, and {most:,} may be sent: ask less at once")
+            raise ResponseTooLarge(f"the answer has {size:,} bytes or more, and {most:,} may be sent: ask less at once")
 
     def _finish(self, slot: Slot, room: int) -> Answer:
         """The answer of one request, of at most `room` bytes, or its error; encoding may fail too."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import orjson
 
 from handlers import multipart, options, table
-from handlers.errors import BadJSON, BadOption, NoImage, TooManyImages
+from handlers.errors import BadJSON, BadOption, MissingImage, TooManyImages
 from handlers.modalities.image.arrays import NPY_MAGIC, from_npy
 from handlers.multipart import Part
 from handlers.options import Given, Options
@@ -18,7 +18,7 @@ from handlers.protocols.native import NPY, NativeReply
 from models.card import Limits
 
 Kind = Literal["predict", "explain"]
-# Which road the client took; the front door says so in the header X-Torchlight-Route.
+# Which road the client took; the proxy says so in the header X-Torchlight-Route.
 ROUTE_HEADER = "x-torchlight-route"
 # The content type of a multipart body, which comes as a plain one, so that the server leaves it whole.
 MULTIPART_HEADER = "x-torchlight-multipart"
@@ -33,7 +33,7 @@ class Incoming:
 
     Attributes:
         request_id: the server's own, for a request that brings none.
-        waited: seconds from the front door to here, where that is known.
+        waited: seconds from the proxy to here, where that is known.
     """
 
     kind: Kind
@@ -58,22 +58,22 @@ class Request:
     reply: Reply
 
 
-def parse(incoming: Incoming, limits: Limits, *, trusted: bool = False) -> Request:
+def parse(incoming: Incoming, limits: Limits, *, has_uncertainty: bool = False) -> Request:
     """Understand a request: raw bytes, .npy, multipart with one or more images, or JSON in one of three shapes.
 
     Args:
-        trusted: whether answers come with a judgement, which v2 has outputs of its own for.
+        trusted: whether answers come with uncertainty, which v2 has outputs of its own for.
 
     Raises:
         RequestError: it cannot be understood; see handlers/errors.py.
     """
     try:
-        return _understood(incoming, limits, trusted)
+        return _understood(incoming, limits, has_uncertainty)
     except RecursionError:  # hundreds of lists or objects within each other
         raise BadJSON("the JSON is nested too deeply") from None
 
 
-def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
+def _understood(incoming: Incoming, limits: Limits, has_uncertainty: bool) -> Request:
     given = options.from_headers(incoming.headers, incoming.route)
     images: list[tuple[str, Picture]] = []
     reply: Reply | None = None
@@ -91,14 +91,14 @@ def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
         ):
             document = v2.split(_bytes(part.content), binary_length)
             head = _document(document[0], limits)
-            found, more, reply = v2.parse(head, document[1], incoming.kind, limits, trusted=trusted)
+            found, more, reply = v2.parse(head, document[1], incoming.kind, limits, has_uncertainty=has_uncertainty)
         elif name in table.NAMES:
             found, more = [], []
             fields.append((name, _option(part, encoding)))
         elif part.is_field and (text := forms.text(part, encoding)) is not None:
             found, more = _field(part.name, text, incoming.kind), []
         elif _is_json(part, kind) or incoming.route in ("v1", "v2"):
-            found, more, shaped = _shaped(_document(part.content, limits), incoming, limits, trusted)
+            found, more, shaped = _shaped(_document(part.content, limits), incoming, limits, has_uncertainty)
             reply = shaped or reply
         else:
             found, more = _plain(part, kind, limits), []
@@ -106,7 +106,7 @@ def _understood(incoming: Incoming, limits: Limits, trusted: bool) -> Request:
         given += more
     given += forms.filled_options(fields)
     if not images:
-        raise NoImage("no image was sent: send the bytes of a JPEG, PNG or WebP file as the body")
+        raise MissingImage("no image was sent: send the bytes of a JPEG, PNG or WebP file as the body")
     if len(images) > limits.max_images:
         raise TooManyImages(f"{len(images)} images: at most {limits.max_images} go into one request")
     chosen = options.parse(given, incoming.kind)
@@ -133,11 +133,11 @@ def _is_json(part: Part, kind: str) -> bool:
 
 
 def _shaped(
-    document: dict[str, Any], incoming: Incoming, limits: Limits, trusted: bool
+    document: dict[str, Any], incoming: Incoming, limits: Limits, has_uncertainty: bool
 ) -> tuple[list[tuple[str, Picture]], list[Given], Reply | None]:
     """A JSON body by its shape; on the roads of v1 and v2 it has to have theirs."""
     if incoming.route == "v2" or (incoming.route != "v1" and "inputs" in document):
-        return v2.parse(document, b"", incoming.kind, limits, trusted=trusted)
+        return v2.parse(document, b"", incoming.kind, limits, has_uncertainty=has_uncertainty)
     if incoming.route == "v1" or "instances" in document:
         return v1.parse(document, incoming.kind, limits)
     return *native.parse(document), None

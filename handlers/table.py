@@ -10,7 +10,7 @@ from handlers.explain.methods import baselines
 from handlers.explain.rendering import colormaps
 
 DEFAULT_TOP_K = 5
-DEFAULT_NEIGHBOURS = 3
+DEFAULT_NEIGHBORS = 3
 OUTPUTS = ("json", "overlay", "heatmap", "npy")
 
 
@@ -84,14 +84,14 @@ TABLE = (
         "deadline_ms",
         "X-Explain-Deadline",
         {"type": "integer", "minimum": 1, "maximum": 600_000},
-        "milliseconds until the answer is needed, counted from the front door",
+        "milliseconds until the answer is needed, counted from the proxy",
         True,
     ),
     Option(
         "faithfulness",
         "X-Explain-Faithfulness",
         {"type": "boolean", "default": False},
-        "true: measure whether the map beats a random and a centred one, by more passes (default: false)",
+        "true: measure whether the map beats a random and a centered one, by more passes (default: false)",
         True,
     ),
     Option(
@@ -102,10 +102,10 @@ TABLE = (
         True,
     ),
     Option(
-        "neighbours",
-        "X-Explain-Neighbours",
-        {"type": "integer", "minimum": 0, "maximum": 20, "default": DEFAULT_NEIGHBOURS},
-        f"how many of the nearest training images to show, if the archive has them (default: {DEFAULT_NEIGHBOURS})",
+        "neighbors",
+        "X-Explain-Neighbors",
+        {"type": "integer", "minimum": 0, "maximum": 20, "default": DEFAULT_NEIGHBORS},
+        f"how many of the nearest training images to show, if the archive has them (default: {DEFAULT_NEIGHBORS})",
         True,
     ),
     Option(
@@ -130,10 +130,10 @@ TABLE = (
         True,
     ),
     Option(
-        "colours",
-        "X-Explain-Colours",
+        "colors",
+        "X-Explain-Colors",
         {"type": "string", "enum": list(colormaps.NAMES)},
-        "the colours of the evidence; colour-blind people can tell all of them apart (default: rdbu)",
+        "the colors of the evidence; color-blind people can tell all of them apart (default: rdbu)",
         True,
     ),
     Option(

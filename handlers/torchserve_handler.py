@@ -31,7 +31,7 @@ from models.release import verify_digests
 
 logger = logging.getLogger(__name__)
 
-# When the front door took the request, in microseconds since 1970.
+# When the proxy took the request, in microseconds since 1970.
 START_HEADER = "x-torchlight-start"
 # Milliseconds of work that a prediction took, where it took LIGHT_SECONDS or more.
 COST_HEADER = "X-Torchlight-Cost"
@@ -41,8 +41,8 @@ FLUSH_SECONDS = 1.0
 EXPLAINS = "-explain"
 NICENESS = 19
 # One takes predictions that come alone, and says so when it can.
-LONE = "-lone"
-READY_FOR_LONE = "this worker answers lone predictions"
+UNBATCHED = "-unbatched"
+READY_FOR_UNBATCHED = "this worker answers single predictions"
 # Signs with a meaning in TorchServe's line of text, percent-encoded; serving/exporter/torchserve.py decodes them.
 _ENCODED = str.maketrans({sign: f"%{ord(sign):02X}" for sign in ("%", *"|,:#", *map(chr, (*range(32), 127)))})
 
@@ -54,7 +54,7 @@ class ImageClassifier:
         """Load the model and prove it, or raise: TorchServe then never calls this worker READY.
 
         Raises:
-            CardError, ReleaseError, EngineError, TrustError, GoldenError, NeighboursError: the archive is not whole, or
+            CardError, ReleaseError, EngineError, UncertaintyError, GoldenError, NeighborsError: a file is damaged, or
                 computes something else on this machine than it did where it was trained.
         """
         folder = Path(context.system_properties["model_dir"])
@@ -81,8 +81,8 @@ class ImageClassifier:
             self._classifier.explainer.warm()
             _give_way()
             logger.info("this worker explains, at niceness %d", os.getpriority(os.PRIO_PROCESS, 0))
-        elif context.model_name.endswith(LONE) and context.system_properties.get("batch_size") == 1:
-            logger.info(READY_FOR_LONE)
+        elif context.model_name.endswith(UNBATCHED) and context.system_properties.get("batch_size") == 1:
+            logger.info(READY_FOR_UNBATCHED)
         gc.collect()
         gc.freeze()  # what was loaded stays as long as the worker: it need not be looked through again and again
 
@@ -146,13 +146,13 @@ def _limits(card: Card, own: dict[str, Any]) -> Limits:
 
 
 def _policy(card: Card, own: dict[str, Any]) -> Policy | None:
-    """The policy of the card's `trust`, with what `handler: policy:` names in its place."""
+    """The policy of the card's `uncertainty`, with what `handler: policy:` names in its place."""
     changed = own.get("policy") or {}
-    return Policy.model_validate(card.trust.policy.model_dump() | changed) if card.trust else None
+    return Policy.model_validate(card.uncertainty.policy.model_dump() | changed) if card.uncertainty else None
 
 
 def _waited(headers: dict[str, str], now: float) -> float | None:
-    """Seconds since the front door took the request, by the microseconds that it noted."""
+    """Seconds since the proxy took the request, by the microseconds that it noted."""
     start = headers.get(START_HEADER, "")
     return max(0.0, now - int(start) / 1e6) if start.isascii() and start.isdigit() and len(start) < 20 else None
 

@@ -14,8 +14,8 @@ import torch
 from safetensors import SafetensorError
 
 from handlers.engines import Engine, Outputs
-from models.card import Card, Conformal, Policy, Trust
-from models.release import TRUST, WEIGHTS
+from models.card import Card, Conformal, Policy, UncertaintyCard
+from models.release import UNCERTAINTY, WEIGHTS
 from models.tensors import load_tensors
 
 # Digits after the point, of probabilities and sums of them. Batch size changes the last bits of float32; these do not
@@ -26,8 +26,8 @@ SIGNIFICANT = 4
 MEANS, WHITENING, UNIT = "means", "whitening", "unit"
 
 
-class TrustError(ValueError):
-    """What the card's `trust` is computed with is missing, damaged, or not for this network."""
+class UncertaintyError(ValueError):
+    """What the card's `uncertainty` is computed with is missing, damaged, or not for this network."""
 
 
 def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
@@ -89,20 +89,20 @@ class Mahalanobis:
     def __init__(self, means: torch.Tensor, whitening: torch.Tensor, unit: torch.Tensor) -> None:
         self._unit = unit.double()
         # Distances do not change if everything is moved, and small numbers lose less when squared.
-        self._centre = means.double().mean(dim=0)
+        self._center = means.double().mean(dim=0)
         self._whitening = whitening.double()
-        means = (means.double() - self._centre) @ self._whitening
+        means = (means.double() - self._center) @ self._whitening
         self._squares = (means**2).sum(dim=1)
         self._pulls = -2 * means.T
 
     @classmethod
     def of(cls, tensors: Mapping[str, torch.Tensor], device: torch.device) -> Mahalanobis:
-        """From the tensors of trust.safetensors."""
+        """From the tensors of uncertainty.safetensors."""
         return cls(*(tensors[name].to(device) for name in (MEANS, WHITENING, UNIT)))
 
     def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Embeddings (N, D) -> float64 (N,), higher is stranger."""
-        white = straightened(embeddings, self._unit).sub_(self._centre) @ self._whitening
+        white = straightened(embeddings, self._unit).sub_(self._center) @ self._whitening
         # |white - mean|^2 = |white|^2 + (|mean|^2 - 2 white mean), and the classes differ in the bracket alone.
         nearest = torch.addmm(self._squares, white, self._pulls).amin(dim=1)
         return nearest.add_(torch.linalg.vecdot(white, white)).clamp_(min=0)
@@ -113,45 +113,47 @@ def significant(scores: torch.Tensor) -> list[float]:
     return [float(f"{score:.{SIGNIFICANT}g}") for score in scores.tolist()]
 
 
-class Judge:
-    """A card's `trust`, ready to be applied.
+class UncertaintyEstimator:
+    """A card's `uncertainty`, ready to be applied.
 
     Raises:
-        TrustError: `trust` wants Mahalanobis scores, and no tensors are given.
+        UncertaintyError: `uncertainty` wants Mahalanobis scores, and no tensors are given.
     """
 
-    def __init__(self, trust: Trust, mahalanobis: Mahalanobis | None = None) -> None:
-        if trust.ood.score == "mahalanobis" and mahalanobis is None:
-            raise TrustError(f"the card's trust wants Mahalanobis scores, which need the tensors of {TRUST}")
-        self.trust = trust
+    def __init__(self, uncertainty: UncertaintyCard, mahalanobis: Mahalanobis | None = None) -> None:
+        if uncertainty.ood.score == "mahalanobis" and mahalanobis is None:
+            raise UncertaintyError(
+                f"the card's uncertainty wants Mahalanobis scores, which need the tensors of {UNCERTAINTY}"
+            )
+        self.uncertainty = uncertainty
         self._mahalanobis = mahalanobis
 
     @classmethod
-    def load(cls, folder: Path, card: Card, engine: Engine) -> Judge | None:
-        """That of a release folder or an unpacked .mar; None where the card has no `trust`.
+    def load(cls, folder: Path, card: Card, engine: Engine) -> UncertaintyEstimator | None:
+        """That of a release folder or an unpacked .mar; None where the card has no `uncertainty`.
 
         Raises:
-            TrustError: trust.safetensors is needed and is missing, damaged, of another network, or not vouched for.
+            UncertaintyError: uncertainty.safetensors is needed, and is missing, damaged, or of another network.
         """
-        if card.trust is None or card.trust.ood.score != "mahalanobis":
-            return cls(card.trust) if card.trust else None
-        path = folder / TRUST
-        if TRUST not in card.digests:
-            raise TrustError(f"{path}: is needed for the card's trust, and its digests do not vouch for it")
+        if card.uncertainty is None or card.uncertainty.ood.score != "mahalanobis":
+            return cls(card.uncertainty) if card.uncertainty else None
+        path = folder / UNCERTAINTY
+        if UNCERTAINTY not in card.digests:
+            raise UncertaintyError(f"{path}: is needed for the card's uncertainty, and its digests do not vouch for it")
         try:
-            judge = cls(card.trust, Mahalanobis.of(load_tensors(path), engine.device))
+            estimator = cls(card.uncertainty, Mahalanobis.of(load_tensors(path), engine.device))
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
-            raise TrustError(f"{path}: cannot be used: {error}; restore the release, or train it again") from None
+            raise UncertaintyError(f"{path}: cannot be used: {error}; restore the release, or train it again") from None
         blank = torch.zeros(1, 3, card.input.size, card.input.size, dtype=torch.uint8)
         try:
-            judge.scores(engine.outputs(blank))
+            estimator.scores(engine.outputs(blank))
         except RuntimeError as error:
-            raise TrustError(f"{path}: is of another network than {WEIGHTS}: {error}") from None
-        return judge
+            raise UncertaintyError(f"{path}: is of another network than {WEIGHTS}: {error}") from None
+        return estimator
 
-    def under(self, policy: Policy) -> Judge:
+    def under(self, policy: Policy) -> UncertaintyEstimator:
         """The same, with another policy."""
-        return Judge(self.trust.model_copy(update={"policy": policy}), self._mahalanobis)
+        return UncertaintyEstimator(self.uncertainty.model_copy(update={"policy": policy}), self._mahalanobis)
 
     def scores(self, outputs: Outputs) -> list[float]:
         """How strange each image is, N of them, rounded."""

@@ -22,7 +22,7 @@ FILE_NAME = "card.yaml"
 # The engine that is no compiled program: the network as it was trained, in float32.
 EAGER = "eager"
 
-# Both stand in file names, URLs and the front door's map, so they are kept to what needs no quoting in any of these.
+# Both stand in file names, URLs and the proxy's map, so they are kept to what needs no quoting in any of these.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 # A number is spelled in one way, so without zeros in front.
 VERSION_PATTERN = r"^(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){0,2}$"
@@ -125,7 +125,7 @@ class OutOfDistribution(Part):
     """When an image is unlike what the network was trained on: its score, higher is stranger, is above `threshold`.
 
     `energy` is -logsumexp of the logits (Liu et al. 2020, arXiv:2010.03759); `mahalanobis` the squared distance of the
-    embedding from the nearest class mean (Lee et al. 2018, arXiv:1807.03888), for which `trust.safetensors` is needed.
+    embedding from the nearest class mean (Lee et al. 2018, arXiv:1807.03888), which needs `uncertainty.safetensors`.
 
     Attributes:
         false_alarms: the share of images of the calibration split that are above the threshold.
@@ -150,7 +150,7 @@ class Policy(Part):
     min_probability: Share = 0.0
 
 
-class Trust(Part):
+class UncertaintyCard(Part):
     """What makes the answers honest; fitted on the calibration split.
 
     Attributes:
@@ -259,14 +259,14 @@ class Card(Part):
     name: Name
     version: Version
     description: str = ""
-    licence: str = ""
+    license: str = ""
     created: str
     git_revision: str
     architecture: Architecture
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
     input: Input
     limits: Limits = Limits()
-    trust: Trust | None = None
+    uncertainty: UncertaintyCard | None = None
     explanations: Explanations = Explanations()
     engines: tuple[Compiled, ...] = ()
     data: Data

@@ -19,7 +19,7 @@ ANSWERS = f"{FOLDER}/answers.json"
 # Bytes of such a file; ten images and 21,841 classes take 5 million.
 MAX_BYTES = 16_000_000
 # Absolute, on each probability. Another CPU, thread count or a GPU moves float32 answers by far less than this; a
-# wrong resize, normalisation or weight moves them by far more.
+# wrong resize, normalization or weight moves them by far more.
 TOLERANCE = 0.002
 # Of programs that compute in fewer bits, where the last one may fall the other way on another processor.
 COARSE_TOLERANCE = 0.02

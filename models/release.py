@@ -12,10 +12,10 @@ from models.card import NAME_PATTERN, VERSION_PATTERN, Card, CardError
 
 ROOT = Path("releases")
 WEIGHTS = "weights.safetensors"
-# What `trust` of the card is computed with, where that needs more than numbers; otherwise there is none.
-TRUST = "trust.safetensors"
+# What `uncertainty` of the card is computed with, where that needs more than numbers; otherwise there is none.
+UNCERTAINTY = "uncertainty.safetensors"
 # Training images that an answer is compared with; an archive may leave it out.
-NEIGHBOURS = "neighbours.safetensors"
+NEIGHBORS = "neighbors.safetensors"
 REPORT = "report"
 
 

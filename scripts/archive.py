@@ -28,14 +28,14 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--store", type=Path, default=store.ROOT, help="folder for the .mar (default: model_store)")
     parser.add_argument(
-        "--without-neighbours",
+        "--without-neighbors",
         action="store_true",
         help="leave out the training images that explanations show, small, beside an image: where they are private",
     )
     arguments = parser.parse_args(argv)
     config = model_config.load(arguments.config) if arguments.config else None
-    neighbours = not arguments.without_neighbours
-    run(arguments.model, arguments.version, config, arguments.store, neighbours=neighbours)
+    neighbors = not arguments.without_neighbors
+    run(arguments.model, arguments.version, config, arguments.store, neighbors=neighbors)
 
 
 def run(
@@ -44,7 +44,7 @@ def run(
     config: ModelConfig | None = None,
     root: Path = store.ROOT,
     *,
-    neighbours: bool = True,
+    neighbors: bool = True,
 ) -> None:
     """Archive a release, training the bundled model first where there is none of it, and say what came of it."""
     if model == BUNDLED and not versions(model):
@@ -53,7 +53,7 @@ def run(
         train.main(["--model", model, "--version", version or "1.0"])
     release = find(model, version)
     config = config or model_config.of_release(release.folder)
-    path, count = archive(release, config, root, neighbours=neighbours)
+    path, count = archive(release, config, root, neighbors=neighbors)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {count} golden answers came out of it")
 
 

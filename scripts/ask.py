@@ -13,7 +13,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Flags that name the server, and what to ask it."""
     parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
     parser.add_argument("--version", help="version to ask (default: the one that the server has as default)")
-    parser.add_argument("--port", type=int, default=8080, help="of the front door on this machine (default: 8080)")
+    parser.add_argument("--port", type=int, default=8080, help="of the proxy on this machine (default: 8080)")
     parser.add_argument("--url", help="address of another server, such as https://example.org")
     parser.add_argument("--top-k", type=int, default=5, help="how many classes to list (default: 5)")
 

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     serve.add_argument("--tag", default=image.DEFAULT, help=f"name of the image (default: {image.DEFAULT})")
     serve.add_argument("--model", help="serve only this model (default: the newest version of each in the store)")
     serve.add_argument("--version", help="serve this version (default: the newest)")
-    serve.add_argument("--port", type=int, default=8080, help="to publish the front door on (default: 8080)")
+    serve.add_argument("--port", type=int, default=8080, help="to publish the proxy on (default: 8080)")
     serve.add_argument("--host", default="127.0.0.1", help="address to publish it on (default: 127.0.0.1)")
     serve.add_argument(
         "--mode",
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     serve.add_argument("--memory", default="4g", help="the most it may use, such as 8g (default: 4g)")
     serve.add_argument("--explain-workers", type=int, help="of each version, that explain (default: 1)")
     serve.add_argument(
-        "--lone-worker", type=int, choices=(1, 0), help="of each version, for lone predictions (default: 1)"
+        "--unbatched-worker", type=int, choices=(1, 0), help="of each version, for single predictions (default: 1)"
     )
     serve.add_argument(
         "--cors-origins",
@@ -100,7 +100,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         memory=arguments.memory,
         cors_origins=cors.parse(arguments.cors_origins),
         explain_workers=arguments.explain_workers,
-        lone_worker=arguments.lone_worker,
+        unbatched_worker=arguments.unbatched_worker,
         token=client_token.from_environment(),
         keep_alive=arguments.keep_alive,
     )

@@ -63,8 +63,8 @@ def _options(given: list[str]) -> dict[str, str]:
 def _readable(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Without the bytes of thumbnails, which say nothing to people."""
     shown = dict(raw)
-    if "neighbours" in raw:
-        shown["neighbours"] = [{**one, "thumbnail": f"{len(one['thumbnail'])} characters"} for one in raw["neighbours"]]
+    if "neighbors" in raw:
+        shown["neighbors"] = [{**one, "thumbnail": f"{len(one['thumbnail'])} characters"} for one in raw["neighbors"]]
     return shown
 
 

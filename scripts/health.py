@@ -14,7 +14,7 @@ from serving.server.health import problems
 def main(argv: list[str] | None = None) -> None:
     """Parse the flags and look."""
     parser = argparse.ArgumentParser(prog="python -m scripts.health", description=__doc__)
-    parser.add_argument("--port", type=int, default=8080, help="of the front door (default: 8080)")
+    parser.add_argument("--port", type=int, default=8080, help="of the proxy (default: 8080)")
     arguments = parser.parse_args(argv)
     found = problems(Instance(Ports(arguments.port)))
     if found:

@@ -13,7 +13,7 @@ from scripts.command import command
 from scripts.evaluation.evaluate import own_data
 from training import compile as compilation
 from training import data
-from training.compile import Optimised
+from training.compile import Optimized
 from training.compile.candidates import FORMATS
 from training.compile.cpu_level import LEVELS
 from training.data.left_out import capped
@@ -50,8 +50,8 @@ def main(argv: list[str] | None = None) -> None:
     run(release, arguments.data or own_data(release), arguments.engines.split(","), arguments.march)
 
 
-def run(release: Release, argument: str, formats: list[str], march: str | None = None) -> Optimised:
-    """Compile, judge, print a table, and change the release."""
+def run(release: Release, argument: str, formats: list[str], march: str | None = None) -> Optimized:
+    """Compile, estimator, print a table, and change the release."""
     if march == LEVELS[-1].march:
         # Weights are laid out by oneDNN, which would do it for the processor here; it reads this when it is first used.
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
@@ -59,7 +59,7 @@ def run(release: Release, argument: str, formats: list[str], march: str | None =
     dataset, left_out = data.load(argument)
     for sentence in capped(left_out):
         print(sentence)
-    found = compilation.optimise(release, dataset, candidates, print, march)
+    found = compilation.optimize(release, dataset, candidates, print, march)
     card = found.card
     print(f"{card.name} {card.version} on {dataset.name}, by one thread of {_processor(found)}")
     print(table(found))
@@ -77,7 +77,7 @@ def run(release: Release, argument: str, formats: list[str], march: str | None =
     return found
 
 
-def table(found: Optimised) -> str:
+def table(found: Optimized) -> str:
     """What each engine takes and keeps, the eager network last."""
     heads = ["engine", "ms", "faster", "right", "agrees", "ECE", "sets hold", "test: right", "agrees"]
     rows = [heads]
@@ -102,7 +102,7 @@ def _float32(name: str, kept: Kept) -> list[str]:
     return [*row, f"{kept.calibration_error_float32:.4f}", _share(kept.coverage_float32)]
 
 
-def _tested(found: Optimised, name: str) -> list[str]:
+def _tested(found: Optimized, name: str) -> list[str]:
     one = found.tested.get(name)
     return ["", ""] if one is None else [f"{one.accuracy:.2%}", f"{one.agreement:.2%}"]
 
@@ -111,7 +111,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2%}"
 
 
-def _processor(found: Optimised) -> str:
+def _processor(found: Optimized) -> str:
     return found.card.engines[0].compiled_on if found.card.engines else platform.machine()
 
 

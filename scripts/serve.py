@@ -1,4 +1,4 @@
-"""Serve the models of the store behind the front door; trains and archives the digits model first if there is none.
+"""Serve the models of the store behind the proxy; trains and archives the digits model first if there is none.
 
 Returns when every worker is READY, and the server goes on in the background; --foreground stays until it is stopped.
 """
@@ -27,7 +27,7 @@ from serving.server import last_run
 from serving.server.launch_options import KEEP_ALIVE_SECONDS, MAX_KEEP_ALIVE_SECONDS, Launch
 from serving.server.supervisor import START_SECONDS, Supervisor
 from serving.torchserve import worker_roles
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 
 
 @command
@@ -36,25 +36,23 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.serve", description=__doc__)
     parser.add_argument("--model", help="serve only this model (default: what ran last, else each in the store)")
     parser.add_argument("--version", help="serve this version (default: what was promoted last, else the newest)")
-    parser.add_argument(
-        "--port", type=int, default=8080, help="of the front door (default: 8080); +1 to +7 are used too"
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="address of the front door (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8080, help="of the proxy (default: 8080); +1 to +7 are used too")
+    parser.add_argument("--host", default="127.0.0.1", help="address of the proxy (default: 127.0.0.1)")
     parser.add_argument(
         "--mode",
         choices=("development", "production"),
         default="development",
         help="production asks for a bearer token: $TORCHLIGHT_TOKEN, or one that is made (default: development)",
     )
-    parser.add_argument("--front", choices=("1", "0"), default="1", help="0: without HAProxy (default: 1)")
+    parser.add_argument("--proxy", choices=("1", "0"), default="1", help="0: without HAProxy (default: 1)")
     parser.add_argument(
         "--explain-workers",
         type=int,
         default=1,
-        help="workers of each version that explain; 0: those that predict explain too, as with --front 0 (default: 1)",
+        help="workers of each version that explain; 0: those that predict explain too, as with --proxy 0 (default: 1)",
     )
     parser.add_argument(
-        "--lone-worker",
+        "--unbatched-worker",
         type=int,
         choices=(1, 0),
         default=1,
@@ -90,8 +88,8 @@ def main(argv: list[str] | None = None) -> None:
     if not 0 <= arguments.explain_workers <= 256:
         parser.error(f"--explain-workers is {arguments.explain_workers}: give a number from 0 to 256")
     origins = cors.parse(arguments.cors_origins)
-    if origins and arguments.front == "0":
-        parser.error("--cors-origins needs the proxy, which --front 0 leaves out")
+    if origins and arguments.proxy == "0":
+        parser.error("--cors-origins needs the proxy, which --proxy 0 leaves out")
     if not 0.1 <= arguments.log_mb <= 100_000:
         parser.error(f"--log-mb is {arguments.log_mb:g}: give a number from 0.1 to 100000")
     if not 0 <= arguments.log_files <= 1000:
@@ -119,15 +117,15 @@ def main(argv: list[str] | None = None) -> None:
     for sentence in [*missing, *remarks, *_newer(wanted)]:
         print(sentence)
     if arguments.foreground:
-        beside = Crew(arguments.explain_workers, arguments.lone_worker)
+        beside = RoleCounts(arguments.explain_workers, arguments.unbatched_worker)
         launch = Launch(
             archives=chosen,
             state=wanted,
             host=arguments.host,
-            front=arguments.front == "1",
+            proxy=arguments.proxy == "1",
             production=arguments.mode == "production",
             token=token,
-            crew=beside if arguments.front == "1" else Crew(0, 0),
+            role_counts=beside if arguments.proxy == "1" else RoleCounts(0, 0),
             cors_origins=origins,
             keep_alive_seconds=arguments.keep_alive,
             container=arguments.container,

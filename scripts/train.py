@@ -18,7 +18,7 @@ from scripts.command import command
 from training import data, recipe
 from training.data.dataset import Split
 from training.data.left_out import capped
-from training.data.ood_data import unlike
+from training.data.ood_data import ood_data
 from training.loop import checkpoint
 from training.loop.distributed import own_device, world
 from training.loop.history import Observer
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         resume=arguments.resume,
         restart=arguments.restart,
         device=arguments.device,
-        other=arguments.unlike,
+        other=arguments.ood_data,
         tensorboard=arguments.tensorboard,
     )
 
@@ -95,7 +95,7 @@ def run(
                 world=processes,
                 observers=observers,
                 findings=findings,
-                unlike=_unlike(other, dataset, say),
+                ood_data=_unlike(other, dataset, say),
                 say=say,
             )
         except (Interrupted, KeyboardInterrupt) as stopped:
@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{', '.join(recipe.names())}, or a YAML file (default: the one called as the architecture, or default)",
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any value of the recipe, such "
-                        "as optimiser.learning_rate=0.1; may be given several times")  # fmt: skip
+                        "as optimizer.learning_rate=0.1; may be given several times")  # fmt: skip
     for flag, key, kind, metavar, what in FLAGS:
         parser.add_argument(flag, dest=key, type=kind, metavar=metavar, help=what)
     stopped = parser.add_mutually_exclusive_group()
@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     stopped.add_argument("--restart", action="store_true", help="throw away how far it had come, and begin anew")
     parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU where there is one)")
     parser.add_argument(
-        "--unlike", metavar="DATA", help="images of another kind, for the report on strange ones (default: digits; for "
+        "--ood-data", metavar="DATA", help="out-of-distribution images, to measure OOD detection (default: digits; for "
         "digits, pieces of photos)")  # fmt: skip
     parser.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="write event files for TensorBoard below it")
     return parser
@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
 FLAGS: list[tuple[str, str, Any, str, str]] = [
     ("--architecture", "architecture.name", str, "NAME", "cnn, resnet9, resnet18, resnet50 or vit_tiny"),
     (
-        "--init",
+        "--weights",
         "init",
         str,
         "WEIGHTS",
@@ -161,7 +161,7 @@ FLAGS: list[tuple[str, str, Any, str, str]] = [
     ("--image-size", "input.size", int, "N", "pixels of a side, as the network sees it"),
     ("--epochs", "epochs", int, "N", "passes over the training split"),
     ("--batch-size", "batch_size", int, "N", "images in one step, of all processes together"),
-    ("--learning-rate", "optimiser.learning_rate", float, "RATE", "the highest of the schedule"),
+    ("--learning-rate", "optimizer.learning_rate", float, "RATE", "the highest of the schedule"),
     ("--seed", "seed", int, "N", "of the weights, the order of images and their augmentation"),
 ]
 
@@ -200,7 +200,7 @@ def _stopped(model: str, version: str | None) -> str:
 
 def _unlike(argument: str | None, dataset: data.Dataset, say: Callable[[str], None]) -> tuple[str, Split]:
     if argument is None:
-        return unlike(dataset)
+        return ood_data(dataset)
     other, findings = data.load(argument)
     for sentence in capped(findings):
         say(sentence)

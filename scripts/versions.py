@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in HELP.items():
         flags = commands.add_parser(name, help=text, description=text)
-        flags.add_argument("--port", type=int, default=8080, help="of the server's front door (default: 8080)")
+        flags.add_argument("--port", type=int, default=8080, help="of the server's proxy (default: 8080)")
         flags.add_argument("--json", action="store_true", help="print JSON, for programs")
         if name not in ("models", "history"):
             flags.add_argument("--model", default="digits", help="name of the model (default: digits)")
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def table(rows: list[dict[str, object]]) -> str:
     """Columns, each as wide as its widest value."""
-    head = ("model", "version", "default", "workers", "READY", "explaining", "lone", "queue", "in flight", "since")
+    head = ("model", "version", "default", "workers", "READY", "explaining", "unbatched", "queue", "in flight", "since")
     cells = [head] + [
         tuple("yes" if value is True else "" if value is False else str(value) for value in row.values())
         for row in rows

@@ -4,7 +4,7 @@ ServingError
 ├── ConfigError       a setting is unknown or has a value it cannot have
 ├── ArchiveError      a .mar cannot be made, is damaged, or is not there
 ├── StartError        the server did not come up, or does not run
-├── ClientError       the front door could not be reached, or answered with an error
+├── ClientError       the proxy could not be reached, or answered with an error
 │   ├── NoServer          no connection: refused, no such host, or not made in time
 │   ├── BrokenConnection  it ended before a whole answer had come
 │   ├── TimedOut          no whole answer in time
@@ -16,7 +16,7 @@ ServingError
 │   └── ContainerEnded    it ended by itself; carries its exit status
 └── ManagementError   TorchServe's management API
     ├── Unreachable       no answer
-    ├── Unauthorised      400 or 401: the token is wrong or expired
+    ├── Unauthorized      400 or 401: the token is wrong or expired
     ├── NotRegistered     404: no such model, version or archive
     ├── Conflict          409: registered before
     └── Refused           any other answer that is not a success
@@ -42,7 +42,7 @@ class StartError(ServingError):
 
 
 class ClientError(ServingError):
-    """The front door could not be reached, or answered with an error."""
+    """The proxy could not be reached, or answered with an error."""
 
 
 class NoServer(ClientError):
@@ -106,7 +106,7 @@ class Unreachable(ManagementError):
     """No answer: nothing listens, or not in time."""
 
 
-class Unauthorised(ManagementError):
+class Unauthorized(ManagementError):
     """The token is wrong or expired."""
 
 

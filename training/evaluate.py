@@ -12,12 +12,12 @@ from torchmetrics.functional import classification
 from tqdm import tqdm
 
 from handlers import decision, uncertainty
-from handlers.decision import Judgement
+from handlers.decision import Uncertainty
 from handlers.engines import Outputs
 from handlers.errors import RequestError
 from handlers.modalities.image import images
 from handlers.pipeline import Classifier
-from handlers.uncertainty import Judge
+from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card
 from training.data.dataset import DataError, Dataset, Split
 
@@ -32,20 +32,22 @@ class Evaluation:
         card: of the release that answered.
         labels: int64 (N,), indices into the card's classes.
         logits: float32 (N, C), as the network gave them.
-        judgements: of each image its set, its out-of-distribution score and the decision; None where the card has no
-            `trust`.
+        uncertainties: of each image its set, its out-of-distribution score and the decision; None where the card has no
+            `uncertainty`.
     """
 
     card: Card
     labels: torch.Tensor
     logits: torch.Tensor
-    judgements: Sequence[Judgement] | None = None
+    uncertainties: Sequence[Uncertainty] | None = None
 
     @classmethod
-    def of(cls, card: Card, judge: Judge | None, outputs: Outputs, labels: Sequence[int]) -> Evaluation:
-        """Judge what the network made of N images as the server does."""
-        ranking = decision.rank(outputs.logits, judge.trust.temperature if judge else 1.0)
-        judged = decision.judgements(ranking, outputs, judge, card.classes) if judge else None
+    def of(
+        cls, card: Card, estimator: UncertaintyEstimator | None, outputs: Outputs, labels: Sequence[int]
+    ) -> Evaluation:
+        """UncertaintyEstimator what the network made of N images as the server does."""
+        ranking = decision.rank(outputs.logits, estimator.uncertainty.temperature if estimator else 1.0)
+        judged = decision.uncertainties(ranking, outputs, estimator, card.classes) if estimator else None
         return cls(card, torch.tensor(labels), outputs.logits.cpu(), judged)
 
     def __len__(self) -> int:
@@ -53,12 +55,12 @@ class Evaluation:
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by before softmax; 1 where the card has no `trust`."""
-        return self.card.trust.temperature if self.card.trust else 1.0
+        """What logits are divided by before softmax; 1 where the card has no `uncertainty`."""
+        return self.card.uncertainty.temperature if self.card.uncertainty else 1.0
 
     @property
     def probabilities(self) -> torch.Tensor:
-        """As they are served, float64 (N, C): calibrated where the card has `trust`."""
+        """As they are served, float64 (N, C): calibrated where the card has `uncertainty`."""
         return uncertainty.probabilities(self.logits, self.temperature)
 
     @property
@@ -68,24 +70,24 @@ class Evaluation:
 
     @property
     def right(self) -> torch.Tensor:
-        """Whether that is the labelled one, bool (N,)."""
+        """Whether that is the labeled one, bool (N,)."""
         return self.answered == self.labels
 
     @property
     def losses(self) -> torch.Tensor:
-        """The negative log of the served probability of the labelled class in nats, float64 (N,)."""
+        """The negative log of the served probability of the labeled class in nats, float64 (N,)."""
         return functional.cross_entropy(self.logits.double() / self.temperature, self.labels, reduction="none")
 
     @property
     def scores(self) -> torch.Tensor | None:
-        """How unlike the training images each is, float64 (N,); None where the card has no `trust`."""
-        if self.judgements is None:
+        """How unlike the training images each is, float64 (N,); None where the card has no `uncertainty`."""
+        if self.uncertainties is None:
             return None
-        return torch.tensor([one.score for one in self.judgements], dtype=torch.float64)
+        return torch.tensor([one.score for one in self.uncertainties], dtype=torch.float64)
 
     @property
     def accuracy(self) -> float:
-        """The share of images whose most probable class is the labelled one."""
+        """The share of images whose most probable class is the labeled one."""
         return float(self.right.double().mean())
 
     @property
@@ -95,7 +97,7 @@ class Evaluation:
 
     @property
     def confusion(self) -> torch.Tensor:
-        """Counts, int64 (C, C): row = labelled, column = answered."""
+        """Counts, int64 (C, C): row = labeled, column = answered."""
         classes = len(self.card.classes)
         counts: torch.Tensor = classification.multiclass_confusion_matrix(self.answered, self.labels, classes)
         return counts
@@ -107,17 +109,17 @@ def evaluate(classifier: Classifier, split: Split) -> Evaluation:
     Raises:
         DataError: an image cannot be served, which the message names, or there is none.
     """
-    return Evaluation.of(classifier.card, classifier.judge, outputs(classifier, split), split.labels)
+    return Evaluation.of(classifier.card, classifier.estimator, outputs(classifier, split), split.labels)
 
 
 def strangeness(classifier: Classifier, split: Split) -> torch.Tensor | None:
     """The out-of-distribution scores of a split, float64 (N,), higher is stranger; its labels do not matter.
 
-    None where the card has no `trust`. Raises what `evaluate` raises.
+    None where the card has no `uncertainty`. Raises what `evaluate` raises.
     """
-    if classifier.judge is None:
+    if classifier.estimator is None:
         return None
-    return torch.tensor(classifier.judge.scores(outputs(classifier, split)), dtype=torch.float64)
+    return torch.tensor(classifier.estimator.scores(outputs(classifier, split)), dtype=torch.float64)
 
 
 def outputs(classifier: Classifier, split: Split) -> Outputs:

@@ -26,7 +26,7 @@ QUALITY = 75
 def tensors(
     split: Split, spec: Input, embeddings: torch.Tensor, seed: int = 0, most: int = MOST
 ) -> dict[str, torch.Tensor]:
-    """What neighbours.safetensors holds of a training split; see handlers.explain.evidence.neighbors.Neighbours.
+    """What neighbors.safetensors holds of a training split; see handlers.explain.evidence.neighbors.Neighbors.
 
     Args:
         embeddings: of all images of the split, in order, (N, D).

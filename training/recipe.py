@@ -18,7 +18,7 @@ from models import architectures, documents
 from models.card import Architecture, Part, Share, describe
 from models.documents import DocumentError
 from models.value_range import FULL_RANGE, Range16
-from training.uncertainty import Settings as TrustSettings
+from training.uncertainty import Settings as UncertaintySettings
 
 FOLDER = Path(__file__).parent / "recipes"
 FILE_NAME = "recipe.yaml"
@@ -49,7 +49,7 @@ class Picture(Part):
 
 
 class Loss(Part):
-    """What is minimised, see training/loop/losses.py.
+    """What is minimized, see training/loop/losses.py.
 
     Attributes:
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
@@ -63,7 +63,7 @@ class Loss(Part):
     gamma: Rate = 2.0
 
 
-class Optimiser(Part):
+class Optimizer(Part):
     """How weights follow gradients, see training/loop/optimizer.py.
 
     Attributes:
@@ -83,7 +83,7 @@ class Optimiser(Part):
     clip: Positive | None = None
 
     @model_validator(mode="after")
-    def nesterov_needs_momentum(self) -> Optimiser:
+    def nesterov_needs_momentum(self) -> Optimizer:
         """As torch.optim.SGD wants it."""
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs momentum above 0")
@@ -110,14 +110,14 @@ class Augmentation(Part):
     Attributes:
         crop: pixels by which the crop moves beyond the picture's edges, which are mirrored.
         flip: left and right are changed with probability 0.5.
-        colour: brightness, contrast and saturation change by up to this share.
+        color: brightness, contrast and saturation change by up to this share.
         cutout: side in pixels of a square that is blanked (DeVries and Taylor 2017, arXiv:1708.04552).
         mixup: alpha of the Beta distribution that mixes two images and labels (Zhang et al. 2018, arXiv:1710.09412).
     """
 
     crop: Annotated[int, Field(ge=0)] = 0
     flip: bool = False
-    colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    color: Annotated[float, Field(ge=0, lt=1)] = 0.0
     cutout: Annotated[int, Field(ge=0)] = 0
     mixup: Rate = 0.0
 
@@ -157,7 +157,7 @@ class Recipe(Part):
     batch_size: Annotated[int, Field(ge=1)] = 32
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     loss: Loss = Loss()
-    optimiser: Optimiser = Optimiser()
+    optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
     progressive: Progressive | None = None
@@ -166,7 +166,7 @@ class Recipe(Part):
     compile: bool = False
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     early_stopping: EarlyStopping | None = None
-    trust: TrustSettings = TrustSettings()
+    uncertainty: UncertaintySettings = UncertaintySettings()
 
     @field_validator("architecture")
     @classmethod
@@ -209,7 +209,7 @@ def load(which: str, changes: Mapping[str, Any] | None = None) -> Recipe:
 
     Args:
         which: one of `names()`, or the path of a YAML file.
-        changes: values by dotted key, such as {"optimiser.learning_rate": 0.1}, that go before those of the file.
+        changes: values by dotted key, such as {"optimizer.learning_rate": 0.1}, that go before those of the file.
 
     Raises:
         RecipeError: there is none, it is not YAML, or a key or value is wrong.
@@ -242,7 +242,7 @@ def assignment(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise RecipeError(f"--set {text!r}: write KEY=VALUE, such as --set optimiser.learning_rate=0.1")
+        raise RecipeError(f"--set {text!r}: write KEY=VALUE, such as --set optimizer.learning_rate=0.1")
     try:
         return key, documents.parse_yaml(value, key)
     except DocumentError:

@@ -22,9 +22,9 @@ from handlers.engines.eager import Eager
 from handlers.errors import RequestError
 from handlers.explain.methods import introspection
 from handlers.pipeline import Classifier
-from models.card import Architecture, Card, Data, Explanations, Metrics, Trust
+from models.card import Architecture, Card, Data, Explanations, Metrics, UncertaintyCard
 from models.printable import printable
-from models.release import NEIGHBOURS, REPORT, TRUST, WEIGHTS, Release, sha256
+from models.release import NEIGHBORS, REPORT, UNCERTAINTY, WEIGHTS, Release, sha256
 from training import neighbors, report, uncertainty
 from training.cost import Spent, cost
 from training.data.dataset import Dataset, Picture, Split
@@ -47,7 +47,7 @@ class Trained:
     Attributes:
         arguments: those that its network was built with.
         findings: what was found about the data.
-        unlike: name and images of something else, by which it is drawn how well strange images are told.
+        ood_data: name and images of something else, by which it is drawn how well strange images are told.
     """
 
     dataset: Dataset
@@ -57,7 +57,7 @@ class Trained:
     history: list[Epoch]
     spent: Spent
     findings: tuple[str, ...] = ()
-    unlike: tuple[str, Split] | None = None
+    ood_data: tuple[str, Split] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Written:
 
 
 def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[str], None]) -> Written:
-    """Fit the network's trust on the calibration split, measure it on the test split, and write all but the report.
+    """Fit the uncertainty on the calibration split, measure it on the test split, and write all but the report.
 
     The folder is made under another name and renamed at the end, so a run that is killed leaves no half release.
     """
@@ -92,11 +92,11 @@ def write(folder: Path, trained: Trained, device: torch.device, say: Callable[[s
         for remark in remarks:
             say(remark)
         if fitted.tensors:
-            (draft / TRUST).write_bytes(save(fitted.tensors))
+            (draft / UNCERTAINTY).write_bytes(save(fitted.tensors))
         if near:
-            (draft / NEIGHBOURS).write_bytes(save(near))
+            (draft / NEIGHBORS).write_bytes(save(near))
         # The card wants the test figures, and these want a classifier, which wants a card: draw it up, then fill it in.
-        card = _card(folder, draft, trained, fitted.trust)
+        card = _card(folder, draft, trained, fitted.uncertainty)
         card.save(draft)
         classifier = Classifier.load(draft, device)
         test = evaluate(classifier, trained.dataset.test)
@@ -137,10 +137,10 @@ def write_report(written: Written, trained: Trained, say: Callable[[str], None])
 
 
 def _fitted(trained: Trained, engine: Engine) -> tuple[uncertainty.Fitted, dict[str, torch.Tensor], tuple[str, ...]]:
-    """Trust, the training images that explanations show beside an image, and what is worth knowing of both."""
+    """Fit the uncertainty, the training images that explanations show, and what is worth knowing of both."""
     training = trained.training
     train, calibration = (_scored(engine, source, training) for source in (training.train, training.calibration))
-    fitted = uncertainty.fit(train, calibration, trained.recipe.trust)
+    fitted = uncertainty.fit(train, calibration, trained.recipe.uncertainty)
     try:
         near = neighbors.tensors(trained.dataset.train, training.spec, train.outputs.embeddings)
     except (OSError, RequestError) as error:  # a file that went away while the network was trained
@@ -159,19 +159,19 @@ def _scored(engine: Engine, source: Source, training: Training) -> Scored:
     return Scored(Outputs(torch.cat(logits), torch.cat(embeddings)), source.labels.cpu())
 
 
-def _card(folder: Path, draft: Path, trained: Trained, fitted: Trust) -> Card:
+def _card(folder: Path, draft: Path, trained: Trained, fitted: UncertaintyCard) -> Card:
     dataset, name = trained.dataset, trained.recipe.architecture.name
     return Card(
         name=folder.parent.name,
         version=folder.name,
         description=f"{name} trained on {dataset.name}",
-        licence=dataset.licence,
+        license=dataset.license,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         git_revision=_git_revision(),
         architecture=Architecture(name=name, arguments=trained.arguments),
         classes=dataset.classes,
         input=trained.training.spec,
-        trust=fitted,
+        uncertainty=fitted,
         explanations=Explanations(layer=introspection.scan(trained.training.network, trained.training.spec.size).layer),
         data=Data(
             name=dataset.name,
@@ -182,14 +182,14 @@ def _card(folder: Path, draft: Path, trained: Trained, fitted: Trust) -> Card:
             test=len(dataset.test),
         ),
         metrics=Metrics(accuracy=0, loss=0, test_images=0, train_cpu_seconds=0),
-        digests={name: sha256(draft / name) for name in (WEIGHTS, TRUST, NEIGHBOURS) if (draft / name).exists()},
+        digests={name: sha256(draft / name) for name in (WEIGHTS, UNCERTAINTY, NEIGHBORS) if (draft / name).exists()},
     )
 
 
 def _report(written: Written, trained: Trained) -> report.Report:
     strange, classifier, test = None, written.classifier, written.test
-    if trained.unlike is not None:
-        name, others = trained.unlike
+    if trained.ood_data is not None:
+        name, others = trained.ood_data
         scores = strangeness(classifier, others)
         strange = None if scores is None else report.Unlike(name, scores)
     return report.Report(
@@ -198,8 +198,10 @@ def _report(written: Written, trained: Trained) -> report.Report:
         source=f"the test split of {trained.dataset.name}",
         history=trained.history,
         recipe=trained.recipe.model_dump(mode="json"),
-        unlike=strange,
-        cost=cost(trained.spent, classifier.twin.network, test.card.input.size, written.release.folder / WEIGHTS),
+        ood_data=strange,
+        cost=cost(
+            trained.spent, classifier.eager_network.network, test.card.input.size, written.release.folder / WEIGHTS
+        ),
         findings=(*trained.findings, *written.remarks),
     )
 

@@ -31,7 +31,7 @@ from training.loop import checkpoint, loader
 from training.loop.distributed import World
 from training.loop.history import Observer
 from training.loop.loop import Training
-from training.loop.pretrained import initialise
+from training.loop.pretrained import initialize
 from training.recipe import FILE_NAME as RECIPE_FILE
 from training.recipe import Recipe
 from training.release import Trained
@@ -80,7 +80,7 @@ def train(
     world: World | None = None,
     observers: Sequence[Observer] = (),
     findings: Sequence[str] = (),
-    unlike: tuple[str, Split] | None = None,
+    ood_data: tuple[str, Split] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Release | None:
     """Train a network, and write its release. Of several processes the first one writes, and only it gets the release.
@@ -89,8 +89,7 @@ def train(
         resume: go on from the checkpoint of a training that was stopped.
         restart: throw that checkpoint away and begin anew.
         findings: what was found about the data, for the report.
-        unlike: name and images of something else, for the report; left out, it does not say how well strange images are
-            told.
+        ood_data: name and out-of-distribution images; without them the report does not measure their detection.
         say: is told what the user should read.
 
     Raises:
@@ -117,7 +116,7 @@ def train(
     if resume:  # what was spent before is known, but for its energy
         spent.seconds, spent.cpu_seconds = spent.seconds + training.before[0], spent.cpu_seconds + training.before[1]
         spent.joules = None
-    trained = Trained(dataset, recipe, arguments, training, history, spent, tuple(findings), unlike)
+    trained = Trained(dataset, recipe, arguments, training, history, spent, tuple(findings), ood_data)
     try:
         written = release.write(folder, trained, device, say)
     except (OSError, DataError) as error:
@@ -153,7 +152,7 @@ def prepare(
         network = architectures.build(recipe.architecture.name, **arguments)
     _takes_smaller(network, recipe)
     if recipe.init is not None and not resume:
-        for sentence in initialise(network, Path(recipe.init)).sentences():
+        for sentence in initialize(network, Path(recipe.init)).sentences():
             say(sentence)
     raw = Input(**recipe.input.model_dump(), mean=(0, 0, 0), std=(1, 1, 1))
     train, calibration = (loader.load(split, raw, device) for split in (dataset.train, dataset.calibration))

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.compare.results import Spread
-from training.report.style import BLUE, GREY, ORANGE, PALE, RED, logarithmic, picture
+from training.report.style import BLUE, GRAY, ORANGE, PALE, RED, logarithmic, picture
 
 COLOURS = {1: ORANGE, 2: BLUE}
 
@@ -23,7 +23,7 @@ def throughput(path: Path, points: Sequence[tuple[str, int, int, Spread]]) -> No
                 middle = [rate.median for _, rate in line]
                 spread = [[rate.median - rate.least for _, rate in line], [rate.most - rate.median for _, rate in line]]
                 label = f"{cores} core{'s' if cores > 1 else ''}"
-                colour = COLOURS.get(cores, GREY)
+                colour = COLOURS.get(cores, GRAY)
                 axes.errorbar(
                     [workers for workers, _ in line], middle, spread, color=colour, marker="o", capsize=3, label=label
                 )
@@ -43,7 +43,7 @@ def latency(path: Path, loads: Sequence[tuple[float, float, float, float]]) -> N
         left.set(title="Latency of accepted requests (ms)", xlabel="offered requests/s", yscale="log")
         logarithmic(left.yaxis)
         left.legend()
-        right.plot(offered, offered, color=GREY, ls="--", label="offered")
+        right.plot(offered, offered, color=GRAY, ls="--", label="offered")
         right.plot(offered, [load[1] for load in loads], color=BLUE, marker="o", label="answered")
         right.fill_between(offered, [load[1] for load in loads], offered, color=PALE, label="refused")
         right.set(title="Responses/s", xlabel="offered requests/s")

@@ -1,7 +1,7 @@
 """The network at work: pixels -> logits and embeddings.
 
 An engine is one way of computing them: `eager` runs the network as it was trained, in float32; the others are programs
-that were compiled from it (`make optimize`) and passed a gate. All take the same pixels, and normalise by themselves.
+that were compiled from it (`make optimize`) and passed a gate. All take the same pixels, and normalize by themselves.
 """
 
 from __future__ import annotations

@@ -48,5 +48,5 @@ class Eager(Engine):
 
     def run(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See Engine."""
-        embeddings = self.network.embed(images.normalise(pixels, self.spec))
+        embeddings = self.network.embed(images.normalize(pixels, self.spec))
         return self.network.head(embeddings), embeddings

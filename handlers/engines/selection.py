@@ -41,7 +41,7 @@ def load(folder: Path, device: torch.device, wanted: str = AUTO, **settings: Any
         settings: as of Classifier.load.
 
     Raises:
-        CardError, EngineError, TrustError, GoldenError: a part of it is missing or damaged, or what has to answer, the
+        CardError, EngineError, UncertaintyError, GoldenError: a file is missing or damaged, or what has to answer, the
             eager network or the engine that is wanted, does not give its golden answers here.
     """
     passed_over: dict[str, str] = {}

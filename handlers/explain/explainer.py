@@ -20,7 +20,7 @@ from handlers.errors import DeadlineExceeded, InferenceFailed
 from handlers.explain import METHODS, attribution, validation
 from handlers.explain.attribution import Attribution
 from handlers.explain.evidence import evidence
-from handlers.explain.evidence.neighbors import Neighbours
+from handlers.explain.evidence.neighbors import Neighbors
 from handlers.explain.items import Explained, Item
 from handlers.explain.methods import baselines, introspection
 from handlers.explain.methods.method import Method, Passes, Question, Readout, Settings
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 # Methods that take longer on one image are not run at load.
 QUICK_SECONDS = 0.3
 # What drawing is called among the methods whose costs are learnt.
-DRAWING = "drawing"
+DRAWING = "render"
 # The picture that drawing is timed with, width and height.
 DRAWN = (384, 256)
 
@@ -53,23 +53,23 @@ class Way:
 
 
 class Explainer:
-    """Explains what an engine answers, by its twin: the eager float32 network.
+    """Explains what an engine answers, by its eager network: the eager float32 network.
 
     Args:
-        folder: where `neighbours.safetensors` may lie; None where there is none.
+        folder: where `neighbors.safetensors` may lie; None where there is none.
 
     Raises:
         EngineError: the card names a method or a layer that this network does not have.
     """
 
-    def __init__(self, card: Card, twin: Eager, folder: Path | None = None) -> None:
+    def __init__(self, card: Card, eager_network: Eager, folder: Path | None = None) -> None:
         try:
-            found = introspection.scan(twin.network, card.input.size, card.explanations.layer)
+            found = introspection.scan(eager_network.network, card.input.size, card.explanations.layer)
         except ValueError as error:
             raise EngineError(f"the card's explanations cannot be given: {error}") from None
         self.card = card
-        self.device = twin.device
-        self.readout = Readout(twin.network, found)
+        self.device = eager_network.device
+        self.readout = Readout(eager_network.network, found)
         refusals = {name: method.refuses(found) for name, method in METHODS.items()}
         self.refused = {name: why for name, why in refusals.items() if why is not None}
         self.works = {name: method for name, method in METHODS.items() if name not in self.refused}
@@ -90,7 +90,7 @@ class Explainer:
         """Measure what a pass costs, and run each method that is quick, so that no request is the first.
 
         Raises:
-            NeighboursError: the archive's training images cannot be used.
+            NeighborsError: the archive's training images cannot be used.
         """
         size, classes = self.card.input.size, len(self.card.classes)
         blank = torch.zeros(1, 3, size, size, device=self.device)
@@ -103,14 +103,14 @@ class Explainer:
                     began = time.perf_counter()
                     attribution.attribute(method, self.readout, question, settings)
                     self._observe(method, settings, 1, time.perf_counter() - began)
-        _ = self.neighbours
+        _ = self.neighbors
         self.costs.observe(self._drawing, self._drawing, DRAWING)  # a ratio of one, to begin with
         logger.info("%s; a pixel takes %.0f ns to draw", self.costs, 1e9 * self._drawing)
 
     @cached_property
-    def neighbours(self) -> Neighbours | None:
+    def neighbors(self) -> Neighbors | None:
         """The training images that came with the model."""
-        return Neighbours.load(self._folder, self.card) if self._folder else None
+        return Neighbors.load(self._folder, self.card) if self._folder else None
 
     # ---- before anything is computed
 
@@ -197,7 +197,7 @@ class Explainer:
         """Explain N images in one way.
 
         Args:
-            batch: the normalised images, (N, 3, size, size).
+            batch: the normalized images, (N, 3, size, size).
 
         Raises:
             Exception: what the network or the method raises.
@@ -216,8 +216,8 @@ class Explainer:
             for row, (more, item) in enumerate(zip(beside, items, strict=True))
         ]
 
-    def _near(self, items: Sequence[Item]) -> Neighbours | None:
-        return self.neighbours if any(item.options.neighbours for item in items) else None
+    def _near(self, items: Sequence[Item]) -> Neighbors | None:
+        return self.neighbors if any(item.options.neighbors for item in items) else None
 
     def _observe(self, method: Method, settings: Settings, images: int, seconds: float, more: int = 0) -> None:
         """Learn from what it took, `more` passes beside the method's counted; once costs are of interest."""
@@ -294,6 +294,6 @@ def style(options: Options, side: int) -> Style:
         "signs": options.signs,
         "size": options.size,
         "alpha": options.alpha,
-        "colours": options.colours,
+        "colors": options.colors,
     }
     return Style(side=side, **{name: value for name, value in asked_for.items() if value is not None})

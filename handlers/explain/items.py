@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from handlers.decision import Judgement
+from handlers.decision import Uncertainty
 from handlers.explain.rendering import overlay
 from handlers.explain.rendering.legend import Caption
 from handlers.explain.rendering.overlay import Style
@@ -33,7 +33,7 @@ class Known:
     probabilities: torch.Tensor
     raw: torch.Tensor
     embedding: torch.Tensor
-    judgement: Judgement | None
+    uncertainty: Uncertainty | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import torch
 
 from handlers import uncertainty
 from handlers.batch import Slot
-from handlers.decision import Judgement, Ranking
+from handlers.decision import Ranking, Uncertainty
 from handlers.engines import Outputs
 from handlers.errors import RequestError
 from handlers.explain import validation
@@ -21,11 +21,11 @@ from handlers.protocols import Result
 
 # Images that are explained between two looks at the clock.
 IMAGES_AT_ONCE = 16
-# Of a deadline, what the answer needs to be encoded and to get back. The front door keeps as much.
+# Of a deadline, what the answer needs to be encoded and to get back. The proxy keeps as much.
 RESERVE_MS = 8.0
 
 
-def known(outputs: Outputs, ranking: Ranking, row: int, judgement: Judgement | None, temperature: float) -> Known:
+def known(outputs: Outputs, ranking: Ranking, row: int, estimate: Uncertainty | None, temperature: float) -> Known:
     """What the prediction of one image came to, for its explanation."""
     logits = outputs.logits[row : row + 1]
     return Known(
@@ -33,7 +33,7 @@ def known(outputs: Outputs, ranking: Ranking, row: int, judgement: Judgement | N
         probabilities=uncertainty.probabilities(logits, temperature)[0],
         raw=uncertainty.probabilities(logits)[0],
         embedding=outputs.embeddings[row],
-        judgement=judgement,
+        uncertainty=estimate,
     )
 
 
@@ -68,7 +68,7 @@ def explain(
     """The results of each slot with its explanations.
 
     Args:
-        batch: the normalised images of all slots in order.
+        batch: the normalized images of all slots in order.
         check_time: raises where there is no time left.
     """
     items = [

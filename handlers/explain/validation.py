@@ -82,7 +82,7 @@ def settings_of(options: Options, method: Method) -> Settings:
 
 
 # Options of pictures, which these outputs do not have.
-PICTURELESS = {"npy": ("alpha", "colours"), "heatmap": ("alpha",)}
+PICTURELESS = {"npy": ("alpha", "colors"), "heatmap": ("alpha",)}
 
 
 def check_picture(options: Options) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from handlers.decision import Judgement
+from handlers.decision import Uncertainty
 from handlers.errors import BadJSON
 from handlers.explain.items import Explained
 from models.card import Card
@@ -29,12 +29,12 @@ class Result:
     """What was found on one image: classes, most probable first.
 
     Attributes:
-        judgement: how far that can be trusted, where the card has `trust`.
+        uncertainty: how far that can be trusted, where the card has `uncertainty`.
         explanation: why, where that was asked.
     """
 
     predictions: list[dict[str, Any]]
-    judgement: Judgement | None = None
+    uncertainty: Uncertainty | None = None
     explanation: Explained | None = None
 
 

@@ -85,8 +85,8 @@ def draw(explained: Explained) -> int:
 def members(result: Result) -> dict[str, Any]:
     """The JSON members for one image."""
     found: dict[str, Any] = {"predictions": result.predictions}
-    if result.judgement is not None:
-        found |= result.judgement.members()
+    if result.uncertainty is not None:
+        found |= result.uncertainty.members()
     if result.explanation is not None:
         pictures = {"overlay_png": result.explanation.overlay(), "heatmap_png": result.explanation.pixels()}
         encoded = {name: base64.b64encode(content).decode("ascii") for name, content in pictures.items()}

@@ -3,7 +3,7 @@
 One input tensor holds the images: BYTES [n] of encoded files, or pixels as UINT8 or FP32 [n, h, w, c] and the other
 shapes of handlers/modalities/image/arrays.py. The outputs are `label` BYTES [n, k], `index` INT64 [n, k] and
 `probability` FP32 [n, k];
-where the card has `trust`, `set` BYTES [n] (the JSON text of a list), `ood_score` FP32 [n], `decision` BYTES [n] and
+if the card has `uncertainty`, `set` BYTES [n] (the JSON text of a list), `ood_score` FP32 [n], `decision` BYTES [n] and
 `reason` BYTES [n] (empty for none); and for explanations `explanation` BYTES [n], the JSON text of each.
 
 Source: the Open Inference Protocol specification, "Inference"; Triton, "Binary Tensor Data Extension".
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from handlers.decision import Judgement
+from handlers.decision import Uncertainty
 from handlers.errors import BadJSON, BadTensor, TooManyImages, UnknownOption
 from handlers.explain.items import Explained
 from handlers.modalities.image.arrays import numbers, pictures
@@ -31,9 +31,9 @@ from models.card import Card, Limits
 LENGTH_HEADER = "Inference-Header-Content-Length"
 # The datatypes that pixels may have, as little-endian numpy types.
 PIXELS = {"UINT8": "<u1", "UINT16": "<u2", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
-# Outputs and their datatypes: of shape [n, k]; and of shape [n], from models whose card has `trust`.
+# Outputs and their datatypes: of shape [n, k]; and of shape [n], from models whose card has `uncertainty`.
 OUTPUTS = {"label": "BYTES", "index": "INT64", "probability": "FP32"}
-TRUSTED = {"set": "BYTES", "ood_score": "FP32", "decision": "BYTES", "reason": "BYTES"}
+UNCERTAINTY_OUTPUTS = {"set": "BYTES", "ood_score": "FP32", "decision": "BYTES", "reason": "BYTES"}
 EXPLANATION = "explanation"
 # Instead of a dimension of a shape: as large as the data makes it.
 FREE = -1
@@ -55,12 +55,12 @@ def split(body: bytes, length: str) -> tuple[bytes, bytes]:
 
 
 def parse(
-    document: dict[str, Any], binary: bytes, kind: str, limits: Limits, *, trusted: bool = False
+    document: dict[str, Any], binary: bytes, kind: str, limits: Limits, *, has_uncertainty: bool = False
 ) -> tuple[list[tuple[str, Picture]], list[tuple[str, Any, str]], V2Reply]:
     """Take a document with `inputs` apart: images, options, and how to answer.
 
     Args:
-        trusted: whether the outputs TRUSTED are there.
+        trusted: whether the outputs UNCERTAINTY_OUTPUTS are there.
 
     Raises:
         BadJSON: it is none.
@@ -77,7 +77,11 @@ def parse(
         raise BadJSON("member 'parameters' must be an object with options, and 'id' a string")
     identity = identity[:200].encode("utf-8", "replace").decode("utf-8")  # it is sent back, so it must be text
     given = [(name, value, "parameters") for name, value in parameters.items() if name != _BINARY_OUTPUT]
-    there = (*OUTPUTS, *(TRUSTED if trusted else ()), *((EXPLANATION,) if kind == "explain" else ()))
+    there = (
+        *OUTPUTS,
+        *(UNCERTAINTY_OUTPUTS if has_uncertainty else ()),
+        *((EXPLANATION,) if kind == "explain" else ()),
+    )
     outputs = _outputs(document.get("outputs"), there, binary=parameters.get(_BINARY_OUTPUT) is True)
     return [(f"image {n}", image) for n, image in enumerate(images)], given, V2Reply(identity, outputs)
 
@@ -250,22 +254,24 @@ def _tensor(name: str, shape: list[int], results: Sequence[Result]) -> tuple[dic
     if name == EXPLANATION:
         texts = [orjson.dumps(members(result)).decode() for result in results]
         return {"name": name, "datatype": "BYTES", "shape": shape[:1]}, texts
-    if name in TRUSTED:
-        judged = [result.judgement for result in results if result.judgement is not None]
-        return {"name": name, "datatype": TRUSTED[name], "shape": shape[:1]}, [_judged(name, one) for one in judged]
+    if name in UNCERTAINTY_OUTPUTS:
+        judged = [result.uncertainty for result in results if result.uncertainty is not None]
+        return {"name": name, "datatype": UNCERTAINTY_OUTPUTS[name], "shape": shape[:1]}, [
+            _judged(name, one) for one in judged
+        ]
     values = [found[name] for result in results for found in result.predictions]
     return {"name": name, "datatype": OUTPUTS[name], "shape": shape}, values
 
 
-def _judged(name: str, judgement: Judgement) -> str | float:
+def _judged(name: str, uncertainty: Uncertainty) -> str | float:
     match name:
         case "set":
-            return orjson.dumps(judgement.set).decode()
+            return orjson.dumps(uncertainty.set).decode()
         case "ood_score":
-            return judgement.score
+            return uncertainty.score
         case "decision":
-            return judgement.decision
-    return judgement.reason or ""
+            return uncertainty.decision
+    return uncertainty.reason or ""
 
 
 def _binary(datatype: str, values: list[Any]) -> bytes:
@@ -279,8 +285,10 @@ def metadata(card: Card) -> dict[str, Any]:
     """What a client may ask of a model before it sends anything (`GET /v2/models/<model>`)."""
     k = -1  # as many as top_k asks for
     outputs = [{"name": name, "datatype": datatype, "shape": [-1, k]} for name, datatype in OUTPUTS.items()]
-    if card.trust is not None:
-        outputs += [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in TRUSTED.items()]
+    if card.uncertainty is not None:
+        outputs += [
+            {"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in UNCERTAINTY_OUTPUTS.items()
+        ]
     return {
         "name": card.name,
         "versions": [card.version],

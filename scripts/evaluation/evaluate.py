@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         help="what to measure it on: as of scripts.train; a part of its classes will do (default: its own data)",
     )
     parser.add_argument("--split", choices=SPLITS, default="test", help="of that data (default: test)")
-    parser.add_argument("--unlike", metavar="DATA", help="images of another kind: how many of them are told apart")
+    parser.add_argument("--ood-data", metavar="DATA", help="images of another kind: how many of them are told apart")
     parser.add_argument("--out", type=Path, help=f"folder for the report (default: one below {ROOT}/)")
     parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU where there is one)")
     arguments = parser.parse_args(argv)
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
         release,
         arguments.data or own_data(release),
         arguments.split,
-        unlike=arguments.unlike,
+        ood_data=arguments.ood_data,
         out=arguments.out,
         device=arguments.device,
     )
@@ -53,7 +53,7 @@ def run(
     argument: str,
     split: str = "test",
     *,
-    unlike: str | None = None,
+    ood_data: str | None = None,
     out: Path | None = None,
     device: str | None = None,
 ) -> Figures:
@@ -68,7 +68,7 @@ def run(
     warned = caveat(card, dataset, split)
     classifier = Classifier.load(release.folder, own_device(device))
     test = evaluate(classifier, pictures)
-    found = report.figures(test, other := _unlike(classifier, unlike))
+    found = report.figures(test, other := _unlike(classifier, ood_data))
     suffix = "" if split == "test" else f"-{split}"
     out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{dataset.name}{suffix}")
     problems = report.write(
@@ -78,7 +78,7 @@ def run(
             pictures=pictures,
             source=f"the {split} split of {dataset.name}",
             recipe=_recipe(release),
-            unlike=other,
+            ood_data=other,
             findings=[*([warned] if warned else []), *findings],
         ),
     )
@@ -126,7 +126,7 @@ def table(found: Figures) -> str:
         if found.strangeness.caught:
             value, interval = _share(found.strangeness.caught)
             rows.append(
-                (f"caught of {found.strangeness.unlike}", value, f"{interval}; AUROC {found.strangeness.auroc:.4f}")
+                (f"caught of {found.strangeness.ood_data}", value, f"{interval}; AUROC {found.strangeness.auroc:.4f}")
             )
     width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value:>8}  {detail}" for name, value, detail in rows)
@@ -151,7 +151,7 @@ def _unlike(classifier: Classifier, argument: str | None) -> report.Unlike | Non
     if scores is None:
         card = classifier.card
         raise ValueError(
-            f"{card.name} {card.version} has no `trust` in its card, so it tells nothing apart: leave UNLIKE out"
+            f"{card.name} {card.version} has no `uncertainty` in its card, so it has no OOD score: leave OOD_DATA out"
         )
     return report.Unlike(other.name, scores)
 

@@ -66,18 +66,18 @@ def run(
 
 def table(measured: Measured) -> str:
     """The figures of each method, the best first."""
-    heads = ["method", "gap", "low", "high", "random", "centre", "ROAD", "adds up", "likeness", "|rho|", "change", "ms"]
+    heads = ["method", "gap", "low", "high", "random", "center", "ROAD", "adds up", "likeness", "|rho|", "change", "ms"]
     heads += ["on object", "points"] if measured.object is not None else []
     rows = [heads]
     for one in sorted(measured.methods, key=lambda one: -one.gap.value):
-        gaps = (one.gap.value, one.gap.low, one.gap.high, one.versus_random.value, one.versus_centre.value, one.road)
+        gaps = (one.gap.value, one.gap.low, one.gap.high, one.versus_random.value, one.versus_center.value, one.road)
         adds_up = "-" if one.completeness is None else f"{one.completeness:.0%}"
         row = [one.name, *(f"{value:.3f}" for value in gaps), adds_up]
         row += [f"{one.likeness:.3f}", f"{one.spearman:.3f}", f"{one.change:.2f}", f"{one.milliseconds:.3g}"]
         if one.mass is not None and one.pointing is not None:
             row += [f"{one.mass.value:.0%}", f"{one.pointing:.0%}"]
         rows.append(row)
-    rows += [[name, f"{mean.value:.3f}"] for name, mean in (("random", measured.random), ("centre", measured.centre))]
+    rows += [[name, f"{mean.value:.3f}"] for name, mean in (("random", measured.random), ("center", measured.center))]
     widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(len(heads))]
     return "\n".join(
         "  "

@@ -28,8 +28,8 @@ from training.report.style import picture, plain
 from training.report.words import percent
 from training.train import train
 
-OUT = Path("wrong-reason")
-PICTURE = "wrong-reason.png"
+OUT = Path("shortcut-demo")
+PICTURE = "shortcut-demo.png"
 VERSION = "1.0"
 IMAGES, SHOWN = 32, 6
 # Small and quick, and the same for both.
@@ -122,7 +122,7 @@ def draw(path: Path, method: str, *models: Trained) -> None:
                 for axes, content in ((above, row.image), (below, row.overlays[method])):
                     axes.imshow(np.asarray(Image.open(io.BytesIO(content)).convert("RGB")), interpolation="nearest")
                     plain(axes)
-                wrong = f"\n(it is a {row.labelled})" if row.labelled != row.answered else ""
+                wrong = f"\n(it is a {row.labeled})" if row.labeled != row.answered else ""
                 above.set_title(
                     f"{row.answered}, {percent(row.probability)}{wrong}", loc="center", weight="normal", size=9
                 )

@@ -82,7 +82,7 @@ def run(
     usable = cpu.usable()
     default = settings.default(usable)
     with tempfile.TemporaryDirectory(prefix="torchlight-tune-") as scratch:
-        mar, _ = archive.archive(release, base, Path(scratch), neighbours=False)
+        mar, _ = archive.archive(release, base, Path(scratch), neighbors=False)
         with Server(mar, card.name, base, default) as server:
             with Client(http_url(*server.address), retries=0) as client:
                 version = server.path(default).rpartition("/")[2]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from serving.tune.search import Point, Result
 from serving.tune.settings import Settings
-from training.report.style import BLUE, GREY, ORANGE, PALE, RED, logarithmic, picture
+from training.report.style import BLUE, GRAY, ORANGE, PALE, RED, logarithmic, picture
 
 
 def draw(path: Path, result: Result, title: str, budget_ms: float | None) -> None:
@@ -24,7 +24,7 @@ def draw(path: Path, result: Result, title: str, budget_ms: float | None) -> Non
         if len(sound) < len(points):
             wrong = [point for point in points if point.errors]
             _dots(axes, wrong, color=RED, marker="x", label="some answers were errors")
-        _curve(axes, result, default, GREY, f"default: {_short(default)}")
+        _curve(axes, result, default, GRAY, f"default: {_short(default)}")
         if chosen != default:
             _curve(axes, result, chosen, BLUE, f"chosen: {_short(chosen)}")
         at = result.chosen

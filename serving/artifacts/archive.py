@@ -15,7 +15,7 @@ from pathlib import Path
 
 from models import golden
 from models.documents import parse_json
-from models.release import NEIGHBOURS, WEIGHTS, Release, check_spelling, sha256, verify_digests
+from models.release import NEIGHBORS, WEIGHTS, Release, check_spelling, sha256, verify_digests
 from serving.artifacts import mar, store
 from serving.artifacts.model_config import FILE_NAME as CONFIG_FILE
 from serving.artifacts.model_config import ModelConfig
@@ -55,7 +55,7 @@ if card.engines:
 
 
 def archive(
-    release: Release, config: ModelConfig, root: Path = store.ROOT, *, neighbours: bool = True
+    release: Release, config: ModelConfig, root: Path = store.ROOT, *, neighbors: bool = True
 ) -> tuple[Path, int]:
     """Make `<model>-<version>.mar` and its `.sha256` in the store; returns its path and how many golden answers held.
 
@@ -63,21 +63,21 @@ def archive(
     bytes.
 
     Args:
-        neighbours: off leaves out the training images that explanations show beside an image.
+        neighbors: off leaves out the training images that explanations show beside an image.
 
     Raises:
         ReleaseError: the release is not whole, or the store has its version in another spelling.
-        ArchiveError: the config has a policy, and the card no `trust`; the archiver failed; or the golden answers do
+        ArchiveError: the config has a policy, but the card no `uncertainty`; the archiver failed; the golden answers do
             not come out of the archive.
     """
     verify_digests(release.folder, release.card)
-    if config.handler is not None and "policy" in config.handler.model_fields_set and release.card.trust is None:
+    if config.handler is not None and "policy" in config.handler.model_fields_set and release.card.uncertainty is None:
         raise ArchiveError(
-            f"the settings have a policy, and the card of {release.folder} no trust for it to go by: leave `policy` "
+            f"the settings have a policy, but the card of {release.folder} has no uncertainty: leave `policy` "
             "out, or train the model again"
         )
-    if not neighbours:
-        kept = {name: digest for name, digest in release.card.digests.items() if name != NEIGHBOURS}
+    if not neighbors:
+        kept = {name: digest for name, digest in release.card.digests.items() if name != NEIGHBORS}
         release = replace(release, card=release.card.model_copy(update={"digests": kept}))
     name, version = release.card.name, release.card.version
     check_spelling(name, version, store.versions(name, root), f"in {root}/")
@@ -89,7 +89,7 @@ def archive(
         draft = root / f".{target.name}.{os.getpid()}"
         vouching = draft.with_name(f"{draft.name}.sha256")
         try:
-            _normalise(made, draft, created=release.card.created)
+            _normalize(made, draft, created=release.card.created)
             count = prove(draft)
             digest = sha256(draft)
             vouching.write_text(f"{digest}  {target.name}\n", encoding="ascii")
@@ -158,7 +158,7 @@ def _run_archiver(release: Release, stage: Path, scratch: Path) -> Path:
     return scratch / "out" / f"{release.card.name}.mar"
 
 
-def _normalise(made: Path, target: Path, *, created: str) -> None:
+def _normalize(made: Path, target: Path, *, created: str) -> None:
     """Write the archive again with what differs from run to run taken out: order, times, modes, `createdOn`.
 
     Stored, not deflated: weights do not shrink, and zlib's output differs between its versions.

@@ -54,7 +54,7 @@ class ModelConfig(BaseModel):
     batchSize: Annotated[int, Field(ge=1, le=1024)] = 32
     """The most requests in one batch."""
     maxBatchDelay: Annotated[int, Field(ge=1, le=60_000)] = 1
-    """Milliseconds that a request waits for others; a lone one waits all of it, where there is no lone worker. 1
+    """Milliseconds that a request waits for others. Without an unbatched worker, a single request waits all of it. 1
     still fills batches under load; 0 would be taken for TorchServe's default, which is 100."""
     responseTimeout: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Seconds after which a batch without an answer costs the worker its life."""

@@ -49,7 +49,7 @@ class Strangeness:
 class Prediction:
     """What is on one image.
 
-    The last four are None from a model whose card has no `trust`.
+    The last four are None from a model whose card has no `uncertainty`.
 
     Attributes:
         request_id: by which the server's log knows the request; empty where the server sends none.

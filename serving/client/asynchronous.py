@@ -28,7 +28,7 @@ _DEFAULT = Policy()
 
 
 class AsyncClient:
-    """One server, by the URL of its front door: `Client` with `await`. Its methods and arguments are the same.
+    """One server, by the URL of its proxy: `Client` with `await`. Its methods and arguments are the same.
 
     Connections are kept open between calls: use one client for many, in an `async with` block or closed by `aclose()`.
     Any number of tasks of one event loop may share one (at most 100 of their requests are under way at a time, the

@@ -26,7 +26,7 @@ _DEFAULT = Policy()
 
 
 class Client:
-    """One server, by the URL of its front door.
+    """One server, by the URL of its proxy.
 
     Connections are kept open between calls: use one client for many, in a `with` block or closed by `close()`. Threads
     may share one; with more than 32 requests at a time, the connections over that are not kept.

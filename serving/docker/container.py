@@ -26,7 +26,7 @@ from serving.server.draining import DRAIN_SECONDS, GATEWAY_STOP_SECONDS, GRPC_DR
 from serving.server.launch_options import READY
 from serving.server.supervisor import JAVA_STOP_SECONDS, START_SECONDS
 
-# Inside, the front door is always here; outside it is wherever it is published.
+# Inside, the proxy is always here; outside it is wherever it is published.
 PORT = 8080
 APP = "/app"
 # Requests in flight are finished first (the drains), then Java ends; Docker kills only what takes longer than that.
@@ -44,7 +44,7 @@ class Settings:
 
     Attributes:
         gpus: None for the CPU alone, empty for all GPUs, else their numbers or UUIDs.
-        explain_workers, lone_worker, keep_alive: None leaves them to scripts.serve.
+        explain_workers, unbatched_worker, keep_alive: None leaves them to scripts.serve.
     """
 
     store: Path = store.ROOT
@@ -57,7 +57,7 @@ class Settings:
     gpus: Sequence[str] | None = None
     memory: str = "4g"
     explain_workers: int | None = None
-    lone_worker: int | None = None
+    unbatched_worker: int | None = None
     cors_origins: tuple[str, ...] = ()
     keep_alive: int | None = None
     token: str | None = None
@@ -86,7 +86,7 @@ def options(settings: Settings) -> dict[str, Any]:
     command += ["--model", settings.model] if settings.model else []
     command += ["--version", settings.version] if settings.version else []
     command += [] if settings.explain_workers is None else ["--explain-workers", str(settings.explain_workers)]
-    command += [] if settings.lone_worker is None else ["--lone-worker", str(settings.lone_worker)]
+    command += [] if settings.unbatched_worker is None else ["--unbatched-worker", str(settings.unbatched_worker)]
     command += [] if settings.keep_alive is None else ["--keep-alive", str(settings.keep_alive)]
     environment = {"TORCHLIGHT_TOKEN": settings.token} if settings.token else {}
     if settings.gpus is None:  # where NVIDIA's runtime is the default, it would hand out all of them

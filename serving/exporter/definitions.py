@@ -29,7 +29,7 @@ WORKERS = (
     Definition("torchlight_requests_total", "counter", "Requests that reached a worker.", (*VERSION, "kind")),
     Definition("torchlight_images_total", "counter", "Images that were answered.", (*VERSION, "kind")),
     Definition("torchlight_errors_total", "counter", "Requests that a worker refused or failed.", (*VERSION, "type")),
-    Definition("torchlight_predicted_total", "counter", "Images by their most probable class.", (*VERSION, "label")),
+    Definition("torchlight_predictions_total", "counter", "Images by their most probable class.", (*VERSION, "label")),
     Definition(
         "torchlight_decisions_total",
         "counter",
@@ -37,19 +37,19 @@ WORKERS = (
         (*VERSION, "decision"),
     ),
     Definition(
-        "torchlight_explained_total", "counter", "Explained images by attribution method.", (*VERSION, "method")
+        "torchlight_explanations_total", "counter", "Explained images by attribution method.", (*VERSION, "method")
     ),
     Definition(
-        "torchlight_wait_seconds", "histogram", "Time of a request from the proxy until its batch starts.", VERSION
+        "torchlight_queue_seconds", "histogram", "Time of a request from the proxy until its batch starts.", VERSION
     ),
     Definition("torchlight_decode_seconds", "histogram", "Time to decode the images of a request.", VERSION),
     Definition("torchlight_inference_seconds", "histogram", "Time of one pass through the network.", VERSION),
     Definition("torchlight_explanation_seconds", "histogram", "Time of one pass of an attribution method.", VERSION),
-    Definition("torchlight_drawing_seconds", "histogram", "Time to draw the pictures of a request.", VERSION),
+    Definition("torchlight_render_seconds", "histogram", "Time to draw the pictures of a request.", VERSION),
     Definition("torchlight_encode_seconds", "histogram", "Time to encode the answer to a request.", VERSION),
     Definition("torchlight_batch_size", "histogram", "Requests in a batch.", VERSION),
     Definition("torchlight_confidence", "histogram", "Probability of the most probable class of an image.", VERSION),
-    Definition("torchlight_set_size", "histogram", "Classes in the prediction set of an image.", VERSION),
+    Definition("torchlight_prediction_set_size", "histogram", "Classes in the prediction set of an image.", VERSION),
 )
 
 # Counted by TorchServe itself.
@@ -69,7 +69,9 @@ PROXY_UP = Definition("torchlight_proxy_up", "gauge", "1 if the proxy answers, 0
 BUILD = Definition("torchlight_build_info", "gauge", "Always 1; the label has the version of Torchlight.", ("version",))
 START = Definition("torchlight_start_time_seconds", "gauge", "Start of the server, in seconds since 1970.")
 WORKERS_READY = Definition("torchlight_workers_ready", "gauge", "Workers that are READY.", ROLE)
-WORKERS_WANTED = Definition("torchlight_workers_wanted", "gauge", "Workers that a version is configured to have.", ROLE)
+WORKERS_CONFIGURED = Definition(
+    "torchlight_workers_configured", "gauge", "Workers that a version is configured to have.", ROLE
+)
 IN_FLIGHT = Definition(
     "torchlight_in_flight_requests", "gauge", "Requests of a version that the proxy has not finished yet.", VERSION
 )
@@ -83,6 +85,6 @@ RESPONSES = Definition(
 DEFINITIONS = (
     *WORKERS,
     *(INFERENCE_REQUESTS, INFERENCE_LATENCY, QUEUE_LATENCY),
-    *(UP, PROXY_UP, BUILD, START, WORKERS_READY, WORKERS_WANTED),
+    *(UP, PROXY_UP, BUILD, START, WORKERS_READY, WORKERS_CONFIGURED),
     *(IN_FLIGHT, QUEUED, CONNECTIONS, MAX_CONNECTIONS, RESPONSES),
 )

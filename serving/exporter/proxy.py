@@ -11,7 +11,7 @@ from serving.exporter.definitions import CONNECTIONS, IN_FLIGHT, MAX_CONNECTIONS
 from serving.proxy.routing import Routing
 
 # The frontend that clients connect to (deploy/haproxy/haproxy.cfg.template).
-FRONTEND = "front_door"
+FRONTEND = "proxy"
 STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 

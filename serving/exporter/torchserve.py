@@ -103,7 +103,7 @@ def _registration_labels(sample: Sample) -> tuple[str, ...]:
 
 def split(registration: str) -> tuple[str, str]:
     """The model and the role behind a name in TorchServe."""
-    for role in (Role.EXPLAIN, Role.LONE):
+    for role in (Role.EXPLAIN, Role.UNBATCHED):
         if registration.endswith(role.value):
             return registration.removesuffix(role.value), role.name.lower()
     return registration, Role.PREDICT.name.lower()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import Metric
 
 from serving.exporter import families, torchserve
-from serving.exporter.definitions import WORKERS_READY, WORKERS_WANTED
+from serving.exporter.definitions import WORKERS_CONFIGURED, WORKERS_READY
 from serving.torchserve.management import Management
 
 
@@ -25,4 +25,4 @@ def collect(management: Management) -> Iterator[Metric]:
             labels = (model, version.version, role)
             ready[labels], configured[labels] = float(version.ready), float(version.wanted)
     yield families.scalars(WORKERS_READY, ready)
-    yield families.scalars(WORKERS_WANTED, configured)
+    yield families.scalars(WORKERS_CONFIGURED, configured)

@@ -71,12 +71,12 @@ def bad_option(message: str) -> Failed:
 
 
 def bad_answer(message: str) -> Failed:
-    """The front door answered with success, but not in the protocol: a fault of this server, never of the client."""
-    return Failed(grpc.StatusCode.INTERNAL, "BadGateway", f"the front door answered outside of the protocol: {message}")
+    """The proxy answered with success, but not in the protocol: a fault of this server, never of the client."""
+    return Failed(grpc.StatusCode.INTERNAL, "BadGateway", f"the proxy answered outside of the protocol: {message}")
 
 
 def unreachable(why: object) -> Failed:
-    """The front door did not take the request, or broke the connection before it answered."""
+    """The proxy did not take the request, or broke the connection before it answered."""
     return Failed(
         grpc.StatusCode.UNAVAILABLE,
         "Unavailable",
@@ -92,7 +92,7 @@ def of_answer(answer: Answer) -> Failed:
         said = None
     said = said if isinstance(said, dict) else {}
     kind = str(said.get("type", ""))
-    message = said.get("message") or f"the front door answered {answer.status} without saying why; its log may say it"
+    message = said.get("message") or f"the proxy answered {answer.status} without saying why; its log may say it"
     return Failed(
         _CODES.get(answer.status, grpc.StatusCode.UNKNOWN),
         kind if re.fullmatch(r"[A-Za-z]{1,64}", kind) else "BadGateway",

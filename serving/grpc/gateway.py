@@ -1,6 +1,6 @@
-"""The process that speaks gRPC: `python -m serving.grpc.gateway --port 8084 --door http://127.0.0.1:8080`.
+"""The process that speaks gRPC: `python -m serving.grpc.gateway --port 8084 --proxy http://127.0.0.1:8080`.
 
-It listens on loopback alone; the front door hands gRPC on to it, and it asks the front door in HTTP. So routing,
+It listens on loopback alone; the proxy hands gRPC on to it, and it asks the proxy in HTTP. So routing,
 tokens, limits and the count of what is in flight have one implementation, and this process knows of none of them.
 """
 
@@ -18,7 +18,7 @@ import grpc.aio
 
 from serving.errors import ConfigError, StartError
 from serving.grpc.health import Health
-from serving.grpc.http_client import Door
+from serving.grpc.http_client import ProxyClient
 from serving.grpc.service import Service
 
 HOST = "127.0.0.1"
@@ -34,8 +34,8 @@ class Settings:
 
     port: int
     """0: one that is free; the line on standard output says which."""
-    door: str
-    """The front door's URL."""
+    proxy: str
+    """The proxy's URL."""
     max_request_size: int = MAX_REQUEST_SIZE
     """Bytes of one message, as of one body over HTTP; a larger one is RESOURCE_EXHAUSTED, by gRPC's own hand."""
     max_concurrent: int = MAX_CONCURRENT
@@ -48,10 +48,10 @@ async def serve(settings: Settings) -> None:
     """Until SIGTERM or SIGINT; the first lets calls in flight finish, the second ends them.
 
     Raises:
-        ConfigError: the front door's URL is not one.
+        ConfigError: the proxy's URL is not one.
         StartError: the port cannot be had.
     """
-    door = Door(settings.door)
+    proxy = ProxyClient(settings.proxy)
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", settings.max_request_size),
@@ -62,8 +62,8 @@ async def serve(settings: Settings) -> None:
         ],
         maximum_concurrent_rpcs=settings.max_concurrent,
     )
-    health = Health(door)
-    server.add_generic_rpc_handlers((health, Service(door)))
+    health = Health(proxy)
+    server.add_generic_rpc_handlers((health, Service(proxy)))
     try:
         port = server.add_insecure_port(f"{HOST}:{settings.port}")
     except RuntimeError:
@@ -79,7 +79,7 @@ async def serve(settings: Settings) -> None:
     seconds = await grace
     health.stop()
     await server.stop(seconds)
-    door.close()
+    proxy.close()
 
 
 def _once(grace: asyncio.Future[float], seconds: float) -> None:
@@ -91,7 +91,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     """The command line; ends the process with a sentence where it is wrong."""
     parser = argparse.ArgumentParser(prog="python -m serving.grpc.gateway", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="where to listen, on 127.0.0.1")
-    parser.add_argument("--door", required=True, metavar="URL", help="the front door, as in http://127.0.0.1:8080")
+    parser.add_argument("--proxy", required=True, metavar="URL", help="the proxy, as in http://127.0.0.1:8080")
     parser.add_argument("--max-request-size", type=int, default=MAX_REQUEST_SIZE, help="bytes of one message")
     parser.add_argument("--max-concurrent", type=int, default=MAX_CONCURRENT, help="calls at a time")
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS, help="seconds for calls in flight at SIGTERM")

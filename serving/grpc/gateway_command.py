@@ -11,10 +11,10 @@ from serving.runtime.instance import http_url
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(port: int, host: str, door_port: int, max_request_size: str, grace_seconds: int) -> list[str]:
-    """The gateway's command line; `host` and `door_port` are where the front door listens."""
-    door = http_url(host, door_port)
-    flags = {"--port": port, "--door": door, "--max-request-size": max_request_size, "--grace": grace_seconds}
+def command(port: int, host: str, proxy_port: int, max_request_size: str, grace_seconds: int) -> list[str]:
+    """The gateway's command line; `host` and `proxy_port` are where the proxy listens."""
+    proxy = http_url(host, proxy_port)
+    flags = {"--port": port, "--proxy": proxy, "--max-request-size": max_request_size, "--grace": grace_seconds}
     return [sys.executable, "-m", "serving.grpc.gateway", *(str(word) for flag in flags.items() for word in flag)]
 
 

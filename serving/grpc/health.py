@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2 as pb
 
-from serving.grpc.http_client import Door, Unanswered
+from serving.grpc.http_client import ProxyClient, Unanswered
 
 NAME = "grpc.health.v1.Health"
 # The empty name means the whole server.
@@ -33,8 +33,8 @@ _SERVICE_UNKNOWN = pb.HealthCheckResponse.SERVICE_UNKNOWN
 class Health:
     """A generic handler of grpc.aio; it leaves the calls of other services to the handlers after it."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, proxy: ProxyClient) -> None:
+        self._proxy = proxy
         self._stopping = asyncio.Event()
         self._lock = asyncio.Lock()
         self._status = int(_NOT_SERVING)
@@ -91,7 +91,7 @@ class Health:
         if self._stopping.is_set():
             return int(_NOT_SERVING)
         try:
-            answer = await self._door.ask("GET", "/v2/health/ready", {}, [], within=TIMEOUT_SECONDS)
+            answer = await self._proxy.ask("GET", "/v2/health/ready", {}, [], within=TIMEOUT_SECONDS)
         except (Unanswered, TimeoutError):
             return int(_NOT_SERVING)
         return int(_SERVING if answer.status == 200 else _NOT_SERVING)

@@ -1,4 +1,4 @@
-"""Asking the front door over HTTP/1.1: connections that are kept, deadlines, and cancellation that closes.
+"""Asking the proxy over HTTP/1.1: connections that are kept, deadlines, and cancellation that closes.
 
 h11 reads and writes the protocol, the parser inside httpx; httpx itself would cost 1 ms a request and 17 MB here.
 """
@@ -17,9 +17,9 @@ import h11
 
 from serving.errors import ConfigError
 
-# Longer than the front door gives the model server (`timeout server`), so that its own 504 comes first.
+# Longer than the proxy gives the model server (`timeout server`), so that its own 504 comes first.
 PATIENCE_SECONDS = 200.0
-# Shorter than the front door keeps an idle connection (`timeout http-keep-alive`): none is used while it closes.
+# Shorter than the proxy keeps an idle connection (`timeout http-keep-alive`): none is used while it closes.
 IDLE_SECONDS = 20.0
 
 
@@ -36,8 +36,8 @@ class Answer:
     body: bytes
 
 
-class Door:
-    """The front door at one URL."""
+class ProxyClient:
+    """The proxy at one URL."""
 
     def __init__(self, url: str, patience: float = PATIENCE_SECONDS) -> None:
         """Connects to nothing yet.
@@ -51,7 +51,7 @@ class Door:
         except ValueError:
             host, port = None, None
         if not host or not port or parts.scheme != "http" or parts.path.strip("/") or parts.query:
-            raise ConfigError(f"the front door's URL is {url!r}: give a host and a port, as in http://127.0.0.1:8080")
+            raise ConfigError(f"the proxy's URL is {url!r}: give a host and a port, as in http://127.0.0.1:8080")
         self._host, self._port = host, port
         self.url = f"http://{parts.netloc}"
         self._authority = parts.netloc
@@ -66,7 +66,7 @@ class Door:
         body: Sequence[bytes] = (),
         within: float | None = None,
     ) -> Answer:
-        """One request and its answer, whatever its status. Cancelling this closes the connection.
+        """One request and its answer, whatever its status. Canceling this closes the connection.
 
         Args:
             body: its parts, in order; sent without joining them.
@@ -86,7 +86,7 @@ class Door:
                 try:
                     return await connection.ask(request, body)
                 except Unanswered:
-                    # The door closed a kept connection just as it was used again; all that is asked here may be
+                    # The proxy closed a kept connection just as it was used again; all that is asked here may be
                     # asked twice, and a connection that is new ends this loop.
                     if connection.heard or not connection.kept:
                         raise
@@ -116,7 +116,7 @@ class Door:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection. Reads while it writes: the door may answer, and close, before it has taken the whole body."""
+    """One connection. Reads while it writes: the proxy may answer, and close, before it has taken the whole body."""
 
     def __init__(self) -> None:
         self._http = h11.Connection(h11.CLIENT)
@@ -133,7 +133,7 @@ class _Connection(asyncio.Protocol):
     async def ask(self, request: h11.Request, body: Sequence[bytes]) -> Answer:
         assert self._transport is not None
         if self._transport.is_closing():
-            raise Unanswered("the front door closed the connection as soon as it was made")
+            raise Unanswered("the proxy closed the connection as soon as it was made")
         self._head, self._body, self.heard = None, [], False
         self._waiting = asyncio.get_running_loop().create_future()
         self._write(request)
@@ -144,7 +144,7 @@ class _Connection(asyncio.Protocol):
         return await self._waiting
 
     def usable(self, idle_seconds: float) -> bool:
-        """Whether the door still keeps it, as far as can be known here."""
+        """Whether the proxy still keeps it, as far as can be known here."""
         assert self._transport is not None
         fresh = time.monotonic() - self._idle_since < idle_seconds
         silent = self._http.our_state is h11.IDLE and self._http.their_state is h11.IDLE
@@ -176,7 +176,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._read()
         except h11.RemoteProtocolError as error:
-            self._fail(f"the front door's answer cannot be read as HTTP ({error})")
+            self._fail(f"the proxy's answer cannot be read as HTTP ({error})")
 
     def eof_received(self) -> None:
         self.connection_lost(None)
@@ -188,7 +188,7 @@ class _Connection(asyncio.Protocol):
         with contextlib.suppress(h11.RemoteProtocolError):  # said better below
             self._read()
         if not self._waiting.done():
-            self._fail(f"the front door closed the connection before it had answered ({error or 'end of file'})")
+            self._fail(f"the proxy closed the connection before it had answered ({error or 'end of file'})")
 
     def _write(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> None:
         assert self._transport is not None

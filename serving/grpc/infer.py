@@ -21,7 +21,7 @@ MOST_TENSORS = 64
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request to the front door; `body` starts with the JSON, `header_length` bytes of it."""
+    """A request to the proxy; `body` starts with the JSON, `header_length` bytes of it."""
 
     path: str
     body: list[bytes]
@@ -42,7 +42,7 @@ def road(model: str, version: str, last: str = "") -> str:
 
 
 def ask(request: ModelInferRequest) -> Asked:
-    """What to send to the front door; whether it makes sense to the model is left to that.
+    """What to send to the proxy; whether it makes sense to the model is left to that.
 
     Raises:
         Failed: the request is not one that HTTP could say.

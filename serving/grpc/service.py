@@ -1,4 +1,4 @@
-"""The calls of inference.GRPCInferenceService, each as one request to the front door."""
+"""The calls of inference.GRPCInferenceService, each as one request to the proxy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from serving.grpc import errors, infer
 from serving.grpc import open_inference_pb2 as pb
 from serving.grpc.errors import Failed
-from serving.grpc.http_client import Answer, Door, Unanswered
+from serving.grpc.http_client import Answer, ProxyClient, Unanswered
 
 NAME = "inference.GRPCInferenceService"
 _PASSED_ON = ("authorization", "x-request-id")
@@ -30,8 +30,8 @@ class Service:
     Messages reach it as bytes, since grpc.aio answers INTERNAL to those that cannot be read.
     """
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, proxy: ProxyClient) -> None:
+        self._proxy = proxy
         self._handlers = {
             f"/{NAME}/{name}": handler
             for name, handler in {
@@ -122,11 +122,11 @@ class Service:
             if name in _PASSED_ON:
                 headers.setdefault(name, value.strip())
         try:
-            answer = await self._door.ask(method, path, headers, body, within=context.time_remaining())
+            answer = await self._proxy.ask(method, path, headers, body, within=context.time_remaining())
         except Unanswered as error:
             raise errors.unreachable(error) from None
         except TimeoutError:
-            message = "the front door did not answer before the call's deadline: give it longer, or send less at once"
+            message = "the proxy did not answer before the call's deadline: give it longer, or send less at once"
             raise Failed(grpc.StatusCode.DEADLINE_EXCEEDED, "GatewayTimeout", message) from None
         if answer.status != 200:
             raise errors.of_answer(answer)
@@ -140,8 +140,8 @@ def _handler(kind: type[Request], method: Callable[[Request, Context], Awaitable
         try:
             request: Request = kind.FromString(body)  # type: ignore[attr-defined]
             response: Any = await method(request, context)
-            serialised: bytes = response.SerializeToString()
-            return serialised
+            serialized: bytes = response.SerializeToString()
+            return serialized
         except DecodeError:
             message = f"the message cannot be read as {kind.__name__}: make the client from open_inference.proto"
             failed = Failed(grpc.StatusCode.INVALID_ARGUMENT, "BadRequest", message)

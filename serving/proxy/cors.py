@@ -32,11 +32,11 @@ REQUEST_HEADERS = (
     "X-Explain-Deadline",
     "X-Explain-Faithfulness",
     "X-Explain-Counterfactual",
-    "X-Explain-Neighbours",
+    "X-Explain-Neighbors",
     "X-Explain-Output",
     "X-Explain-Signs",
     "X-Explain-Alpha",
-    "X-Explain-Colours",
+    "X-Explain-Colors",
     "X-Explain-Size",
 )
 # Headers of an answer that a page may read, beside Content-Type and the few others that browsers always show.

@@ -1,4 +1,4 @@
-"""The front door: HAProxy's configuration, rendered for one launch, and its process."""
+"""The proxy: HAProxy's configuration, rendered for one launch, and its process."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class FrontDoor:
-    """The settings of one front door.
+class ProxyConfig:
+    """The settings of one proxy.
 
     Attributes:
         backend_port: TorchServe's inference port on loopback.
@@ -143,89 +143,89 @@ class FrontDoor:
     cors_origins: tuple[str, ...] = ()
 
 
-def render(door: FrontDoor) -> str:
+def render(proxy: ProxyConfig) -> str:
     """The text of haproxy.cfg."""
     values = {
-        "host": f"[{door.host}]" if ":" in door.host else door.host,
-        "port": door.port,
-        "backend": f"127.0.0.1:{door.backend_port}",
-        "gateway": f"127.0.0.1:{door.gateway_port}",
-        "only_model": door.only_model,
+        "host": f"[{proxy.host}]" if ":" in proxy.host else proxy.host,
+        "port": proxy.port,
+        "backend": f"127.0.0.1:{proxy.backend_port}",
+        "gateway": f"127.0.0.1:{proxy.gateway_port}",
+        "only_model": proxy.only_model,
         "openapi": _escaped(OPENAPI),
         "version": VERSION,
-        "map": _escaped(door.map_file),
-        "models": _escaped(door.map_file.with_name(routing.MODELS)),
-        "cors": cors.rules(door.cors_origins),
-        "lanes": _escaped(door.map_file.with_name(routing.LANES)),
-        "health": _escaped(door.map_file.with_name(routing.HEALTH)),
+        "map": _escaped(proxy.map_file),
+        "models": _escaped(proxy.map_file.with_name(routing.MODELS)),
+        "cors": cors.rules(proxy.cors_origins),
+        "unbatched_map": _escaped(proxy.map_file.with_name(routing.UNBATCHED)),
+        "health": _escaped(proxy.map_file.with_name(routing.HEALTH)),
         "heartbeat_seconds": readiness.HEARTBEAT_TIMEOUT_SECONDS,
-        "lone": Role.LONE.value,
-        "lone_pause": unbatched_routing.PAUSE_SECONDS,
-        "socket": _escaped(door.socket),
-        "max_request_size": door.max_request_size,
-        "drain_seconds": door.drain_seconds,
-        "threads": door.threads,
-        "max_connections": door.max_connections,
-        "connections_per_source": max(1, door.max_connections // SHARE_OF_ONE_SOURCE),
-        "keep_alive_seconds": door.keep_alive_seconds,
+        "unbatched": Role.UNBATCHED.value,
+        "unbatched_pause": unbatched_routing.PAUSE_SECONDS,
+        "socket": _escaped(proxy.socket),
+        "max_request_size": proxy.max_request_size,
+        "drain_seconds": proxy.drain_seconds,
+        "threads": proxy.threads,
+        "max_connections": proxy.max_connections,
+        "connections_per_source": max(1, proxy.max_connections // SHARE_OF_ONE_SOURCE),
+        "keep_alive_seconds": proxy.keep_alive_seconds,
         "first_body_seconds": FIRST_BODY_SECONDS,
         "upload_seconds": UPLOAD_SECONDS,
         "upload_filter": _escaped(UPLOAD_FILTER),
         "wrong_token_seconds": WRONG_TOKEN_SECONDS,
         "forwarded_headers": "|".join(FORWARDED_HEADERS),
-        "authorisation": _authorisation(door.tokens),
-        "explain": Role.EXPLAIN.value if door.explain_at_once else "",
-        "explain_at_once": door.explain_at_once or AT_ONCE,
+        "authorization": _authorization(proxy.tokens),
+        "explain": Role.EXPLAIN.value if proxy.explain_at_once else "",
+        "explain_at_once": proxy.explain_at_once or AT_ONCE,
         "at_once": AT_ONCE,
         "most_waiting": MOST_WAITING,
         "least_wait_ms": LEAST_WAIT_MS,
         "reserve_ms": RESERVE_MS,
-        "moving": _escaped(door.socket.parent / MOVING),
-        "heavy_at_once": door.explain_at_once,
+        "moving": _escaped(proxy.socket.parent / MOVING),
+        "heavy_at_once": proxy.explain_at_once,
         "very_heavy_ms": VERY_HEAVY_MS,
         "light_ms": LIGHT_MS,
         "share_ms": SHARE_MS,
         "large_bytes": LARGE_BYTES,
         "movable_bytes": MOVABLE_BYTES,
-        "again": _escaped(door.socket.parent / AGAIN),
+        "again": _escaped(proxy.socket.parent / AGAIN),
     }
     return _LINE.sub(_refusal, _filled(TEMPLATE, values))
 
 
 def spawn(
-    program: Path, door: FrontDoor, folder: Path, versions: str, say: Callable[[str], None]
+    program: Path, proxy: ProxyConfig, folder: Path, versions: str, say: Callable[[str], None]
 ) -> subprocess.Popen[bytes]:
     """Start HAProxy in a folder that gets its configuration and its maps; `versions` is the text of that of versions.
 
     Raises:
         StartError: HAProxy refuses the configuration.
     """
-    atomic_files.write(folder / door.map_file, versions)
-    atomic_files.write(folder / door.map_file.with_name(routing.MODELS), routing.models_text(versions))
-    atomic_files.write(folder / door.map_file.with_name(routing.LANES), "")
-    atomic_files.write(folder / door.map_file.with_name(routing.HEALTH), "")
+    atomic_files.write(folder / proxy.map_file, versions)
+    atomic_files.write(folder / proxy.map_file.with_name(routing.MODELS), routing.models_text(versions))
+    atomic_files.write(folder / proxy.map_file.with_name(routing.UNBATCHED), "")
+    atomic_files.write(folder / proxy.map_file.with_name(routing.HEALTH), "")
     config = folder / "haproxy.cfg"
-    possible = open_files.max_connections(door.max_connections)
-    if (sentence := open_files.fewer(possible, door.max_connections)) is not None:
+    possible = open_files.max_connections(proxy.max_connections)
+    if (sentence := open_files.fewer(possible, proxy.max_connections)) is not None:
         say(sentence)
-    atomic_files.write(config, render(replace(door, max_connections=possible)))
+    atomic_files.write(config, render(replace(proxy, max_connections=possible)))
     _check(program, config)
     command = [str(program), "-db", "-f", str(config)]
     return processes.spawn(command, cwd=folder, env=os.environ, on_line=say, gather_seconds=GATHER_SECONDS)
 
 
-def await_open(door: FrontDoor, haproxy: subprocess.Popen[bytes]) -> None:
+def await_open(proxy: ProxyConfig, haproxy: subprocess.Popen[bytes]) -> None:
     """Wait until it takes requests and commands: a socket that is there may not be listened on yet.
 
     Raises:
         StartError: it has ended, or takes longer than START_SECONDS.
     """
     deadline = time.monotonic() + START_SECONDS
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(door.host, door.host)
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(proxy.host, proxy.host)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    while not (accepts(socket.AF_UNIX, str(door.socket)) and accepts(family, (address, door.port))):
+    while not (accepts(socket.AF_UNIX, str(proxy.socket)) and accepts(family, (address, proxy.port))):
         if haproxy.poll() is not None or time.monotonic() > deadline:
-            raise StartError("the front door (HAProxy) did not come up; see the log")
+            raise StartError("the proxy (HAProxy) did not come up; see the log")
         time.sleep(0.02)
 
 
@@ -268,7 +268,7 @@ def _escaped(path: Path) -> str:
     return str(path).replace("\\", "\\\\").replace(" ", "\\ ")
 
 
-def _authorisation(tokens: Tokens) -> str:
+def _authorization(tokens: Tokens) -> str:
     key = _KEY.format(key=tokens.inference)
     if tokens.public is None:
         return _CROSS_SITE + key

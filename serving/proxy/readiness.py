@@ -18,7 +18,7 @@ from serving.proxy import routing
 from serving.proxy.routing import Routing
 from serving.runtime import processes
 from serving.torchserve.management import Management, Worker
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 
 # TorchServe is asked this often while a version is not ready, and else more rarely: with GPUs each answer costs it a
 # process for each worker. That a worker ends or stops is seen without asking.
@@ -42,9 +42,9 @@ Workers = Mapping[Registration, tuple[Worker, ...]]
 class WorkerPoll:
     """The workers of every registration, read from TorchServe in a thread, so that a Java that hangs stops nobody."""
 
-    def __init__(self, management: Callable[[], Management], crew: Crew, versions_map: Path) -> None:
+    def __init__(self, management: Callable[[], Management], role_counts: RoleCounts, versions_map: Path) -> None:
         self._management = management
-        self._crew = crew
+        self._role_counts = role_counts
         self._versions_map = versions_map
         self._workers: Workers = {}
         self._answered = time.monotonic()
@@ -67,7 +67,7 @@ class WorkerPoll:
         workers: dict[Registration, tuple[Worker, ...]] = {}
         management = self._management()
         for model in {key.partition("/")[0] for key in routing.read(self._versions_map)}:
-            for name in self._crew.names(model):
+            for name in self._role_counts.names(model):
                 with suppress(NotRegistered):
                     for version in management.describe(name):
                         workers[name, version.version] = version.workers

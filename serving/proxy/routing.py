@@ -1,4 +1,4 @@
-"""Which version answers: the front door's map, on disk and at run time, and what is in flight behind it.
+"""Which version answers: the proxy's map, on disk and at run time, and what is in flight behind it.
 
 The map holds `digits 1.0` for the default of a model, and `digits/1.0 1.0` for each version that may be asked for. It
 is the only commit point of a rollout. A change goes to disk first: what clients have seen is then never newer than what
@@ -20,7 +20,7 @@ from serving.runtime import atomic_files
 
 FILE_NAME = "versions.map"
 # Versions that answer a prediction without company at once (serving/proxy/unbatched_routing.py); empty at a start.
-LANES = "lanes.map"
+UNBATCHED = "unbatched.map"
 # The names of all models, as a JSON list under one key: what GET /v1/models answers.
 MODELS = "models.map"
 MODELS_KEY = "models"
@@ -67,7 +67,7 @@ def read(map_file: Path) -> dict[str, str]:
 
 
 class Routing:
-    """The map of a running front door, which knows it by its file name: HAProxy runs in the map's folder."""
+    """The map of a running proxy, which knows it by its file name: HAProxy runs in the map's folder."""
 
     def __init__(self, map_file: Path, socket_path: Path) -> None:
         self._map_file = map_file
@@ -99,7 +99,7 @@ class Routing:
         self._command("set server grpc/gateway state drain")
 
     def grpc_in_flight(self) -> int:
-        """Calls over gRPC that the front door has taken and not yet answered (`show stat`: qcur and scur)."""
+        """Calls over gRPC that the proxy has taken and not yet answered (`show stat`: qcur and scur)."""
         backends = (row for row in self.statistics() if (row["pxname"], row["svname"]) == ("grpc", "BACKEND"))
         return next((int(row["qcur"]) + int(row["scur"]) for row in backends), 0)
 
@@ -107,13 +107,13 @@ class Routing:
         """The rows of `show stat`, by column (management.html, 9.1)."""
         return list(csv.DictReader(self._command("show stat").removeprefix("# ").splitlines()))
 
-    def open_lane(self, model: str, version: str) -> None:
+    def open_unbatched(self, model: str, version: str) -> None:
         """Send predictions of a version that come alone to the worker that it has for them."""
-        self._command(f"add map {LANES} {model}/{version} open")
+        self._command(f"add map {UNBATCHED} {model}/{version} open")
 
-    def close_lane(self, model: str, version: str) -> None:
+    def close_unbatched(self, model: str, version: str) -> None:
         """Send them to the other workers again."""
-        self._command(f"del map {LANES} {model}/{version}")
+        self._command(f"del map {UNBATCHED} {model}/{version}")
 
     def health(self) -> dict[str, str]:
         """The map of what is not ready, as the proxy has it."""
@@ -141,7 +141,7 @@ class Routing:
         return [key for key in read(self._map_file) if "/" in key]
 
     def in_flight(self, model: str, version: str) -> int:
-        """Requests that the front door has sent to a version and not yet finished, queued ones included."""
+        """Requests that the proxy has sent to a version and not yet finished, queued ones included."""
         answer = self._command(f"show table in_flight key {model}/{version}")
         match = re.search(r"\bconn_cur=(\d+)", answer)
         return int(match[1]) if match else 0
@@ -180,10 +180,10 @@ class Routing:
                 answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
         except OSError as error:
             raise Unreachable(
-                f"the front door does not answer at {self._socket} ({error}): is the server running?"
+                f"the proxy does not answer at {self._socket} ({error}): is the server running?"
             ) from None
         if answer.strip() and not answer.startswith(("0x", "#")):
-            raise Unreachable(f"the front door answered {command!r} with {answer.strip()!r}")
+            raise Unreachable(f"the proxy answered {command!r} with {answer.strip()!r}")
         return answer
 
 

@@ -1,7 +1,7 @@
 """A prediction that has no company need not wait for a batch to fill.
 
 TorchServe waits `maxBatchDelay`, a millisecond at least, for others to come, by registration. So a version has a worker
-in a registration with batches of one (Role.LONE): while it has no other prediction in flight, the front door sends one
+in a registration with batches of one (Role.UNBATCHED): while it has no other prediction in flight, the proxy sends one
 there, if the version stands in a map of those whose worker is up. This module keeps that map as workers come and go.
 """
 
@@ -18,12 +18,12 @@ from serving.torchserve.worker_roles import Role
 # After it broke a request, none is sent there for so long.
 PAUSE_SECONDS = 30
 # What it says when it is ready for them (handlers/torchserve_handler.py).
-READY = "this worker answers lone predictions"
+READY = "this worker answers single predictions"
 
 _PID = re.compile(r"^\[PID\](\d+)$")
 
 
-class Lanes:
+class UnbatchedRouting:
     """Follows the workers by TorchServe's log, and whether they live by their process ids. Threads may share it."""
 
     def __init__(self) -> None:
@@ -36,17 +36,17 @@ class Lanes:
         """Take in one line of TorchServe's log."""
         match = LINE.match(line)
         worker = match and THREAD.match(match["thread"] or "")
-        if not match or not worker or not worker["model"].endswith(Role.LONE.value):
+        if not match or not worker or not worker["model"].endswith(Role.UNBATCHED.value):
             return
         with self._lock:
             if pid := _PID.match(match["message"]):
                 self._starting[worker[0]] = int(pid[1])
             elif match["message"] == READY and worker[0] in self._starting:
-                model = worker["model"].removesuffix(Role.LONE.value)
+                model = worker["model"].removesuffix(Role.UNBATCHED.value)
                 self._workers[self._starting.pop(worker[0])] = (model, worker["version"])
 
-    def settle(self, routing: Routing) -> None:
-        """Tell the front door what has changed since the last time.
+    def reconcile(self, routing: Routing) -> None:
+        """Tell the proxy what has changed since the last time.
 
         Raises:
             Unreachable: it does not answer.
@@ -55,8 +55,8 @@ class Lanes:
             self._workers = {pid: lane for pid, lane in self._workers.items() if processes.runs(pid)}
             wanted = set(self._workers.values())
         for lane in self._open - wanted:
-            routing.close_lane(*lane)
+            routing.close_unbatched(*lane)
             self._open.discard(lane)
         for lane in wanted - self._open:
-            routing.open_lane(*lane)
+            routing.open_unbatched(*lane)
             self._open.add(lane)

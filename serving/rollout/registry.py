@@ -16,7 +16,7 @@ from serving.torchserve import registrations
 from serving.torchserve.management import Management, Version
 from serving.torchserve.process import WORKER_ERRORS
 from serving.torchserve.registrations import Part
-from serving.torchserve.worker_roles import Crew, Role, is_models_own
+from serving.torchserve.worker_roles import Role, RoleCounts, is_models_own
 
 LOAD_SECONDS = 180.0
 
@@ -48,14 +48,14 @@ class Registered:
 
 
 class Registry:
-    """The versions of one TorchServe, each with such a crew.
+    """The versions of one TorchServe, each with such a role_counts.
 
     Every method raises a ManagementError where TorchServe does not answer, or not with a success.
     """
 
-    def __init__(self, management: Management, crew: Crew, folder: Path) -> None:
+    def __init__(self, management: Management, role_counts: RoleCounts, folder: Path) -> None:
         self._management = management
-        self._crew = crew
+        self._role_counts = role_counts
         self._folder = folder
 
     def models(self) -> list[str]:
@@ -67,7 +67,7 @@ class Registry:
         roles: dict[str, dict[Role, Version]] = {
             found.version: {Role.PREDICT: found} for found in self._management.describe(model)
         }
-        for role in self._crew.roles[1:]:
+        for role in self._role_counts.roles[1:]:
             with suppress(NotRegistered):
                 for found in self._management.describe(role.of(model)):
                     roles.get(found.version, {})[role] = found
@@ -76,7 +76,7 @@ class Registry:
     def find(self, model: str, version: str) -> Registered | None:
         """One version, or None where it is not registered or lacks workers that it should have."""
         found: dict[Role, Version] = {}
-        for role in self._crew.roles:
+        for role in self._role_counts.roles:
             if (part := self._management.find(role.of(model), version)) is None:
                 return None
             found[role] = part
@@ -91,7 +91,7 @@ class Registry:
         Raises:
             VersionError: it cannot be loaded. It is removed again, unless all of it was READY before.
         """
-        version, parts = archive.version, registrations.of(archive, count, self._crew)
+        version, parts = archive.version, registrations.of(archive, count, self._role_counts)
         found = [self._management.find(part.name, version) for part in parts]
         before = {part.name: self._worker_error(part.name, version) for part in parts}
         try:
@@ -111,22 +111,22 @@ class Registry:
 
     def holds(self, model: str, version: str) -> bool:
         """Say whether anything of a version is registered, as a command that was killed may leave it."""
-        return any(self._management.find(name, version) is not None for name in self._crew.names(model))
+        return any(self._management.find(name, version) is not None for name in self._role_counts.names(model))
 
     def set_default(self, model: str, version: str) -> None:
         """Make a version the one that answers those who name none."""
-        for name in self._crew.names(model):
+        for name in self._role_counts.names(model):
             self._management.set_default(name, version)
 
     def remove(self, model: str, version: str) -> None:
         """Unregister a version. Requests that it still has are never answered: drain first."""
-        for name in reversed(self._crew.names(model)):
+        for name in reversed(self._role_counts.names(model)):
             with suppress(NotRegistered):  # a version whose workers cannot start may remove itself
                 self._management.unregister(name, version)
 
     def pending(self, model: str, version: str) -> int:
         """Requests that wait in the queues of a version, or of what is left of it."""
-        found = (self._management.find(name, version) for name in self._crew.names(model))
+        found = (self._management.find(name, version) for name in self._role_counts.names(model))
         return sum(part.pending for part in found if part is not None)
 
     def _register(self, part: Part, journal: Journal) -> None:

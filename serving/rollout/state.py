@@ -1,7 +1,7 @@
 """Desired state: which versions of which models run, with how many workers, and which is the default.
 
 A small file in the server's folder, `state.json`. A start brings back what it says, default first, in whatever order
-the store is. Where it and the front door's map on disk differ, a command was killed after its commit: the map wins.
+the store is. Where it and the proxy's map on disk differ, a command was killed after its commit: the map wins.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Versions of a running server: register, promote, roll back, retire.
 
 Each is a row of steps in an order that a kill between any two leaves repairable by running the same command again, and
-doing any of them twice does no harm. The front door's map is the one commit point: what comes before it changes nothing
+doing any of them twice does no harm. The proxy's map is the one commit point: what comes before it changes nothing
 that clients see, what comes after only follows it.
 """
 
@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One version, as `make models` shows it; `explaining` and `lone` are READY workers of those roles."""
+    """One version, as `make models` shows it; `explaining` and `unbatched` are READY workers of those roles."""
 
     model: str
     version: str
@@ -48,7 +48,7 @@ class Row:
     workers: int
     ready: int
     explaining: int
-    lone: int
+    unbatched: int
     queue: int
     in_flight: int
     since: str
@@ -58,7 +58,7 @@ class Versions:
     """The versions of one running server.
 
     Raises:
-        StartError: no server runs there, or it runs without a front door.
+        StartError: no server runs there, or it runs without a proxy.
     """
 
     def __init__(self, instance: Instance, say: Say = lambda message: None, root: Path = store.ROOT) -> None:
@@ -70,15 +70,15 @@ class Versions:
                 f"no server is ready on port {port}: start one with `make serve PORT={port}`"
                 + (f"\n{words}" if words else "")
             )
-        if not status.front:
+        if not status.proxy:
             raise StartError(
-                f"the server on port {port} runs with FRONT=0, and versions need the proxy: leave FRONT=0 out"
+                f"the server on port {port} runs with PROXY=0, and versions need the proxy: leave PROXY=0 out"
             )
         self._instance = instance
         self._folder = instance.folder
         self._say = say
         self._root = root
-        self._registry = Registry(Management.of(instance), status.crew, self._folder)
+        self._registry = Registry(Management.of(instance), status.role_counts, self._folder)
         self._routing = Routing(self._folder / MAP, Path(status.temp) / SOCKET)
 
     def table(self) -> list[Row]:
@@ -98,7 +98,7 @@ class Versions:
                         workers=found.predicting.wanted,
                         ready=found.predicting.ready,
                         explaining=found.ready_as(Role.EXPLAIN),
-                        lone=found.ready_as(Role.LONE),
+                        unbatched=found.ready_as(Role.UNBATCHED),
                         queue=found.pending,
                         in_flight=self._routing.in_flight(model, version),
                         since=kept.versions[version].since if kept and version in kept.versions else "",
@@ -255,7 +255,7 @@ class Versions:
         raise VersionError(f"no version {version} of {model!r} is registered: there is {', '.join(there)}")
 
     def _check_golden(self, model: str, version: str, registered: str | None) -> int:
-        """Ask for the archive's golden images through the front door, and compare."""
+        """Ask for the archive's golden images through the proxy, and compare."""
         archive = store.checked(store.Archive(store.path_of(model, version, self._root), model, version))
         archive_content.check_promoted(archive, registered)
         # Sent once each: a version whose worker dies on a golden image must not pass at the second try.
@@ -269,7 +269,7 @@ class Versions:
 
     def _drain(self, model: str, version: str) -> None:
         deadline, quiet = time.monotonic() + DRAIN_SECONDS, 0
-        while quiet < 2:  # twice in a row: a request may be on its way from the door to the queue
+        while quiet < 2:  # twice in a row: a request may be on its way from the proxy to the queue
             left = self._routing.in_flight(model, version) + self._registry.pending(model, version)
             quiet = quiet + 1 if left == 0 else 0
             if time.monotonic() > deadline:

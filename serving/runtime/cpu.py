@@ -29,7 +29,7 @@ def has_gpu() -> bool:
 
 
 def threads_per_worker(workers: int, cores: int) -> int:
-    """OpenMP threads for each of `workers` processes, with one core left to Java and the front door.
+    """OpenMP threads for each of `workers` processes, with one core left to Java and the proxy.
 
     TorchServe gives every worker all cores. Two OpenMP threads a worker on busy cores took ten times as long for a step
     as one, because they wait for each other spinning.

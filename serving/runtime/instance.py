@@ -17,7 +17,7 @@ from typing import IO, Literal
 from models.documents import read_json
 from serving.errors import ConfigError, StartError
 from serving.runtime import atomic_files, private_folder, processes
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 
 ROOT = Path(".run")
 LOCK, STATUS = "lock", "status.json"
@@ -103,11 +103,11 @@ def free_ports() -> Ports:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the supervisor last said of itself; the workers are those of Crew.
+    """What the supervisor last said of itself; the workers are those of RoleCounts.
 
     Attributes:
         tokens: whether clients must send a token.
-        front: whether they talk to the proxy, not to TorchServe itself.
+        proxy: whether clients talk to the proxy, not to TorchServe itself.
         start_ticks: when the process `pid` started (serving/runtime/processes.py): the id alone may be used again.
     """
 
@@ -118,14 +118,14 @@ class Status:
     tokens: bool = False
     host: str = "127.0.0.1"
     explain_workers: int = 0
-    lone_workers: int = 0
-    front: bool = True
+    unbatched_workers: int = 0
+    proxy: bool = True
     start_ticks: int | None = None
 
     @property
-    def crew(self) -> Crew:
+    def role_counts(self) -> RoleCounts:
         """What each version has beside the workers that predict."""
-        return Crew(self.explain_workers, self.lone_workers)
+        return RoleCounts(self.explain_workers, self.unbatched_workers)
 
 
 def http_url(host: str, port: int) -> str:
@@ -196,7 +196,7 @@ class Instance:
 
     @property
     def url(self) -> str:
-        """Where this machine reaches the front door, by the status; 127.0.0.1 where there is none."""
+        """Where this machine reaches the proxy, by the status; 127.0.0.1 where there is none."""
         status = self.status()
         return http_url(status.host if status else "127.0.0.1", self.ports.public)
 
@@ -206,7 +206,7 @@ class Instance:
         if status is None or not status.tokens:
             return None
         try:
-            return (self.folder / (TOKEN if status.front else TORCHSERVE_TOKEN)).read_text(encoding="ascii").strip()
+            return (self.folder / (TOKEN if status.proxy else TORCHSERVE_TOKEN)).read_text(encoding="ascii").strip()
         except FileNotFoundError:  # its last start failed before it had one
             return None
 

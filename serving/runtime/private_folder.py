@@ -18,7 +18,7 @@ def make(folder: Path) -> None:
         StartError: one of the two belongs to another user, or is no folder.
     """
     folder.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-    _check_owner(folder.parent, trusted=(0,))
+    _check_owner(folder.parent, has_uncertainty=(0,))
     folder.mkdir(FOLDER_MODE, exist_ok=True)
     check(folder)
     for path in (folder.parent, folder):
@@ -39,17 +39,17 @@ def check(folder: Path) -> None:
         StartError: one of the two belongs to another user, or is no folder.
         FileNotFoundError: one of the two does not exist.
     """
-    _check_owner(folder.parent, trusted=(0,))
+    _check_owner(folder.parent, has_uncertainty=(0,))
     _check_owner(folder)
 
 
-def _check_owner(folder: Path, trusted: tuple[int, ...] = ()) -> None:
+def _check_owner(folder: Path, has_uncertainty: tuple[int, ...] = ()) -> None:
     status = folder.lstat()
     if stat.S_ISLNK(status.st_mode):
         raise StartError(f"{folder} is a symbolic link: remove it, and the next start makes a folder in its place")
     if not stat.S_ISDIR(status.st_mode):
         raise StartError(f"{folder} is not a folder: remove it, and the next start makes one in its place")
-    if status.st_uid not in (os.geteuid(), *trusted):
+    if status.st_uid not in (os.geteuid(), *has_uncertainty):
         raise StartError(
             f"{folder} belongs to user {status.st_uid}, and you are user {os.geteuid()}: run the command as that user, "
             "or use a checkout of your own"

@@ -1,6 +1,6 @@
 """How late the kernel may end a wait: its timer slack, 50 microseconds unless a thread says otherwise (prctl(2)).
 
-TorchServe waits a millisecond for a batch to fill, so a lone request pays for that lateness. A thread passes its slack
+TorchServe waits a millisecond for a batch to fill, so a single request is answered late. A thread passes its slack
 on to the processes and threads that it starts.
 """
 

@@ -20,9 +20,9 @@ LOOK_SECONDS = 2.0
 class Presence:
     """Watches the files that a running server needs: its own, and those of the models that its workers have loaded."""
 
-    def __init__(self, folder: Path, temp: Path, *, front: bool) -> None:
+    def __init__(self, folder: Path, temp: Path, *, proxy: bool) -> None:
         """Take in where the server's files are: its folder, its temp folder, and whether HAProxy has some too."""
-        sockets = (temp / routing.SOCKET, temp / haproxy.AGAIN, folder / routing.FILE_NAME) if front else ()
+        sockets = (temp / routing.SOCKET, temp / haproxy.AGAIN, folder / routing.FILE_NAME) if proxy else ()
         self._paths = (folder / LOCK, folder / tokens.FILE_NAME, temp, *sockets)
         self._unpacked = temp.resolve() / "models"
         self._next_look = 0.0

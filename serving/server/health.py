@@ -9,7 +9,7 @@ from serving.proxy import routing
 from serving.runtime import loopback
 from serving.runtime.instance import Instance
 from serving.torchserve.management import Management
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 
 TIMEOUT_SECONDS = 5.0
 
@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 5.0
 def problems(instance: Instance) -> list[str]:
     """What is amiss with a server on this machine, a sentence each; none where it is healthy.
 
-    Healthy means: it is up, the front door answers, and all workers of every version that it sends requests to are
+    Healthy means: it is up, the proxy answers, and all workers of every version that it sends requests to are
     READY. TorchServe's own /ping says Healthy while workers load or die.
     """
     status = instance.status()
@@ -30,12 +30,12 @@ def problems(instance: Instance) -> list[str]:
         answer = loopback.request("GET", url, headers=_headers(instance), timeout=TIMEOUT_SECONDS)
         answer.raise_for_status()
     except requests.RequestException as error:
-        return [f"the front door does not answer ({type(error).__name__})"]
+        return [f"the proxy does not answer ({type(error).__name__})"]
     management = Management.of(instance, TIMEOUT_SECONDS)
     asked_for = (key.partition("/") for key in routing.read(instance.folder / routing.FILE_NAME))
     named = [(model, version) for model, slash, version in asked_for if slash]
     try:
-        found = [_version(management, model, version, status.crew) for model, version in named]
+        found = [_version(management, model, version, status.role_counts) for model, version in named]
     except ManagementError as error:
         return [str(error)]
     return [sentence for sentences in found for sentence in sentences]
@@ -47,9 +47,9 @@ def _headers(instance: Instance) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def _version(management: Management, model: str, version: str, crew: Crew) -> list[str]:
+def _version(management: Management, model: str, version: str, role_counts: RoleCounts) -> list[str]:
     sentences = []
-    for name in crew.names(model):
+    for name in role_counts.names(model):
         found = management.find(name, version)
         if found is None:
             sentences.append(f"{name} {version} is not registered")

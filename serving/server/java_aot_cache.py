@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from serving.errors import StartError, Unauthorised, Unreachable
+from serving.errors import StartError, Unauthorized, Unreachable
 from serving.runtime import atomic_files, processes
 from serving.runtime.instance import free_ports
 from serving.runtime.temp_folder import TempFolder
@@ -104,7 +104,7 @@ def _perform(folder: Path, cache: Path, say: Callable[[str], None]) -> None:
 def _await_ready(ended: Callable[[], int | None], management: Management, lines: list[str]) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and ended() is None:
-        with contextlib.suppress(Unauthorised, Unreachable):  # it has not written its tokens yet, or does not listen
+        with contextlib.suppress(Unauthorized, Unreachable):  # it has not written its tokens yet, or does not listen
             management.await_ready(MODEL, VERSION, READY_SECONDS, failure=lambda: _failure(ended, lines))
             return
         time.sleep(POLL_SECONDS)

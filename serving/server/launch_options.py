@@ -10,14 +10,14 @@ from serving.artifacts.store import Archive
 from serving.errors import StartError
 from serving.rollout.state import State
 from serving.runtime.instance import ROOT, TOKEN, TORCHSERVE_TOKEN, Ports, http_url
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 
 # Longer than the idle timeouts of load balancers (AWS ALB, nginx: 60 s), which would otherwise send a request into a
 # connection that is just being closed.
 KEEP_ALIVE_SECONDS = 75
 MAX_KEEP_ALIVE_SECONDS = 3600
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-# How the line begins that says, once, that every worker is READY and the front door open.
+# How the line begins that says, once, that every worker is READY and the proxy open.
 READY = "serving "
 
 
@@ -27,11 +27,11 @@ class Launch:
 
     Attributes:
         archives: those of `state`, each model's default first.
-        front: off serves TorchServe itself on the public port, of loopback alone.
+        proxy: False serves TorchServe itself on the public port, of loopback alone.
         token: what clients must send in production; made, where it is None.
-        crew: what each version has beside the workers that predict; nobody without the front door, which sends them
+        role_counts: what each version has beside the workers that predict; nobody without the proxy, which sends them
             their requests.
-        cors_origins: origins whose pages may read the answers (serving/proxy/cors.py); none without the front door.
+        cors_origins: origins whose pages may read the answers (serving/proxy/cors.py); none without the proxy.
         keep_alive_seconds: how long the proxy keeps a connection that waits for its next request.
         container: this is the inside of one; who reaches it is up to the ports that were published.
     """
@@ -39,10 +39,10 @@ class Launch:
     archives: Sequence[Archive]
     state: State
     host: str = "127.0.0.1"
-    front: bool = True
+    proxy: bool = True
     production: bool = False
     token: str | None = None
-    crew: Crew = field(default_factory=Crew)
+    role_counts: RoleCounts = field(default_factory=RoleCounts)
     cors_origins: tuple[str, ...] = ()
     keep_alive_seconds: int = KEEP_ALIVE_SECONDS
     container: bool = False
@@ -58,18 +58,18 @@ class Launch:
     @property
     def asks_for_token(self) -> bool:
         """Return whether clients must send a token: the proxy asks in production, TorchServe itself always."""
-        return self.production or not self.front
+        return self.production or not self.proxy
 
     def check(self) -> None:
         """Raise StartError where TorchServe without the proxy cannot be what was asked for."""
-        if self.front:
+        if self.proxy:
             return
         if self.host not in LOOPBACK:
-            raise StartError(f"HOST={self.host} needs the front door: TorchServe itself is never open to a network")
+            raise StartError(f"HOST={self.host} needs the proxy: TorchServe itself is never open to a network")
         if self.production and self.token is not None:
             raise StartError(
-                "TORCHLIGHT_TOKEN is set, and with FRONT=0 nothing checks it, since TorchServe makes its own tokens: "
-                "leave FRONT=0 out, or unset TORCHLIGHT_TOKEN"
+                "TORCHLIGHT_TOKEN is set, and with PROXY=0 nothing checks it, since TorchServe makes its own tokens: "
+                "leave PROXY=0 out, or unset TORCHLIGHT_TOKEN"
             )
 
 
@@ -84,15 +84,15 @@ def welcome(launch: Launch, ports: Ports) -> str:
         others = [version for version in entry.versions if version != entry.default]
         also = f" (also {', '.join(others)}, by name)" if others else ""
         lines.append(f"  POST {url}/predictions/{name}   POST {url}/explanations/{name}   {entry.default}{also}")
-    file = ROOT / str(ports.public) / (TOKEN if launch.front else TORCHSERVE_TOKEN)
+    file = ROOT / str(ports.public) / (TOKEN if launch.proxy else TORCHSERVE_TOKEN)
     token = f' -H "Authorization: Bearer $(cat {file})"' if launch.asks_for_token else ""
     lines += [
         f"try:   curl{token} -T samples/3.png {url}/predictions/{model}",
         f"stop:  make stop PORT={ports.public}",
     ]
-    if not launch.front:
+    if not launch.proxy:
         lines.append(
-            "no front door: no default versions, query options, form-encoded images, checks of multipart bodies, gRPC, "
+            "no proxy: no default versions, query options, form-encoded images, checks of multipart bodies, gRPC, "
             "limits or soft stop; stopping cuts off requests in flight"
         )
         lines.append(f"TorchServe asks every client for its own token, which is new at each start: {file}")

@@ -26,7 +26,7 @@ def check(launch: Launch, folder: Path, temp: Path) -> None:
         try:
             with path.open("rb") as file:
                 file.read(1)
-            needed += int(path.stat().st_size * UNPACKED_RATIO) * len(launch.crew.roles)
+            needed += int(path.stat().st_size * UNPACKED_RATIO) * len(launch.role_counts.roles)
         except OSError as error:
             raise StartError(f"{path} cannot be read ({error.strerror}): check its owner and mode") from None
     for place in (folder, temp):

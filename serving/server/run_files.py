@@ -29,7 +29,7 @@ class RunFiles:
 
     def report(self, state: State, message: str, temp: Path) -> None:
         """Write the status, now or later."""
-        launch, crew = self._launch, self._launch.crew
+        launch, role_counts = self._launch, self._launch.role_counts
         self._status = Status(
             state,
             message,
@@ -37,9 +37,9 @@ class RunFiles:
             str(temp),
             tokens=launch.asks_for_token,
             host=launch.host,
-            explain_workers=crew.explain,
-            lone_workers=crew.lone,
-            front=launch.front,
+            explain_workers=role_counts.explain,
+            unbatched_workers=role_counts.unbatched,
+            proxy=launch.proxy,
             start_ticks=processes.start_ticks(os.getpid()),
         )
         self.write()

@@ -1,6 +1,6 @@
-"""Starts TorchServe and the front door, watches them, and stops them without losing a request. Fit to be PID 1.
+"""Starts TorchServe and the proxy, watches them, and stops them without losing a request. Fit to be PID 1.
 
-Stopping: calls over gRPC are finished, then the front door takes nothing new and finishes what it has; then Java gets
+Stopping: calls over gRPC are finished, then the proxy takes nothing new and finishes what it has; then Java gets
 SIGTERM, which would cut off whatever was still in flight; then every process and the temp folder are gone. A second
 signal skips the waiting.
 """
@@ -19,9 +19,9 @@ from serving.errors import StartError, Unreachable
 from serving.exporter.exporter_process import Exporter
 from serving.grpc import gateway_command as gateway
 from serving.proxy import client_token, haproxy, routing
-from serving.proxy.haproxy import FrontDoor, Tokens
+from serving.proxy.haproxy import ProxyConfig, Tokens
 from serving.proxy.readiness import Readiness, WorkerPoll
-from serving.proxy.unbatched_routing import Lanes
+from serving.proxy.unbatched_routing import UnbatchedRouting
 from serving.rollout import journal
 from serving.runtime import atomic_files, cpu, processes, temp_folder, timer_slack
 from serving.runtime.instance import TOKEN, TORCHSERVE_TOKEN, Instance
@@ -38,7 +38,7 @@ from serving.torchserve import executables, process, properties, registrations, 
 from serving.torchserve.management import Management
 from serving.torchserve.tokens import KeyFile
 
-JAVA, HAPROXY, GATEWAY = "the model server (Java)", "the front door (HAProxy)", "the gRPC gateway"
+JAVA, HAPROXY, GATEWAY = "the model server (Java)", "the proxy (HAProxy)", "the gRPC gateway"
 POLL_SECONDS = 0.1
 START_SECONDS = 180
 JAVA_STOP_SECONDS = 15
@@ -63,9 +63,9 @@ class Supervisor:
         self._temp: TempFolder | None = None
         self._properties: dict[str, str] = {}
         self._parts = registrations.parts(launch)
-        self._lanes = Lanes()
+        self._unbatched = UnbatchedRouting()
         versions_map = instance.folder / routing.FILE_NAME
-        self._poll = WorkerPoll(self._management, launch.crew, versions_map)
+        self._poll = WorkerPoll(self._management, launch.role_counts, versions_map)
         self._readiness = Readiness(self._poll, versions_map)
         self._stopped_workers = StoppedWorkers()
         self._children = Children(self._say, f"make serve PORT={instance.ports.public}", self._log.place)
@@ -103,14 +103,14 @@ class Supervisor:
     def _start(self) -> None:
         launch, ports = self._launch, self._instance.ports
         java = executables.java()
-        haproxy = executables.haproxy() if launch.front else None
+        haproxy = executables.haproxy() if launch.proxy else None
         preflight.check(launch, self._instance.folder, self._temp_path)
         ports.check_free(launch.host)
         self._say(f"Java: {java}")
         for archive in launch.archives:
             self._say(f"model: {archive.model} {archive.version} ({archive.path})")
         self._start_java()
-        self._exporter.start(self._socket if launch.front else None)
+        self._exporter.start(self._socket if launch.proxy else None)
         self._await_workers()
         registrations.scale(self._parts, self._management(), START_SECONDS, self._say)
         if haproxy:
@@ -121,7 +121,7 @@ class Supervisor:
                 self._instance.folder / TORCHSERVE_TOKEN, KeyFile.of(self._instance).token("inference") + "\n"
             )
         journal.record_start(self._instance.folder, launch.state)
-        self._presence = Presence(self._instance.folder, self._temp_path, front=launch.front)
+        self._presence = Presence(self._instance.folder, self._temp_path, proxy=launch.proxy)
         self._report("ready", welcome(self._launch, self._instance.ports))
         self._say(welcome(self._launch, self._instance.ports))
 
@@ -130,7 +130,7 @@ class Supervisor:
         usable = cpu.usable()
         # The others do not count: they run on what those that predict leave idle, or while they do.
         threads = cpu.threads_per_worker(registrations.predicting(self._parts), usable)
-        inference = ports.inference if launch.front else ports.public
+        inference = ports.inference if launch.proxy else ports.public
         self._properties = (
             properties.load()
             | process.addresses(ports, inference)
@@ -191,7 +191,7 @@ class Supervisor:
 
     def _start_haproxy(self, program: Path) -> None:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
-        door = FrontDoor(
+        proxy = ProxyConfig(
             host=launch.host,
             port=ports.public,
             backend_port=ports.inference,
@@ -208,9 +208,9 @@ class Supervisor:
             cors_origins=launch.cors_origins,
         )
         listener = self._children.listener(HAPROXY)
-        child = haproxy.spawn(program, door, folder, routing.text(launch.archives), listener)
+        child = haproxy.spawn(program, proxy, folder, routing.text(launch.archives), listener)
         self._haproxy = self._children.add(HAPROXY, child)
-        haproxy.await_open(door, self._haproxy)
+        haproxy.await_open(proxy, self._haproxy)
         self._poll.start()
         self._reconcile()
 
@@ -261,7 +261,7 @@ class Supervisor:
     def _reconcile(self, stopping: bool = False) -> None:
         """Tell HAProxy which workers are up."""
         if self._haproxy is not None:
-            self._lanes.settle(self._routing)
+            self._unbatched.reconcile(self._routing)
             self._readiness.reconcile(self._routing, stopping)
 
     def _drain(self) -> int:
@@ -299,7 +299,7 @@ class Supervisor:
 
     def _listen_to_java(self, line: str) -> None:
         self._hear_java(line)
-        self._lanes.feed(line)
+        self._unbatched.feed(line)
         self._reader.feed(line)
 
     def _say(self, message: str) -> None:

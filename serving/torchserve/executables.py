@@ -63,7 +63,7 @@ def haproxy() -> Path:
     found = [path for path in (bundled, Path(on_path) if on_path else None) if path]
     if not found:
         raise StartError(
-            "there is no HAProxy for this machine: install haproxy, or use FRONT=0 to serve without the front door"
+            "there is no HAProxy for this machine: install haproxy, or use PROXY=0 to serve without the proxy"
         )
     return max(found, key=_haproxy_version) if len(found) > 1 else found[0]
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import requests
 
-from serving.errors import Conflict, ManagementError, NotRegistered, Refused, Unauthorised, Unreachable
+from serving.errors import Conflict, ManagementError, NotRegistered, Refused, Unauthorized, Unreachable
 from serving.runtime import loopback
 from serving.runtime.instance import Instance
 from serving.torchserve.tokens import KeyFile
@@ -179,10 +179,10 @@ class Management:
 
 def _error(status: int, call: str, body: Any) -> ManagementError:
     message = str(body.get("message", body)) if isinstance(body, dict) else str(body)
-    kinds: dict[int, type[ManagementError]] = {401: Unauthorised, 404: NotRegistered, 409: Conflict}
+    kinds: dict[int, type[ManagementError]] = {401: Unauthorized, 404: NotRegistered, 409: Conflict}
     kind = kinds.get(status, Refused)
     if "token" in message.lower() and status == 400:  # InvalidKeyException (org.pytorch.serve.http)
-        kind = Unauthorised
+        kind = Unauthorized
     return kind(f"TorchServe answered {call} with {status}: {message.strip()}")
 
 

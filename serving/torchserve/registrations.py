@@ -16,10 +16,10 @@ from serving.errors import ConfigError, ManagementError
 from serving.runtime import cpu
 from serving.server.launch_options import Launch
 from serving.torchserve.management import Management
-from serving.torchserve.worker_roles import Crew, Role
+from serving.torchserve.worker_roles import Role, RoleCounts
 
 # A CPU gains nothing from explaining several images at once, a GPU does. What waits for a worker that is busy waits in
-# the front door, which lets the earliest deadline go first.
+# the proxy, which lets the earliest deadline go first.
 CPU_AT_ONCE = 1
 GPU_AT_ONCE = 64
 
@@ -44,7 +44,7 @@ class Part:
     role: Role = Role.PREDICT
 
 
-def of(archive: Archive, workers: int | None, crew: Crew) -> list[Part]:
+def of(archive: Archive, workers: int | None, role_counts: RoleCounts) -> list[Part]:
     """The parts of one version, those that predict first; `workers` None leaves their number to the archive.
 
     An archive that something else made carries no settings of ours: its handler gets one request at a time, as from
@@ -58,7 +58,10 @@ def of(archive: Archive, workers: int | None, crew: Crew) -> list[Part]:
     file, delay = archive.path.name, config.maxBatchDelay
     found = [Part(archive.model, archive.version, file, workers, config.batchSize, delay)]
     explained = 1 if config.deviceType == "cpu" or not cpu.has_gpu() else config.batchSize
-    for role, count, size in ((Role.EXPLAIN, crew.explain, explained), (Role.LONE, crew.lone, 1)):
+    for role, count, size in (
+        (Role.EXPLAIN, role_counts.explain, explained),
+        (Role.UNBATCHED, role_counts.unbatched, 1),
+    ):
         if count:
             found.append(Part(role.of(archive.model), archive.version, file, count, size, delay, role))
     return found
@@ -70,7 +73,7 @@ def parts(launch: Launch) -> list[Part]:
     return [
         part
         for archive in launch.archives
-        for part in of(archive, wanted[archive.model].versions[archive.version].workers, launch.crew)
+        for part in of(archive, wanted[archive.model].versions[archive.version].workers, launch.role_counts)
     ]
 
 
@@ -101,7 +104,7 @@ def scale(parts: Sequence[Part], management: Management, seconds: float, say: Ca
 
 
 def explain_at_once(parts: Sequence[Part], management: Management) -> int:
-    """How many explanations TorchServe is sent at once, the others wait at the door: one in work and one at hand for
+    """How many explanations TorchServe is sent at once, the others wait at the proxy: one in work and one at hand for
     each explain worker on a CPU, two batches on a GPU; 0 without explain workers.
     """
     found = [management.find(part.name, part.version) for part in parts if part.role is Role.EXPLAIN]

@@ -4,7 +4,7 @@ They are on in every mode. The management API loads code from any folder, so it 
 machine, nor to a web page in the user's browser.
 
 Renewing a token ends the old one at once (org.pytorch.serve.http.TokenAuthorization), so it is done for the kind that
-only this module's readers use. The inference token, which the front door holds, is made to outlive the server.
+only this module's readers use. The inference token, which the proxy holds, is made to outlive the server.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal
 import requests
 
 from models.documents import read_json
-from serving.errors import Unauthorised
+from serving.errors import Unauthorized
 from serving.runtime import loopback
 from serving.runtime.instance import Instance
 
@@ -42,7 +42,7 @@ class KeyFile:
         """A token that is good for the next minutes.
 
         Raises:
-            Unauthorised: there is no key file, or TorchServe does not renew the token.
+            Unauthorized: there is no key file, or TorchServe does not renew the token.
         """
         keys = self._read()
         if kind == "management" and self._expires(keys, kind) - datetime.datetime.now(datetime.UTC) < MARGIN:
@@ -55,7 +55,7 @@ class KeyFile:
             keys: dict[str, Any] = read_json(self._path)
             return {name: keys[name] for name in ("management", "inference", "API")}
         except (OSError, ValueError, KeyError):
-            raise Unauthorised(f"{self._path}: TorchServe's tokens cannot be read; is the server running?") from None
+            raise Unauthorized(f"{self._path}: TorchServe's tokens cannot be read; is the server running?") from None
 
     @staticmethod
     def _expires(keys: dict[str, Any], kind: Kind) -> datetime.datetime:
@@ -66,6 +66,6 @@ class KeyFile:
         try:
             answer = loopback.request("GET", self._url, params={"type": kind}, headers=headers, timeout=10)
         except requests.RequestException:
-            raise Unauthorised(f"the {kind} token cannot be renewed: TorchServe does not answer") from None
+            raise Unauthorized(f"the {kind} token cannot be renewed: TorchServe does not answer") from None
         if answer.status_code != 200:
-            raise Unauthorised(f"the {kind} token cannot be renewed: TorchServe answered {answer.status_code}")
+            raise Unauthorized(f"the {kind} token cannot be renewed: TorchServe answered {answer.status_code}")

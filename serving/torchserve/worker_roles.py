@@ -17,7 +17,7 @@ class Role(Enum):
 
     PREDICT = ""
     EXPLAIN = "-explain"
-    LONE = "-lone"
+    UNBATCHED = "-unbatched"
 
     def of(self, model: str) -> str:
         """What a model's workers of this role are registered as."""
@@ -25,21 +25,21 @@ class Role(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class RoleCounts:
     """How many workers each version has beside those that predict, which do themselves what there is nobody for.
 
     Attributes:
         explain: those that explain.
-        lone: 1 or 0: there is one lone prediction at a time at most.
+        unbatched: 1 or 0: there is one single prediction at a time at most.
     """
 
     explain: int = 1
-    lone: int = 1
+    unbatched: int = 1
 
     @property
     def roles(self) -> list[Role]:
         """Those that a version has workers for; that of those that predict comes first."""
-        beside = {Role.EXPLAIN: self.explain, Role.LONE: self.lone}
+        beside = {Role.EXPLAIN: self.explain, Role.UNBATCHED: self.unbatched}
         return [Role.PREDICT, *(role for role, workers in beside.items() if workers)]
 
     def names(self, model: str) -> list[str]:
@@ -49,7 +49,7 @@ class Crew:
 
 def is_models_own(name: str) -> bool:
     """Whether a name in TorchServe is that of a model, and not of workers beside those that predict."""
-    return not name.endswith((Role.EXPLAIN.value, Role.LONE.value))
+    return not name.endswith((Role.EXPLAIN.value, Role.UNBATCHED.value))
 
 
 def check(model: str) -> str:
@@ -59,7 +59,7 @@ def check(model: str) -> str:
         ConfigError: workers beside those that predict have such names.
     """
     if not is_models_own(model):
-        suffix = Role.LONE.value if model.endswith(Role.LONE.value) else Role.EXPLAIN.value
+        suffix = Role.UNBATCHED.value if model.endswith(Role.UNBATCHED.value) else Role.EXPLAIN.value
         raise ConfigError(
             f"model {model!r} cannot be served: names that end in {suffix!r} belong to workers of Torchlight's own; "
             f"train it again under another name, with MODEL="

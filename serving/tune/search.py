@@ -1,7 +1,7 @@
 """Which settings are best: coordinate descent from the default, each step a comparison that noise cannot decide.
 
 A shared machine is now faster, now slower. So two settings are asked in turn, one, other, other, one, and only a gain
-beyond the noise counts, in most pairs of neighbouring rounds. Noise is how far two rounds of the same settings are
+beyond the noise counts, in most pairs of neighboring rounds. Noise is how far two rounds of the same settings are
 apart: the median of all comparisons so far, as the standard deviation of the logarithm of the rate. By chance the
 medians of n rounds each differ by some sqrt(2/n) of it; a gain has to exceed twice that, and 2 %. One that exceeds only
 the latter is measured again, twice at most.
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from serving.tune.load import Round, percentile
-from serving.tune.settings import COORDINATES, Settings, neighbours
+from serving.tune.settings import COORDINATES, Settings, neighbors
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 # Of the curves in the picture.
@@ -179,7 +179,7 @@ class Search:
         while changed:
             changed = False
             for coordinate in COORDINATES:
-                for direction in neighbours(best, coordinate, self.usable):
+                for direction in neighbors(best, coordinate, self.usable):
                     start = best
                     for candidate in direction:
                         if self.clock() > until:
@@ -259,6 +259,6 @@ class Search:
 
 
 def _ratio(new: Point, old: Point) -> float:
-    """Of two rates: the lower median of those of neighbouring rounds, so that one disturbed round makes no winner."""
+    """Of two rates: the lower median of those of neighboring rounds, so that one disturbed round makes no winner."""
     pairs = zip(new.rounds, old.rounds, strict=True)
     return statistics.median_low([one.rate / other.rate if other.rate else 1.0 for one, other in pairs])

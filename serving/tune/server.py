@@ -1,4 +1,4 @@
-"""A server to measure: a real one, front door and all, with versions that are the same model at other settings.
+"""A server to measure: a real one, proxy and all, with versions that are the same model at other settings.
 
 Two settings are two versions of the model, both loaded, so that they can be asked in turn. What runs is what an archive
 says, so each settings get an archive of their own.
@@ -28,7 +28,7 @@ from serving.runtime import processes
 from serving.runtime.instance import Instance, Ports, free_ports
 from serving.server.launch_options import Launch
 from serving.server.supervisor import START_SECONDS, Supervisor
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 from serving.tune.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +104,7 @@ class Server:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Of the front door."""
+        """Of the proxy."""
         return "127.0.0.1", self._ports.public
 
     def path(self, settings: Settings) -> str:
@@ -147,7 +147,7 @@ class Server:
 def main(port: str, run: str, root: str, model: str, version: str) -> int:
     """The server's own process: serve one archive until it is told to stop."""
     archive = Archive(store.path_of(model, version, Path(root)), model, version)
-    launch = Launch(archives=[archive], state=state.from_archives([archive]), crew=Crew(0, 0))
+    launch = Launch(archives=[archive], state=state.from_archives([archive]), role_counts=RoleCounts(0, 0))
     return Supervisor(Instance(Ports(int(port)), Path(run)), launch).run()
 
 

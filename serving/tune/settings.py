@@ -50,13 +50,13 @@ def default(usable: int) -> Settings:
 
 
 def divisions(usable: int) -> list[tuple[int, int]]:
-    """Ways to divide cores: (workers, threads of each), on all of them, or with one left to Java and the front door."""
+    """Ways to divide cores: (workers, threads of each), on all of them, or with one left to Java and the proxy."""
     workers = {2**power for power in range(usable.bit_length()) if 2**power <= usable} | {usable}
     shared = {(count, max(1, free // count)) for count in workers for free in (usable, usable - 1)}
     return sorted((count, min(threads, cpu.MOST_THREADS)) for count, threads in shared)
 
 
-def neighbours(best: Settings, coordinate: Coordinate, usable: int) -> list[list[Settings]]:
+def neighbors(best: Settings, coordinate: Coordinate, usable: int) -> list[list[Settings]]:
     """What to try instead of `best`, with one coordinate changed: each list leads away from it in one direction, to be
     followed for as long as it gets better.
     """

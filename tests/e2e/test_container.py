@@ -180,7 +180,7 @@ print(json.dumps(sorted(writable)))"""
     assert b"Read-only file system" in refused.output
 
 
-def test_outside_only_the_front_door_answers(running: Container, port: int) -> None:
+def test_outside_only_the_front_proxy_answers(running: Container, port: int) -> None:
     listening = """
 import pathlib
 for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -204,7 +204,7 @@ for table in ("/proc/net/tcp", "/proc/net/tcp6"):
 
 
 def test_a_killed_worker_is_replaced_and_the_health_check_sees_it(running: Container, port: int) -> None:
-    assert kill(running, "model_service_worker") == 3, "one predicts, one explains, one is for lone predictions"
+    assert kill(running, "model_service_worker") == 3, "one predicts, one explains, one is for single predictions"
     assert not healthy(running)
     wait_for(lambda: healthy(running), 60)
     assert predict(port).status_code == 200
@@ -257,7 +257,7 @@ def test_stopping_in_production_fails_no_request_in_flight(
     client: docker.DockerClient, built: str, slow_store: Path
 ) -> None:
     settings = Settings(
-        store=slow_store, image=built, port=free_port(), production=True, explain_workers=0, lone_worker=0
+        store=slow_store, image=built, port=free_port(), production=True, explain_workers=0, unbatched_worker=0
     )
     said: list[str] = []
     started = container.launch(client, settings, said.append)

@@ -35,7 +35,7 @@ def facts(server: Server) -> dict[str, Any]:
     folder = server.instance.folder
     status = server.instance.status()
     assert status is not None
-    door = routing.Routing(folder / routing.FILE_NAME, Path(status.temp) / "haproxy.sock")
+    proxy = routing.Routing(folder / routing.FILE_NAME, Path(status.temp) / "haproxy.sock")
     kept = json.loads((folder / "state.json").read_text())["models"]["digits"]
     management = Management.of(server.instance)
     return {
@@ -44,7 +44,7 @@ def facts(server: Server) -> dict[str, Any]:
         "rolled_back_from": kept["rolled_back_from"],
         "versions": {version: entry["workers"] for version, entry in kept["versions"].items()},
         "map on disk": routing.read(folder / routing.FILE_NAME),
-        "map at run time": door._running(),
+        "map at run time": proxy._running(),
         "TorchServe": management.models(),
         "registered": sorted(
             (v.model, v.version, v.wanted, v.ready) for name in management.models() for v in management.describe(name)

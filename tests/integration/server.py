@@ -18,14 +18,14 @@ import requests
 
 from serving.runtime.instance import Instance, Ports
 from serving.torchserve.tokens import KeyFile, Kind
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
 # What clients of a production server send.
 TOKEN = "open-sesame-0123456789"
 # Flags of a server whose every worker predicts.
-PREDICT_ONLY = ("--explain-workers", "0", "--lone-worker", "0")
+PREDICT_ONLY = ("--explain-workers", "0", "--unbatched-worker", "0")
 
 
 def environment(temp: Path, **more: str) -> dict[str, str]:
@@ -113,7 +113,7 @@ class Server:
         return self.instance.log.read_text(errors="replace")
 
     def await_logged(self, words: str) -> None:
-        """Wait for what it prints: lines of the front door are passed on together, some 50 ms later."""
+        """Wait for what it prints: lines of the proxy are passed on together, some 50 ms later."""
         deadline = time.monotonic() + 10
         while words not in self.log():
             assert time.monotonic() < deadline, f"{words!r} is not in the log:\n{self.log()[-3000:]}"
@@ -133,7 +133,7 @@ class Server:
 
     def all_workers(self) -> list[tuple[int, str]]:
         """Those of every role."""
-        return [worker for name in Crew().names("digits") for worker in self.workers(name)]
+        return [worker for name in RoleCounts().names("digits") for worker in self.workers(name)]
 
     def asked(self) -> Counter[str]:
         """The number of requests that TorchServe counted for each registration, over all its versions."""

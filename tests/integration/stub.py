@@ -1,4 +1,4 @@
-"""The real front door before a model server of the test's own, which answers, or fails, as it is told."""
+"""The real proxy before a model server of the test's own, which answers, or fails, as it is told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import requests
 
 from serving.proxy import haproxy, routing
-from serving.proxy.haproxy import FrontDoor, Tokens
+from serving.proxy.haproxy import ProxyConfig, Tokens
 from serving.torchserve import executables
 from tests.integration.server import free_port
 
@@ -46,8 +46,8 @@ class Script:
 
 
 @dataclass
-class Door:
-    """A front door that runs, its model server's script, and that server, which may be closed."""
+class ProxyClient:
+    """A proxy that runs, its model server's script, and that server, which may be closed."""
 
     url: str
     port: int
@@ -55,13 +55,13 @@ class Door:
     backend: ThreadingHTTPServer
 
     def answers(self, status: int, body: str = "{}", **headers: str) -> requests.Response:
-        """The door's answer to a prediction that the model server answers so."""
+        """The proxy's answer to a prediction that the model server answers so."""
         self.script.status, self.script.body, self.script.headers = status, body.encode(), headers
         return requests.post(f"{self.url}/predictions/digits", data=b"an image", timeout=30)
 
 
 @contextmanager
-def front_door(
+def running_proxy(
     *,
     tokens: bool = False,
     max_connections: int = 1024,
@@ -70,11 +70,11 @@ def front_door(
     lane: str = "",
     cors_origins: tuple[str, ...] = (),
     health: str = "",
-) -> Iterator[Door]:
+) -> Iterator[ProxyClient]:
     """Start both, with shorter timeouts, and end them.
 
     Args:
-        lane: a line of the map of lone predictions.
+        lane: a line of the map of single predictions.
         health: lines of the map of what is not ready.
     """
     script = Script()
@@ -83,7 +83,7 @@ def front_door(
     port = free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        settings = FrontDoor(
+        settings = ProxyConfig(
             host="127.0.0.1",
             port=port,
             backend_port=backend.server_port,
@@ -100,7 +100,7 @@ def front_door(
         )
         settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
         (folder / routing.MODELS).write_text(routing.models_text("digits 1.0\n"), encoding="utf-8")
-        (folder / routing.LANES).write_text(lane, encoding="utf-8")
+        (folder / routing.UNBATCHED).write_text(lane, encoding="utf-8")
         (folder / routing.HEALTH).write_text(f"heartbeat {int(time.time())}\n{health}", encoding="utf-8")
         text = haproxy.render(settings)
         for long, short in SHORTER.items():
@@ -110,9 +110,9 @@ def front_door(
         config.write_text(text, encoding="utf-8")
         proxy = subprocess.Popen([executables.haproxy(), "-db", "-f", config], stdout=subprocess.DEVNULL)
         try:
-            door = Door(f"http://127.0.0.1:{port}", port, script, backend)
-            _await(door.url)
-            yield door
+            proxy = ProxyClient(f"http://127.0.0.1:{port}", port, script, backend)
+            _await(proxy.url)
+            yield proxy
         finally:
             proxy.kill()
             proxy.wait()
@@ -128,7 +128,7 @@ def _await(url: str) -> None:
             time.sleep(0.05)
         else:
             return
-    raise AssertionError("the front door did not come up")
+    raise AssertionError("the proxy did not come up")
 
 
 def _handler(script: Script) -> type[BaseHTTPRequestHandler]:

@@ -83,7 +83,9 @@ def test_parts_that_share_a_name_are_all_answered(slow: Server, digit: dict[str,
     assert [result["predictions"][0]["label"] for result in answer["results"]] == ["7", "1", "4"]
 
 
-def test_a_lone_request_is_answered_like_one_in_a_batch(slow: Server, server: Server, digit: dict[str, bytes]) -> None:
+def test_a_unbatched_request_is_answered_like_one_in_a_batch(
+    slow: Server, server: Server, digit: dict[str, bytes]
+) -> None:
     batched = requests.post(
         f"{slow.direct}/predictions/digits", data=digit["8"], headers=image(slow), timeout=30
     ).json()

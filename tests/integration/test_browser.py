@@ -12,7 +12,7 @@ from handlers.multipart import Part
 from handlers.request import MULTIPART_HEADER, Incoming, parse
 from models.card import Limits
 from tests.integration.browser import Posted, visit, web_site
-from tests.integration.stub import TOKEN, front_door
+from tests.integration.stub import TOKEN, running_proxy
 
 # What a page gets to see of each request: the status, its headers and the body; or that the browser refused it.
 CALLS = """
@@ -79,10 +79,10 @@ def seen(digit: dict[str, bytes]) -> dict[str, Any]:
     with (
         web_site(posts=2) as allowed,
         web_site(posts=1) as other,
-        front_door(tokens=True, cors_origins=("https://lab.example", allowed.origin)) as door,
+        running_proxy(tokens=True, cors_origins=("https://lab.example", allowed.origin)) as proxy,
     ):
-        door.script.headers = {"X-Model-Version": "1.0", "X-Model-Engine": "eager", "Server-Timing": "wait;dur=1"}
-        constants = script(PROXY=door.url, TOKEN=TOKEN, IMAGE=image)
+        proxy.script.headers = {"X-Model-Version": "1.0", "X-Model-Engine": "eager", "Server-Timing": "wait;dur=1"}
+        constants = script(PROXY=proxy.url, TOKEN=TOKEN, IMAGE=image)
         allowed.page = f"<script>{constants}{CALLS}</script>{FORM}<script>report().then(submit)</script>"
         other.page = f"<script>{constants}{CALLS}report()</script>"
         result, form = visit(allowed)

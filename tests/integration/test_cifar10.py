@@ -1,7 +1,7 @@
 """A few thousand images of CIFAR-10, trained on by the tuned recipe: it learns, and says how sure it is.
 
 Takes CIFAR-10 from where `DATA=cifar10` does ($TORCHLIGHT_DATASETS or datasets/). It is not downloaded for a test:
-where it is not at hand, digits in many colours stand in for it, in files of the same layout.
+where it is not at hand, digits in many colors stand in for it, in files of the same layout.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def first(split: Split, count: int) -> Split:
 
 
 def stand_in(digits: Dataset, folder: Path) -> Path:
-    """Files of CIFAR-10's layout with digits of 32 x 32 pixels, of any light colour on any dark one, in some noise."""
+    """Files of CIFAR-10's layout with digits of 32 x 32 pixels, of any light color on any dark one, in some noise."""
     draw = np.random.default_rng(0)
     drawn = [np.asarray(Image.open(io.BytesIO(bytes(image))).resize((32, 32))) for image in digits.train.images]
     for name in (*cifar10.TRAIN, *cifar10.TEST):

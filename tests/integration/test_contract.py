@@ -8,13 +8,13 @@ import pytest
 
 from tests.integration.contract import ROWS, Ask
 from tests.integration.server import Server
-from tests.integration.stub import Door, front_door
+from tests.integration.stub import ProxyClient, running_proxy
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    """A front door whose model server does what the test says."""
-    with front_door() as running:
+def proxy() -> Iterator[ProxyClient]:
+    """A proxy whose model server does what the test says."""
+    with running_proxy() as running:
         yield running
 
 

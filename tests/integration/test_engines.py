@@ -15,9 +15,9 @@ from tests.integration.server import PREDICT_ONLY, Server, run
 
 
 @pytest.fixture(scope="module")
-def optimised(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def optimized(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace whose digits have an int8 program."""
-    folder = tmp_path_factory.mktemp("optimised")
+    folder = tmp_path_factory.mktemp("optimized")
     shutil.copytree(workspace / "releases", folder / "releases")
     for command in (["scripts.optimize", "--engines", "int8"], ["scripts.archive"]):
         done = run(folder, *command)
@@ -28,9 +28,9 @@ def optimised(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def fast(optimised: Path) -> Iterator[Server]:
+def fast(optimized: Path) -> Iterator[Server]:
     """Predictions and explanations by the same worker."""
-    with Server(optimised, *PREDICT_ONLY) as running:
+    with Server(optimized, *PREDICT_ONLY) as running:
         yield running
 
 

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from serving.rollout import journal
-from serving.torchserve.worker_roles import Crew, Role
+from serving.torchserve.worker_roles import Role, RoleCounts
 from tests.integration.rollout import do, done
 from tests.integration.server import PREDICT_ONLY, Server, run
 
@@ -64,10 +64,10 @@ def flood(server: Server, image: bytes, clients: int, **headers: str) -> Iterato
 
 
 def test_they_are_workers_of_another_name_and_a_lower_priority(server: Server) -> None:
-    (predicts,), (explains,), (lone,) = (pids(server, name) for name in Crew().names("digits"))
-    assert len({predicts, explains, lone}) == 3
+    (predicts,), (explains,), (unbatched,) = (pids(server, name) for name in RoleCounts().names("digits"))
+    assert len({predicts, explains, unbatched}) == 3
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (predicts, lone)] == [own, own]
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (predicts, unbatched)] == [own, own]
     threads = [int(thread.name) for thread in Path(f"/proc/{explains}/task").iterdir()]
     assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {19}
     assert "this worker explains, at niceness 19" in server.log()
@@ -109,7 +109,7 @@ def test_the_roads_of_kserve_lead_there(server: Server, digit: dict[str, bytes])
 
 
 @pytest.mark.parametrize(
-    "path", ["/predictions/digits-explain", "/explanations/digits-explain/1.0", "/predictions/digits-lone"]
+    "path", ["/predictions/digits-explain", "/explanations/digits-explain/1.0", "/predictions/digits-unbatched"]
 )
 def test_nobody_can_ask_for_them_by_name(server: Server, digit: dict[str, bytes], path: str) -> None:
     answer = ask(server, path, digit["3"])
@@ -118,7 +118,7 @@ def test_nobody_can_ask_for_them_by_name(server: Server, digit: dict[str, bytes]
 
 def test_models_shows_them_in_the_row_of_their_version(server: Server) -> None:
     (row,) = json.loads(done(server, "models", "--json"))
-    shown = [row[name] for name in ("model", "version", "workers", "ready", "explaining", "lone")]
+    shown = [row[name] for name in ("model", "version", "workers", "ready", "explaining", "unbatched")]
     assert shown == ["digits", "1.0", 1, 1, 1, 1]
 
 
@@ -174,7 +174,7 @@ def test_without_them_the_workers_that_predict_explain(workspace: Path, digit: d
         for headers in ({}, {"X-Explain-Deadline": "30000"}):
             assert "target" in ask(server, "/explanations/digits", digit["3"], **headers).json()
         (row,) = json.loads(done(server, "models", "--json"))
-        assert (row["explaining"], row["lone"]) == (0, 0)
+        assert (row["explaining"], row["unbatched"]) == (0, 0)
 
 
 def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: dict[str, bytes]) -> None:
@@ -191,7 +191,7 @@ def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: di
         assert [one.result().status_code for one in asked] == [200] * 12
     steps = [entry["step"] for entry in journal.read(served.instance.folder) if entry["command"] == "retire"]
     assert steps == ["started", "closed", "drained", "unregistered", "done"]
-    for name in Crew().names("digits"):
+    for name in RoleCounts().names("digits"):
         registered = served.describe(f"/models/{name}/all")
         assert [entry["modelVersion"] for entry in registered] == ["2.0"]
 

@@ -78,7 +78,7 @@ def test_readiness_follows_the_predict_worker_while_the_unbatched_worker_answers
     assert statuses == [pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING, 1]
 
 
-@pytest.mark.parametrize("name", ["digits-explain", "digits-lone"])
+@pytest.mark.parametrize("name", ["digits-explain", "digits-unbatched"])
 def test_a_stopped_worker_of_another_role_holds_up_few(healthy: Server, digit: dict[str, bytes], name: str) -> None:
     ((worker, _),) = healthy.workers(name)
     os.kill(worker, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""What the front door and the handler answer, request by request."""
+"""What the proxy and the handler answer, request by request."""
 
 from __future__ import annotations
 
@@ -115,10 +115,10 @@ def gif() -> bytes:
 @pytest.mark.parametrize("verb", ["predictions", "explanations"])
 def test_bad_images_get_a_4xx_of_their_own(server: Server, digit: dict[str, bytes], verb: str) -> None:
     url = f"/{verb}/digits"
-    assert failed(post(server, url, b"")) == (400, "NoImage")
+    assert failed(post(server, url, b"")) == (400, "MissingImage")
     assert failed(post(server, url, b"hello")) == (415, "UnsupportedImage")
     assert failed(post(server, url, gif())) == (415, "UnsupportedImage")
-    assert failed(post(server, url, digit["3"][:-300])) == (422, "DamagedImage")
+    assert failed(post(server, url, digit["3"][:-300])) == (422, "CorruptImage")
     assert failed(post(server, url, bomb())) == (413, "ImageTooLarge")
     assert failed(post(server, url, b"\0" * 6_000_001)) == (413, "ImageTooLarge")
     assert failed(post(server, url, b"a=1&b=2", "application/x-www-form-urlencoded")) == (415, "UnsupportedImage")
@@ -192,13 +192,13 @@ def test_another_method_gets_405(server: Server) -> None:
 
 def test_too_large_a_body_gets_413_with_and_without_a_length(server: Server) -> None:
     body = b"\0" * 8_500_001
-    assert failed(post(server, "/predictions/digits", body)) == (413, "RequestTooLarge")
+    assert failed(post(server, "/predictions/digits", body)) == (413, "ContentTooLarge")
 
     def pieces() -> Any:
         for start in range(0, 9_000_000, 100_000):
             yield body[start : start + 100_000]
 
-    # Without a length the door cannot know before, and the server may hang up while the client still sends.
+    # Without a length the proxy cannot know before, and the server may hang up while the client still sends.
     try:
         answer = post(server, "/predictions/digits", pieces())
     except requests.ConnectionError:

@@ -104,9 +104,7 @@ def test_a_killed_worker_costs_its_batch_alone(workspace: Path, digit: dict[str,
         assert server.process.poll() is None
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("java", "the model server (Java)"), ("haproxy", "the front door (HAProxy)")]
-)
+@pytest.mark.parametrize(("name", "words"), [("java", "the model server (Java)"), ("haproxy", "the proxy (HAProxy)")])
 def test_a_killed_part_ends_everything_and_says_so(workspace: Path, name: str, words: str) -> None:
     with Server(workspace) as server:
         parts = server.children("java") + server.children("haproxy")
@@ -244,14 +242,14 @@ def _sample(workspace: Path) -> Path:
     return next((workspace / "releases/digits/1.0/golden").glob("*.png"))
 
 
-def test_without_the_front_door_torchserve_answers_on_loopback(workspace: Path, digit: dict[str, bytes]) -> None:
-    with Server(workspace, "--front", "0") as server:
+def test_without_the_front_proxy_torchserve_answers_on_loopback(workspace: Path, digit: dict[str, bytes]) -> None:
+    with Server(workspace, "--proxy", "0") as server:
         assert requests.post(f"{server.url}/predictions/digits", data=digit["9"], timeout=30).status_code == 400
         key = (server.instance.folder / "torchserve-token").read_text().strip()
         headers = {"Authorization": f"Bearer {key}"}
         answer = requests.post(f"{server.url}/predictions/digits", data=digit["9"], headers=headers, timeout=30)
         assert answer.json()["predictions"][0]["label"] == "9"
-        assert "no front door: no default versions" in server.log()
+        assert "no proxy: no default versions" in server.log()
         file = f".run/{server.ports.public}/torchserve-token"
         assert f"TorchServe asks every client for its own token, which is new at each start: {file}" in server.log()
         assert f'curl -H "Authorization: Bearer $(cat {file})" -T samples/3.png' in server.log()
@@ -261,9 +259,9 @@ def test_without_the_front_door_torchserve_answers_on_loopback(workspace: Path, 
         assert asked.returncode == 0, asked.stderr
         assert run(workspace, "scripts.health", "--port", port).returncode == 0
         models = run(workspace, "scripts.versions", "models", "--port", port)
-        assert f"error: the server on port {port} runs with FRONT=0, and versions need the proxy" in models.stderr
-    done = run(workspace, "scripts.serve", "--foreground", "--front", "0", "--host", "0.0.0.0", "--port", "21000")
-    assert "error: HOST=0.0.0.0 needs the front door" in done.stderr
+        assert f"error: the server on port {port} runs with PROXY=0, and versions need the proxy" in models.stderr
+    done = run(workspace, "scripts.serve", "--foreground", "--proxy", "0", "--host", "0.0.0.0", "--port", "21000")
+    assert "error: HOST=0.0.0.0 needs the proxy" in done.stderr
 
 
 def test_two_versions_are_served_side_by_side_and_the_newest_is_asked_first(

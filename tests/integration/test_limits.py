@@ -58,7 +58,7 @@ def test_each_limit_refuses_with_its_own_type_and_value(strict: Server, digit: d
 def test_an_answer_that_is_too_large_is_refused_and_the_worker_lives(strict: Server, digit: dict[str, bytes]) -> None:
     workers = strict.workers()
     answer = post(strict, digit["1"], digit["2"], digit["3"], verb="explanations")
-    assert failed(answer) == (413, "AnswerTooLarge")
+    assert failed(answer) == (413, "ResponseTooLarge")
     assert "50,000" in answer.json()["message"]
     assert post(strict, digit["1"]).status_code == 200
     assert strict.workers() == workers

@@ -11,7 +11,7 @@ from serving.errors import Conflict, NotRegistered, Refused, Unreachable
 from serving.rollout import state
 from serving.torchserve.management import Management
 from serving.torchserve.tokens import KeyFile
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 from tests.integration.rollout import done
 from tests.integration.server import PREDICT_ONLY, Server, free_port
 
@@ -21,7 +21,7 @@ SETTINGS = (1, 5, 7)
 
 def test_the_client_raises_its_own_errors(served: Server) -> None:
     management = Management.of(served.instance)
-    assert management.models() == dict.fromkeys(Crew().names("digits"), "digits-1.0.mar")
+    assert management.models() == dict.fromkeys(RoleCounts().names("digits"), "digits-1.0.mar")
     with pytest.raises(NotRegistered, match=r"404: Model version 9\.0 does not exist"):
         management.set_default("digits", "9.0")
     with pytest.raises(NotRegistered, match=r"Model not found at: nothing\.mar"):

@@ -93,7 +93,7 @@ def by_label(found: Samples, name: str) -> dict[str, float]:
 
 
 def test_each_declared_metric_is_there_and_no_other(counted: Samples) -> None:
-    assert {"torchlight_requests_total", "torchlight_wait_seconds_bucket"} < NAMES
+    assert {"torchlight_requests_total", "torchlight_queue_seconds_bucket"} < NAMES
     assert {name for name, samples in counted.items() if samples} == NAMES
 
 
@@ -102,15 +102,15 @@ def test_requests_images_and_errors_are_counted_exactly(counted: Samples) -> Non
     assert by_label(counted, "torchlight_images_total") == {"predict": 13, "explain": 2}
     assert by_label(counted, "torchlight_errors_total") == {
         "UnsupportedImage": 2,
-        "NoImage": 1,
-        "DamagedImage": 1,
+        "MissingImage": 1,
+        "CorruptImage": 1,
         "BadOption": 1,
     }
 
 
 def test_each_class_is_counted_whatever_its_name(counted: Samples) -> None:
     counts = [2, 2, 1, 1, 1, 3, 2, 1, 1, 1]
-    assert by_label(counted, "torchlight_predicted_total") == dict(zip(CLASSES, counts, strict=True))
+    assert by_label(counted, "torchlight_predictions_total") == dict(zip(CLASSES, counts, strict=True))
 
 
 def test_each_image_that_was_answered_is_judged_once(counted: Samples) -> None:
@@ -122,15 +122,15 @@ def test_each_image_that_was_answered_is_judged_once(counted: Samples) -> None:
 @pytest.mark.parametrize(
     ("name", "count"),
     [
-        ("torchlight_wait_seconds", 18),
+        ("torchlight_queue_seconds", 18),
         ("torchlight_decode_seconds", 17),  # not of the request with a method that does not exist
         ("torchlight_inference_seconds", 13),
         ("torchlight_explanation_seconds", 2),
-        ("torchlight_drawing_seconds", 2),
+        ("torchlight_render_seconds", 2),
         ("torchlight_encode_seconds", 13),
         ("torchlight_batch_size", 18),  # one at a time, so each is a batch
         ("torchlight_confidence", 15),
-        ("torchlight_set_size", 15),
+        ("torchlight_prediction_set_size", 15),
     ],
 )
 def test_histograms_are_exact_and_plausible(counted: Samples, name: str, count: int) -> None:
@@ -141,7 +141,7 @@ def test_histograms_are_exact_and_plausible(counted: Samples, name: str, count: 
     mean = counted[f"{name}_sum"][()] / count
     if name == "torchlight_batch_size":
         assert mean == 1
-    elif name == "torchlight_set_size":
+    elif name == "torchlight_prediction_set_size":
         assert 1 <= mean <= 10
     elif name == "torchlight_confidence":
         assert 0.5 < mean <= 1
@@ -163,7 +163,7 @@ def test_every_family_has_its_type_its_help_and_its_labels(odd: Server, counted:
 def test_requests_that_torchserve_counted_have_the_role_of_their_workers(odd: Server, counted: Samples) -> None:
     families = {family.name: family for family in text_string_to_metric_families(scrape_text(odd))}
     by_role = {sample.labels["role"]: sample.value for sample in families["ts_inference_requests"].samples}
-    assert by_role == {"lone": 15, "explain": 3}, "each came alone"
+    assert by_role == {"unbatched": 15, "explain": 3}, "each came alone"
 
 
 def test_promtool_has_no_complaint(odd: Server, counted: Samples) -> None:
@@ -191,7 +191,7 @@ def test_prometheus_computes_a_quantile_from_a_histogram(
 
 def test_counts_survive_the_death_of_a_worker(odd: Server, counted: Samples, digit: dict[str, bytes]) -> None:
     before = scrape(odd)["torchlight_requests_total"]
-    (pid,) = [pid for pid, _ in odd.workers("digits-lone")]
+    (pid,) = [pid for pid, _ in odd.workers("digits-unbatched")]
     os.kill(pid, signal.SIGKILL)
     assert scrape(odd)["torchlight_requests_total"] == before
     deadline = time.monotonic() + RESTART_SECONDS

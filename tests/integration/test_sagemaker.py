@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.machine import cache
-from tests.integration.stub import TOKEN, Door, front_door
+from tests.integration.stub import TOKEN, ProxyClient, running_proxy
 
 REQUIREMENT = "boto3==1.44.8"
 CLIENT = """
@@ -55,10 +55,10 @@ def boto3() -> Path:
     return folder
 
 
-def invoke(boto3: Path, door: Door, *calls: dict[str, str], token: str = "") -> list[dict[str, Any]]:
+def invoke(boto3: Path, proxy: ProxyClient, *calls: dict[str, str], token: str = "") -> list[dict[str, Any]]:
     """Send these calls with boto3, signed unless there is a token; returns what came of each."""
     done = subprocess.run(
-        [sys.executable, "-c", CLIENT, door.url, token],
+        [sys.executable, "-c", CLIENT, proxy.url, token],
         input=json.dumps(calls),
         env={**os.environ, "PYTHONPATH": str(boto3)},
         capture_output=True,
@@ -74,11 +74,11 @@ ANSWER = {"ContentType": "application/json", "InvokedProductionVariant": "1.0", 
 
 
 def test_boto3_invokes_a_model_by_the_name_of_its_endpoint(boto3: Path) -> None:
-    with front_door() as door:
-        door.script.headers = {"X-Model-Version": "1.0", "Content-Type": "application/json"}
+    with running_proxy() as proxy:
+        proxy.script.headers = {"X-Model-Version": "1.0", "Content-Type": "application/json"}
         plain, by_variant, by_model, explained, nothing, other = invoke(
             boto3,
-            door,
+            proxy,
             IMAGE,
             {**IMAGE, "TargetVariant": "1.0"},
             {**IMAGE, "EndpointName": "any", "TargetModel": "digits.tar.gz"},
@@ -86,7 +86,7 @@ def test_boto3_invokes_a_model_by_the_name_of_its_endpoint(boto3: Path) -> None:
             {**IMAGE, "EndpointName": "nothing"},
             {**IMAGE, "TargetVariant": "9.9"},
         )
-        asked = door.script.asked
+        asked = proxy.script.asked
     assert plain == by_variant == by_model == explained == ANSWER
     assert asked == ["/predictions/digits/1.0"] * 3 + ["/explanations/digits/1.0"]
     assert nothing == {"class": "ValidationError", "message": 'model "nothing" is not served here'}
@@ -94,18 +94,18 @@ def test_boto3_invokes_a_model_by_the_name_of_its_endpoint(boto3: Path) -> None:
 
 
 def test_boto3_sends_a_token_in_place_of_a_signature(boto3: Path) -> None:
-    with front_door(tokens=True) as door:
-        door.script.headers = {"X-Model-Version": "1.0", "Content-Type": "application/json"}
-        assert invoke(boto3, door, IMAGE, token=TOKEN) == [ANSWER]
-        (signed,) = invoke(boto3, door, IMAGE)
-        (wrong,) = invoke(boto3, door, IMAGE, token="wrong")
+    with running_proxy(tokens=True) as proxy:
+        proxy.script.headers = {"X-Model-Version": "1.0", "Content-Type": "application/json"}
+        assert invoke(boto3, proxy, IMAGE, token=TOKEN) == [ANSWER]
+        (signed,) = invoke(boto3, proxy, IMAGE)
+        (wrong,) = invoke(boto3, proxy, IMAGE, token="wrong")
     assert signed["class"] == wrong["class"] == "ValidationError"
     assert "Authorization: Bearer" in signed["message"]
 
 
 def test_boto3_raises_what_it_knows_when_the_model_is_busy(boto3: Path) -> None:
-    with front_door() as door:
-        door.script.status = 503
-        assert [answer["class"] for answer in invoke(boto3, door, IMAGE)] == ["ServiceUnavailable"]
-        door.script.status = 500
-        assert [answer["class"] for answer in invoke(boto3, door, IMAGE)] == ["InternalFailure"]
+    with running_proxy() as proxy:
+        proxy.script.status = 503
+        assert [answer["class"] for answer in invoke(boto3, proxy, IMAGE)] == ["ServiceUnavailable"]
+        proxy.script.status = 500
+        assert [answer["class"] for answer in invoke(boto3, proxy, IMAGE)] == ["InternalFailure"]

@@ -31,7 +31,7 @@ WEIGHTS = Path("releases/cells/1.0/weights.safetensors")
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 40 images of each of three colours."""
+    """A folder with 40 images of each of three colors."""
     generator = np.random.default_rng(0)
     root = tmp_path_factory.mktemp("data") / "cells"
     for channel, name in enumerate(("red", "green", "blue")):
@@ -177,12 +177,12 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
         ("--data", "cells", "--architecture", "rsnet9"),
         "recipe default: architecture: no architecture 'rsnet9'",
     ),
-    "other weights": (("--data", "cells", "--init", "other.safetensors"), "other.safetensors"),
+    "other weights": (("--data", "cells", "--weights", "other.safetensors"), "other.safetensors"),
     "nothing to go on with": (("--data", "cells", "--resume"), "no training of cells was stopped under releases/"),
     "a file in the way": (TRAIN, "releases/cells/.1.0.training: Not a directory"),
     "read only": (TRAIN, "releases/cells: Read-only file system"),
     "no number": (
-        ("--data", "cells", "--set", "optimiser.learning_rate=1e30"),
+        ("--data", "cells", "--set", "optimizer.learning_rate=1e30"),
         "the loss is nan at epoch 1, batch 2 of",
     ),
 }

@@ -13,7 +13,7 @@ def card() -> Card:
         name="pets",
         version="1.0",
         description="cnn trained on pets",
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         created="2026-01-02T03:04:05+00:00",
         git_revision="unknown",
         architecture=Architecture(name="cnn", arguments={"image_size": 8, "classes": 3}),

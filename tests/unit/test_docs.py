@@ -99,7 +99,7 @@ def test_the_other_limits_are_those_of_the_code() -> None:
 def test_each_type_of_an_answer_and_of_a_tensor_is_named() -> None:
     assert [kind for kind in set(OUTPUT_TYPES.values()) if kind not in TEXT] == ["application/json"]
     assert all(datatype in row("tensor-pixels")[1] for datatype in v2.PIXELS)
-    assert all(f"`{output}`" in TEXT for output in (*v2.OUTPUTS, *v2.TRUSTED, v2.EXPLANATION))
+    assert all(f"`{output}`" in TEXT for output in (*v2.OUTPUTS, *v2.UNCERTAINTY_OUTPUTS, v2.EXPLANATION))
 
 
 def test_each_choice_of_an_option_and_each_warning_is_named() -> None:

@@ -1,14 +1,14 @@
 """Compiled programs of a trained network, let in only where they keep what it can: `make optimize`.
 
-`program.py` is what is compiled, `quantise.py` and `aoti.py` how, `level.py` for which processors, `candidates.py`
-in which formats; `gate.py` judges, `adopt.py` puts what passed into the release, `optimising.py` does all of it.
+`program.py` is what is compiled, `quantize.py` and `aoti.py` how, `level.py` for which processors, `candidates.py`
+in which formats; `gate.py` judges, `adopt.py` puts what passed into the release, `optimizing.py` does all of it.
 """
 
 from training.compile.candidates import Candidates, find
 from training.compile.errors import CompressError
-from training.compile.figures import OnTest, Optimised
+from training.compile.figures import OnTest, Optimized
 from training.compile.install import remove
-from training.compile.optimizing import optimise
+from training.compile.optimizing import optimize
 from training.compile.ungated import compile_unjudged
 
-__all__ = ["Candidates", "CompressError", "OnTest", "Optimised", "compile_unjudged", "find", "optimise", "remove"]
+__all__ = ["Candidates", "CompressError", "OnTest", "Optimized", "compile_unjudged", "find", "optimize", "remove"]

@@ -12,7 +12,7 @@ from models.card import Card, Compiled
 from training.compile import aoti, cpu_level
 from training.compile.errors import CompressError
 from training.compile.program import FromPixels
-from training.compile.quantize import first_convolution, quantised
+from training.compile.quantize import first_convolution, quantized
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "int8": torch.float32}
 
@@ -62,7 +62,7 @@ def build(
         if spare_first and spared is None:
             raise CompressError(f"{card.name} has no convolution that could stay in float32")
         narrow = cpu_level.VNNI not in requires
-        module = quantised(module, pixels.permute(0, 2, 3, 1).contiguous(), narrow=narrow, spared=spared)
+        module = quantized(module, pixels.permute(0, 2, 3, 1).contiguous(), narrow=narrow, spared=spared)
     entry = Compiled(
         name=name,
         torch=torch.__version__,

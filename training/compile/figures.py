@@ -18,7 +18,7 @@ class OnTest:
         accuracy: top-1.
         agreement: how often it names the class that float32 does.
         calibration_error: of its probabilities (ECE, 15 bins).
-        coverage: how often its set holds the right class; None where the card has no `trust`.
+        coverage: how often its set holds the right class; None where the card has no `uncertainty`.
         false_alarms: how often it calls these images strange; likewise.
     """
 
@@ -42,7 +42,7 @@ def on_test(network: Evaluation, engine: Evaluation) -> OnTest:
 
 
 @dataclass(frozen=True, slots=True)
-class Optimised:
+class Optimized:
     """The outcome.
 
     Attributes:

@@ -13,7 +13,7 @@ from handlers.engines import EAGER, Engine, EngineError, Outputs
 from handlers.engines.compiled import Program
 from handlers.engines.eager import Eager
 from handlers.pipeline import Classifier
-from handlers.uncertainty import Judge
+from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card, Compiled
 from models.golden import ANSWERS, FOLDER, Golden
 from models.release import REPORT, Release, verify_digests
@@ -21,7 +21,7 @@ from training.compile import aoti, gate, timing
 from training.compile.build import build, device_of
 from training.compile.candidates import Candidates
 from training.compile.errors import CompressError
-from training.compile.figures import OnTest, Optimised, on_test
+from training.compile.figures import OnTest, Optimized, on_test
 from training.compile.install import adopt, draft
 from training.compile.sample import draw
 from training.data.dataset import Dataset
@@ -32,9 +32,9 @@ from training.loop.measure import seen
 from training.report import engines as page
 
 
-def optimise(
+def optimize(
     release: Release, dataset: Dataset, candidates: Candidates, say: Callable[[str], None], march: str | None = None
-) -> Optimised:
+) -> Optimized:
     """Compile the release's network, judge each program on the calibration split, and put those that pass into it.
 
     The test split decides nothing; it is measured for the report.
@@ -44,7 +44,7 @@ def optimise(
 
     Raises:
         CompressError: it cannot be compiled here, or the data are not those that the release was made from.
-        ReleaseError, EngineError, TrustError, DataError: the release or the data are not whole.
+        ReleaseError, EngineError, UncertaintyError, DataError: the release or the data are not whole.
     """
     folder, card = release.folder, release.card
     aoti.check()
@@ -69,7 +69,7 @@ def optimise(
             entries += found.entries
             tested |= found.tested
             left |= found.failed
-        outcome = Optimised(
+        outcome = Optimized(
             card=card.model_copy(update={"engines": tuple(entries)}),
             data=dataset.name,
             tested=tested,
@@ -132,10 +132,10 @@ class _Bench:
         passed: dict[str, Engine] = {EAGER: eager}
         passed |= {name: programs[name] for name, entry in entries.items() if entry.refused is None}
         for name in passed.keys() - {EAGER}:
-            judge = Judge.load(self.folder, self.card, passed[name])
+            estimator = UncertaintyEstimator.load(self.folder, self.card, passed[name])
             golden_answers.write(
                 self.prepared,
-                Classifier(self.card, passed[name], judge=judge, folder=self.folder),
+                Classifier(self.card, passed[name], estimator=estimator, folder=self.folder),
                 golden_images(self.folder),
             )
         answers = {name: self._answers(engine, self.test) for name, engine in passed.items()}
@@ -168,8 +168,8 @@ class _Bench:
             logits.append(outputs.logits)
             embeddings.append(outputs.embeddings)
         outputs = Outputs(torch.cat(logits), torch.cat(embeddings))
-        judge = Judge.load(self.folder, self.card, engine)
-        return Evaluation.of(self.card, judge, outputs, source.labels.tolist())
+        estimator = UncertaintyEstimator.load(self.folder, self.card, engine)
+        return Evaluation.of(self.card, estimator, outputs, source.labels.tolist())
 
 
 def golden_images(folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""What is compiled: pixels -> logits and embeddings as one module, normalisation included."""
+"""What is compiled: pixels -> logits and embeddings as one module, normalization included."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def first_convolution(module: nn.Module) -> str | None:
     return next((name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)), None)
 
 
-def quantised(module: nn.Module, pixels: torch.Tensor, *, narrow: bool, spared: str | None = None) -> nn.Module:
+def quantized(module: nn.Module, pixels: torch.Tensor, *, narrow: bool, spared: str | None = None) -> nn.Module:
     """The module with its convolutions and linear layers in int8.
 
     Args:

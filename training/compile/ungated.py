@@ -9,7 +9,7 @@ from handlers import golden_answers
 from handlers.engines.compiled import Program
 from handlers.modalities.image import images
 from handlers.pipeline import Classifier
-from handlers.uncertainty import Judge
+from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card
 from training.compile.build import build, device_of
 from training.compile.install import adopt, draft
@@ -33,6 +33,8 @@ def compile_unjudged(folder: Path, pictures: Sequence[bytes], names: Sequence[st
         for name in names:
             entries.append(build(folder, card, name, pixels, prepared))
             engine = Program.load(prepared, card, entries[-1], device_of(name))
-            classifier = Classifier(card, engine, judge=Judge.load(folder, card, engine), folder=folder)
+            classifier = Classifier(
+                card, engine, estimator=UncertaintyEstimator.load(folder, card, engine), folder=folder
+            )
             golden_answers.write(prepared, classifier, golden_images(folder))
         return adopt(folder, prepared, entries)

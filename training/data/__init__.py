@@ -1,4 +1,4 @@
-"""Labelled images to train on: `load` finds them by name or by path.
+"""Labeled images to train on: `load` finds them by name or by path.
 
 A data set of its own is a module of this package with a `load(seed)` that returns a Dataset; DATASETS names them.
 folder.py, table.py and cifar10.py read what people have on disk.

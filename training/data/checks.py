@@ -1,4 +1,4 @@
-"""What is checked of labelled image files before anything is trained on them.
+"""What is checked of labeled image files before anything is trained on them.
 
 What is wrong is said, not swallowed: each check returns what it leaves out, with the reason, and what would spoil the
 figures is kept out of them.
@@ -109,7 +109,7 @@ def distinct(root: Path, items: Sequence[Item]) -> tuple[list[Item], list[LeftOu
     for item in items:
         if len(labels[item.pixels]) > 1:
             both = " and ".join(sorted(labels[item.pixels]))
-            left_out.append(LeftOut(root / item.name, f"the same image is labelled {both}"))
+            left_out.append(LeftOut(root / item.name, f"the same image is labeled {both}"))
         elif item.pixels in seen:
             left_out.append(LeftOut(root / item.name, f"the same image as {printable(root / seen[item.pixels])}"))
         else:

@@ -1,4 +1,4 @@
-"""A labelled set of images with its split."""
+"""A labeled set of images with its split."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Dataset:
 
     name: str
     source: str
-    licence: str
+    license: str
     classes: tuple[str, ...]
     train: Split
     calibration: Split

@@ -13,7 +13,7 @@ from pathlib import Path
 from models.printable import printable
 from training.data.checks import Listed
 from training.data.dataset import DataError, Dataset
-from training.data.labelled import build
+from training.data.labeled import build
 from training.data.left_out import LeftOut
 from training.data.listing import SUFFIXES, Contents, contents_of, list_images
 from training.data.order import natural
@@ -21,7 +21,7 @@ from training.data.split import SPLIT_SEED, called
 
 
 def load(root: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
-    """Read a folder; returns the data set, and sentences on what was found wrong with it (`labelled.build`).
+    """Read a folder; returns the data set, and sentences on what was found wrong with it (`labeled.build`).
 
     Raises:
         DataError: no image, a single class, too few images of one, class names that look alike, or splits of different

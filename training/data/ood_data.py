@@ -6,7 +6,7 @@ from training.data.builtin import digits, patches
 from training.data.dataset import Dataset, Split
 
 
-def unlike(dataset: Dataset) -> tuple[str, Split]:
+def ood_data(dataset: Dataset) -> tuple[str, Split]:
     """A name, and images that come with the project: the test digits, or pieces of photos for digits themselves."""
     if dataset.name == digits.NAME:
         return patches.NAME, patches.load()

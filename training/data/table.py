@@ -18,7 +18,7 @@ from models.printable import printable
 from training.data import split
 from training.data.checks import Listed
 from training.data.dataset import DataError, Dataset
-from training.data.labelled import build
+from training.data.labeled import build
 from training.data.left_out import LeftOut
 from training.data.split import SPLIT_SEED
 
@@ -27,7 +27,7 @@ DELIMITERS = ",;\t"
 
 
 def load(table: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
-    """Read a table; returns the data set, and sentences on what was found wrong with it (`labelled.build`).
+    """Read a table; returns the data set, and sentences on what was found wrong with it (`labeled.build`).
 
     Raises:
         DataError: the table cannot be understood; or no image, a single class, too few images of one, or splits of

@@ -55,8 +55,8 @@ def _habits(measured: Measured) -> list[str]:
             f"{one.name} ({one.likeness:.2f})" for one in methods if one.likeness >= LIKE
         ],
         "not shown to be better than a random map": [one.name for one in methods if one.versus_random.low <= 0],
-        "not shown to be better than a map of the centre, which never looked at the model": [
-            one.name for one in methods if one.versus_centre.low <= 0
+        "not shown to be better than a map of the center, which never looked at the model": [
+            one.name for one in methods if one.versus_center.low <= 0
         ],
         f"values add up for less than {COMPLETE:.0%} of the images; the others are flagged when they are answered": [
             f"{one.name} ({one.completeness:.0%})"

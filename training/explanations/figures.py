@@ -19,7 +19,7 @@ class MethodFigures:
     Attributes:
         deletion, insertion: areas under the curves, see handlers/explain/evidence/faithfulness.py.
         gap: insertion minus deletion.
-        versus_random, versus_centre: by how much it beats, image by image, a random map and one of the centre.
+        versus_random, versus_center: by how much it beats, image by image, a random map and one of the center.
         road: see training/explanations/road.py.
         completeness: for which share of the images the values add up; None where they need not.
         likeness: to maps of networks that know nothing, see training/explanations/randomization_test.py.
@@ -37,7 +37,7 @@ class MethodFigures:
     insertion: float
     gap: Mean
     versus_random: Mean
-    versus_centre: Mean
+    versus_center: Mean
     road: float
     completeness: float | None
     likeness: float
@@ -51,7 +51,7 @@ class MethodFigures:
     @property
     def beats(self) -> bool:
         """Whether it is better than both maps that never looked, by more than chance would have it."""
-        return self.versus_random.low > 0 and self.versus_centre.low > 0
+        return self.versus_random.low > 0 and self.versus_center.low > 0
 
     @property
     def sound(self) -> bool:
@@ -67,7 +67,7 @@ class Measured:
         images, checked: N, and on how many of them the slow checks (likeness, change) were made.
         methods: those that are right for the network.
         refused: why the others are not, by name.
-        random, centre: the gaps of a random map and of one of the centre.
+        random, center: the gaps of a random map and of one of the center.
         object: the mean share of an image that its object takes, which is what evidence anywhere would come to; None
             where objects are unknown.
     """
@@ -77,7 +77,7 @@ class Measured:
     methods: tuple[MethodFigures, ...]
     refused: dict[str, str]
     random: Mean
-    centre: Mean
+    center: Mean
     object: float | None
 
     def method(self, name: str) -> MethodFigures:

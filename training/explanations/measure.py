@@ -48,7 +48,7 @@ def measure(classifier: Classifier, sample: Sample) -> tuple[Measured, dict[str,
         methods=tuple(found),
         refused=dict(classifier.explainer.refused),
         random=bootstrap.mean(bench.random),
-        centre=bootstrap.mean(bench.centre),
+        center=bootstrap.mean(bench.center),
         object=None if sample.masks is None else float(sample.masks.double().mean()),
     )
     return measured, maps
@@ -64,7 +64,7 @@ class Bench:
         networks = randomization_test.forgetful(classifier.card.architecture, classifier.engine.device)
         self.forgetful = [Readout(network, self.readout.traits) for network in networks]
         shown = (self.readout.network, sample.images, sample.weights, sample.blurred)
-        self.random, self.centre = faithfulness.random_gap(*shown), faithfulness.centre_gap(*shown)
+        self.random, self.center = faithfulness.random_gap(*shown), faithfulness.centre_gap(*shown)
 
     @property
     def explained(self) -> int:
@@ -97,7 +97,7 @@ class Bench:
             insertion=float(insertion.mean()),
             gap=bootstrap.mean(curves.gap),
             versus_random=bootstrap.mean(curves.gap - self.random),
-            versus_centre=bootstrap.mean(curves.gap - self.centre),
+            versus_center=bootstrap.mean(curves.gap - self.center),
             road=float(road.road(network, sample.images, sample.weights, maps).mean()),
             completeness=statistics.fmean(one["ok"] for one in adds_up) if adds_up else None,
             likeness=statistics.fmean(one.value for one in likeness),

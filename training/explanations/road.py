@@ -17,9 +17,9 @@ from handlers.explain.methods.patches import Logits
 SHARES = (0.2, 0.4, 0.6, 0.8)
 NOISE = 0.01
 SEED = 0
-# The paper's weights of the eight neighbours: 1/6 beside, above and below, 1/12 at the corners.
+# The paper's weights of the eight neighbors: 1/6 beside, above and below, 1/12 at the corners.
 KERNEL = ((1 / 12, 1 / 6, 1 / 12), (1 / 6, 0.0, 1 / 6), (1 / 12, 1 / 6, 1 / 12))
-# Solved up to this part of the image's own size, in normalised units far below the noise.
+# Solved up to this part of the image's own size, in normalized units far below the noise.
 TOLERANCE, MOST_ROUNDS = 1e-4, 500
 
 
@@ -29,7 +29,7 @@ def road(logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: tor
     The mean over SHARES of the pixels, from -1 to 1; higher is better, and 0 is what a random map comes to.
 
     Args:
-        images: normalised, (N, 3, H, W).
+        images: normalized, (N, 3, H, W).
         weights: what is explained, (N, classes), see handlers.explain.methods.method.Readout.
         heats: signed maps (N, H, W).
     """
@@ -44,16 +44,16 @@ def road(logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: tor
 
 
 def imputed(images: torch.Tensor, taken: torch.Tensor) -> torch.Tensor:
-    """Images (N, 3, H, W) whose `taken` pixels, bool (N, H, W), are the weighted mean of their neighbours, and noise.
+    """Images (N, 3, H, W) whose `taken` pixels, bool (N, H, W), are the weighted mean of their neighbors, and noise.
 
     The linear system of the paper, solved by conjugate gradients for all images and channels at once.
     """
     holes = taken[:, None].to(images.dtype)
     kernel = torch.tensor(KERNEL, dtype=images.dtype, device=images.device)
-    neighbours = _around(torch.ones_like(images[:1, :1]), kernel)
+    neighbors = _around(torch.ones_like(images[:1, :1]), kernel)
 
     def apply(values: torch.Tensor) -> torch.Tensor:
-        return holes * (neighbours * values - _around(values * holes, kernel))
+        return holes * (neighbors * values - _around(values * holes, kernel))
 
     kept = images * (1 - holes)
     values = torch.zeros_like(images)
@@ -75,7 +75,7 @@ def imputed(images: torch.Tensor, taken: torch.Tensor) -> torch.Tensor:
 
 
 def _around(values: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
-    """The weighted sum of the eight neighbours of each pixel; beyond the edges there are none."""
+    """The weighted sum of the eight neighbors of each pixel; beyond the edges there are none."""
     channels = values.shape[1]
     return functional.conv2d(values, kernel.expand(channels, 1, 3, 3), padding=1, groups=channels)
 

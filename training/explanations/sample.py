@@ -21,9 +21,9 @@ class Sample:
     """N images, each with the class that the model answers, which is what is explained.
 
     Attributes:
-        pictures: the images as they came, labelled by indices into the card's classes.
+        pictures: the images as they came, labeled by indices into the card's classes.
         test: what was answered.
-        images: normalised, float32 (N, 3, H, W).
+        images: normalized, float32 (N, 3, H, W).
         weights: float32 (N, classes), see handlers.explain.methods.method.Readout.
         blurred: the images blurred, (N, 3, H, W).
         masks: bool (N, H, W), where the objects are; None where nobody knows.

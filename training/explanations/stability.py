@@ -15,7 +15,7 @@ SEED = 0
 
 
 def noisy(images: torch.Tensor, spec: Input) -> Iterator[torch.Tensor]:
-    """COPIES of normalised images (N, 3, H, W), each with noise of its own, which is the same for all images."""
+    """COPIES of normalized images (N, 3, H, W), each with noise of its own, which is the same for all images."""
     generator = torch.Generator().manual_seed(SEED)
     std = torch.tensor(spec.std).view(3, 1, 1)
     for _ in range(COPIES):

@@ -36,19 +36,19 @@ class Draws:
 def augment(
     canvases: torch.Tensor, labels: torch.Tensor, classes: int, spec: Input, how: Augmentation, draws: Draws
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Crop, flip, colour, cut out and mix.
+    """Crop, flip, color, cut out and mix.
 
     Args:
         canvases: uint8 (N, 3, spec.canvas, spec.canvas).
         labels: int64 (N,).
 
     Returns:
-        Normalised float32 (N, 3, spec.size, spec.size), and targets (N, classes), each row of sum 1.
+        Normalized float32 (N, 3, spec.size, spec.size), and targets (N, classes), each row of sum 1.
     """
     pixels = crop(canvases, spec.size, how.crop, draws, flip=how.flip)
-    if how.colour:
-        pixels = colour(pixels, how.colour, draws)
-    batch = images.normalise(pixels, spec)
+    if how.color:
+        pixels = color(pixels, how.color, draws)
+    batch = images.normalize(pixels, spec)
     targets = functional.one_hot(labels, classes).float()
     if how.cutout:
         batch = cutout(batch, how.cutout, draws)
@@ -76,23 +76,23 @@ def crop(canvases: torch.Tensor, size: int, padding: int, draws: Draws, *, flip:
     return taken.view(len(canvases), channels, size, size)
 
 
-def colour(pixels: torch.Tensor, strength: float, draws: Draws) -> torch.Tensor:
+def color(pixels: torch.Tensor, strength: float, draws: Draws) -> torch.Tensor:
     """Brightness, contrast and saturation of each image, each times 1 - strength to 1 + strength."""
     factors = 1 + strength * (2 * draws.uniform(3, 1, 1, 1) - 1)
     brightness, contrast, saturation = factors.to(pixels.device).unbind(dim=1)
     values: torch.Tensor = pixels.float() * brightness
     middle = values.mean(dim=(1, 2, 3), keepdim=True)
     values = middle + (values - middle) * contrast
-    grey = values.mean(dim=1, keepdim=True)
-    values = grey + (values - grey) * saturation
+    gray = values.mean(dim=1, keepdim=True)
+    values = gray + (values - gray) * saturation
     return values.round().clamp(0, 255).to(torch.uint8)
 
 
 def cutout(batch: torch.Tensor, side: int, draws: Draws) -> torch.Tensor:
-    """A square of `side` pixels of each image becomes the mean colour, 0; at the edges less of it is seen."""
+    """A square of `side` pixels of each image becomes the mean color, 0; at the edges less of it is seen."""
     size = batch.shape[-1]
-    centres = draws.whole(size, 2, 1).transpose(0, 1)
-    rows, columns = ((torch.arange(size) - centres + side // 2) // side == 0).to(batch.device)
+    centers = draws.whole(size, 2, 1).transpose(0, 1)
+    rows, columns = ((torch.arange(size) - centers + side // 2) // side == 0).to(batch.device)
     return batch.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
 
 

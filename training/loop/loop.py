@@ -68,8 +68,8 @@ class Training:
         self.classes = classes
         counts = torch.bincount(train.labels.cpu(), minlength=classes).tolist()
         self.loss = losses.build(recipe.loss, counts)
-        self.optimiser = optimizer.build(recipe.optimiser, self.network)
-        self.scheduler = optimizer.schedule_for(self.optimiser, recipe.schedule, self.steps * recipe.epochs)
+        self.optimizer = optimizer.build(recipe.optimizer, self.network)
+        self.scheduler = optimizer.schedule_for(self.optimizer, recipe.schedule, self.steps * recipe.epochs)
         self.mean: AveragedModel | None = None
         if recipe.ema is not None:
             average = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
@@ -186,14 +186,14 @@ class Training:
             logits = self.forward(batch).float()
         loss = self.loss(logits, targets)
         objective = loss * self.world.weight(len(rows))
-        if self.recipe.optimiser.l1:
-            objective = objective + self.recipe.optimiser.l1 * optimizer.l1_norm(self.network)
-        self.optimiser.zero_grad()
+        if self.recipe.optimizer.l1:
+            objective = objective + self.recipe.optimizer.l1 * optimizer.l1_norm(self.network)
+        self.optimizer.zero_grad()
         objective.backward()  # type: ignore[no-untyped-call]
-        if self.recipe.optimiser.clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optimiser.clip)
-        self.rate = self.optimiser.param_groups[0]["lr"]
-        self.optimiser.step()
+        if self.recipe.optimizer.clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optimizer.clip)
+        self.rate = self.optimizer.param_groups[0]["lr"]
+        self.optimizer.step()
         self.scheduler.step()
         if self.mean is not None:
             self.mean.update_parameters(self.network)
@@ -208,7 +208,7 @@ class Training:
                 named = ", ".join(self.train.name(row) for row in own[:NAMED]) + (", ..." if len(own) > NAMED else "")
                 return (
                     f"the loss is {value} at epoch {epoch}, batch {step} of {self.steps} ({named}): lower the learning "
-                    f"rate, which is at most {self.recipe.optimiser.learning_rate}, or set optimiser.clip"
+                    f"rate, which is at most {self.recipe.optimizer.learning_rate}, or set optimizer.clip"
                 )
             # Where each process has all rows of a small batch, they are counted once.
             share = self.world.weight(len(rows)) * len(rows) / self.world.size / len(own)
@@ -246,7 +246,7 @@ class Training:
         if self.folder is None or not self.world.first:
             return
         tensors, rest = checkpoint.pack("network", self.network.state_dict())
-        parts: dict[str, Any] = {"optimiser": self.optimiser.state_dict()["state"], "best": self.best}
+        parts: dict[str, Any] = {"optimizer": self.optimizer.state_dict()["state"], "best": self.best}
         if self.mean is not None:
             parts["mean"] = self.mean.state_dict()
         for name, state in parts.items():
@@ -280,9 +280,9 @@ class Training:
         except RuntimeError as error:
             first = " ".join(str(error).split())[:200]
             raise CheckpointError(f"{self.folder}: its checkpoint is of another network: {first}") from None
-        state = self.optimiser.state_dict()
-        state["state"] = checkpoint.unpack("optimiser", tensors, rest)
-        self.optimiser.load_state_dict(state)
+        state = self.optimizer.state_dict()
+        state["state"] = checkpoint.unpack("optimizer", tensors, rest)
+        self.optimizer.load_state_dict(state)
         self.best = checkpoint.unpack("best", tensors, {})
         self.history = [Epoch(**epoch) for epoch in document["history"]]
         now = document["epoch"]
@@ -291,7 +291,7 @@ class Training:
         self.before = tuple(document["spent"])
         taken = len(self.history) * self.steps + self.done
         self.scheduler = optimizer.schedule_for(
-            self.optimiser, self.recipe.schedule, self.steps * self.recipe.epochs, taken
+            self.optimizer, self.recipe.schedule, self.steps * self.recipe.epochs, taken
         )
 
 

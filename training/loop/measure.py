@@ -20,7 +20,7 @@ def served(source: Source, spec: Input, world: World | None = None) -> Iterator[
     Of several processes each gets its share of the split.
     """
     for rows, pixels in seen(source, spec, world):
-        yield rows, images.normalise(pixels, spec)
+        yield rows, images.normalize(pixels, spec)
 
 
 def seen(source: Source, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

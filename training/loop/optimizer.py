@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules, from torch.optim, and which weights are held small."""
+"""Optimizers and learning-rate schedules, from torch.optim, and which weights are held small."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from training.recipe import Optimiser, Schedule
+from training.recipe import Optimizer, Schedule
 
 
 def decayed(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The parameters that L1 and L2 are for, and the others.
 
-    Vectors are biases, or scales and shifts of a normalisation: holding them small regularises nothing
+    Vectors are biases, or scales and shifts of a normalization: holding them small regularises nothing
     (Jia et al. 2018, arXiv:1807.11205, section 3.2). What is a parameter of the network itself, such as the positions
     of a transformer, is no layer's weight either.
     """
@@ -26,8 +26,8 @@ def decayed(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]
     return heavy, light
 
 
-def build(settings: Optimiser, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser that a recipe asks for."""
+def build(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer that a recipe asks for."""
     heavy, light = decayed(network)
     groups = [{"params": heavy, "weight_decay": settings.weight_decay}, {"params": light, "weight_decay": 0.0}]
     if settings.name == "sgd":
@@ -51,9 +51,9 @@ def share_of_rate(schedule: Schedule, step: int, steps: int) -> float:
     return max(schedule.last + (1 - schedule.last) * fall, 1 / (10 * steps))
 
 
-def schedule_for(optimiser: torch.optim.Optimizer, schedule: Schedule, steps: int, taken: int = 0) -> LambdaLR:
+def schedule_for(optimizer: torch.optim.Optimizer, schedule: Schedule, steps: int, taken: int = 0) -> LambdaLR:
     """The scheduler, to be stepped after each of `steps` batches, of which some are taken already."""
-    return LambdaLR(optimiser, lambda step: share_of_rate(schedule, min(step, steps - 1), steps), taken - 1)
+    return LambdaLR(optimizer, lambda step: share_of_rate(schedule, min(step, steps - 1), steps), taken - 1)
 
 
 def l1_norm(network: nn.Module) -> torch.Tensor:

@@ -28,7 +28,7 @@ Shape = tuple[int, ...]
 
 SAFETENSORS = ".safetensors"
 PYTORCH = (".pth", ".pt")
-WRAPPERS = ("state_dict", "model")  # keys under which training scripts keep the weights, beside their optimiser's state
+WRAPPERS = ("state_dict", "model")  # keys under which training scripts keep the weights, beside their optimizer's state
 COUNTER = "num_batches_tracked"  # of batch norms: says nothing about what was learnt, and old files lack it
 SHOWN = 4  # names in a sentence of the report
 ALIKE = 0.4  # share of names that a file and an architecture must have in common for it to be named
@@ -91,7 +91,7 @@ class Fit:
         return found
 
 
-def initialise(network: nn.Module, path: Path) -> Fit:
+def initialize(network: nn.Module, path: Path) -> Fit:
     """Fill `network` with what fits of the weights at `path`: a .safetensors, .pth or .pt file, or a release folder.
 
     A tensor fits by name, after taking off what all names in the file begin with (`module.` of DataParallel), and by
@@ -118,7 +118,7 @@ def initialise(network: nn.Module, path: Path) -> Fit:
         if wanted[name].is_floating_point() and not shared[name].is_floating_point():
             kind = str(shared[name].dtype).removeprefix("torch.")
             raise InitError(
-                f"{path}: {prefix + name} is {kind}: quantised weights cannot be trained on, give float ones"
+                f"{path}: {prefix + name} is {kind}: quantized weights cannot be trained on, give float ones"
             )
     with torch.no_grad():
         for name in fitting:

@@ -10,9 +10,9 @@ from typing import Any
 from handlers.engines import EAGER
 from models.card import Compiled, Kept
 from training.compile import gate, timing
-from training.compile.figures import Optimised
+from training.compile.figures import Optimized
 from training.report import page
-from training.report.style import BLUE, GREY, INK, PALE, picture
+from training.report.style import BLUE, GRAY, INK, PALE, picture
 
 FILE_NAME, FIGURES, PICTURE = "engines.html", "engines.json", "engines.png"
 TEMPLATE = "engines.html.jinja"
@@ -21,7 +21,7 @@ MARK = "<!-- engines.html -->"
 LINK = f'<p><a href="{FILE_NAME}">How fast it is, and what its compiled programs keep</a>.</p>'
 
 
-def write(folder: Path, found: Optimised) -> None:
+def write(folder: Path, found: Optimized) -> None:
     """Write all three into `folder`, which is made if need be.
 
     Raises:
@@ -51,7 +51,7 @@ def link(folder: Path) -> None:
         report.write_text(report.read_text(encoding="utf-8").replace(MARK, LINK), encoding="utf-8")
 
 
-def document(found: Optimised) -> dict[str, Any]:
+def document(found: Optimized) -> dict[str, Any]:
     """What engines.json holds.
 
     The model, the card's entry of each engine, the figures on the test split, what was not tried and why, the limits
@@ -83,11 +83,11 @@ def draw(path: Path, measured: list[tuple[Compiled, Kept]]) -> None:
             label = f"{kept.milliseconds:.3g} ms, {faster}" + (", kept out" if entry.refused else "")
             bars.append((entry.name, kept.milliseconds, PALE if entry.refused else BLUE, label))
         float32 = own[0][1].milliseconds_float32
-        bars.append((f"{device}, {EAGER}", float32, GREY, f"{float32:.3g} ms"))
+        bars.append((f"{device}, {EAGER}", float32, GRAY, f"{float32:.3g} ms"))
     with picture(path, 7.5, 1.0 + 0.36 * len(bars)) as figure:
         axes = figure.subplots()
-        for place, (_, value, colour, label) in enumerate(reversed(bars)):
-            axes.barh(place, value, color=colour, height=0.7)
+        for place, (_, value, color, label) in enumerate(reversed(bars)):
+            axes.barh(place, value, color=color, height=0.7)
             axes.annotate(label, (value, place), (4, 0), textcoords="offset points", va="center", color=INK)
         axes.set_yticks(range(len(bars)), [name for name, *_ in reversed(bars)])
         axes.grid(axis="y", visible=False)

@@ -23,9 +23,9 @@ class ClassFigures:
     """One class.
 
     Attributes:
-        images: labelled so.
+        images: labeled so.
         recall: of these, how many are answered so.
-        precision: of those answered so, how many are labelled so.
+        precision: of those answered so, how many are labeled so.
         f1: their harmonic mean.
     """
 
@@ -53,7 +53,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The sets of one size: how many of all images have one, and how many of these hold the labelled class."""
+    """The sets of one size: how many of all images have one, and how many of these hold the labeled class."""
 
     size: int
     images: int
@@ -62,7 +62,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Sets:
-    """The conformal sets: how often they hold the labelled class, and how large they are.
+    """The conformal sets: how often they hold the labeled class, and how large they are.
 
     Attributes:
         classes: coverage by class, in the card's order.
@@ -82,15 +82,15 @@ class Strangeness:
 
     Attributes:
         false_alarms: the model's own images above the threshold; `expected` is the share that was chosen.
-        auroc: the probability that an image of `unlike` has the higher score of the two.
-        caught: images of `unlike` above the threshold.
+        auroc: the probability that an image of `ood_data` has the higher score of the two.
+        caught: images of `ood_data` above the threshold.
     """
 
     method: str
     threshold: float
     expected: float
     false_alarms: Share
-    unlike: str | None
+    ood_data: str | None
     auroc: float | None
     caught: Share | None
 
@@ -110,7 +110,7 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All of them; `before` is without the temperature, `after` as served, the same where the card has no trust."""
+    """All figures; `before` is without the temperature, `after` as served (the same if the card has no uncertainty)."""
 
     images: int
     accuracy: float
@@ -125,7 +125,7 @@ class Figures:
     confusion: list[list[int]]
 
 
-def figures(test: Evaluation, unlike: Unlike | None = None) -> Figures:
+def figures(test: Evaluation, ood_data: Unlike | None = None) -> Figures:
     """Derive all figures from the answers to a split, and the scores of a set unlike it."""
     return Figures(
         images=len(test),
@@ -135,7 +135,7 @@ def figures(test: Evaluation, unlike: Unlike | None = None) -> Figures:
         before=_quality(test, 1.0),
         after=_quality(test, test.temperature),
         sets=_sets(test),
-        strangeness=_strangeness(test, unlike),
+        strangeness=_strangeness(test, ood_data),
         decisions=_decisions(test),
         classes=_classes(test),
         confusion=test.confusion.tolist(),
@@ -145,15 +145,15 @@ def figures(test: Evaluation, unlike: Unlike | None = None) -> Figures:
 def _classes(test: Evaluation) -> tuple[ClassFigures, ...]:
     names = test.card.classes
     counts = test.confusion
-    found, labelled, answered = counts.diagonal().tolist(), counts.sum(dim=1).tolist(), counts.sum(dim=0).tolist()
+    found, labeled, answered = counts.diagonal().tolist(), counts.sum(dim=1).tolist(), counts.sum(dim=0).tolist()
     f1 = classification.multiclass_f1_score(test.answered, test.labels, len(names), average="none").tolist()
     return tuple(
         ClassFigures(
             name=name,
-            images=labelled[i],
-            recall=share(found[i], labelled[i]) if labelled[i] else None,
+            images=labeled[i],
+            recall=share(found[i], labeled[i]) if labeled[i] else None,
             precision=share(found[i], answered[i]) if answered[i] else None,
-            f1=f1[i] if labelled[i] else None,
+            f1=f1[i] if labeled[i] else None,
         )
         for i, name in enumerate(names)
     )
@@ -172,12 +172,12 @@ def _quality(test: Evaluation, temperature: float) -> Quality:
 
 
 def _sets(test: Evaluation) -> Sets | None:
-    rule = test.card.trust
-    if rule is None or test.judgements is None:
+    rule = test.card.uncertainty
+    if rule is None or test.uncertainties is None:
         return None
     names = test.card.classes
-    sizes = torch.tensor([len(one.set) for one in test.judgements])
-    pairs = zip(test.judgements, test.labels.tolist(), strict=True)
+    sizes = torch.tensor([len(one.set) for one in test.uncertainties])
+    pairs = zip(test.uncertainties, test.labels.tolist(), strict=True)
     covered = torch.tensor([names[label] in one.set for one, label in pairs])
 
     def coverage(rows: torch.Tensor) -> Share:
@@ -195,8 +195,8 @@ def _sets(test: Evaluation) -> Sets | None:
     )
 
 
-def _strangeness(test: Evaluation, unlike: Unlike | None) -> Strangeness | None:
-    rule, own = test.card.trust, test.scores
+def _strangeness(test: Evaluation, ood_data: Unlike | None) -> Strangeness | None:
+    rule, own = test.card.uncertainty, test.scores
     if rule is None or own is None:
         return None
     threshold = rule.ood.threshold
@@ -205,9 +205,9 @@ def _strangeness(test: Evaluation, unlike: Unlike | None) -> Strangeness | None:
         threshold=threshold,
         expected=rule.ood.false_alarms,
         false_alarms=share(int((own > threshold).sum()), len(test)),
-        unlike=unlike.name if unlike else None,
-        auroc=float(classification.binary_auroc(*stacked(own, unlike.scores))) if unlike else None,
-        caught=share(int((unlike.scores > threshold).sum()), len(unlike.scores)) if unlike else None,
+        ood_data=ood_data.name if ood_data else None,
+        auroc=float(classification.binary_auroc(*stacked(own, ood_data.scores))) if ood_data else None,
+        caught=share(int((ood_data.scores > threshold).sum()), len(ood_data.scores)) if ood_data else None,
     )
 
 
@@ -223,9 +223,9 @@ def stacked(own: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 def _decisions(test: Evaluation) -> Decisions | None:
-    if test.judgements is None:
+    if test.uncertainties is None:
         return None
-    reasons = [one.reason for one in test.judgements]
+    reasons = [one.reason for one in test.uncertainties]
     accepted = torch.tensor([reason is None for reason in reasons])
     return Decisions(
         accepted=share(int(accepted.sum()), len(test)),

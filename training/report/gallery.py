@@ -35,7 +35,7 @@ class Row:
     name: str
     image: bytes
     overlays: Mapping[str, bytes]
-    labelled: str
+    labeled: str
     answered: str
     probability: float
 
@@ -78,7 +78,7 @@ def rows(sample: Sample, maps: Mapping[str, torch.Tensor], shown: Sequence[int])
                 name=sample.pictures.name(place),
                 image=buffer.getvalue(),
                 overlays=overlays,
-                labelled=card.classes[sample.pictures.labels[place]],
+                labeled=card.classes[sample.pictures.labels[place]],
                 answered=card.classes[answered],
                 probability=float(probabilities[place, answered]),
             )

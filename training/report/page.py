@@ -30,7 +30,7 @@ def write(folder: Path, report: Report, found: Figures) -> None:
     text = template(TEMPLATE).render(
         report=report,
         card=report.test.card,
-        trust=report.test.card.trust,
+        uncertainty=report.test.card.uncertainty,
         found=found,
         rows=rows[:MOST_ROWS],
         others=rows[MOST_ROWS:],

@@ -33,11 +33,11 @@ class Report:
 
     Attributes:
         test: the answers, and the card of the release that gave them.
-        pictures: the images that were answered, in the same order, labelled by indices into the card's classes.
+        pictures: the images that were answered, in the same order, labeled by indices into the card's classes.
         source: where they are from, such as "the test split of digits".
         history: epoch by epoch; empty where nothing was trained.
         recipe: what the release was trained with.
-        unlike: without it, there is no ROC of out-of-distribution scores.
+        ood_data: without it, there is no ROC of out-of-distribution scores.
         findings: sentences on what is wrong with the data, or worth knowing of what was fitted on it.
     """
 
@@ -46,6 +46,6 @@ class Report:
     source: str
     history: Sequence[Epoch] = ()
     recipe: Mapping[str, Any] | None = None
-    unlike: Unlike | None = None
+    ood_data: Unlike | None = None
     cost: Cost | None = None
     findings: Sequence[str] = ()

@@ -14,9 +14,9 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-# Okabe and Ito (2008): told apart by the colour-blind, and in grey.
+# Okabe and Ito (2008): told apart by the color-blind, and in gray.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-PALE, GREY, INK = "#A9CDE4", "#9AA0A6", "#222222"
+PALE, GRAY, INK = "#A9CDE4", "#9AA0A6", "#222222"
 STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#777777",

@@ -21,7 +21,7 @@ def write(folder: Path, report: Report) -> list[str]:
     """Write the report into `folder`, which is made if need be; an older one there is replaced.
 
     metrics.json is what `document` gives. Pictures are left out where there is nothing to draw: curves.png without a
-    history, sets.png and ood.png without the card's `trust`. A picture that cannot be drawn is left out too.
+    history, sets.png and ood.png without the card's `uncertainty`. A picture that cannot be drawn is left out too.
 
     Returns:
         A sentence for each picture that could not be drawn.
@@ -34,7 +34,7 @@ def write(folder: Path, report: Report) -> list[str]:
         # The recipe names paths, which may be no Unicode: JSON and HTML have to be.
         paths = {key: printable(str(report.recipe[key])) for key in ("data", "init") if report.recipe.get(key)}
         report = replace(report, recipe={**report.recipe, **paths})
-    found = figures(report.test, report.unlike)
+    found = figures(report.test, report.ood_data)
     # One line for each member: a confusion matrix of 1,000 classes has a million numbers.
     members = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document(report, found).items()]
     (folder / METRICS).write_text("{\n" + ",\n".join(members) + "\n}\n", encoding="utf-8")
@@ -64,7 +64,7 @@ def _pictures(report: Report, found: Figures) -> dict[str, Callable[[Path], None
     if (of_sets := found.sets) is not None:
         draws["sets.png"] = lambda path: sets.draw(path, found, of_sets)
     if (strangeness := found.strangeness) is not None and (scores := report.test.scores) is not None:
-        draws["ood.png"] = lambda path: ood.draw(path, scores, strangeness, report.unlike)
+        draws["ood.png"] = lambda path: ood.draw(path, scores, strangeness, report.ood_data)
     return draws
 
 
@@ -78,9 +78,9 @@ def document(report: Report, found: Figures) -> dict[str, Any]:
     - images, accuracy, right (the same as a share), loss
     - before, after: nll, ece, brier, without the temperature and as served
     - sets: method, target, coverage, mean_size, classes (coverage of each), sizes (size, images, coverage)
-    - strangeness: method, threshold, expected and found false_alarms; unlike (a name), auroc, caught
+    - strangeness: method, threshold, expected and found false_alarms; ood_data (a name), auroc, caught
     - decisions: accepted, accuracy (of what is accepted), reasons (how many are referred for each)
-    - classes: name, images, recall, precision, f1 of each; confusion: counts, row = labelled, column = answered
+    - classes: name, images, recall, precision, f1 of each; confusion: counts, row = labeled, column = answered
     - data: what the model was trained on, as in its card; findings: sentences on what is wrong with it
     - cost, recipe, epochs: of the training
     """

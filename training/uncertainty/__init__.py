@@ -1,4 +1,4 @@
-"""Trust, fitted on the calibration split, never on test: temperature, conformal sets, and when an image is too strange.
+"""Fit the uncertainty on the calibration split, never on test: temperature, conformal sets, out-of-distribution score.
 
 How it is applied stands in handlers/uncertainty.py, so what is fitted is what is served.
 """
@@ -13,7 +13,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from handlers import uncertainty as applied
 from handlers.engines import Outputs
-from models.card import Conformal, OutOfDistribution, Part, Policy, Trust
+from models.card import Conformal, OutOfDistribution, Part, Policy, UncertaintyCard
 from training.uncertainty import conformal, ood
 from training.uncertainty.temperature import fit_temperature
 
@@ -58,12 +58,12 @@ class Fitted:
     """What goes into a release.
 
     Attributes:
-        trust: the card's part.
-        tensors: float32, for `trust.safetensors`; empty where there is no need of that file.
+        uncertainty: the card's part.
+        tensors: float32, for `uncertainty.safetensors`; empty where there is no need of that file.
         remarks: sentences on what the calibration split was too small or too easy for.
     """
 
-    trust: Trust
+    uncertainty: UncertaintyCard
     tensors: dict[str, torch.Tensor]
     remarks: tuple[str, ...]
 
@@ -91,7 +91,7 @@ def fit(train: Scored, calibration: Scored, settings: Settings) -> Fitted:
     else:
         scores = applied.energy(logits)
     limit, rare = ood.fit_threshold(scores, settings.false_alarms)
-    trust = Trust(
+    uncertainty = UncertaintyCard(
         temperature=temperature,
         conformal=Conformal(
             method=settings.conformal, coverage=settings.coverage, threshold=threshold, penalty=penalty, free=free
@@ -99,7 +99,7 @@ def fit(train: Scored, calibration: Scored, settings: Settings) -> Fitted:
         ood=OutOfDistribution(score=settings.ood, threshold=limit, false_alarms=settings.false_alarms),
         policy=settings.policy,
     )
-    return Fitted(trust, tensors, (*cool, *few, *rare))
+    return Fitted(uncertainty, tensors, (*cool, *few, *rare))
 
 
 def _checked(name: str, split: Scored) -> Scored:
@@ -107,7 +107,7 @@ def _checked(name: str, split: Scored) -> Scored:
     logits, embeddings = split.outputs.logits.cpu(), split.outputs.embeddings.cpu()
     if not len(logits) == len(embeddings) == len(split.labels) > 0:
         counts = f"{len(logits)} logits, {len(embeddings)} embeddings and {len(split.labels)} labels"
-        raise ValueError(f"the {name} split has {counts}: trust is fitted on one of each for every image")
+        raise ValueError(f"the {name} split has {counts}: uncertainty is fitted on one of each for every image")
     if not (logits.isfinite().all() and embeddings.isfinite().all()):
         raise ValueError(f"the network answers images of the {name} split with what is no number: train it again")
     return Scored(Outputs(logits, embeddings), split.labels.cpu())

@@ -30,7 +30,7 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, 
     low, high = math.log(COLDEST), math.log(HOTTEST)
     # log T = low + (high - low) * sigmoid(place): smooth, within the bounds, and T = 1 in the middle to begin with.
     place = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS(
+    optimizer = torch.optim.LBFGS(
         [place], max_iter=STEPS, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
     )
 
@@ -38,12 +38,12 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, 
         return torch.exp(low + (high - low) * torch.sigmoid(place))
 
     def closure() -> torch.Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = functional.cross_entropy(logits / temperature(), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     found = round(temperature().item(), DIGITS)
     if COLDEST * 1.1 < found < HOTTEST / 1.1:
         return found, ()

@@ -19,7 +19,7 @@ from serving.artifacts.store import Archive
 from serving.runtime.instance import Instance, Ports
 from serving.torchserve import registrations
 from serving.torchserve.management import Management
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 
 NAME = "torchlight"
 START_SECONDS = 180.0
@@ -77,7 +77,7 @@ def again(workload: Workload, management: Management) -> Iterator[None]:
     """The same archive once more, as another model, with all the workers of a version READY; gone again afterwards."""
     name = f"{workload.name}-again"
     archive = Archive(store.path_of(workload.name, VERSION, workload.home / store.ROOT), name, VERSION)
-    parts = registrations.of(archive, None, Crew())
+    parts = registrations.of(archive, None, RoleCounts())
     for part in parts:
         management.register(part.name, part.archive, part.workers or 1, part.batch_size, part.max_batch_delay)
     for part in parts:

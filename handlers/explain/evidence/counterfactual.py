@@ -53,7 +53,7 @@ def find(
 
     Args:
         logits: of the network, divided by the temperature where `probability` is to be a calibrated one.
-        image: normalised, (1, 3, H, W).
+        image: normalized, (1, 3, H, W).
         blurred: the same, blurred.
         heat: the evidence for class `index`, (H, W), signed.
         index: the class that the network answers for the image.

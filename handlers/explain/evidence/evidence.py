@@ -12,7 +12,7 @@ import torch
 from handlers.explain.attribution import Attribution
 from handlers.explain.evidence import counterfactual, faithfulness, warnings
 from handlers.explain.evidence.faithfulness import Faithfulness
-from handlers.explain.evidence.neighbors import Neighbours
+from handlers.explain.evidence.neighbors import Neighbors
 from handlers.explain.items import Item
 from handlers.explain.methods import baselines
 from handlers.explain.methods.method import Passes, Question, Readout
@@ -40,7 +40,7 @@ def passes(options: Options) -> Passes:
 def fields(
     readout: Readout,
     card: Card,
-    neighbours: Neighbours | None,
+    neighbors: Neighbors | None,
     found: Attribution,
     question: Question,
     items: Sequence[Item],
@@ -48,7 +48,7 @@ def fields(
     """The members of each of N answers."""
     heats = torch.stack([found.heat(row) for row in range(len(items))])
     measured = _faithfulness(readout, question, heats, items)
-    near = _neighbours(neighbours, items)
+    near = _neighbors(neighbors, items)
     explained = found.logits.argmax(dim=1).tolist()
     answers = []
     for row, item in enumerate(items):
@@ -65,7 +65,7 @@ def fields(
         if item.options.counterfactual:
             answer["counterfactual"] = _counterfactual(readout, card, question, heats, row, item)
         if row in near:
-            answer["neighbours"] = near[row]
+            answer["neighbors"] = near[row]
         answers.append(answer)
     return answers
 
@@ -105,16 +105,16 @@ def _faithfulness(
     return dict(zip(rows, found, strict=True))
 
 
-def _neighbours(neighbours: Neighbours | None, items: Sequence[Item]) -> dict[int, list[dict[str, Any]]]:
-    rows = [row for row, item in enumerate(items) if item.options.neighbours]
-    if neighbours is None or not rows:
+def _neighbors(neighbors: Neighbors | None, items: Sequence[Item]) -> dict[int, list[dict[str, Any]]]:
+    rows = [row for row, item in enumerate(items) if item.options.neighbors]
+    if neighbors is None or not rows:
         return {}
-    most = max(items[row].options.neighbours for row in rows)
-    near = neighbours.nearest(torch.stack([items[row].known.embedding for row in rows]), most)
+    most = max(items[row].options.neighbors for row in rows)
+    near = neighbors.nearest(torch.stack([items[row].known.embedding for row in rows]), most)
     return {
         row: [
             {**one.members(), "thumbnail": base64.b64encode(one.thumbnail).decode("ascii")}
-            for one in found[: items[row].options.neighbours]
+            for one in found[: items[row].options.neighbors]
         ]
         for row, found in zip(rows, near, strict=True)
     }
@@ -139,5 +139,5 @@ def _counterfactual(
 
 
 def _calibrated(readout: Readout, card: Card) -> Logits:
-    temperature = card.trust.temperature if card.trust else 1.0
+    temperature = card.uncertainty.temperature if card.uncertainty else 1.0
     return lambda images: readout.network(images) / temperature

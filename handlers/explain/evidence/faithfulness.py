@@ -5,8 +5,8 @@ the image, those with most evidence first: the sooner the class is lost, the low
 puts them into a blurred image in the same order: the sooner the class appears, the higher the area. Their difference,
 insertion minus deletion, is the gap; higher is better.
 
-What is deleted gets the mean colour of the training images, which is 0 in a normalised image, and insertion starts from
-the blurred image: the two that the paper takes. As a mean colour hurts more than blur, even a random map has a gap
+What is deleted gets the mean color of the training images, which is 0 in a normalized image, and insertion starts from
+the blurred image: the two that the paper takes. As a mean color hurts more than blur, even a random map has a gap
 above 0, and what counts is by how much a map beats maps that never looked at the network.
 """
 
@@ -61,14 +61,14 @@ class Faithfulness:
 
     Attributes:
         deletion, insertion: the areas.
-        versus_random, versus_centre: the map's gap minus that of a random map, and of one that is brightest in the
-            centre. A map that is not above 0 here explains nothing about this network.
+        versus_random, versus_center: the map's gap minus that of a random map, and of one that is brightest in the
+            center. A map that is not above 0 here explains nothing about this network.
     """
 
     deletion: float
     insertion: float
     versus_random: float
-    versus_centre: float
+    versus_center: float
 
     @property
     def gap(self) -> float:
@@ -77,14 +77,14 @@ class Faithfulness:
 
     def members(self) -> dict[str, Any]:
         """The JSON members that an answer has for it."""
-        names = ("deletion", "insertion", "gap", "versus_random", "versus_centre")
+        names = ("deletion", "insertion", "gap", "versus_random", "versus_center")
         return {name: round(getattr(self, name), DIGITS) for name in names}
 
 
 def measure(
     logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: torch.Tensor, blurred: torch.Tensor
 ) -> list[Faithfulness]:
-    """Measure the maps of N images, and beside each random maps and one of the centre.
+    """Measure the maps of N images, and beside each random maps and one of the center.
 
     Args:
         logits, images, weights, heats, blurred: see `curves`.
@@ -110,7 +110,7 @@ def random_gap(logits: Logits, images: torch.Tensor, weights: torch.Tensor, blur
 
 
 def centre_gap(logits: Logits, images: torch.Tensor, weights: torch.Tensor, blurred: torch.Tensor) -> torch.Tensor:
-    """The gap of a map that is brightest in the centre, a Gaussian, for N images, (N,): see `curves`."""
+    """The gap of a map that is brightest in the center, a Gaussian, for N images, (N,): see `curves`."""
     down, right = (torch.linspace(-1, 1, side, device=images.device) for side in images.shape[2:])
     maps = torch.exp(-2 * (down[:, None] ** 2 + right**2)).to(images).expand_as(images[:, 0])
     return curves(logits, images, weights, maps, blurred).gap
@@ -127,7 +127,7 @@ def curves(
     """Take N images apart, and put them together again.
 
     Args:
-        images: normalised, (N, 3, H, W).
+        images: normalized, (N, 3, H, W).
         weights: what is explained, (N, classes), see handlers.explain.methods.method.Readout.
         heats: signed maps (N, H, W).
         blurred: the images blurred, (N, 3, H, W).

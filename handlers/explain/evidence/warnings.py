@@ -34,11 +34,11 @@ def of(
         faithfulness: of the map, where it was measured.
     """
     found: dict[str, str] = {}
-    judgement = known.judgement
-    if judgement is not None and judgement.score > judgement.threshold:
+    uncertainty = known.uncertainty
+    if uncertainty is not None and uncertainty.score > uncertainty.threshold:
         found["out_of_distribution"] = (
-            f"the image is unlike those that the model was trained on ({judgement.method} {judgement.score:g}, above "
-            f"{judgement.threshold:g}): class and map may mean nothing"
+            f"the image is unlike those that the model was trained on ({uncertainty.method} {uncertainty.score:g}, "
+            f"above {uncertainty.threshold:g}): class and map may mean nothing"
         )
     best = float(known.probabilities[known.predicted])
     if best < CONFIDENT:
@@ -52,7 +52,7 @@ def of(
             f"the attributions miss the difference between image and baseline by {abs(completeness['delta']):.3g}: "
             "more steps may help"
         )
-    if faithfulness is not None and min(faithfulness.versus_random, faithfulness.versus_centre) < -NOISE:
-        other = "a random map" if faithfulness.versus_random < -NOISE else "one that points at the centre"
+    if faithfulness is not None and min(faithfulness.versus_random, faithfulness.versus_center) < -NOISE:
+        other = "a random map" if faithfulness.versus_random < -NOISE else "one that points at the center"
         found["worse_than_trivial"] = f"the map is less faithful to the model than {other}"
     return [{"type": kind, "message": message} for kind, message in found.items()]

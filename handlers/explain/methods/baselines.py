@@ -16,13 +16,13 @@ def make(name: str, images: torch.Tensor, spec: Input) -> torch.Tensor:
     """The baselines of N images.
 
     Args:
-        name: `blur` keeps colour and brightness and takes the detail; `mean`, `black` and `white` are one colour, the
+        name: `blur` keeps color and brightness and takes the detail; `mean`, `black` and `white` are one color, the
             training images' mean for the first; `noise` is pixels drawn at random, the same ones for every image.
-        images: normalised, float32 (N, 3, H, W).
-        spec: how they were normalised.
+        images: normalized, float32 (N, 3, H, W).
+        spec: how they were normalized.
 
     Returns:
-        (N, 3, H, W), normalised.
+        (N, 3, H, W), normalized.
 
     Raises:
         ValueError: there is no such baseline.
@@ -32,11 +32,11 @@ def make(name: str, images: torch.Tensor, spec: Input) -> torch.Tensor:
     if name == "mean":
         return torch.zeros_like(images)
     if name in ("black", "white"):
-        return _normalised(torch.full_like(images, float(name == "white")), spec)
+        return _normalized(torch.full_like(images, float(name == "white")), spec)
     if name == "noise":
         generator = torch.Generator().manual_seed(SEED)
         drawn = torch.rand(images.shape[1:], generator=generator).to(images)
-        return _normalised(drawn.expand_as(images).contiguous(), spec)
+        return _normalized(drawn.expand_as(images).contiguous(), spec)
     raise ValueError(f"baseline {name!r:.60} does not exist: there is {', '.join(NAMES)}")
 
 
@@ -58,6 +58,6 @@ def blur(images: torch.Tensor) -> torch.Tensor:
     return functional.conv2d(rows, kernel.unsqueeze(3), groups=channels)
 
 
-def _normalised(pixels: torch.Tensor, spec: Input) -> torch.Tensor:
+def _normalized(pixels: torch.Tensor, spec: Input) -> torch.Tensor:
     mean, std = (torch.tensor(values).to(pixels).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
     return (pixels - mean) / std

@@ -36,7 +36,7 @@ def passes(settings: Settings) -> Passes:
     return Passes(steps, steps)
 
 
-# A blurred baseline keeps colour and brightness, so that the map shows what the detail adds; on CIFAR-10 it was more
+# A blurred baseline keeps color and brightness, so that the map shows what the detail adds; on CIFAR-10 it was more
 # faithful than a mean or black one.
 METHOD = Method(
     name="ig",

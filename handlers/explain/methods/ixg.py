@@ -9,7 +9,7 @@ from handlers.explain.methods.method import Method, Passes, Question, Readout, S
 
 
 def attribute(readout: Readout, question: Question, settings: Settings) -> torch.Tensor:
-    """Each normalised input value times the number's gradient there.
+    """Each normalized input value times the number's gradient there.
 
     Returns:
         (N, 3, H, W). Costs 1 pass forward and back.

@@ -65,7 +65,7 @@ class Question:
     """N images, and the number that is to be explained of each.
 
     Attributes:
-        images: normalised, float32 (N, 3, H, W); not made under inference_mode.
+        images: normalized, float32 (N, 3, H, W); not made under inference_mode.
         weights: float32 (N, classes), see Readout.
         baselines: (N, 3, H, W), where the settings name one.
     """

@@ -1,4 +1,4 @@
-"""Colours for signed evidence, which colour-blind people can tell apart: cold against, warm for."""
+"""Colors for signed evidence, which color-blind people can tell apart: cold against, warm for."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _STOPS = {
     "berlin": "#9eb0ff #60a5df #3280a6 #20526a #112732 #190c09 #371000 #5f1f0a #964a36 #ca7b71 #ffadad",
 }
 NAMES = tuple(_STOPS)
-# Evidence laid over a picture takes its colour from these parts of each half: nearer to the middle it would have none,
+# Evidence laid over a picture takes its color from these parts of each half: nearer to the middle it would have none,
 # and the very ends are too dark to be told from each other.
 _PALEST, _STRONGEST = 0.45, 0.84
 
 
 @cache
 def ramp(name: str) -> np.ndarray:
-    """The colours of a map without a picture: uint8 (LEVELS, 3) for shares of the scale from -1 to 1."""
+    """The colors of a map without a picture: uint8 (LEVELS, 3) for shares of the scale from -1 to 1."""
     return _at(name, shares())
 
 
 @cache
 def tints(name: str) -> np.ndarray:
-    """The colours that are laid over a picture, likewise; how opaque each is, is for who lays them."""
+    """The colors that are laid over a picture, likewise; how opaque each is, is for who lays them."""
     return _at(name, np.sign(shares()) * (_PALEST + (_STRONGEST - _PALEST) * np.abs(shares())))
 
 

@@ -1,4 +1,4 @@
-"""The strip below an explanation's picture: which class, how probable, what the colours mean, by which method."""
+"""The strip below an explanation's picture: which class, how probable, what the colors mean, by which method."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What the colours stand for.
+    """What the colors stand for.
 
     Attributes:
         top: the value at its end; 0 where the map is zero everywhere.
-        colours: from -top to top, uint8 (n, 3).
+        colors: from -top to top, uint8 (n, 3).
         signs: "positive" shows its half from 0 on.
     """
 
     top: float
-    colours: np.ndarray
+    colors: np.ndarray
     signs: Signs
 
 
@@ -82,11 +82,11 @@ def below(picture: Image.Image, caption: Caption, scale: Scale) -> Image.Image:
     return whole
 
 
-def colours(scale: Scale) -> np.ndarray:
+def colors(scale: Scale) -> np.ndarray:
     """Those that the strip cannot do without, uint8 (n, 3), n < 64: of the scale, and of ink on paper."""
-    places = np.linspace(0, len(scale.colours) - 1, 41).round().astype(int)
-    greys = np.linspace(_INK, _PAPER, 12).round().astype(np.uint8)
-    return np.concatenate([greys, scale.colours[places]])
+    places = np.linspace(0, len(scale.colors) - 1, 41).round().astype(int)
+    grays = np.linspace(_INK, _PAPER, 12).round().astype(np.uint8)
+    return np.concatenate([grays, scale.colors[places]])
 
 
 def strip(caption: Caption, scale: Scale, width: int) -> Image.Image:
@@ -101,7 +101,7 @@ def strip(caption: Caption, scale: Scale, width: int) -> Image.Image:
     _left(draw, left, 7, _question(caption, room - _length(sure, _LARGE) - 2 * _MARGIN), _LARGE, _INK)
 
     signed = scale.signs == "both"
-    shown = scale.colours if signed else scale.colours[len(scale.colours) // 2 :]
+    shown = scale.colors if signed else scale.colors[len(scale.colors) // 2 :]
     bar = Image.fromarray(shown[None]).resize((room, _BAR_HEIGHT), Image.Resampling.NEAREST)
     image.paste(bar, (left, _BAR_TOP))
     draw.rectangle((left, _BAR_TOP, right - 1, _BAR_TOP + _BAR_HEIGHT - 1), outline=_GREY)

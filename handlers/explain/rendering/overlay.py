@@ -1,7 +1,7 @@
 """An attribution as a picture: the image as it is seen, and over it what speaks for the class and against it.
 
-Where there is evidence, the image steps back: it loses its colours, and its darkest and brightest parts come nearer to
-grey, so that the evidence's colours are seen on any image. Elsewhere it stays as it came.
+Where there is evidence, the image steps back: it loses its colors, and its darkest and brightest parts come nearer to
+gray, so that the evidence's colors are seen on any image. Elsewhere it stays as it came.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _DETAIL = 200_000
 _GAMMA = 0.7
 # Cells along the long side: of the zone where the image steps back, and of the outlines.
 _ZONE_CELLS, _OUTLINE_CELLS, _FEWEST_CELLS = 32, 12, 3
-# The image's grey within the zone: from, and how much of its range.
+# The image's gray within the zone: from, and how much of its range.
 _DARKEST, _RANGE = 45, 0.78
 # The outlines lie where the smoothed map has this share of its largest value.
 _OUTLINE_SHARE = 0.5
 _HALO, _LINE, _DASH = (255, 255, 255), (0, 0, 0), 8
 # A palette is found from so many pixels along the long side.
 _PALETTE_SIDE = 64
-_NO_COLOURS = np.zeros((0, 3), dtype=np.uint8)
-# What the scale's colours are seen on.
+_NO_COLORS = np.zeros((0, 3), dtype=np.uint8)
+# What the scale's colors are seen on.
 _BAR_PAPER = (225, 225, 225)
 
 
@@ -56,7 +56,7 @@ class Style:
 
     Attributes:
         alpha: how opaque the strongest evidence is, from 0 to 1.
-        colours: one of colours.NAMES.
+        colors: one of colors.NAMES.
         signs: evidence for and against, or for alone.
         size: as the image came, with a legend, its long side VIEW_SIDE where the bytes allow, or SMALL_SIDE if it is no
             larger; or one pixel for each of the network's input, without a legend, for programs.
@@ -64,7 +64,7 @@ class Style:
     """
 
     alpha: float = 0.85
-    colours: str = "rdbu"
+    colors: str = "rdbu"
     signs: Signs = "both"
     size: Size = "original"
     side: int = VIEW_SIDE
@@ -82,7 +82,7 @@ def overlay(image: Image.Image, heat: np.ndarray, caption: Caption, style: Style
     """
     share, top = _scaled(heat, style.signs)
     opacity = (style.alpha * np.abs(colormaps.shares()) ** _GAMMA * 255).astype(np.uint8)
-    tints = colormaps.tints(style.colours)
+    tints = colormaps.tints(style.colors)
 
     def drawn(size: Shape) -> Image.Image:
         fitted = _fitted(share, size)
@@ -100,7 +100,7 @@ def overlay(image: Image.Image, heat: np.ndarray, caption: Caption, style: Style
 def heatmap(heat: np.ndarray, caption: Caption, style: Style, size: Shape) -> bytes:
     """Draw a map (h, w) alone, in the shape of an image of `size` pixels; PNG with a palette."""
     share, top = _scaled(heat, style.signs)
-    ramp = colormaps.ramp(style.colours)
+    ramp = colormaps.ramp(style.colors)
 
     def drawn(size: Shape) -> Image.Image:
         return Image.fromarray(ramp[colormaps.levels(_fitted(share, size))])
@@ -126,12 +126,12 @@ def _fitted(share: np.ndarray, size: Shape) -> np.ndarray:
 def _stepped_back(image: Image.Image, opaque: Image.Image) -> Image.Image:
     zone = opaque.resize(_sized(image.size, _ZONE_CELLS), Image.Resampling.BOX).filter(ImageFilter.MaxFilter(3))
     zone = zone.filter(ImageFilter.GaussianBlur(1)).point([min(255, 4 * level) for level in range(256)])
-    grey = image.convert("L").point([round(_DARKEST + _RANGE * level) for level in range(256)]).convert("RGB")
-    return Image.composite(grey, image, zone.resize(image.size, Image.Resampling.BICUBIC))
+    gray = image.convert("L").point([round(_DARKEST + _RANGE * level) for level in range(256)]).convert("RGB")
+    return Image.composite(gray, image, zone.resize(image.size, Image.Resampling.BICUBIC))
 
 
 def _outlined(image: Image.Image, share: np.ndarray) -> Image.Image:
-    """Draw a line around the strongest evidence, for people and printers that know no colours."""
+    """Draw a line around the strongest evidence, for people and printers that know no colors."""
     cells = _sized(image.size, _OUTLINE_CELLS)
     if min(cells) < _FEWEST_CELLS:
         return image
@@ -149,7 +149,7 @@ def _outlined(image: Image.Image, share: np.ndarray) -> Image.Image:
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """A mask with its neighbours above, below and beside."""
+    """A mask with its neighbors above, below and beside."""
     grown = mask.copy()
     grown[1:] |= mask[:-1]
     grown[:-1] |= mask[1:]
@@ -167,11 +167,11 @@ def _png(
     scale: Scale,
 ) -> bytes:
     if style.size == "model":
-        return _encoded(drawn((cells[1], cells[0])), _NO_COLOURS)
+        return _encoded(drawn((cells[1], cells[0])), _NO_COLORS)
     side = max(drawn_size(shape, style.side))
     while True:
         whole = legend.below(drawn(_sized(shape, side)), caption, scale)
-        content = _encoded(whole, legend.colours(scale))
+        content = _encoded(whole, legend.colors(scale))
         if len(content) <= MOST_BYTES or side <= LEAST_SIDE:
             return content
         # What is shown smaller has a little more detail in each pixel.
@@ -187,8 +187,8 @@ def drawn_size(shape: Shape, most: int = VIEW_SIDE) -> Shape:
 
 
 def _encoded(image: Image.Image, kept: np.ndarray) -> bytes:
-    """PNG with a palette of at most 256 colours, those `kept`, uint8 (n, 3), among them."""
-    # Median cut over all pixels takes ten times as long for no better colours.
+    """PNG with a palette of at most 256 colors, those `kept`, uint8 (n, 3), among them."""
+    # Median cut over all pixels takes ten times as long for no better colors.
     every = max(1, max(image.size) // _PALETTE_SIDE)
     few = image.resize((-(-image.width // every), -(-image.height // every)), Image.Resampling.NEAREST)
     found = few.quantize(256 - len(kept), Image.Quantize.MEDIANCUT).getpalette() or []

@@ -156,7 +156,7 @@ def _percent(share: float) -> str:
 
 
 def _smooth(cells: torch.Tensor) -> torch.Tensor:
-    """Each cell with its neighbours, (N, rows, columns): a map is not exact to a cell."""
+    """Each cell with its neighbors, (N, rows, columns): a map is not exact to a cell."""
     kernel = cells.new_tensor([1, 2, 1]) / 4
     padded = functional.pad(cells[:, None], (1, 1, 1, 1))
     return functional.conv2d(padded, (kernel[:, None] * kernel).view(1, 1, 3, 3))[:, 0]

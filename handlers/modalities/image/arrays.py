@@ -1,6 +1,6 @@
 """Arrays that are images: .npy files, nested JSON lists and v2 tensors -> uint8 or uint16 pictures.
 
-Integers are grey values or colours from 0 to 255 (uint16: to 65535), floats from 0 to 1. One image is (H, W),
+Integers are gray values or colors from 0 to 255 (uint16: to 65535), floats from 0 to 1. One image is (H, W),
 (H, W, C) or (C, H, W), many are (N, H, W, C) or (N, C, H, W), with 1, 3 or 4 channels C; where both readings fit, the
 channels are last.
 """

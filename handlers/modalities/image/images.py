@@ -1,6 +1,6 @@
-"""Where an image becomes a tensor: bytes -> picture -> uint8 pixels -> normalised float32 batch.
+"""Where an image becomes a tensor: bytes -> picture -> uint8 pixels -> normalized float32 batch.
 
-A picture is upright and opaque: RGB, or grey, which is resized in one channel to the same pixels. It stays what its
+A picture is upright and opaque: RGB, or gray, which is resized in one channel to the same pixels. It stays what its
 decoder makes of it, and is resized by the library that takes it as it is: turning one into the other takes longer. The
 only such code in the project: training, evaluation, golden answers and serving all come through here.
 """
@@ -17,7 +17,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch.nn import functional
 
-from handlers.errors import DamagedImage, ImageTooLarge, NoImage, RequestError, UnsupportedImage
+from handlers.errors import CorruptImage, ImageTooLarge, MissingImage, RequestError, UnsupportedImage
 from handlers.modalities.image import formats, jpeg
 from models.card import Input, Limits
 from models.value_range import FULL_RANGE
@@ -44,13 +44,13 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
     """Read the header of one JPEG, PNG or WebP; no pixel is decoded yet.
 
     Raises:
-        NoImage: `content` is empty.
+        MissingImage: `content` is empty.
         ImageTooLarge: over the limits' max_bytes, max_side or max_pixels.
         UnsupportedImage: another format, or animated.
-        DamagedImage: cut short or corrupt within the header.
+        CorruptImage: cut short or corrupt within the header.
     """
     if not content:
-        raise NoImage("the image is empty (0 bytes): send the bytes of a JPEG, PNG or WebP file")
+        raise MissingImage("the image is empty (0 bytes): send the bytes of a JPEG, PNG or WebP file")
     if len(content) > limits.max_bytes:
         raise ImageTooLarge(f"the image has {len(content):,} bytes: at most {limits.max_bytes:,} are accepted")
     try:
@@ -60,7 +60,7 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
     except MemoryError:
         raise
     except Exception as error:  # a header that is corrupt in its own way
-        raise DamagedImage(f"the image's header is corrupt: {error}") from None
+        raise CorruptImage(f"the image's header is corrupt: {error}") from None
     if max(image.size) > limits.max_side:
         raise ImageTooLarge(
             f"the image has {image.width} x {image.height} pixels: at most {limits.max_side:,} on a side are accepted"
@@ -89,7 +89,7 @@ def load(image: Image.Image, size: int | None = None, range_16bit: tuple[int, in
         range_16bit: the values of a gray image of 16 bits that become 0 and 255.
 
     Raises:
-        DamagedImage: cut short or corrupt.
+        CorruptImage: cut short or corrupt.
         UnsupportedImage: a JPEG of a kind that is not decoded, such as a lossless one.
     """
     if image.format in jpeg.FORMATS:
@@ -117,7 +117,7 @@ def _unidentified(content: Source) -> RequestError:
     """The error for a file that Pillow does not know as one of FORMATS."""
     format_ = formats.identify(content)
     if format_ is not None and format_.is_supported:
-        return DamagedImage("the image is cut short or corrupt within its header")
+        return CorruptImage("the image is cut short or corrupt within its header")
     start = f"its first bytes are {bytes(content[:12])!r}"
     if format_ is None:
         return UnsupportedImage(f"not a JPEG, PNG or WebP image ({start})")
@@ -129,7 +129,7 @@ def _undecodable(image: Image.Image, file: object, error: Exception) -> RequestE
     format_ = formats.identify(file.getvalue()) if isinstance(file, io.BytesIO) else None
     if format_ is not None and not format_.is_supported:
         return UnsupportedImage(f"{_named(format_)}. {format_.advice}")
-    return DamagedImage(f"the {image.format} image is cut short or corrupt: {error}")
+    return CorruptImage(f"the {image.format} image is cut short or corrupt: {error}")
 
 
 def _named(format_: formats.Format) -> str:
@@ -172,7 +172,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _opaque(image: Image.Image, range_16bit: tuple[int, int] = FULL_RANGE) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":  # 16-bit grey: convert("RGB") would clip it, not scale it
+    if image.mode.startswith("I") or image.mode == "F":  # 16-bit gray: convert("RGB") would clip it, not scale it
         wide = np.asarray(image, dtype=np.float32)
         wide = np.where(wide == image.info.get("transparency", -1), range_16bit[1], wide)
         return Image.fromarray(_eight_bits(wide, range_16bit))
@@ -306,7 +306,7 @@ def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.from_numpy(rows).permute(0, 3, 1, 2)
 
 
-def normalise(batch: torch.Tensor, spec: Input) -> torch.Tensor:
+def normalize(batch: torch.Tensor, spec: Input) -> torch.Tensor:
     """uint8 (N, 3, H, W) -> float32 of the same shape: (pixel / 255 - mean) / std by channel."""
     mean = torch.tensor(spec.mean, device=batch.device).view(1, 3, 1, 1)
     std = torch.tensor(spec.std, device=batch.device).view(1, 3, 1, 1)
@@ -315,4 +315,4 @@ def normalise(batch: torch.Tensor, spec: Input) -> torch.Tensor:
 
 def batch(images: Sequence[torch.Tensor], spec: Input, device: torch.device) -> torch.Tensor:
     """The pixels of N images -> the network's input: float32 (N, 3, spec.size, spec.size) on `device`."""
-    return normalise(stack(images).to(device), spec)
+    return normalize(stack(images).to(device), spec)

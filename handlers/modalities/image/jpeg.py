@@ -20,7 +20,7 @@ MAX_SCANS = 100
 # With more than these it is an odd file, which libjpeg-turbo may warn of when it is through, and Pillow decodes again.
 FEW_SCANS = 20
 # How libjpeg-turbo calls what Pillow's modes hold. CMYK and others stay with Pillow.
-COLOURS = {"RGB": "RGB", "L": "GRAY"}
+COLORS = {"RGB": "RGB", "L": "GRAY"}
 
 
 def scans(content: bytes | bytearray | memoryview) -> int:
@@ -44,17 +44,17 @@ def reduce(image: Image.Image, short: int, long: int) -> bool:
 
 
 def decode(image: Image.Image, *, reduced: bool) -> np.ndarray | None:
-    """The pixels that Pillow would decode: uint8 (H, W, 3), or (H, W) of a grey one.
+    """The pixels that Pillow would decode: uint8 (H, W, 3), or (H, W) of a gray one.
 
     Args:
         image: as it was opened from memory, or `reduce` left it; nothing of it is decoded.
         reduced: what `reduce` returned.
 
     Returns:
-        None if Pillow has to decide: other colours, many scans, or something is wrong with the file, if only a warning.
+        None if Pillow has to decide: other colors, many scans, or something is wrong with the file, if only a warning.
     """
-    file, colours = image.fp if isinstance(image, ImageFile) else None, COLOURS.get(image.mode)
-    if colours is None or not isinstance(file, io.BytesIO):
+    file, colors = image.fp if isinstance(image, ImageFile) else None, COLORS.get(image.mode)
+    if colors is None or not isinstance(file, io.BytesIO):
         return None
     content = file.getvalue()
     if scans(content) > FEW_SCANS:
@@ -62,9 +62,9 @@ def decode(image: Image.Image, *, reduced: bool) -> np.ndarray | None:
     # Of the factors that give at least so many pixels it takes the smallest: of a reduced size, that of `reduce`.
     least = {"min_height": image.height, "min_width": image.width} if reduced else {}
     try:
-        pixels: np.ndarray = simplejpeg.decode_jpeg(content, colours, **least)
+        pixels: np.ndarray = simplejpeg.decode_jpeg(content, colors, **least)
     except ValueError:
         return None
     if pixels.shape[:2] != (image.height, image.width):
         return None
-    return pixels[..., 0] if colours == "GRAY" else pixels
+    return pixels[..., 0] if colors == "GRAY" else pixels

@@ -24,7 +24,7 @@ class Shown:
 
     Attributes:
         truth: the class that the image's folder is named as; None where it is named as none.
-        decision: accept or refer; "" where the model has no trust in its card.
+        decision: accept or refer; "" where the model has no uncertainty in its card.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Write deploy/openapi.json, the OpenAPI 3.1 description of the HTTP contract that the front door serves."""
+"""Write deploy/openapi.json, the OpenAPI 3.1 description of the HTTP contract that the proxy serves."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _paths() -> dict[str, Any]:
         "/v1/models": _get("modelsV1", "Which models are served", "Models"),
         "/ping": _get("ping", "Does the model server live", "Status"),
         "/v2": _get("server", "What this is", "Server"),
-        "/v2/health/live": _get("live", "Does the front door live", "Live"),
+        "/v2/health/live": _get("live", "Does the proxy live", "Live"),
         "/v2/health/ready": _get("serverReady", "Does the model server live", "Ready"),
         "/openapi.json": _get("description", "This description", "Description"),
     }

@@ -42,7 +42,7 @@ SOMETIMES: dict[str, Any] = {
     "f_baseline": NUMBER,
     "completeness": object_of({"delta": NUMBER, "ok": {"type": "boolean"}}),
     "faithfulness": object_of(
-        dict.fromkeys(("deletion", "insertion", "gap", "versus_random", "versus_centre"), NUMBER)
+        dict.fromkeys(("deletion", "insertion", "gap", "versus_random", "versus_center"), NUMBER)
     ),
     "counterfactual": {
         "anyOf": [
@@ -50,5 +50,5 @@ SOMETIMES: dict[str, Any] = {
             {"type": "null"},
         ]
     },
-    "neighbours": {"type": "array", "items": object_of({**_CLASS, "distance": NUMBER, "thumbnail": _WEBP})},
+    "neighbors": {"type": "array", "items": object_of({**_CLASS, "distance": NUMBER, "thumbnail": _WEBP})},
 }

@@ -16,14 +16,14 @@ from models.card import Limits, OutOfDistribution
 from scripts.maintenance.openapi.explained import ALWAYS, SOMETIMES
 from scripts.maintenance.openapi.words import COUNT, NUMBER, SHARE, WORD, Schema, any_of, many, object_of, schema
 from serving.proxy import haproxy
-from serving.proxy.haproxy import FrontDoor, Tokens
+from serving.proxy.haproxy import ProxyConfig, Tokens
 from serving.torchserve import properties
 
 LIMITS = Limits()
 
 
 def max_body() -> int:
-    """The largest body in bytes: TorchServe's and the front door's."""
+    """The largest body in bytes: TorchServe's and the proxy's."""
     return int(properties.load()["max_request_size"])
 
 
@@ -33,9 +33,9 @@ def handler_errors() -> dict[str, int]:
 
 
 def door_errors() -> dict[str, int]:
-    """The type words of the errors that the front door answers itself, read from its configuration."""
+    """The type words of the errors that the proxy answers itself, read from its configuration."""
     nowhere = Path("nowhere")
-    production = FrontDoor("127.0.0.1", 1, 1, 1, nowhere, nowhere, max_body(), 1, Tokens("inference", "public"))
+    production = ProxyConfig("127.0.0.1", 1, 1, 1, nowhere, nowhere, max_body(), 1, Tokens("inference", "public"))
     development = dataclasses.replace(production, tokens=Tokens("inference"))
     text = haproxy.render(production) + haproxy.render(development)
     found: dict[str, int] = {}
@@ -113,7 +113,7 @@ _ANSWERED: Schema = {"model": WORD, "version": WORD, "request_id": WORD}
 
 _ANY_LIST: Schema = {"type": "array", "items": {}}
 _METHOD: Schema = {"enum": list(get_args(OutOfDistribution.model_fields["score"].annotation))}
-_OUTPUTS = [*v2.OUTPUTS, *v2.TRUSTED, v2.EXPLANATION]
+_OUTPUTS = [*v2.OUTPUTS, *v2.UNCERTAINTY_OUTPUTS, v2.EXPLANATION]
 _WANTED = object_of(
     {
         "name": {"enum": _OUTPUTS},
@@ -172,7 +172,7 @@ def schemas() -> Schema:
                 ["label", "index", "probability"],
             )
         ),
-        "Found": object_of(one, ["predictions"]) | {"description": "the rest where the card has trust"},
+        "Found": object_of(one, ["predictions"]) | {"description": "the rest where the card has uncertainty"},
         "Why": object_of({**one, **ALWAYS, **SOMETIMES}, ["predictions", *ALWAYS]),
         "Answered": object_of(_ANSWERED),
         **_one_or_many("Predicted", "Found"),

@@ -25,7 +25,7 @@ TIMEOUT = 60
 class Ask:
     """What a row's test asks with: a running server, and the sample images by label.
 
-    `fixture` gets what few rows need: `door`, of test_contract.py.
+    `fixture` gets what few rows need: `proxy`, of test_contract.py.
     """
 
     server: Server
@@ -97,7 +97,7 @@ def failed(answer: requests.Response, status: int, kind: str) -> dict[str, Any]:
 
 
 def told(port: int, request: bytes) -> bytes:
-    """What the front door says to these bytes, until it closes or is silent for long."""
+    """What the proxy says to these bytes, until it closes or is silent for long."""
     with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
         connection.sendall(request)
         said = b""

@@ -13,7 +13,7 @@ import pytest
 import requests
 from PIL import Image
 
-from models.card import Card, Trust
+from models.card import Card, UncertaintyCard
 from tests.integration.contract import Ask, ok, row
 
 JUDGED = ["set", "ood", "decision", "reason"]
@@ -28,14 +28,14 @@ WHY = {
     "f_baseline",
     "completeness",
     "regions",
-    "neighbours",
+    "neighbors",
     "warnings",
     "milliseconds",
     "overlay_png",
     "heatmap_png",
 }
 OUTPUTS = ["label", "index", "probability"]
-TRUSTED = ["set", "ood_score", "decision", "reason"]
+UNCERTAINTY_OUTPUTS = ["set", "ood_score", "decision", "reason"]
 
 
 def assert_classes(found: list[dict[str, Any]], label: str, *raw: str) -> None:
@@ -154,7 +154,7 @@ def answer_v2(ask: Ask) -> None:
 @row("answer-v2-why")
 def answer_v2_why(ask: Ask) -> None:
     body = ok(ask.post("/v2/models/digits/explain", json=ask.v2("6", "0")))
-    assert [one["name"] for one in body["outputs"]] == [*OUTPUTS, *TRUSTED, "explanation"]
+    assert [one["name"] for one in body["outputs"]] == [*OUTPUTS, *UNCERTAINTY_OUTPUTS, "explanation"]
     explanation = body["outputs"][-1]
     assert (explanation["datatype"], explanation["shape"]) == ("BYTES", [2])
     for text, label in zip(explanation["data"], "60", strict=True):
@@ -191,8 +191,8 @@ def parted(answer: requests.Response) -> tuple[dict[str, Any], bytes]:
 # ---- trust: what the card of `digits` promises
 
 
-def trust(ask: Ask) -> Trust:
-    found = Card.load(ask.server.workspace / "releases" / "digits" / "1.0").trust
+def uncertainty(ask: Ask) -> UncertaintyCard:
+    found = Card.load(ask.server.workspace / "releases" / "digits" / "1.0").uncertainty
     assert found is not None
     return found
 
@@ -218,13 +218,13 @@ def answer_probability(ask: Ask) -> None:
         ok(ask.post(f"/explanations/digits?target={one['label']}", ask.digit[least]))["f_x"] for one in (first, second)
     ]
     odds = math.log(first["probability"] / second["probability"])
-    assert odds == pytest.approx((logits[0] - logits[1]) / trust(ask).temperature, rel=1e-3)
+    assert odds == pytest.approx((logits[0] - logits[1]) / uncertainty(ask).temperature, rel=1e-3)
 
 
 @row("answer-set")
 def answer_set(ask: Ask) -> None:
     """The classes as long as the probability of those before, with the penalty for their rank, is in the threshold."""
-    conformal = trust(ask).conformal
+    conformal = uncertainty(ask).conformal
     for label in "0123456789":
         body = ok(ask.post("/predictions/digits?top_k=10", ask.digit[label]))
         before, expected = 0.0, []
@@ -243,7 +243,7 @@ def judged(ask: Ask) -> list[dict[str, Any]]:
 
 @row("answer-ood")
 def answer_ood(ask: Ask) -> None:
-    ood = trust(ask).ood
+    ood = uncertainty(ask).ood
     *digits, other = (body["ood"] for body in judged(ask))
     assert {(one["threshold"], one["method"]) for one in (*digits, other)} == {(ood.threshold, ood.score)}
     assert sum(one["score"] <= ood.threshold for one in digits) >= 7, "samples are enlarged: a little strange"
@@ -252,7 +252,7 @@ def answer_ood(ask: Ask) -> None:
 
 @row("answer-decision", "answer-reason")
 def answer_decision(ask: Ask) -> None:
-    policy = trust(ask).policy
+    policy = uncertainty(ask).policy
     found = []
     for body in judged(ask):
         reason = None

@@ -105,7 +105,7 @@ def form_blank(ask: Ask) -> None:
     assert labels(form(ask, ("top_k", ""), ("timing", " "), ("go", ""))) == ["4"]
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     parts = b'--x\r\nContent-Disposition: form-data; name="second"; filename=""\r\nContent-Type: image/png\r\n\r\n\r\n'
-    failed(ask.post(URL, parts + b"--x--\r\n", headers=headers), 400, "NoImage")
+    failed(ask.post(URL, parts + b"--x--\r\n", headers=headers), 400, "MissingImage")
     chosen = b'--x\r\nContent-Disposition: form-data; name="first"; filename="4.png"\r\n\r\n' + ask.digit["4"] + b"\r\n"
     assert labels(ask.post(URL, chosen + parts + b"--x--\r\n", headers=headers)) == ["4"]
 

@@ -13,15 +13,15 @@ from handlers.request import Incoming, Part
 from models.card import Limits
 from tests.integration.contract import Ask, failed, row, told
 from tests.integration.contract.bodies import npy, send_npy
-from tests.integration.stub import TOKEN, front_door
+from tests.integration.stub import TOKEN, running_proxy
 
 PREDICT, EXPLAIN = "/predictions/digits", "/explanations/digits"
 
 
-@row("NoImage")
+@row("MissingImage")
 def no_image(ask: Ask) -> None:
-    failed(ask.post(PREDICT, b""), 400, "NoImage")
-    failed(ask.post(PREDICT, {"top_k": "1"}, files={"top_k": (None, "1")}), 400, "NoImage")
+    failed(ask.post(PREDICT, b""), 400, "MissingImage")
+    failed(ask.post(PREDICT, {"top_k": "1"}, files={"top_k": (None, "1")}), 400, "MissingImage")
 
 
 @row("BadMultipart")
@@ -69,40 +69,40 @@ def bad_option(ask: Ask) -> None:
 def bad_request(ask: Ask) -> None:
     said = told(ask.server.ports.public, b"GARBAGE\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 400")
-    with front_door(only_model="") as door:
-        failed(requests.post(f"{door.url}/invocations", data=b"an image", timeout=30), 400, "BadRequest")
+    with running_proxy(only_model="") as proxy:
+        failed(requests.post(f"{proxy.url}/invocations", data=b"an image", timeout=30), 400, "BadRequest")
 
 
 @row("CrossSite")
 def cross_site(ask: Ask) -> None:
     """A form or a script of any page that the user has open sends such a POST; no page can leave these headers out."""
-    with front_door() as door:
-        url = f"{door.url}/predictions/digits"
+    with running_proxy() as proxy:
+        url = f"{proxy.url}/predictions/digits"
         for headers in (
             {"Origin": "https://example.org"},
             {"Origin": "null"},
             {"Origin": "http://127.0.0.1:3000", "Sec-Fetch-Site": "same-site"},
-            {"Origin": f"http://attacker.example:{door.port}", "Host": f"attacker.example:{door.port}"},
+            {"Origin": f"http://attacker.example:{proxy.port}", "Host": f"attacker.example:{proxy.port}"},
             {"Sec-Fetch-Site": "cross-site"},
         ):
             failed(requests.post(url, data=b"an image", headers=headers, timeout=30), 403, "CrossSite")
-        assert door.script.asked == []
+        assert proxy.script.asked == []
         for headers in ({"Sec-Fetch-Site": "none"}, {"Host": "models.lab.example"}):
             assert requests.post(url, data=b"an image", headers=headers, timeout=30).status_code == 200
-    with front_door(cors_origins=("https://lab.example",)) as door:
+    with running_proxy(cors_origins=("https://lab.example",)) as proxy:
         for origin, status in (("https://lab.example", 200), ("https://example.org", 403)):
             headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
-            assert requests.post(door.url + PREDICT, data=b"x", headers=headers, timeout=30).status_code == status
-    with front_door(tokens=True) as door:
+            assert requests.post(proxy.url + PREDICT, data=b"x", headers=headers, timeout=30).status_code == status
+    with running_proxy(tokens=True) as proxy:
         headers = {"Origin": "https://example.org", "Authorization": f"Bearer {TOKEN}"}
-        answer = requests.post(f"{door.url}/predictions/digits", data=b"an image", headers=headers, timeout=30)
+        answer = requests.post(f"{proxy.url}/predictions/digits", data=b"an image", headers=headers, timeout=30)
         assert answer.status_code == 200, "whoever has the token may"
 
 
 @row("Unauthorized")
 def unauthorized(ask: Ask) -> None:
-    with front_door(tokens=True) as door:
-        failed(door.answers(200), 401, "Unauthorized")
+    with running_proxy(tokens=True) as proxy:
+        failed(proxy.answers(200), 401, "Unauthorized")
 
 
 @row("NotFound")
@@ -121,7 +121,7 @@ def model_not_found(ask: Ask) -> None:
 def version_not_found(ask: Ask) -> None:
     body = failed(ask.post("/predictions/digits/9.9", ask.digit["1"]), 404, "VersionNotFound")
     assert "1.0" in body["message"]
-    failed(ask.fixture("door").answers(404), 404, "VersionNotFound")
+    failed(ask.fixture("proxy").answers(404), 404, "VersionNotFound")
 
 
 @row("MethodNotAllowed")
@@ -140,7 +140,7 @@ def not_acceptable(ask: Ask) -> None:
 
 @row("ImageTooLarge")
 def image_too_large(ask: Ask) -> None:
-    failed(send_npy(ask, torch.zeros(5_001, 5_000, dtype=torch.bool).numpy()), 413, "RequestTooLarge")
+    failed(send_npy(ask, torch.zeros(5_001, 5_000, dtype=torch.bool).numpy()), 413, "ContentTooLarge")
     failed(ask.post(PREDICT, b"\0" * 6_000_001), 413, "ImageTooLarge")
 
 
@@ -150,10 +150,10 @@ def too_many_images(ask: Ask) -> None:
     failed(ask.post(PREDICT, files=files), 413, "TooManyImages")
 
 
-@row("RequestTooLarge")
+@row("ContentTooLarge")
 def request_too_large(ask: Ask) -> None:
-    failed(ask.post(PREDICT, b"\0" * 8_500_001), 413, "RequestTooLarge")
-    failed(ask.fixture("door").answers(413), 413, "RequestTooLarge")
+    failed(ask.post(PREDICT, b"\0" * 8_500_001), 413, "ContentTooLarge")
+    failed(ask.fixture("proxy").answers(413), 413, "ContentTooLarge")
 
 
 @row("UnsupportedImage")
@@ -161,11 +161,11 @@ def unsupported_image(ask: Ask) -> None:
     failed(ask.post(PREDICT, b"GIF89a rubbish"), 415, "UnsupportedImage")
 
 
-@row("DamagedImage")
+@row("CorruptImage")
 def damaged_image(ask: Ask) -> None:
-    failed(ask.post(PREDICT, ask.digit["1"][:-300]), 422, "DamagedImage")
+    failed(ask.post(PREDICT, ask.digit["1"][:-300]), 422, "CorruptImage")
     both = [("good", ask.digit["1"]), ("cut", ask.digit["1"][:-300])]
-    body = failed(ask.post(PREDICT, files=both), 422, "DamagedImage")
+    body = failed(ask.post(PREDICT, files=both), 422, "CorruptImage")
     assert body["message"].startswith("image 2 of 2 ('cut'): ")
 
 
@@ -173,40 +173,40 @@ def damaged_image(ask: Ask) -> None:
 def worker_died(ask: Ask) -> None:
     """The real thing is in tests/integration/test_life.py; here, what TorchServe says then."""
     died = '{"code": 500, "type": "InternalServerException", "message": "Worker died."}'
-    failed(ask.fixture("door").answers(500, died), 500, "WorkerDied")
-    failed(ask.fixture("door").answers(507), 500, "WorkerDied")
+    failed(ask.fixture("proxy").answers(500, died), 500, "WorkerDied")
+    failed(ask.fixture("proxy").answers(507), 500, "WorkerDied")
 
 
 @row("NotReady")
 def not_ready(ask: Ask) -> None:
     """The real thing is in tests/integration/test_health.py; here, what the map that is kept by the supervisor says."""
     reason = "digits 1.0 has no READY predict worker (0 of 1)"
-    with front_door(health=f"digits/1.0 {reason}\nunready {reason}\n") as door:
+    with running_proxy(health=f"digits/1.0 {reason}\nunready {reason}\n") as proxy:
         for path in ("/ping", "/v2/health/ready", "/v1/models/digits", "/v2/models/digits/versions/1.0/ready"):
-            answer = requests.get(door.url + path, timeout=30)
+            answer = requests.get(proxy.url + path, timeout=30)
             assert failed(answer, 503, "NotReady")["message"] == reason
             assert answer.headers["Retry-After"] == "1"
-        assert requests.get(f"{door.url}/v2/health/live", timeout=30).status_code == 200
+        assert requests.get(f"{proxy.url}/v2/health/live", timeout=30).status_code == 200
 
 
-@row("FrontDoorFailed")
-def front_door_failed(ask: Ask) -> None:
+@row("ProxyError")
+def front_proxy_failed(ask: Ask) -> None:
     """HAProxy answers so where it fails itself, which nobody should bring about; its words are in its configuration."""
     text = (ask.server.instance.folder / "haproxy.cfg").read_text()
-    assert '{"code":500,"type":"FrontDoorFailed","message":"the front door failed on this request' in text
+    assert '{"code":500,"type":"ProxyError","message":"the proxy failed on this request' in text
 
 
 @row("BadGateway")
 def bad_gateway(ask: Ask) -> None:
-    failed(ask.fixture("door").answers(0), 502, "BadGateway")
+    failed(ask.fixture("proxy").answers(0), 502, "BadGateway")
 
 
 @row("Unavailable")
 def unavailable(ask: Ask) -> None:
-    with front_door() as door:
-        door.backend.shutdown()
-        door.backend.server_close()
-        answer = requests.post(f"{door.url}{PREDICT}", data=b"an image", timeout=30)
+    with running_proxy() as proxy:
+        proxy.backend.shutdown()
+        proxy.backend.server_close()
+        answer = requests.post(f"{proxy.url}{PREDICT}", data=b"an image", timeout=30)
     failed(answer, 503, "Unavailable")
     assert answer.headers["Retry-After"] == "1"
 
@@ -243,17 +243,17 @@ def out_of_memory(ask: Ask) -> None:
 
 @row("DeadlineExceeded")
 def deadline_exceeded(ask: Ask) -> None:
-    """In the worker, whose clock began at the front door; tests/integration/test_explain_workers.py has the door."""
+    """In the worker, whose clock began at the proxy; tests/integration/test_explain_workers.py has the proxy."""
     classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0")
     headers = {"x-torchlight-query": "deadline_ms=5000"}
     late = Incoming("explain", (Part("body", ask.digit["1"]),), headers, waited=4.9999)
     assert_answer(classifier.answer([late])[0], 504, "DeadlineExceeded")
 
 
-@row("AnswerTooLarge", "max-answer-bytes")
+@row("ResponseTooLarge", "max-answer-bytes")
 def answer_too_large(ask: Ask) -> None:
     assert Limits().max_answer_bytes == 16_000_000
     limits = Limits(max_answer_bytes=1000)
     classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0", limits=limits)
     parts = tuple(Part(f"part {number}", ask.digit["1"]) for number in range(5))
-    assert_answer(classifier.answer([Incoming("predict", parts, {})])[0], 413, "AnswerTooLarge")
+    assert_answer(classifier.answer([Incoming("predict", parts, {})])[0], 413, "ResponseTooLarge")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from models.card import Card
 from tests.integration.contract import Ask, ok, row
-from tests.integration.contract.answers import board, trust
+from tests.integration.contract.answers import board, uncertainty
 
 
 def explained(ask: Ask, query: str = "", label: str = "3") -> dict[str, Any]:
@@ -37,7 +37,7 @@ def why_target(ask: Ask) -> None:
     assert target == {**listed, "why": "asked"}
     first, second = found["predictions"][:2]
     odds, raw = (math.log(first[name] / second[name]) for name in ("probability", "raw_probability"))
-    assert raw == pytest.approx(odds * trust(ask).temperature, rel=1e-2)
+    assert raw == pytest.approx(odds * uncertainty(ask).temperature, rel=1e-2)
 
 
 @row("why-contrast", "why-logits")

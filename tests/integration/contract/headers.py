@@ -10,7 +10,7 @@ import requests
 
 from tests.integration.contract import Ask, failed, labels, ok, row, told
 from tests.integration.contract.bodies import elements, send_binary
-from tests.integration.stub import TOKEN, front_door
+from tests.integration.stub import TOKEN, running_proxy
 
 PREDICT, EXPLAIN = "/predictions/digits", "/explanations/digits"
 
@@ -32,8 +32,8 @@ def accept(ask: Ask) -> None:
 
 @row("authorization", "has-challenge")
 def authorization(ask: Ask) -> None:
-    with front_door(tokens=True) as door:
-        url = f"{door.url}{PREDICT}"
+    with running_proxy(tokens=True) as proxy:
+        url = f"{proxy.url}{PREDICT}"
         wrong = (
             "Bearer wrong",
             TOKEN,
@@ -52,9 +52,9 @@ def authorization(ask: Ask) -> None:
             assert requests.post(url, data=b"an image", headers=right, timeout=30).status_code == 200
         twice = f"Authorization: Bearer {TOKEN}\r\n" * 2
         request = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\n{twice}Content-Length: 2\r\n\r\nab"
-        assert told(door.port, request.encode()).startswith(b"HTTP/1.1 401")
-        assert requests.get(f"{door.url}/v2/health/live", timeout=30).status_code == 200
-        failed(requests.get(f"{door.url}/openapi.json", timeout=30), 401, "Unauthorized")
+        assert told(proxy.port, request.encode()).startswith(b"HTTP/1.1 401")
+        assert requests.get(f"{proxy.url}/v2/health/live", timeout=30).status_code == 200
+        failed(requests.get(f"{proxy.url}/openapi.json", timeout=30), 401, "Unauthorized")
 
 
 @row("expect", "ExpectationFailed")
@@ -166,7 +166,7 @@ def has_request_id(ask: Ask) -> None:
 def has_timing(ask: Ask) -> None:
     for path, stages in {
         f"{PREDICT}?timing=true": ["wait", "decode", "inference", "encode"],
-        f"{EXPLAIN}?timing=true": ["wait", "decode", "inference", "explanation", "drawing", "encode"],
+        f"{EXPLAIN}?timing=true": ["wait", "decode", "inference", "explanation", "render", "encode"],
     }.items():
         entries = ask.post(path, ask.digit["3"]).headers["Server-Timing"].split(", ")
         assert [entry.partition(";")[0] for entry in entries] == stages
@@ -190,10 +190,10 @@ def has_length(ask: Ask) -> None:
 
 @row("has-retry-after", "Overloaded")
 def has_retry_after(ask: Ask) -> None:
-    door = ask.fixture("door")
-    answer = door.answers(503)
+    proxy = ask.fixture("proxy")
+    answer = proxy.answers(503)
     failed(answer, 503, "Overloaded")
     assert answer.headers["Retry-After"] == "1"
-    door.answers(200)
+    proxy.answers(200)
     with pytest.raises(KeyError):
-        _ = door.answers(200).headers["Retry-After"]
+        _ = proxy.answers(200).headers["Retry-After"]

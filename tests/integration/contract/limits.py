@@ -23,7 +23,7 @@ from serving.proxy import haproxy
 from serving.server import launch_options
 from tests.integration.contract import Ask, failed, labels, row, told
 from tests.integration.contract.bodies import npy
-from tests.integration.stub import SHORTER, TOKEN, front_door
+from tests.integration.stub import SHORTER, TOKEN, running_proxy
 
 PREDICT = "/predictions/digits"
 PIXELS = 25_000_000
@@ -40,7 +40,7 @@ def png(width: int, height: int) -> bytes:
 @row("max-body")
 def max_body(ask: Ask) -> None:
     failed(ask.post(PREDICT, b"\0" * 8_500_000), 413, "ImageTooLarge")
-    failed(ask.post(PREDICT, b"\0" * 8_500_001), 413, "RequestTooLarge")
+    failed(ask.post(PREDICT, b"\0" * 8_500_001), 413, "ContentTooLarge")
 
 
 @row("max-bytes")
@@ -136,12 +136,12 @@ def max_query(ask: Ask) -> None:
         failed(ask.post(f"{PREDICT}?{query}", ask.digit["5"]), 400, kind)
 
 
-@row("max-address", "AddressTooLong")
+@row("max-address", "URITooLong")
 def max_address(ask: Ask) -> None:
     within = f"{PREDICT}?mine={'x' * 2_000}"[:2_000]
     failed(ask.post(within, ask.digit["5"]), 400, "UnknownOption")
-    failed(ask.post(within + "x", ask.digit["5"]), 414, "AddressTooLong")
-    assert "error" in failed(ask.post(f"/v1/models/{'%22' * 3_000}:predict", b""), 414, "AddressTooLong")
+    failed(ask.post(within + "x", ask.digit["5"]), 414, "URITooLong")
+    assert "error" in failed(ask.post(f"/v1/models/{'%22' * 3_000}:predict", b""), 414, "URITooLong")
 
 
 @row("max-headers", "HeadersTooLarge")
@@ -159,13 +159,13 @@ def head(length: int) -> bytes:
 @row("time-headers", "RequestTimeout")
 def time_headers(ask: Ask) -> None:
     assert "timeout http-request 10s" in SHORTER
-    assert told(ask.fixture("door").port, head(9)).startswith(b"HTTP/1.1 408")
+    assert told(ask.fixture("proxy").port, head(9)).startswith(b"HTTP/1.1 408")
 
 
 @row("time-silence")
 def time_silence(ask: Ask) -> None:
     assert "timeout client 30s" in SHORTER
-    said = told(ask.fixture("door").port, head(LARGE) + b"\r\n" + bytes(100_000))
+    said = told(ask.fixture("proxy").port, head(LARGE) + b"\r\n" + bytes(100_000))
     assert said.startswith(b"HTTP/1.1 400")
     assert b'"type":"BadRequest"' in said
 
@@ -173,10 +173,10 @@ def time_silence(ask: Ask) -> None:
 @row("time-first-body")
 def time_first_body(ask: Ask) -> None:
     assert "wait-for-body time 20s" in SHORTER
-    said = told(ask.fixture("door").port, head(9) + b"\r\nhalf")
+    said = told(ask.fixture("proxy").port, head(9) + b"\r\nhalf")
     assert said.startswith(b"HTTP/1.1 408")
     assert b'"type":"RequestTimeout"' in said
-    with socket.create_connection(("127.0.0.1", ask.fixture("door").port), timeout=15) as connection:
+    with socket.create_connection(("127.0.0.1", ask.fixture("proxy").port), timeout=15) as connection:
         connection.sendall(head(9) + b"\r\n")
         for byte in b"an image!":
             time.sleep(0.03)
@@ -189,7 +189,7 @@ def time_upload(ask: Ask) -> None:
     """A client that is never silent for long is refused too, once its upload has taken a second in all."""
     assert "lua.upload_time 60" in SHORTER
     for path in ("/predictions/digits", "/explanations/digits"):
-        assert (status := drip(ask.fixture("door").port, path)).startswith(b"HTTP/1.1 400"), status
+        assert (status := drip(ask.fixture("proxy").port, path)).startswith(b"HTTP/1.1 400"), status
 
 
 def drip(port: int, path: str) -> bytes:
@@ -216,12 +216,12 @@ def max_connections(ask: Ask) -> None:
     """Of a proxy for 40 connections, one address gets 20, and another address is answered meanwhile."""
     assert haproxy.MAX_CONNECTIONS == 8_192
     assert haproxy.MAX_CONNECTIONS // haproxy.SHARE_OF_ONE_SOURCE == 4_096
-    with front_door(max_connections=40) as door, ExitStack() as held:
+    with running_proxy(max_connections=40) as proxy, ExitStack() as held:
         for _ in range(20):
-            held.enter_context(socket.create_connection(("127.0.0.1", door.port)))
+            held.enter_context(socket.create_connection(("127.0.0.1", proxy.port)))
         with pytest.raises(OSError, match="reset"):
-            told(door.port, head(2) + b"\r\nab")
-        with socket.create_connection(("127.0.0.1", door.port), source_address=("127.0.0.2", 0)) as connection:
+            told(proxy.port, head(2) + b"\r\nab")
+        with socket.create_connection(("127.0.0.1", proxy.port), source_address=("127.0.0.2", 0)) as connection:
             connection.sendall(head(2) + b"\r\nab")
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
 
@@ -229,8 +229,8 @@ def max_connections(ask: Ask) -> None:
 @row("max-wrong-tokens", "TooManyRequests")
 def max_wrong_tokens(ask: Ask) -> None:
     assert (haproxy.WRONG_TOKENS, haproxy.WRONG_TOKEN_SECONDS) == (20, 10)
-    with front_door(tokens=True) as door, requests.Session() as session:
-        url = f"{door.url}{PREDICT}"
+    with running_proxy(tokens=True) as proxy, requests.Session() as session:
+        url = f"{proxy.url}{PREDICT}"
         wrong = {"Authorization": "Bearer wrong"}
         statuses = [session.post(url, data=b"an image", headers=wrong, timeout=30).status_code for _ in range(30)]
         assert statuses == [401] * 20 + [429] * 10
@@ -239,7 +239,7 @@ def max_wrong_tokens(ask: Ask) -> None:
         assert refused.headers["Retry-After"] == "10"
         right = {"Authorization": f"Bearer {TOKEN}"}
         assert session.post(url, data=b"an image", headers=right, timeout=30).status_code == 200
-        assert session.get(f"{door.url}/v2/health/live", timeout=30).status_code == 200
+        assert session.get(f"{proxy.url}/v2/health/live", timeout=30).status_code == 200
 
 
 @row("max-batch-answers")
@@ -269,23 +269,23 @@ def time_batch(ask: Ask) -> None:
 @row("time-answer", "GatewayTimeout")
 def time_answer(ask: Ask) -> None:
     assert "timeout server 180s" in SHORTER
-    door = ask.fixture("door")
-    door.script.pause = 1.5
-    failed(requests.post(f"{door.url}{PREDICT}", data=b"an image", timeout=30), 504, "GatewayTimeout")
+    proxy = ask.fixture("proxy")
+    proxy.script.pause = 1.5
+    failed(requests.post(f"{proxy.url}{PREDICT}", data=b"an image", timeout=30), 504, "GatewayTimeout")
 
 
 @row("max-waiting")
 def max_waiting(ask: Ask) -> None:
-    """Of a door that lets only one wait: one is in work, one waits, and the third is refused at once."""
+    """Of a proxy that lets only one wait: one is in work, one waits, and the third is refused at once."""
     assert haproxy.MOST_WAITING == 200
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(haproxy, "MOST_WAITING", 1)
-        with front_door(explain_at_once=1) as door, ThreadPoolExecutor(2) as pool:
-            door.script.pause = 0.5
+        with running_proxy(explain_at_once=1) as proxy, ThreadPoolExecutor(2) as pool:
+            proxy.script.pause = 0.5
             for _ in range(2):
-                pool.submit(requests.post, f"{door.url}/explanations/digits", data=b"an image", timeout=30)
+                pool.submit(requests.post, f"{proxy.url}/explanations/digits", data=b"an image", timeout=30)
                 time.sleep(0.1)
-            answer = requests.post(f"{door.url}/explanations/digits", data=b"an image", timeout=30)
+            answer = requests.post(f"{proxy.url}/explanations/digits", data=b"an image", timeout=30)
     failed(answer, 503, "Overloaded")
 
 
@@ -293,9 +293,9 @@ def max_waiting(ask: Ask) -> None:
 def time_waiting(ask: Ask) -> None:
     """One after the other: who comes last waits too long, and one with a deadline not even so long."""
     assert "timeout queue 30s" in SHORTER
-    with front_door(explain_at_once=1) as door, ThreadPoolExecutor(5) as pool:
-        door.script.pause = 0.5
-        url = f"{door.url}/explanations/digits"
+    with running_proxy(explain_at_once=1) as proxy, ThreadPoolExecutor(5) as pool:
+        proxy.script.pause = 0.5
+        url = f"{proxy.url}/explanations/digits"
         waiting = [pool.submit(requests.post, url, data=b"an image", timeout=30) for _ in range(4)]
         time.sleep(0.1)
         failed(requests.post(f"{url}?deadline_ms=200", data=b"an image", timeout=30), 504, "DeadlineExceeded")

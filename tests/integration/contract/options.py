@@ -78,7 +78,7 @@ def steps(ask: Ask) -> None:
 def baseline(ask: Ask) -> None:
     found = {ok(ask.post(f"{EXPLAIN}?baseline={name}", ask.digit["3"]))["baseline"] for name in ("mean", "noise")}
     assert found == {"mean", "noise"}
-    refused(ask, "baseline=grey", "there is blur, mean, black, white, noise")
+    refused(ask, "baseline=gray", "there is blur, mean, black, white, noise")
     refused(ask, "baseline=blur&method=gradcam", "method gradcam has none")
 
 
@@ -105,7 +105,7 @@ def deadline(ask: Ask) -> None:
 @row("faithfulness", "why-faithfulness")
 def faithfulness(ask: Ask) -> None:
     found = ok(ask.post(f"{EXPLAIN}?faithfulness=true", ask.digit["3"]))["faithfulness"]
-    assert list(found) == ["deletion", "insertion", "gap", "versus_random", "versus_centre"]
+    assert list(found) == ["deletion", "insertion", "gap", "versus_random", "versus_center"]
     assert abs(found["insertion"] - found["deletion"] - found["gap"]) < 2e-4
     assert "faithfulness" not in ok(ask.post(EXPLAIN, ask.digit["3"]))
 
@@ -120,15 +120,15 @@ def counterfactual(ask: Ask) -> None:
     assert "counterfactual" not in ok(ask.post(EXPLAIN, ask.digit["3"]))
 
 
-@row("neighbours", "why-neighbours")
-def neighbours(ask: Ask) -> None:
-    assert len(ok(ask.post(EXPLAIN, ask.digit["3"]))["neighbours"]) == 3
-    found = ok(ask.post(f"{EXPLAIN}?neighbours=5", ask.digit["3"]))["neighbours"]
+@row("neighbors", "why-neighbors")
+def neighbors(ask: Ask) -> None:
+    assert len(ok(ask.post(EXPLAIN, ask.digit["3"]))["neighbors"]) == 3
+    found = ok(ask.post(f"{EXPLAIN}?neighbors=5", ask.digit["3"]))["neighbors"]
     assert [list(one) for one in found] == [["label", "index", "distance", "thumbnail"]] * 5
     assert [one["distance"] for one in found] == sorted(one["distance"] for one in found)
     assert Image.open(io.BytesIO(base64.b64decode(found[0]["thumbnail"]))).format == "WEBP"
-    assert "neighbours" not in ok(ask.post(f"{EXPLAIN}?neighbours=0", ask.digit["3"]))
-    refused(ask, "neighbours=21", "from 0 to 20")
+    assert "neighbors" not in ok(ask.post(f"{EXPLAIN}?neighbors=0", ask.digit["3"]))
+    refused(ask, "neighbors=21", "from 0 to 20")
 
 
 def picture(ask: Ask, query: str) -> Image.Image:
@@ -164,16 +164,16 @@ def signs(ask: Ask) -> None:
     refused(ask, "signs=negative", "there is both, positive")
 
 
-@row("alpha", "colours")
-def alpha_and_colours(ask: Ask) -> None:
+@row("alpha", "colors")
+def alpha_and_colors(ask: Ask) -> None:
     usual = picture(ask, "output=overlay").tobytes()
-    assert picture(ask, "output=overlay&alpha=0.85&colours=rdbu").tobytes() == usual
+    assert picture(ask, "output=overlay&alpha=0.85&colors=rdbu").tobytes() == usual
     assert picture(ask, "output=overlay&alpha=0.3").tobytes() != usual
     for name in ("puor", "brbg", "vik", "berlin"):
-        assert picture(ask, f"output=overlay&colours={name}").tobytes() != usual
+        assert picture(ask, f"output=overlay&colors={name}").tobytes() != usual
     refused(ask, "alpha=2", "a number from 0 to 1")
     refused(ask, "alpha=0.5&output=npy", "leave one of them out")
-    refused(ask, "colours=jet", "there is rdbu, puor, brbg, vik, berlin")
+    refused(ask, "colors=jet", "there is rdbu, puor, brbg, vik, berlin")
 
 
 @row("size")
@@ -258,5 +258,5 @@ def twice(ask: Ask) -> None:
 def unknown(ask: Ask) -> None:
     body = failed(ask.post(f"{PREDICT}?topk=2", ask.digit["3"]), 400, "UnknownOption")
     assert "top_k, timing" in body["message"]
-    failed(ask.post(PREDICT, json={"image": ask.b64("3"), "colour": 1}), 400, "UnknownOption")
-    failed(ask.post("/v2/models/digits/infer", json=ask.v2("3", outputs=[{"name": "colour"}])), 400, "UnknownOption")
+    failed(ask.post(PREDICT, json={"image": ask.b64("3"), "color": 1}), 400, "UnknownOption")
+    failed(ask.post("/v2/models/digits/infer", json=ask.v2("3", outputs=[{"name": "color"}])), 400, "UnknownOption")

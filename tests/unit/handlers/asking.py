@@ -38,7 +38,7 @@ def picture(encoded: str) -> np.ndarray:
 
 
 def assert_alike(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Equal but for the last digit of float32 sums, and the next colour or a digit of the pictures."""
+    """Equal but for the last digit of float32 sums, and the next color or a digit of the pictures."""
     assert list(one) == list(other)
     for key, value in one.items():
         if key == "results":

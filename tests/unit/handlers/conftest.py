@@ -1,4 +1,4 @@
-"""What the tests of the handlers share: the entry, and classifiers whose card has `trust` and has none."""
+"""What the tests of the handlers share: the entry, and classifiers whose card has `uncertainty` and has none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from handlers import golden_answers
 from handlers.pipeline import Classifier
 from handlers.torchserve_handler import ImageClassifier
 from models.card import Policy
-from models.release import TRUST, Release, sha256
+from models.release import UNCERTAINTY, Release, sha256
 from tests.unit.handlers.torchserve import Context
 from training.data import Dataset
 from training.uncertainty import Scored, Settings, fit
@@ -43,24 +43,24 @@ def image(digits: Dataset) -> bytearray:
 
 @pytest.fixture(scope="session")
 def plain(classifier: Classifier) -> Classifier:
-    """One that answers as those do whose card has no `trust`."""
-    return Classifier(classifier.card.model_copy(update={"trust": None}), classifier.engine)
+    """One that answers as those do whose card has no `uncertainty`."""
+    return Classifier(classifier.card.model_copy(update={"uncertainty": None}), classifier.engine)
 
 
 @pytest.fixture(scope="session")
-def trusted_release(
+def release_with_uncertainty(
     release: Release, plain: Classifier, digits: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> Release:
-    """The digits with trust: sets that hold more than one class for some, and Mahalanobis scores. Not to be changed."""
+    """The digits with uncertainty: sets of more than one class for some, and Mahalanobis scores. Not to be changed."""
     folder = tmp_path_factory.mktemp("trusted") / "digits" / "1.0"
     shutil.copytree(release.folder, folder)
     train, calibration = (
         Scored(plain.outputs(split.images), torch.tensor(split.labels)) for split in (digits.train, digits.calibration)
     )
     fitted = fit(train, calibration, Settings(coverage=0.99, policy=Policy(max_set_size=2)))
-    save_file(fitted.tensors, folder / TRUST)
-    digests = release.card.digests | {TRUST: sha256(folder / TRUST)}
-    card = release.card.model_copy(update={"trust": fitted.trust, "digests": digests})
+    save_file(fitted.tensors, folder / UNCERTAINTY)
+    digests = release.card.digests | {UNCERTAINTY: sha256(folder / UNCERTAINTY)}
+    card = release.card.model_copy(update={"uncertainty": fitted.uncertainty, "digests": digests})
     card.save(folder)
     images = {path.name: path.read_bytes() for path in sorted((folder / golden_answers.FOLDER).glob("*.png"))}
     shutil.rmtree(folder / golden_answers.FOLDER)
@@ -69,5 +69,5 @@ def trusted_release(
 
 
 @pytest.fixture(scope="session")
-def trusted(trusted_release: Release) -> Classifier:
-    return Classifier.load(trusted_release.folder)
+def has_uncertainty(release_with_uncertainty: Release) -> Classifier:
+    return Classifier.load(release_with_uncertainty.folder)

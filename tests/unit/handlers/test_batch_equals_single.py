@@ -24,7 +24,7 @@ IMAGES = 12
 # last bits of float32 logits change with the batch: some 1e-6 of values around 10. A softmax shrinks that to less than
 # one in its sixth digit, which rounding may show as 1e-6 or, at a border, as 2e-6. Logits themselves (f_x, f_baseline)
 # and sums over a whole map (delta) keep more of it. Of the OOD score, which has four digits, the last may change, and
-# likewise of shares of the evidence. A picture's colour may change to the next of its palette, and so may a digit of
+# likewise of shares of the evidence. A picture's color may change to the next of its palette, and so may a digit of
 # its legend.
 # What is decided by these may not change.
 TOLERANCE = {
@@ -33,14 +33,14 @@ TOLERANCE = {
     "distance": {"abs": 1.1e-4},
     "share": {"abs": 1.1e-3},
     "balance": {"abs": 1.1e-3},
-    **{key: {"abs": 2.1e-4} for key in ("deletion", "insertion", "gap", "versus_random", "versus_centre")},
+    **{key: {"abs": 2.1e-4} for key in ("deletion", "insertion", "gap", "versus_random", "versus_center")},
     "f_x": {"abs": 1e-4},
     "f_baseline": {"abs": 1e-4},
     "delta": {"abs": 1e-4},
     "score": {"rel": 1.1e-3},
     "ood_score": {"rel": 1.1e-3},
 }
-NEXT_COLOUR, LEGEND = 4, 0.002
+NEXT_COLOR, LEGEND = 4, 0.002
 
 
 def jpeg(content: bytes) -> bytes:
@@ -63,8 +63,8 @@ WAYS: list[dict[str, str]] = [
     *({"method": name} for name in METHODS if name != "kernelshap"),
     {"method": "kernelshap", "steps": "64"},
     {"method": "ixg", "smooth": "4", "signs": "positive", "alpha": "0.5"},
-    {"steps": "5", "baseline": "noise", "colours": "vik", "size": "model"},
-    {"contrast": "3,8", "neighbours": "0"},
+    {"steps": "5", "baseline": "noise", "colors": "vik", "size": "model"},
+    {"contrast": "3,8", "neighbors": "0"},
     {"method": "gradcam", "faithfulness": "true", "counterfactual": "true"},
     {"method": "ixg", "steps": "3"},
     {"method": "gradcam", "contrast": "1,1"},
@@ -139,7 +139,7 @@ def assert_same(one: Any, other: Any, name: str = "") -> None:
         pictures = [Image.open(io.BytesIO(base64.b64decode(both))).convert("RGB") for both in (one, other)]
         left, right = (np.asarray(picture).astype(int) for picture in pictures)
         assert left.shape == right.shape
-        assert (np.abs(left - right).max(axis=2) > NEXT_COLOUR).mean() <= LEGEND
+        assert (np.abs(left - right).max(axis=2) > NEXT_COLOR).mean() <= LEGEND
     elif name == "milliseconds":
         pass
     elif name in TOLERANCE and isinstance(one, float):
@@ -160,9 +160,11 @@ def assert_same_answer(one: Answer, other: Answer) -> None:
 @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batch=st.lists(asked(), min_size=1, max_size=8))
 def test_a_batch_answers_each_request_as_if_it_were_alone(
-    trusted: Classifier, digits: Dataset, batch: list[tuple[str, Kind, Sent, dict[str, str]]]
+    has_uncertainty: Classifier, digits: Dataset, batch: list[tuple[str, Kind, Sent, dict[str, str]]]
 ) -> None:
     requests = [incoming(ask, digits.test.images[:IMAGES], place) for place, ask in enumerate(batch)]
-    for answer, alone in zip(trusted.answer(requests), map(trusted.answer, [[r] for r in requests]), strict=True):
+    for answer, alone in zip(
+        has_uncertainty.answer(requests), map(has_uncertainty.answer, [[r] for r in requests]), strict=True
+    ):
         assert answer.status in (200, 400, 413, 415, 422)
         assert_same_answer(answer, alone[0])

@@ -30,7 +30,7 @@ def slow(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> Callable[[f
     engine = Eager(Wrapped(classifier.engine.network, pass_ten_seconds), classifier.card.input, torch.device("cpu"))
 
     def make(budget: float) -> Classifier:
-        made = Classifier(unnamed(classifier.card), engine, budget=budget, judge=classifier.judge)
+        made = Classifier(unnamed(classifier.card), engine, budget=budget, estimator=classifier.estimator)
         _ = made.explainer  # which looks at the network, once
         return made
 
@@ -72,7 +72,7 @@ def test_pictures_are_not_drawn_beyond_it(
     monkeypatch.setattr(road.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(overlay, "overlay", draw)
     two, four = (request(*digits.test.images[:count], kind="explain") for count in (2, 4))
-    patient = Classifier(classifier.card, classifier.engine, budget=25, judge=classifier.judge)
+    patient = Classifier(classifier.card, classifier.engine, budget=25, estimator=classifier.estimator)
     assert [answer.status for answer in patient.answer([two, four])] == [200, 503]
     assert now == [30], "the third picture began at 20, the fourth would have at 30"
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from handlers import decision
-from handlers.decision import Judgement
+from handlers.decision import Uncertainty
 from handlers.engines import Outputs
-from handlers.uncertainty import Judge
-from models.card import Conformal, OutOfDistribution, Policy, Trust
+from handlers.uncertainty import UncertaintyEstimator
+from models.card import Conformal, OutOfDistribution, Policy, UncertaintyCard
 
 CLASSES = ("cat", "dog", "fish")
 NO_EMBEDDINGS = torch.zeros(1, 1)
@@ -55,15 +55,17 @@ def test_a_huge_logit_is_certain_and_not_nan() -> None:
     assert decision.rank(torch.tensor([[1e4, 0.0, -1e4]])).probabilities == [[1.0, 0.0, 0.0]]
 
 
-def judged(threshold: float = 0.6, strange: float = 0.0, **policy: Any) -> Judgement:
+def judged(threshold: float = 0.6, strange: float = 0.0, **policy: Any) -> Uncertainty:
     """Fish 0.5, dog 0.375, cat 0.125, with an energy of -log 8 = -2.079."""
-    trust = Trust(
+    uncertainty = UncertaintyCard(
         conformal=Conformal(method="aps", coverage=0.9, threshold=threshold),
         ood=OutOfDistribution(score="energy", threshold=strange, false_alarms=0.05),
         policy=Policy(**policy),
     )
     outputs = Outputs(torch.tensor([[0.0, math.log(3), math.log(4)]]), NO_EMBEDDINGS)
-    (found,) = decision.judgements(decision.rank(outputs.logits), outputs, Judge(trust), CLASSES)
+    (found,) = decision.uncertainties(
+        decision.rank(outputs.logits), outputs, UncertaintyEstimator(uncertainty), CLASSES
+    )
     return found
 
 

@@ -21,11 +21,11 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
-def counting(trusted_release: Release, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageClassifier, Metrics]:
+def counting(release_with_uncertainty: Release, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageClassifier, Metrics]:
     """A handler that hands on what it counted without delay, and what TorchServe got of it."""
     monkeypatch.setattr(torchserve_handler, "FLUSH_SECONDS", 0)
     metrics, loaded = Metrics(), ImageClassifier()
-    loaded.initialize(Context(str(trusted_release.folder), metrics=metrics))
+    loaded.initialize(Context(str(release_with_uncertainty.folder), metrics=metrics))
     return loaded, metrics
 
 
@@ -48,10 +48,10 @@ def test_what_a_batch_did_is_counted_by_model_and_version(
         "torchlight_images_total": 1,
         "torchlight_errors_total": 1,
         "torchlight_batch_size_sum": 2,
-        "torchlight_wait_seconds_count": 1,
+        "torchlight_queue_seconds_count": 1,
     }
     assert until_counted(metrics, *expected) == expected
-    assert 2 <= until_counted(metrics, "torchlight_wait_seconds_sum")["torchlight_wait_seconds_sum"] < 5
+    assert 2 <= until_counted(metrics, "torchlight_queue_seconds_sum")["torchlight_queue_seconds_sum"] < 5
     assert {(kind, *labels[:2]) for kind, _, _, labels in metrics.added} == {("counter", "digits", "1.0")}
     assert {tuple(labels[2:]) for _, name, _, labels in metrics.added if name == "torchlight_errors_total"} == {
         ("UnsupportedImage",)
@@ -149,12 +149,12 @@ def hand_on(handler: ImageClassifier, cache: Any, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def counted(trusted_release: Release, image: bytearray, monkeypatch: pytest.MonkeyPatch) -> ImageClassifier:
+def counted(release_with_uncertainty: Release, image: bytearray, monkeypatch: pytest.MonkeyPatch) -> ImageClassifier:
     """A handler that has counted something of every kind, and a thread of its own that does not hand it on."""
     loaded = ImageClassifier()
     with monkeypatch.context() as patch:
         patch.setattr(torchserve_handler.threading.Thread, "start", lambda thread: None)
-        loaded.initialize(Context(str(trusted_release.folder)))
+        loaded.initialize(Context(str(release_with_uncertainty.folder)))
     asked = [{"x-torchlight-start": "1"}, {"explain": "True"}, {}]
     loaded.handle([{"body": image}, {"body": image}, {"body": b""}], Context(headers=asked))
     return loaded

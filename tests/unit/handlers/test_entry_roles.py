@@ -1,4 +1,4 @@
-"""Workers that explain, and one for lone predictions: what they say, and what goes before them."""
+"""Workers that explain, and one for single predictions: what they say, and what goes before them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handlers.torchserve_handler import EXPLAINS, LONE, NICENESS, READY_FOR_LONE, ImageClassifier
+from handlers.torchserve_handler import EXPLAINS, NICENESS, READY_FOR_UNBATCHED, UNBATCHED, ImageClassifier
 from models.release import Release
 from tests.unit.handlers.torchserve import Context, ask
 
@@ -35,7 +35,7 @@ def loaded(release: Release, role: str, batch_size: int = 1) -> ImageClassifier:
     return handler
 
 
-@pytest.mark.parametrize("role", [EXPLAINS, LONE])
+@pytest.mark.parametrize("role", [EXPLAINS, UNBATCHED])
 def test_they_answer_as_those_that_predict_do(
     release: Release, handler: ImageClassifier, image: bytearray, niced: list[int], role: str
 ) -> None:
@@ -47,7 +47,7 @@ def test_they_answer_as_those_that_predict_do(
         assert {name for name in here if here[name] != there[name]} <= {"milliseconds"}
 
 
-@pytest.mark.parametrize("role", ["", EXPLAINS, LONE])
+@pytest.mark.parametrize("role", ["", EXPLAINS, UNBATCHED])
 def test_all_threads_of_those_that_explain_let_others_go_first(release: Release, niced: list[int], role: str) -> None:
     loaded(release, role)
     if role == EXPLAINS:
@@ -59,11 +59,11 @@ def test_all_threads_of_those_that_explain_let_others_go_first(release: Release,
 
 @pytest.mark.parametrize(
     ("role", "batch_size", "said"),
-    [("", 1, []), (EXPLAINS, 1, []), (LONE, 1, [READY_FOR_LONE]), (LONE, 32, [])],
+    [("", 1, []), (EXPLAINS, 1, []), (UNBATCHED, 1, [READY_FOR_UNBATCHED]), (UNBATCHED, 32, [])],
 )
-def test_one_that_takes_lone_predictions_says_so_unless_its_archive_makes_it_wait_for_batches(
+def test_one_that_takes_unbatched_predictions_says_so_unless_its_archive_makes_it_wait_for_batches(
     release: Release, caplog: pytest.LogCaptureFixture, niced: list[int], role: str, batch_size: int, said: list[str]
 ) -> None:
     with caplog.at_level(logging.INFO, logger="handlers.torchserve_handler"):
         loaded(release, role, batch_size)
-    assert [record.message for record in caplog.records if "lone" in record.message] == said
+    assert [record.message for record in caplog.records if "single" in record.message] == said

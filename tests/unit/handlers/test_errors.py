@@ -13,7 +13,7 @@ def test_every_type_word_has_the_status_that_the_docstring_draws() -> None:
     }
     assert found == {
         "RequestError": 400,
-        "NoImage": 400,
+        "MissingImage": 400,
         "BadMultipart": 400,
         "BadJSON": 400,
         "BadTensor": 400,
@@ -22,9 +22,9 @@ def test_every_type_word_has_the_status_that_the_docstring_draws() -> None:
         "NotAcceptable": 406,
         "ImageTooLarge": 413,
         "TooManyImages": 413,
-        "AnswerTooLarge": 413,
+        "ResponseTooLarge": 413,
         "UnsupportedImage": 415,
-        "DamagedImage": 422,
+        "CorruptImage": 422,
         "InferenceFailed": 500,
         "Overloaded": 503,
         "OutOfMemory": 503,
@@ -35,7 +35,7 @@ def test_every_type_word_has_the_status_that_the_docstring_draws() -> None:
 
 
 def test_the_type_word_is_the_name_of_the_class() -> None:
-    assert errors.NoImage("nothing").type == "NoImage"
+    assert errors.MissingImage("nothing").type == "MissingImage"
     assert all(issubclass(kind, RequestError) for kind in (errors.BadJSON, errors.InferenceFailed))
 
 

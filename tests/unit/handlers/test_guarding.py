@@ -34,7 +34,7 @@ def some(digits: Dataset) -> Sequence[bytes]:
 
 def limited(classifier: Classifier, **limits: int) -> Classifier:
     return Classifier(
-        classifier.card, classifier.engine, Limits(**limits), judge=classifier.judge, folder=classifier.folder
+        classifier.card, classifier.engine, Limits(**limits), estimator=classifier.estimator, folder=classifier.folder
     )
 
 
@@ -56,7 +56,7 @@ class Wrapped(Network):
 
 def wrapped(classifier: Classifier, change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Classifier:
     engine = Eager(Wrapped(classifier.engine.network, change), classifier.card.input, CPU)
-    return Classifier(unnamed(classifier.card), engine, judge=classifier.judge, folder=classifier.folder)
+    return Classifier(unnamed(classifier.card), engine, estimator=classifier.estimator, folder=classifier.folder)
 
 
 # ---- limits
@@ -101,10 +101,10 @@ def test_an_answer_that_is_too_large_is_not_sent(classifier: Classifier, some: S
     strict = limited(classifier, max_answer_bytes=1000)
     batch = [request(some[0], kind="explain"), request(some[1])]
     large, small = strict.answer(batch)
-    assert (int(large.status), body(large)["type"], small.status) == (413, "AnswerTooLarge", 200)
+    assert (int(large.status), body(large)["type"], small.status) == (413, "ResponseTooLarge", 200)
     assert body(large)["message"].endswith("1,000 may be sent: ask less at once")
     assert large.headers["content-type"] == "application/json"
-    assert (large.record.error, large.record.found) == ("AnswerTooLarge", [])
+    assert (large.record.error, large.record.found) == ("ResponseTooLarge", [])
 
 
 # ---- one that fails, fails alone
@@ -119,7 +119,7 @@ def test_an_answer_that_cannot_be_encoded_fails_alone(
     def fails_once(*given: Any) -> bytes:
         calls.append(given)
         if len(calls) == 2:
-            raise ValueError("no such colour")
+            raise ValueError("no such color")
         return drawn(*given)
 
     monkeypatch.setattr(overlay, "overlay", fails_once)
@@ -163,7 +163,7 @@ def test_too_little_memory_for_all_at_once_is_enough_for_each(
 
 
 @pytest.mark.parametrize("kind", ["predict", "explain"])
-def test_too_little_memory_for_one_is_said_and_its_neighbours_are_answered(
+def test_too_little_memory_for_one_is_said_and_its_neighbors_are_answered(
     classifier: Classifier, some: Sequence[bytes], kind: Any
 ) -> None:
     white = jpeg(Image.new("RGB", (8, 8), "white"))
@@ -264,7 +264,7 @@ def test_a_batch_is_decoded_in_threads_to_what_each_gives_alone(
     classifier: Classifier, some: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    threaded = Classifier(classifier.card, classifier.engine, judge=classifier.judge, folder=classifier.folder)
+    threaded = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator, folder=classifier.folder)
     decoded = images.open
     names = set()
 

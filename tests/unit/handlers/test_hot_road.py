@@ -17,9 +17,9 @@ from handlers.engines.eager import Eager
 from handlers.modalities.image import images
 from handlers.pipeline import Classifier
 from models.architectures import Network
-from models.card import Conformal, OutOfDistribution, Trust
+from models.card import Conformal, OutOfDistribution, UncertaintyCard
 from tests.unit.handlers.asking import request
-from tests.unit.training.colours import card
+from tests.unit.training.colors import card
 from training.data import Dataset
 
 HANDLERS = str(Path(handlers.__file__).parent)
@@ -47,11 +47,11 @@ def some(digits: Dataset) -> Sequence[bytes]:
 
 
 def sure(classes: int) -> Classifier:
-    trust = Trust(
+    uncertainty = UncertaintyCard(
         conformal=Conformal(method="raps", coverage=0.9, threshold=0.9, penalty=0.01),
         ood=OutOfDistribution(score="energy", threshold=0, false_alarms=0.05),
     )
-    about = card(tuple(f"class {number}" for number in range(classes)), trust)
+    about = card(tuple(f"class {number}" for number in range(classes)), uncertainty)
     return Classifier(about, Eager(Sure(classes), about.input, torch.device("cpu")))
 
 

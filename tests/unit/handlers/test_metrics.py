@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from handlers import metrics
-from handlers.decision import Judgement, Reason
+from handlers.decision import Reason, Uncertainty
 from handlers.metrics import CONFIDENCE, HISTOGRAMS, STAGES, TOTALS, Histogram, Record, Tally
 from handlers.protocols import Result
 from tests.unit.handlers.protocols.results import explained
@@ -41,7 +41,7 @@ def answered(*tops: tuple[str, float], kind: str = "predict", **seconds: float) 
 def judged(classes: list[str], reason: Reason | None) -> Record:
     record = Record("predict")
     predictions = [{"label": "cat", "index": 0, "probability": 0.5}]
-    record.succeeded([Result(predictions, Judgement(classes, 1.0, 2.0, "energy", reason))])
+    record.succeeded([Result(predictions, Uncertainty(classes, 1.0, 2.0, "energy", reason))])
     return record
 
 
@@ -82,7 +82,7 @@ def test_every_increment_is_of_a_metric_that_is_declared_with_as_many_labels() -
     record = answered(("cat", 0.5), **dict.fromkeys(STAGES, 0.1))
     record.waited = 0.0
     tally = Tally()
-    tally.add([record, judged(["cat"], None), why("ig"), failed("NoImage")])
+    tally.add([record, judged(["cat"], None), why("ig"), failed("MissingImage")])
     found = tally.drain()
     assert {name for name, _, _ in found} == set(labels)
     assert [name for name, _, own in found if len(own) != labels[name]] == []
@@ -90,7 +90,7 @@ def test_every_increment_is_of_a_metric_that_is_declared_with_as_many_labels() -
 
 def test_explanations_are_counted_by_method() -> None:
     found = totals([why("ig", "gradcam"), why("ig")])
-    assert (found["explained_total", "ig"], found["explained_total", "gradcam"]) == (2, 1)
+    assert (found["explanations_total", "ig"], found["explanations_total", "gradcam"]) == (2, 1)
 
 
 def test_no_requests_are_no_observation() -> None:
@@ -104,8 +104,8 @@ def test_at_first_every_bucket_is_there_and_empty_and_then_only_what_changed() -
     assert len(buckets) == sum(len(histogram.bounds) + 1 for histogram in HISTOGRAMS)
     assert {value for _, value, _ in first} == {0}
     assert tally.drain() == []
-    tally.add([failed("NoImage")])
-    assert ("torchlight_errors_total", 1, ("NoImage",)) in tally.drain()
+    tally.add([failed("MissingImage")])
+    assert ("torchlight_errors_total", 1, ("MissingImage",)) in tally.drain()
     assert tally.drain() == []
 
 
@@ -137,11 +137,11 @@ def test_the_wait_is_counted_where_it_is_known() -> None:
     known = answered(("cat", 0.5))
     known.waited = 0.0
     found = counted([known, answered(("cat", 0.5))])
-    assert (found["wait_seconds_count",], found["wait_seconds_bucket", "0.0005"]) == (1, 1)
+    assert (found["queue_seconds_count",], found["queue_seconds_bucket", "0.0005"]) == (1, 1)
 
 
 def test_what_a_batch_goes_through_together_is_observed_once() -> None:
-    first = answered(("cat", 0.5), decode=0.1, inference=0.5, explanation=0.7, drawing=0.1, encode=0.2)
+    first = answered(("cat", 0.5), decode=0.1, inference=0.5, explanation=0.7, render=0.1, encode=0.2)
     batch = [first, *(answered(("cat", 0.5), decode=0.1, encode=0.2) for _ in range(2))]
     for record in batch[1:]:  # they went through the network with the first
         record.seconds |= {"inference": 0.5, "explanation": 0.7}
@@ -150,7 +150,7 @@ def test_what_a_batch_goes_through_together_is_observed_once() -> None:
         "decode": 3,
         "inference": 1,
         "explanation": 1,
-        "drawing": 1,
+        "render": 1,
         "encode": 3,
     }
     assert found["inference_seconds_sum",] == 0.5
@@ -159,15 +159,15 @@ def test_what_a_batch_goes_through_together_is_observed_once() -> None:
 
 
 def test_requests_images_classes_and_errors_are_added_up() -> None:
-    batch = [answered(("cat", 0.5), ("dog", 0.25)), answered(("cat", 0.125), kind="explain"), failed("NoImage")]
-    assert totals(batch, [answered(("dog", 0.5)), failed("NoImage", "explain")]) == {
+    batch = [answered(("cat", 0.5), ("dog", 0.25)), answered(("cat", 0.125), kind="explain"), failed("MissingImage")]
+    assert totals(batch, [answered(("dog", 0.5)), failed("MissingImage", "explain")]) == {
         ("requests_total", "predict"): 3,
         ("requests_total", "explain"): 2,
         ("images_total", "predict"): 3,
         ("images_total", "explain"): 1,
-        ("predicted_total", "cat"): 2,
-        ("predicted_total", "dog"): 2,
-        ("errors_total", "NoImage"): 2,
+        ("predictions_total", "cat"): 2,
+        ("predictions_total", "dog"): 2,
+        ("errors_total", "MissingImage"): 2,
     }
 
 
@@ -176,7 +176,11 @@ def test_decisions_are_counted_by_their_reason_and_sets_by_their_size() -> None:
     found = counted(batch, [judged(["cat"], None), answered(("cat", 0.5))])
     decisions = {key[1]: value for key, value in found.items() if key[0] == "decisions_total"}
     assert decisions == {"accept": 2, "unsure": 1, "ambiguous": 1}
-    assert (found["set_size_count",], found["set_size_sum",], found["set_size_bucket", "1"]) == (4, 5, 3)
+    assert (
+        found["prediction_set_size_count",],
+        found["prediction_set_size_sum",],
+        found["prediction_set_size_bucket", "1"],
+    ) == (4, 5, 3)
 
 
 def test_threads_lose_nothing() -> None:

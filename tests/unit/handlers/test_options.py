@@ -13,7 +13,7 @@ from handlers.options import Options
 def test_nothing_asked_for_gives_the_defaults() -> None:
     assert options.parse([], "predict") == Options(top_k=5, method=None, target=None)
     assert options.parse([], "explain") == Options(top_k=5, method=None, target=None)
-    assert Options().neighbours == 3
+    assert Options().neighbors == 3
 
 
 def test_the_query_gives_options() -> None:
@@ -40,11 +40,11 @@ def test_the_table_lists_every_option_with_its_header() -> None:
         "deadline_ms": ("X-Explain-Deadline", True),
         "faithfulness": ("X-Explain-Faithfulness", True),
         "counterfactual": ("X-Explain-Counterfactual", True),
-        "neighbours": ("X-Explain-Neighbours", True),
+        "neighbors": ("X-Explain-Neighbors", True),
         "output": ("X-Explain-Output", True),
         "signs": ("X-Explain-Signs", True),
         "alpha": ("X-Explain-Alpha", True),
-        "colours": ("X-Explain-Colours", True),
+        "colors": ("X-Explain-Colors", True),
         "size": ("X-Explain-Size", True),
     }
     assert [field.name for field in dataclasses.fields(Options)] == list(table.NAMES)
@@ -181,7 +181,7 @@ def test_an_attribute_that_is_no_option_is_refused_with_where_it_stood() -> None
         ("alpha", "0.", 0.0),
         ("baseline", "noise", "noise"),
         ("faithfulness", True, True),
-        ("neighbours", "0", 0),
+        ("neighbors", "0", 0),
     ],
 )
 def test_what_explanations_are_asked_for(name: str, value: Any, found: Any) -> None:
@@ -192,9 +192,9 @@ def test_what_explanations_are_asked_for(name: str, value: Any, found: Any) -> N
     ("name", "value", "says"),
     [
         ("method", "IG", "method 'IG' does not exist: there is ig, gradcam, layercam"),
-        ("baseline", "grey", "baseline 'grey' does not exist: there is blur, mean"),
+        ("baseline", "gray", "baseline 'gray' does not exist: there is blur, mean"),
         ("output", "jpeg", "output 'jpeg' does not exist: there is json, overlay, heatmap, npy"),
-        ("colours", "jet", "colours 'jet' does not exist: there is rdbu"),
+        ("colors", "jet", "colors 'jet' does not exist: there is rdbu"),
         ("signs", "negative", "signs 'negative' does not exist: there is both, positive"),
         ("size", "large", "size 'large' does not exist: there is original, model"),
         ("steps", 0, "steps is '0': it must be a whole number from 1 to 2000"),
@@ -205,7 +205,7 @@ def test_what_explanations_are_asked_for(name: str, value: Any, found: Any) -> N
         ("alpha", "nan", "alpha is 'nan': it must be a number from 0 to 1"),
         ("alpha", "-0", "alpha is '-0': it must be a number from 0 to 1"),
         ("smooth", "51", "smooth is '51': it must be a whole number from 0 to 50"),
-        ("neighbours", "21", "neighbours is '21': it must be a whole number from 0 to 20"),
+        ("neighbors", "21", "neighbors is '21': it must be a whole number from 0 to 20"),
         ("counterfactual", "perhaps", "counterfactual is 'perhaps': it must be true or false"),
         ("contrast", "cat", "contrast is 'cat': it must be two classes, as A,B or"),
         ("contrast", "a,b,c", "contrast is 'a,b,c': it must be two classes"),

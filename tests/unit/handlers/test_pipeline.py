@@ -52,7 +52,7 @@ class FailsOnWhite(Network):
 @pytest.fixture
 def fragile(classifier: Classifier) -> Classifier:
     engine = Eager(FailsOnWhite(classifier.engine.network), classifier.card.input, torch.device("cpu"))
-    return Classifier(unnamed(classifier.card), engine, judge=classifier.judge, folder=classifier.folder)
+    return Classifier(unnamed(classifier.card), engine, estimator=classifier.estimator, folder=classifier.folder)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_an_explanation_has_this_shape_and_no_other(plain: Classifier, some: Seq
     }
     probability, raw = (document["target"].pop(name) for name in ("probability", "raw_probability"))
     assert document["target"] == {"label": "8", "index": 8, "why": "asked"}
-    assert 0 <= probability == raw < 0.5, "without trust there is no temperature"
+    assert 0 <= probability == raw < 0.5, "without uncertainty there is no temperature"
     assert set(document) == {
         *(
             "model",
@@ -198,8 +198,8 @@ def test_one_bad_image_hurts_nobody_else(classifier: Classifier, some: Sequence[
     batch = [request(some[0]), request(cut), request(some[2], kind="explain"), request(b""), request(some[3])]
     answers = classifier.answer(batch)
     assert [int(answer.status) for answer in answers] == [200, 422, 200, 400, 200]
-    assert body(answers[1])["type"] == "DamagedImage"
-    assert body(answers[3])["type"] == "NoImage"
+    assert body(answers[1])["type"] == "CorruptImage"
+    assert body(answers[3])["type"] == "MissingImage"
     assert [labels(answers[place]) for place in (0, 4)] == [
         labels(answer) for answer in classifier.answer([batch[0], batch[4]])
     ]
@@ -222,7 +222,7 @@ def test_of_several_images_the_bad_one_is_named(classifier: Classifier, some: Se
         ("predict", {"target": "8"}, "UnknownOption", "unknown option 'target'"),
         ("explain", {"method": "magic"}, "BadOption", "method 'magic' does not exist: there is ig"),
         ("explain", {"target": "10"}, "BadOption", "target '10' does not exist: the labels are 0, 1, 2"),
-        ("explain", {"colour": "red"}, "UnknownOption", "unknown option 'colour'"),
+        ("explain", {"color": "red"}, "UnknownOption", "unknown option 'color'"),
     ],
 )
 def test_a_wrong_option_fails_its_own_request_alone(
@@ -250,7 +250,7 @@ def test_where_the_network_raises_only_the_guilty_request_fails(
         assert_alike(body(answers[place]), body(classifier.answer([batch[place]])[0]))
 
 
-def test_where_only_the_explanation_raises_its_neighbours_keep_theirs(
+def test_where_only_the_explanation_raises_its_neighbors_keep_theirs(
     classifier: Classifier, some: Sequence[bytes]
 ) -> None:
     class FailsOnGradient(FailsOnWhite):
@@ -260,9 +260,9 @@ def test_where_only_the_explanation_raises_its_neighbours_keep_theirs(
             return super().embed(images)
 
     engine = Eager(FailsOnGradient(classifier.engine.network), classifier.card.input, torch.device("cpu"))
-    answers = Classifier(unnamed(classifier.card), engine, judge=classifier.judge, folder=classifier.folder).answer(
-        [request(some[0], kind="explain"), request(some[1]), request(some[2], kind="explain")]
-    )
+    answers = Classifier(
+        unnamed(classifier.card), engine, estimator=classifier.estimator, folder=classifier.folder
+    ).answer([request(some[0], kind="explain"), request(some[1]), request(some[2], kind="explain")])
     assert [int(answer.status) for answer in answers] == [200, 200, 200]
     assert [len(labels(answer)) for answer in answers] == [5, 5, 5]
 

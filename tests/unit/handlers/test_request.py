@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
-from handlers.errors import BadJSON, BadOption, BadTensor, NoImage, NotAcceptable, TooManyImages, UnknownOption
+from handlers.errors import BadJSON, BadOption, BadTensor, MissingImage, NotAcceptable, TooManyImages, UnknownOption
 from handlers.options import Options
 from handlers.protocols.native import NPY, NativeReply
 from handlers.protocols.v1 import V1Reply
@@ -141,12 +141,12 @@ def test_bad_base64_is_refused_with_its_beginning(value: str) -> None:
 
 
 def test_nothing_at_all_is_no_image() -> None:
-    with pytest.raises(NoImage, match="no image was sent"):
+    with pytest.raises(MissingImage, match="no image was sent"):
         ask()
 
 
 def test_options_without_an_image_are_no_image() -> None:
-    with pytest.raises(NoImage, match="no image was sent"):
+    with pytest.raises(MissingImage, match="no image was sent"):
         ask(Part("top_k", b"2"), Part("target", b"7"), kind="explain")
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from handlers.golden_answers import GoldenError
 from handlers.torchserve_handler import ImageClassifier
 from models.card import Card, CardError, Policy
-from models.release import TRUST, WEIGHTS, Release, ReleaseError, sha256
+from models.release import UNCERTAINTY, WEIGHTS, Release, ReleaseError, sha256
 from tests.unit.handlers.torchserve import Context, ask
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -42,7 +42,7 @@ def test_each_answer_has_its_own_status_and_headers(handler: ImageClassifier, im
         2: (422, "Unprocessable Entity"),
         3: (400, "Bad Request"),
     }
-    assert [answer.get("type") for answer in answers] == [None, "UnsupportedImage", "DamagedImage", "NoImage"]
+    assert [answer.get("type") for answer in answers] == [None, "UnsupportedImage", "CorruptImage", "MissingImage"]
     expected = {"content-type": "application/json", "X-Model-Version": "1.0", "X-Model-Engine": "eager"}
     assert context.response_headers == {place: expected | {"X-Request-Id": f"server-{place}"} for place in range(4)}
 
@@ -184,32 +184,32 @@ def test_limits_that_cannot_be_are_refused_before_the_worker_is_ready(release: R
 
 
 def test_the_archives_configuration_may_change_the_policy_of_the_card(
-    trusted_release: Release, image: bytearray
+    release_with_uncertainty: Release, image: bytearray
 ) -> None:
-    (own,), _ = ask(limited(trusted_release, {}), ({"image": image}, {}))
+    (own,), _ = ask(limited(release_with_uncertainty, {}), ({"image": image}, {}))
     assert own["decision"] == "accept"
-    strict = limited(trusted_release, {"handler": {"policy": {"min_probability": 1.0}}})
-    assert strict._classifier.judge.trust.policy == Policy(min_probability=1.0, max_set_size=2)
+    strict = limited(release_with_uncertainty, {"handler": {"policy": {"min_probability": 1.0}}})
+    assert strict._classifier.estimator.uncertainty.policy == Policy(min_probability=1.0, max_set_size=2)
     (changed,), _ = ask(strict, ({"image": image}, {}))
     assert (changed.pop("decision"), changed.pop("reason")) == ("refer", "unsure")
     assert changed == {name: own[name] for name in changed}
 
 
-def test_a_policy_that_cannot_be_is_refused_before_the_worker_is_ready(trusted_release: Release) -> None:
+def test_a_policy_that_cannot_be_is_refused_before_the_worker_is_ready(release_with_uncertainty: Release) -> None:
     with pytest.raises(ValueError, match="max_set_sise"):
-        limited(trusted_release, {"handler": {"policy": {"max_set_sise": 2}}})
+        limited(release_with_uncertainty, {"handler": {"policy": {"max_set_sise": 2}}})
 
 
-def test_tensors_the_card_does_not_vouch_for_are_refused(trusted_release: Release, tmp_path: Path) -> None:
-    shutil.copytree(trusted_release.folder, tmp_path / "copy")
-    tensors = load_file(tmp_path / "copy" / TRUST)
-    save_file({name: value + 1e-6 for name, value in tensors.items()}, tmp_path / "copy" / TRUST)
-    with pytest.raises(ReleaseError, match=r"trust\.safetensors: its SHA-256 is not the card's"):
+def test_tensors_the_card_does_not_vouch_for_are_refused(release_with_uncertainty: Release, tmp_path: Path) -> None:
+    shutil.copytree(release_with_uncertainty.folder, tmp_path / "copy")
+    tensors = load_file(tmp_path / "copy" / UNCERTAINTY)
+    save_file({name: value + 1e-6 for name, value in tensors.items()}, tmp_path / "copy" / UNCERTAINTY)
+    with pytest.raises(ReleaseError, match=r"uncertainty\.safetensors: its SHA-256 is not the card's"):
         ImageClassifier().initialize(Context(str(tmp_path / "copy")))
 
 
 @pytest.mark.parametrize("content", [5, None, True, [1], "text", {"\ud800": 1}, {"id": "\ud800", "inputs": 5}])
-def test_what_torchserve_decodes_from_json_hurts_no_neighbour(
+def test_what_torchserve_decodes_from_json_hurts_no_neighbor(
     handler: ImageClassifier, image: bytearray, content: Any
 ) -> None:
     headers = {"body": {"content-type": "application/json"}}

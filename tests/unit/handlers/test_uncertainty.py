@@ -1,4 +1,4 @@
-"""Trust as it is served: loaded from a release, and in every shape of an answer."""
+"""UncertaintyCard as it is served: loaded from a release, and in every shape of an answer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from handlers import golden_answers
 from handlers.engines import Outputs
 from handlers.pipeline import Classifier
 from handlers.request import Incoming, Kind, Part
-from handlers.uncertainty import Judge, TrustError
+from handlers.uncertainty import UncertaintyError, UncertaintyEstimator
 from models.card import Card, Policy
 from models.golden import GoldenError
-from models.release import TRUST, Release
+from models.release import UNCERTAINTY, Release
 from tests.unit.handlers.asking import body, request
 from training.data import Dataset
 
@@ -34,23 +34,25 @@ def some(digits: Dataset) -> Sequence[bytes]:
 
 
 @pytest.fixture
-def own(trusted_release: Release, tmp_path: Path) -> Path:
+def own(release_with_uncertainty: Release, tmp_path: Path) -> Path:
     """A copy that may be changed."""
-    shutil.copytree(trusted_release.folder, tmp_path / "copy")
+    shutil.copytree(release_with_uncertainty.folder, tmp_path / "copy")
     return tmp_path / "copy"
 
 
-def under(trusted: Classifier, **policy: Any) -> Classifier:
-    assert trusted.judge is not None
-    return Classifier(trusted.card, trusted.engine, judge=trusted.judge.under(Policy(**policy)))
+def under(has_uncertainty: Classifier, **policy: Any) -> Classifier:
+    assert has_uncertainty.estimator is not None
+    return Classifier(
+        has_uncertainty.card, has_uncertainty.engine, estimator=has_uncertainty.estimator.under(Policy(**policy))
+    )
 
 
 def one_by_one(classifier: Classifier, some: Sequence[bytes]) -> list[dict[str, Any]]:
     return [body(answer) for answer in classifier.answer([request(content, top_k="10") for content in some])]
 
 
-def test_an_answer_has_these_members_more(trusted: Classifier, some: Sequence[bytes]) -> None:
-    for document in one_by_one(trusted, some):
+def test_an_answer_has_these_members_more(has_uncertainty: Classifier, some: Sequence[bytes]) -> None:
+    for document in one_by_one(has_uncertainty, some):
         assert list(document) == ["model", "version", "request_id", "predictions", *MEMBERS]
         assert list(document["ood"]) == ["score", "threshold", "method"]
         assert document["ood"]["method"] == "mahalanobis"
@@ -58,39 +60,41 @@ def test_an_answer_has_these_members_more(trusted: Classifier, some: Sequence[by
         assert (document["decision"] == "accept") == (document["reason"] is None)
 
 
-def test_probabilities_are_calibrated(trusted: Classifier, plain: Classifier, some: Sequence[bytes]) -> None:
-    assert trusted.judge is not None
-    temperature = trusted.judge.trust.temperature
+def test_probabilities_are_calibrated(has_uncertainty: Classifier, plain: Classifier, some: Sequence[bytes]) -> None:
+    assert has_uncertainty.estimator is not None
+    temperature = has_uncertainty.estimator.uncertainty.temperature
     assert temperature != 1
     expected = (plain.logits(some).double() / temperature).softmax(dim=1)
-    for document, row in zip(one_by_one(trusted, some), expected, strict=True):
+    for document, row in zip(one_by_one(has_uncertainty, some), expected, strict=True):
         found = {entry["index"]: entry["probability"] for entry in document["predictions"]}
         assert [found[index] for index in range(10)] == pytest.approx(row.tolist(), abs=1e-5)
 
 
-def test_some_sets_hold_more_than_one_class_and_are_referred_by_policy(trusted: Classifier, digits: Dataset) -> None:
-    strict = under(trusted, max_set_size=1, out_of_distribution=False)
+def test_some_sets_hold_more_than_one_class_and_are_referred_by_policy(
+    has_uncertainty: Classifier, digits: Dataset
+) -> None:
+    strict = under(has_uncertainty, max_set_size=1, out_of_distribution=False)
     found = one_by_one(strict, digits.test.images)
     sizes = {len(document["set"]) for document in found}
     assert sizes >= {1, 2}
     assert all((document["reason"] == "ambiguous") == (len(document["set"]) > 1) for document in found)
-    lax = one_by_one(under(trusted, max_set_size=None, out_of_distribution=False), digits.test.images[:64])
+    lax = one_by_one(under(has_uncertainty, max_set_size=None, out_of_distribution=False), digits.test.images[:64])
     assert {document["decision"] for document in lax} == {"accept"}
 
 
-def test_what_is_no_digit_is_strange_and_referred(trusted: Classifier) -> None:
+def test_what_is_no_digit_is_strange_and_referred(has_uncertainty: Classifier) -> None:
     board = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.full((3, 3), 255))
     document = {"instances": [board.tolist()]}
     asked = Incoming("predict", (Part("body", json.dumps(document).encode(), "application/json"),), {})
-    (found,) = body(trusted.answer([asked])[0])["predictions"]
+    (found,) = body(has_uncertainty.answer([asked])[0])["predictions"]
     assert found["ood"]["score"] > found["ood"]["threshold"]
     assert (found["decision"], found["reason"]) == ("refer", "out_of_distribution")
 
 
 @pytest.mark.parametrize("kind", ["predict", "explain"])
-def test_every_protocol_says_the_same(trusted: Classifier, some: Sequence[bytes], kind: Kind) -> None:
+def test_every_protocol_says_the_same(has_uncertainty: Classifier, some: Sequence[bytes], kind: Kind) -> None:
     """Over v2, predictions have outputs of their own, and explanations have the members in their JSON text too."""
-    own = body(trusted.answer([request(some[0], some[1], kind=kind)])[0])["results"]
+    own = body(has_uncertainty.answer([request(some[0], some[1], kind=kind)])[0])["results"]
     encoded = [base64.b64encode(content).decode() for content in some[:2]]
     tensor = {"name": "x", "shape": [2], "datatype": "BYTES", "data": encoded}
     v1, v2 = (
@@ -100,7 +104,7 @@ def test_every_protocol_says_the_same(trusted: Classifier, some: Sequence[bytes]
             ("v2", {"inputs": [tensor]}),
         )
     )
-    in_v1, in_v2 = (body(answer) for answer in trusted.answer([v1, v2]))
+    in_v1, in_v2 = (body(answer) for answer in has_uncertainty.answer([v1, v2]))
     entries = in_v1["predictions" if kind == "predict" else "explanations"]
     outputs = {output["name"]: output for output in in_v2["outputs"]}
     for place, expected in enumerate(own):
@@ -125,18 +129,18 @@ def test_a_card_without_trust_has_none_of_it(plain: Classifier, some: Sequence[b
     assert document["message"].endswith("there are label, index, probability")
 
 
-def test_golden_answers_are_the_probabilities_that_are_answered(trusted: Classifier, own: Path) -> None:
-    assert golden_answers.check(own, trusted) == 10
+def test_golden_answers_are_the_probabilities_that_are_answered(has_uncertainty: Classifier, own: Path) -> None:
+    assert golden_answers.check(own, has_uncertainty) == 10
     name, expected = next(iter(json.loads((own / "golden" / "answers.json").read_text())["probabilities"].items()))
-    document = body(trusted.answer([request((own / "golden" / name).read_bytes(), top_k="10")])[0])
+    document = body(has_uncertainty.answer([request((own / "golden" / name).read_bytes(), top_k="10")])[0])
     found = {entry["index"]: entry["probability"] for entry in document["predictions"]}
     assert [found[index] for index in range(10)] == pytest.approx(expected, abs=2e-6)
 
 
 def test_another_temperature_is_found_by_the_golden_answers(own: Path) -> None:
     card = Card.load(own)
-    assert card.trust is not None
-    card.model_copy(update={"trust": card.trust.model_copy(update={"temperature": 4.0})}).save(own)
+    assert card.uncertainty is not None
+    card.model_copy(update={"uncertainty": card.uncertainty.model_copy(update={"temperature": 4.0})}).save(own)
     with pytest.raises(GoldenError, match="golden image"):
         golden_answers.check(own, Classifier.load(own))
 
@@ -152,49 +156,54 @@ def test_a_policy_of_ones_own_takes_the_place_of_the_cards(own: Path, some: Sequ
 
 
 def test_missing_tensors_are_refused(own: Path) -> None:
-    (own / TRUST).unlink()
-    with pytest.raises(TrustError, match=r"trust\.safetensors: cannot be used: .*; restore the release"):
+    (own / UNCERTAINTY).unlink()
+    with pytest.raises(UncertaintyError, match=r"uncertainty\.safetensors: cannot be used: .*; restore the release"):
         Classifier.load(own)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 10])
 def test_damaged_tensors_are_refused(own: Path, content: bytes) -> None:
-    (own / TRUST).write_bytes(content)
-    with pytest.raises(TrustError, match=r"trust\.safetensors: cannot be used"):
+    (own / UNCERTAINTY).write_bytes(content)
+    with pytest.raises(UncertaintyError, match=r"uncertainty\.safetensors: cannot be used"):
         Classifier.load(own)
 
 
 def test_tensors_that_the_card_does_not_vouch_for_are_refused(own: Path) -> None:
     card = Card.load(own)
-    digests = {name: digest for name, digest in card.digests.items() if name != TRUST}
+    digests = {name: digest for name, digest in card.digests.items() if name != UNCERTAINTY}
     card.model_copy(update={"digests": digests}).save(own)
-    with pytest.raises(TrustError, match="digests do not vouch for it"):
+    with pytest.raises(UncertaintyError, match="digests do not vouch for it"):
         Classifier.load(own)
 
 
 def test_tensors_of_another_network_are_refused(own: Path) -> None:
-    tensors = load_file(own / TRUST)
+    tensors = load_file(own / UNCERTAINTY)
     save_file(
-        {"means": tensors["means"][:, :9].contiguous(), "whitening": torch.eye(9), "unit": torch.ones(1)}, own / TRUST
+        {"means": tensors["means"][:, :9].contiguous(), "whitening": torch.eye(9), "unit": torch.ones(1)},
+        own / UNCERTAINTY,
     )
-    with pytest.raises(TrustError, match=r"trust\.safetensors: is of another network than weights\.safetensors"):
+    with pytest.raises(
+        UncertaintyError, match=r"uncertainty\.safetensors: is of another network than weights\.safetensors"
+    ):
         Classifier.load(own)
 
 
 def test_a_file_without_the_tensors_is_refused(own: Path) -> None:
-    save_file({"other": torch.zeros(1)}, own / TRUST)
-    with pytest.raises(TrustError, match=r"cannot be used: 'means'"):
+    save_file({"other": torch.zeros(1)}, own / UNCERTAINTY)
+    with pytest.raises(UncertaintyError, match=r"cannot be used: 'means'"):
         Classifier.load(own)
 
 
-def test_a_card_that_wants_tensors_is_not_served_without(trusted: Classifier) -> None:
-    with pytest.raises(TrustError, match=r"Mahalanobis scores, which need the tensors of trust\.safetensors"):
-        Classifier(trusted.card, trusted.engine)
+def test_a_card_that_wants_tensors_is_not_served_without(has_uncertainty: Classifier) -> None:
+    with pytest.raises(
+        UncertaintyError, match=r"Mahalanobis scores, which need the tensors of uncertainty\.safetensors"
+    ):
+        Classifier(has_uncertainty.card, has_uncertainty.engine)
 
 
-def test_energy_needs_no_file(trusted: Classifier) -> None:
-    assert trusted.card.trust is not None
-    ood = trusted.card.trust.ood.model_copy(update={"score": "energy", "threshold": -3.0})
-    judge = Judge(trusted.card.trust.model_copy(update={"ood": ood}))
+def test_energy_needs_no_file(has_uncertainty: Classifier) -> None:
+    assert has_uncertainty.card.uncertainty is not None
+    ood = has_uncertainty.card.uncertainty.ood.model_copy(update={"score": "energy", "threshold": -3.0})
+    estimator = UncertaintyEstimator(has_uncertainty.card.uncertainty.model_copy(update={"ood": ood}))
     logits = torch.tensor([[2.0, 0.0], [4.0, 0.0]])
-    assert judge.scores(Outputs(logits, torch.zeros(2, 5))) == [-2.127, -4.018]
+    assert estimator.scores(Outputs(logits, torch.zeros(2, 5))) == [-2.127, -4.018]

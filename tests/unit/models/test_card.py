@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from models.card import Card, CardError, Limits
 
-TRUST = {
+UNCERTAINTY = {
     "conformal": {"method": "aps", "coverage": 0.9, "threshold": 0.5},
     "ood": {"score": "energy", "threshold": -2.0, "false_alarms": 0.05},
 }
@@ -64,13 +64,22 @@ def test_a_card_cannot_be_changed_in_memory(card: Card) -> None:
         ({"limits": {"max_images": 0}}, ["limits.max_images", "0"]),
         ({"limits": {"max_pixels": "many"}}, ["limits.max_pixels", "'many'"]),
         ({"limits": {"max_answer_bytes": 60_000_001}}, ["limits.max_answer_bytes", "60000001"]),
-        ({"trust": TRUST | {"temperature": 0}}, ["trust.temperature", "0"]),
-        ({"trust": TRUST | {"temperature": float("inf")}}, ["trust.temperature", "inf"]),
-        ({"trust": TRUST | {"policy": {"max_set_sise": 1}}}, ["trust.policy.max_set_sise", "not permitted"]),
-        ({"trust": TRUST | {"policy": {"max_set_size": 0}}}, ["trust.policy.max_set_size", "0"]),
-        ({"trust": TRUST | {"ood": TRUST["ood"] | {"threshold": float("nan")}}}, ["trust.ood.threshold", "nan"]),
-        ({"trust": TRUST | {"ood": TRUST["ood"] | {"score": "magic"}}}, ["trust.ood.score", "'magic'"]),
-        ({"trust": {"ood": TRUST["ood"]}}, ["trust.conformal", "Field required"]),
+        ({"uncertainty": UNCERTAINTY | {"temperature": 0}}, ["uncertainty.temperature", "0"]),
+        ({"uncertainty": UNCERTAINTY | {"temperature": float("inf")}}, ["uncertainty.temperature", "inf"]),
+        (
+            {"uncertainty": UNCERTAINTY | {"policy": {"max_set_sise": 1}}},
+            ["uncertainty.policy.max_set_sise", "not permitted"],
+        ),
+        ({"uncertainty": UNCERTAINTY | {"policy": {"max_set_size": 0}}}, ["uncertainty.policy.max_set_size", "0"]),
+        (
+            {"uncertainty": UNCERTAINTY | {"ood": UNCERTAINTY["ood"] | {"threshold": float("nan")}}},
+            ["uncertainty.ood.threshold", "nan"],
+        ),
+        (
+            {"uncertainty": UNCERTAINTY | {"ood": UNCERTAINTY["ood"] | {"score": "magic"}}},
+            ["uncertainty.ood.score", "'magic'"],
+        ),
+        ({"uncertainty": {"ood": UNCERTAINTY["ood"]}}, ["uncertainty.conformal", "Field required"]),
         ({"digests": {"weights.safetensors": "abc"}}, ["digests.weights.safetensors", "'abc'"]),
         ({"input": {"size": 8, "mean": [0, 0, 0], "std": [1, 0, 1]}}, ["input.std.1", "0"]),
         ({"input": {"size": 8, "mean": [0, 0], "std": [1, 1, 1]}}, ["input.mean"]),
@@ -113,10 +122,10 @@ def test_a_card_may_change_some_limits_and_keep_the_others(card: Card, tmp_path:
 
 
 def test_trust_is_optional_and_reads_back_as_it_was(card: Card, tmp_path: Path) -> None:
-    assert card.trust is None
-    loaded = Card.load(changed(card, tmp_path, trust=TRUST | {"policy": {"max_set_size": None}}))
-    assert loaded.trust is not None
-    assert (loaded.trust.temperature, loaded.trust.policy.max_set_size) == (1.0, None)
+    assert card.uncertainty is None
+    loaded = Card.load(changed(card, tmp_path, uncertainty=UNCERTAINTY | {"policy": {"max_set_size": None}}))
+    assert loaded.uncertainty is not None
+    assert (loaded.uncertainty.temperature, loaded.uncertainty.policy.max_set_size) == (1.0, None)
     loaded.save(tmp_path)
     assert Card.load(tmp_path) == loaded
 

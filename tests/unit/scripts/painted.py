@@ -10,9 +10,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from models import architectures
-from models.card import Trust
+from models.card import UncertaintyCard
 from models.release import WEIGHTS, sha256
-from tests.unit.training.colours import NAMES, card
+from tests.unit.training.colors import NAMES, card
 
 
 def release(
@@ -21,17 +21,17 @@ def release(
     *,
     classes: tuple[str, ...] = NAMES,
     size: int = 8,
-    trust: Trust | None = None,
+    uncertainty: UncertaintyCard | None = None,
     digest: str = "0" * 64,
 ) -> Path:
     """A cnn with fresh weights, the same for the same version."""
     torch.manual_seed(int(version.partition(".")[0]))
     arguments = {"image_size": size, "classes": len(classes)}
     network = architectures.build("cnn", **arguments)
-    folder = root / "colours" / version
+    folder = root / "colors" / version
     folder.mkdir(parents=True)
     save_file(network.state_dict(), folder / WEIGHTS)
-    whole = card(classes, trust)
+    whole = card(classes, uncertainty)
     whole.model_copy(
         update={
             "version": version,

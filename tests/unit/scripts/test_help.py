@@ -35,7 +35,7 @@ def test_help_is_answered_with_exit_status_0(name: str, capsys: pytest.CaptureFi
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_unknown_flag_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        importlib.import_module(f"scripts.{name}").main(["--colour", "red"])
+        importlib.import_module(f"scripts.{name}").main(["--color", "red"])
     assert ended.value.code == 2
     assert "usage: " in capsys.readouterr().err
 

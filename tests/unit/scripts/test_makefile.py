@@ -168,7 +168,7 @@ def users(name: str) -> list[str]:
 
 
 def test_the_switches_are_these() -> None:
-    assert SWITCHES == ["FOREGROUND", "FRONT", "GPU", "LONE_WORKER", "NEIGHBOURS", "RESTART", "RESUME"]
+    assert SWITCHES == ["FOREGROUND", "GPU", "NEIGHBORS", "PROXY", "RESTART", "RESUME", "UNBATCHED_WORKER"]
 
 
 @pytest.mark.parametrize("name", SWITCHES)

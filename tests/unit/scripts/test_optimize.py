@@ -12,7 +12,7 @@ from models.release import Release
 from scripts import optimize
 from tests.unit.scripts import painted
 from training import compile as compilation
-from training.compile import Candidates, OnTest, Optimised
+from training.compile import Candidates, OnTest, Optimized
 from training.data import Dataset
 
 KEPT = Kept(
@@ -41,27 +41,27 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_it_prints_what_each_engine_keeps_and_what_to_do_next(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def optimise(
+    def compile_release(
         release: Release, dataset: Dataset, candidates: Candidates, say: Callable[[str], None], march: str | None
-    ) -> Optimised:
+    ) -> Optimized:
         assert candidates.names == ("cpu-int8", "cpu-fp32")
         assert march is None
         card = release.card.model_copy(update={"engines": (INT8, FP32)})
-        return Optimised(card, dataset.name, {"eager": TESTED, "cpu-int8": TESTED}, {"cpu-bf16": "it is emulated here"})
+        return Optimized(card, dataset.name, {"eager": TESTED, "cpu-int8": TESTED}, {"cpu-bf16": "it is emulated here"})
 
-    monkeypatch.setattr(compilation, "optimise", optimise)
-    optimize.main(["--model", "colours", "--data", "paint", "--engines", "int8,fp32"])
+    monkeypatch.setattr(compilation, "optimize", compile_release)
+    optimize.main(["--model", "colors", "--data", "paint", "--engines", "int8,fp32"])
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "colours 1.0 on paint, by one thread of a processor",
+        "colors 1.0 on paint, by one thread of a processor",
         "  engine      ms  faster   right  agrees     ECE  sets hold  test: right  agrees",
         "  cpu-int8     1  2.50 x  89.70%  99.10%  0.0210          -       88.00%  99.30%",
         "  cpu-fp32     1  2.50 x  89.70%  99.10%  0.0210          -",
         "  cpu eager  2.5          90.00%          0.0200          -       88.00%  99.30%",
         "- cpu-fp32 is kept out: it is no faster",
         "- cpu-bf16 was not tried: it is emulated here",
-        "releases/colours/1.0/report/engines.html",
-        "next: make archive MODEL=colours VERSION=1.0",
+        "releases/colors/1.0/report/engines.html",
+        "next: make archive MODEL=colors VERSION=1.0",
     ]
 
 
@@ -74,30 +74,30 @@ def test_it_says_which_layers_stayed_in_float32_and_when_that_was_not_enough(
         ("it is no faster", "- cpu-int8 is kept out, even with features.0 in float32: it is no faster"),
     ):
         entry = spared.model_copy(update={"refused": refused})
-        found = Optimised(
-            Card.load(Path("releases/colours/1.0")).model_copy(update={"engines": (entry,)}), "paint", {}, {}
+        found = Optimized(
+            Card.load(Path("releases/colors/1.0")).model_copy(update={"engines": (entry,)}), "paint", {}, {}
         )
-        monkeypatch.setattr(compilation, "optimise", lambda *given, found=found: found)
-        optimize.main(["--model", "colours", "--data", "paint", "--engines", "int8"])
+        monkeypatch.setattr(compilation, "optimize", lambda *given, found=found: found)
+        optimize.main(["--model", "colors", "--data", "paint", "--engines", "int8"])
         assert line in capsys.readouterr().out.splitlines()
 
 
 def test_what_was_compiled_can_be_taken_out_again(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = elsewhere / "releases/colours/1.0"
+    folder = elsewhere / "releases/colors/1.0"
     card = Card.load(folder)
     card.model_copy(update={"engines": (INT8,)}).save(folder)
-    optimize.main(["--model", "colours", "--remove"])
+    optimize.main(["--model", "colors", "--remove"])
     assert Card.load(folder) == card
-    assert capsys.readouterr().out == "colours 1.0 has no compiled programs any more\n"
+    assert capsys.readouterr().out == "colors 1.0 has no compiled programs any more\n"
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (["--model", "other"], "no release of 'other'"),
-        (["--model", "colours"], "does not say what it was trained on: give --data"),
-        (["--model", "colours", "--data", "paint", "--engines", "int4"], "no number format int4"),
-        (["--model", "colours", "--data", "paint"], r"was not trained on paint as it is now"),
+        (["--model", "colors"], "does not say what it was trained on: give --data"),
+        (["--model", "colors", "--data", "paint", "--engines", "int4"], "no number format int4"),
+        (["--model", "colors", "--data", "paint"], r"was not trained on paint as it is now"),
     ],
 )
 def test_what_cannot_be_compiled_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:

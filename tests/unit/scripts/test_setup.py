@@ -163,7 +163,7 @@ def test_a_full_disk_is_told_before_anything_is_fetched(ran: list[list[str]], mo
     assert ran == []
 
 
-@pytest.mark.parametrize("argument", ["nonsense", "--colour"])
+@pytest.mark.parametrize("argument", ["nonsense", "--color"])
 def test_an_extra_there_is_not_is_one_sentence(
     ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, argument: str
 ) -> None:

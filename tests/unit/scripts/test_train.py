@@ -52,15 +52,15 @@ def test_without_a_flag_it_is_the_digits_by_the_default_recipe(calls: list[Call]
     assert (call.model, call.version) == ("digits", "1.0")
     assert call.recipe == load("default", {"data": "digits"})
     assert call.more["dataset"].name == "digits"
-    assert call.more["unlike"][0] != "digits", "digits are not unlike themselves"
+    assert call.more["ood_data"][0] != "digits", "digits are not unlike themselves"
 
 
 def test_flags_change_values_of_the_recipe_and_set_has_the_last_word(calls: list[Call]) -> None:
-    flags = "--recipe tuned --image-size 32 --epochs 3 --batch-size 7 --learning-rate 0.5 --seed 9 --init some.pth"
+    flags = "--recipe tuned --image-size 32 --epochs 3 --batch-size 7 --learning-rate 0.5 --seed 9 --weights some.pth"
     command.main([*flags.split(), "--set", "ema=0.9", "--set", "epochs=4", "--set", "loss.name=focal"])
     found = calls[0].recipe
     assert (found.input.size, found.epochs, found.batch_size, found.seed, found.init) == (32, 4, 7, 9, "some.pth")
-    assert (found.optimiser.learning_rate, found.optimiser.nesterov) == (0.5, True)
+    assert (found.optimizer.learning_rate, found.optimizer.nesterov) == (0.5, True)
     assert (found.ema, found.loss.name, found.loss.label_smoothing) == (0.9, "focal", 0.05)
 
 
@@ -117,15 +117,15 @@ def test_to_go_on_needs_no_more_than_the_model(calls: list[Call]) -> None:
         ),
         ("--model mine --version 2.0", r"a training of mine 2\.0 was stopped: go on with it \(RESUME=1, --resume\)"),
         ("--epochs 0", r"recipe default: epochs: Input should be greater than or equal to 1 \(it is 0\)$"),
-        ("--learning-rate -1", r"recipe default: optimiser\.learning_rate: .* \(it is -1\.0\)$"),
-        ("--set optimiser.lr=1", r"recipe default: unknown key 'optimiser\.lr': there are name, learning_rate, "),
+        ("--learning-rate -1", r"recipe default: optimizer\.learning_rate: .* \(it is -1\.0\)$"),
+        ("--set optimizer.lr=1", r"recipe default: unknown key 'optimizer\.lr': there are name, learning_rate, "),
         ("--set epochs", r"--set 'epochs': write KEY=VALUE"),
         ("--recipe none", r"recipe 'none' cannot be read"),
         ("--version latest", r"version 'latest': use numbers"),
         ("--model ../x", r"model name '\.\./x'"),
         ("--device gpu", r"device 'gpu' cannot be used"),
         ("--data nowhere", r"DATA=nowhere is "),
-        ("--unlike nowhere", r"DATA=nowhere is "),
+        ("--ood-data nowhere", r"DATA=nowhere is "),
     ],
 )
 def test_what_cannot_work_is_one_sentence_and_nothing_is_done(calls: list[Call], flags: str, words: str) -> None:

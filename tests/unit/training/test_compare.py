@@ -7,16 +7,16 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from tests.unit.training import colours
+from tests.unit.training import colors
 from training import compare as module
 from training.compare import compare, images_needed
 from training.evaluate import Evaluation
 
 
 def answers(right: list[bool], sure: float = 3.0) -> Evaluation:
-    """Answers over two classes, of which the first is always the labelled one."""
+    """Answers over two classes, of which the first is always the labeled one."""
     logits = torch.tensor([[sure, 0.0] if one else [0.0, sure] for one in right])
-    return Evaluation(colours.card(("yes", "no")), torch.zeros(len(right), dtype=torch.int64), logits)
+    return Evaluation(colors.card(("yes", "no")), torch.zeros(len(right), dtype=torch.int64), logits)
 
 
 def test_only_the_images_on_which_they_differ_decide() -> None:
@@ -86,7 +86,7 @@ def test_so_many_images_show_a_difference_8_times_in_10() -> None:
 
 def test_the_order_of_classes_need_not_be_the_same() -> None:
     a = answers([True, False])
-    b = dataclasses.replace(a, card=colours.card(("no", "yes")), labels=1 - a.labels, logits=a.logits.flip(1))
+    b = dataclasses.replace(a, card=colors.card(("no", "yes")), labels=1 - a.labels, logits=a.logits.flip(1))
     found = compare(a, b)
     assert (found.only_a, found.only_b, found.loss.value) == ((), (), 0)
 

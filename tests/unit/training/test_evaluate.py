@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.card import Card
-from tests.unit.training.colours import NAMES, TRUST, card, classifier, plain, split
+from tests.unit.training.colors import NAMES, UNCERTAINTY, card, classifier, plain, split
 from training.data.dataset import DataError, Dataset, Split
 from training.evaluate import CHUNK, caveat, evaluate, matched, outputs, strangeness
 
@@ -26,36 +26,36 @@ def test_the_loss_is_that_of_the_probability_served() -> None:
     raw = [-math.log(math.exp(10) / (math.exp(10) + 2)), -math.log(1 / (math.exp(10) + 2))]
     assert evaluate(classifier(), pictures).losses.tolist() == pytest.approx(raw)
     cooled = [-math.log(math.exp(5) / (math.exp(5) + 2)), -math.log(1 / (math.exp(5) + 2))]
-    assert evaluate(classifier(TRUST), pictures).losses.tolist() == pytest.approx(cooled)
-    assert evaluate(classifier(TRUST), pictures).loss == pytest.approx(sum(cooled) / 2)
+    assert evaluate(classifier(UNCERTAINTY), pictures).losses.tolist() == pytest.approx(cooled)
+    assert evaluate(classifier(UNCERTAINTY), pictures).loss == pytest.approx(sum(cooled) / 2)
 
 
 def test_what_is_measured_is_what_is_served() -> None:
-    served = classifier(TRUST)
+    served = classifier(UNCERTAINTY)
     pictures = split((RED, 0), ((200, 180, 10), 1), ((3, 2, 1), 2))
     found = evaluate(served, pictures)
     assert torch.equal(found.logits, served.logits(pictures.images))
     assert torch.equal(found.probabilities, served.probabilities(pictures.images))
-    assert found.judgements is not None
-    assert [one.reason for one in found.judgements] == [None, "ambiguous", "out_of_distribution"]
-    assert [one.set for one in found.judgements][:2] == [["red"], ["red", "green"]]
+    assert found.uncertainties is not None
+    assert [one.reason for one in found.uncertainties] == [None, "ambiguous", "out_of_distribution"]
+    assert [one.set for one in found.uncertainties][:2] == [["red"], ["red", "green"]]
 
 
 def test_without_trust_nothing_is_judged() -> None:
     found = evaluate(classifier(), split((RED, 0)))
-    assert (found.judgements, found.scores, found.temperature) == (None, None, 1.0)
+    assert (found.uncertainties, found.scores, found.temperature) == (None, None, 1.0)
     assert strangeness(classifier(), split((RED, 0))) is None
 
 
 def test_strange_images_have_higher_scores() -> None:
-    scores = strangeness(classifier(TRUST), Split([plain(*RED), plain(0, 0, 0)], []))
+    scores = strangeness(classifier(UNCERTAINTY), Split([plain(*RED), plain(0, 0, 0)], []))
     assert scores is not None
     assert scores.tolist() == pytest.approx([-10.0, -math.log(3)], abs=1e-3)
 
 
 def test_more_images_than_one_chunk_are_all_answered_in_order() -> None:
-    colours = [(RED, GREEN, BLUE)[place % 3] for place in range(CHUNK + 5)]
-    found = evaluate(classifier(), Split([plain(*colour) for colour in colours], [0] * len(colours)))
+    colors = [(RED, GREEN, BLUE)[place % 3] for place in range(CHUNK + 5)]
+    found = evaluate(classifier(), Split([plain(*color) for color in colors], [0] * len(colors)))
     assert found.answered.tolist() == [place % 3 for place in range(261)]
 
 
@@ -86,7 +86,7 @@ def test_classes_are_matched_by_name() -> None:
 
 
 def test_classes_that_the_model_does_not_know_are_listed_with_those_it_knows() -> None:
-    with pytest.raises(DataError, match=r"colours 1\.0 does not know: mauve, teal; it knows red, green, blue$"):
+    with pytest.raises(DataError, match=r"colors 1\.0 does not know: mauve, teal; it knows red, green, blue$"):
         matched(split((BLUE, 0)), ("blue", "mauve", "teal"), card())
 
 
@@ -100,14 +100,14 @@ def test_a_thousand_classes_do_not_fill_the_screen() -> None:
     ("digest", "part", "said"),
     [
         ("0" * 64, "test", None),
-        ("0" * 64, "train", "colours 1.0 was fitted on the train split of this data set"),
+        ("0" * 64, "train", "colors 1.0 was fitted on the train split of this data set"),
         ("0" * 64, "calibration", "was fitted on the calibration split"),
         ("1" * 64, "test", "trained on another data set or split; its training images may be among these"),
     ],
 )
 def test_figures_that_may_flatter_come_with_a_caveat(digest: str, part: str, said: str | None) -> None:
     nothing = Split([], [])
-    data = Dataset("colours", "", "", NAMES, nothing, nothing, nothing, digest)
+    data = Dataset("colors", "", "", NAMES, nothing, nothing, nothing, digest)
     about: Card = card()
     found = caveat(about, data, part)
     assert found is None if said is None else said in str(found)

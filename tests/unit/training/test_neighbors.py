@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
-from handlers.explain.evidence.neighbors import EMBEDDINGS, LABELS, Neighbours
+from handlers.explain.evidence.neighbors import EMBEDDINGS, LABELS, Neighbors
 from models.card import Input
 from training import neighbors
 from training.data.dataset import Split
@@ -46,7 +46,7 @@ def test_each_image_is_its_own_nearest_with_its_class_and_its_picture() -> None:
     shades = [20, 90, 160, 230]
     split = Split([np.full((10, 10, 3), shade, np.uint8) for shade in shades], [0, 1, 1, 0])
     embeddings = 1e6 * torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]])  # more than float16 can hold
-    made = Neighbours(neighbors.tensors(split, SPEC, embeddings), ("cat", "dog"))
+    made = Neighbors(neighbors.tensors(split, SPEC, embeddings), ("cat", "dog"))
     for row, shade, (found,) in zip(range(4), shades, made.nearest(embeddings, 1), strict=True):
         assert (found.index, found.distance) == (split.labels[row], pytest.approx(0, abs=1e-3))
         picture = np.asarray(Image.open(io.BytesIO(found.thumbnail)).convert("RGB")).astype(int)

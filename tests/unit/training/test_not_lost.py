@@ -68,7 +68,7 @@ def test_release_is_whole_where_training_images_went_away(
     monkeypatch.setattr(neighbors, "tensors", gone)
     said: list[str] = []
     release = made(halves, tmp_path, say=said.append)
-    assert "neighbours.safetensors" not in release.card.digests
+    assert "neighbors.safetensors" not in release.card.digests
     assert any("explanations will show no training images" in sentence for sentence in said)
     assert len(Classifier.load(release.folder, torch.device("cpu")).card.classes) == 2
 

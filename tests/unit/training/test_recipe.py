@@ -19,7 +19,7 @@ def written(folder: Path, text: str) -> str:
 
 def test_the_articles_recipe_and_the_tuned_one_are_there() -> None:
     assert {"article", "tuned", "default"} <= set(recipe.names())
-    assert load("article").optimiser.learning_rate == 0.001
+    assert load("article").optimizer.learning_rate == 0.001
     assert (load("article").batch_size, load("article").epochs) == (4, 10)
     assert load("tuned").schedule.name == "one_cycle"
 
@@ -37,18 +37,18 @@ def test_every_value_survives_being_written(tmp_path: Path) -> None:
         "architecture": {"name": "resnet9", "arguments": {"width": 16}},
         "init": "weights.safetensors",
         "loss": {"name": "focal", "gamma": 1.5, "label_smoothing": 0.1, "class_weights": "balanced"},
-        "optimiser": {"name": "adamw", "learning_rate": 1e-5, "betas": [0.8, 0.99], "l1": 1e-6, "clip": 1.0},
+        "optimizer": {"name": "adamw", "learning_rate": 1e-5, "betas": [0.8, 0.99], "l1": 1e-6, "clip": 1.0},
         "schedule": {"name": "cosine", "warmup": 0.1, "last": 0.01},
-        "augmentation": {"crop": 2, "flip": True, "colour": 0.2, "cutout": 6, "mixup": 0.4},
+        "augmentation": {"crop": 2, "flip": True, "color": 0.2, "cutout": 6, "mixup": 0.4},
         "precision": "bfloat16",
         "ema": 0.99,
         "progressive": {"size": 16, "epochs": 2},
         "early_stopping": {"patience": 3},
-        "trust": {"conformal": "aps", "coverage": 0.8, "ood": "energy", "policy": {"max_set_size": None}},
+        "uncertainty": {"conformal": "aps", "coverage": 0.8, "ood": "energy", "policy": {"max_set_size": None}},
     }
     found = load("default", changes)
     assert load(written(tmp_path, found.to_yaml())) == found
-    assert found.trust.policy.max_set_size is None
+    assert found.uncertainty.policy.max_set_size is None
 
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
@@ -57,17 +57,17 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
 
 def test_a_penalty_that_aps_would_not_heed_is_an_error() -> None:
     with pytest.raises(RecipeError, match="penalty and free are of raps, and conformal is aps"):
-        load("default", {"trust": {"conformal": "aps", "penalty": 0.2}})
+        load("default", {"uncertainty": {"conformal": "aps", "penalty": 0.2}})
 
 
 @pytest.mark.parametrize(
     ("key", "words"),
     [
         ("epoch", r"recipe default: unknown key 'epoch': did you mean epochs\?"),
-        ("optimiser.learningrate", r"unknown key 'optimiser\.learningrate': did you mean learning_rate\?"),
+        ("optimizer.learningrate", r"unknown key 'optimizer\.learningrate': did you mean learning_rate\?"),
         ("augmentation.mixupp", r"unknown key 'augmentation\.mixupp': did you mean mixup\?"),
         ("early_stopping.patiance", r"unknown key 'early_stopping\.patiance': did you mean patience\?"),
-        ("trust.policy.max_size", r"unknown key 'trust\.policy\.max_size': did you mean max_set_size\?"),
+        ("uncertainty.policy.max_size", r"unknown key 'uncertainty\.policy\.max_size': did you mean max_set_size\?"),
         ("schedule.xyzzy", r"unknown key 'schedule\.xyzzy': there are name, warmup, last"),
     ],
 )
@@ -81,12 +81,12 @@ def test_an_unknown_key_is_named_with_what_may_have_been_meant(key: str, words: 
     [
         ("epochs", 0, r"epochs: Input should be greater than or equal to 1 \(it is 0\)"),
         ("batch_size", -4, r"batch_size: .* \(it is -4\)"),
-        ("optimiser.learning_rate", 0, r"optimiser\.learning_rate: Input should be greater than 0"),
-        ("optimiser.learning_rate", float("nan"), r"optimiser\.learning_rate: Input should be"),
-        ("optimiser.learning_rate", "fast", r"optimiser\.learning_rate: .*valid number.* \(it is 'fast'\)"),
-        ("optimiser.momentum", 1.0, r"optimiser\.momentum: Input should be less than 1"),
-        ("optimiser.name", "lion", r"optimiser\.name: Input should be 'sgd', 'adam' or 'adamw' \(it is 'lion'\)"),
-        ("optimiser", {"nesterov": True, "momentum": 0}, "nesterov needs momentum above 0"),
+        ("optimizer.learning_rate", 0, r"optimizer\.learning_rate: Input should be greater than 0"),
+        ("optimizer.learning_rate", float("nan"), r"optimizer\.learning_rate: Input should be"),
+        ("optimizer.learning_rate", "fast", r"optimizer\.learning_rate: .*valid number.* \(it is 'fast'\)"),
+        ("optimizer.momentum", 1.0, r"optimizer\.momentum: Input should be less than 1"),
+        ("optimizer.name", "lion", r"optimizer\.name: Input should be 'sgd', 'adam' or 'adamw' \(it is 'lion'\)"),
+        ("optimizer", {"nesterov": True, "momentum": 0}, "nesterov needs momentum above 0"),
         ("loss.name", "hinge", r"loss\.name: Input should be 'cross_entropy', 'mean_squared_error' or 'focal'"),
         ("loss.label_smoothing", 1.0, r"loss\.label_smoothing: Input should be less than 1"),
         ("ema", 1.0, "ema: Input should be less than 1"),
@@ -115,9 +115,9 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 
 def test_a_value_of_the_command_line_goes_before_that_of_the_file(tmp_path: Path) -> None:
-    mine = written(tmp_path, "epochs: 3\noptimiser: {name: adam, learning_rate: 0.5}\n")
-    found = load(mine, dict([assignment("optimiser.learning_rate=1e-3"), assignment("ema=0.9")]))
-    assert (found.optimiser.name, found.optimiser.learning_rate, found.ema, found.epochs) == ("adam", 0.001, 0.9, 3)
+    mine = written(tmp_path, "epochs: 3\noptimizer: {name: adam, learning_rate: 0.5}\n")
+    found = load(mine, dict([assignment("optimizer.learning_rate=1e-3"), assignment("ema=0.9")]))
+    assert (found.optimizer.name, found.optimizer.learning_rate, found.ema, found.epochs) == ("adam", 0.001, 0.9, 3)
     assert load(mine, dict([assignment("early_stopping.patience=2")])).early_stopping is not None
     assert load(mine, {"early_stopping.patience": 2, "early_stopping": None}).early_stopping is None
 

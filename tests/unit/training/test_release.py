@@ -26,9 +26,9 @@ def test_a_release_holds_what_the_design_says(release: Release) -> None:
     found = {str(path.relative_to(release.folder)) for path in release.folder.rglob("*") if path.is_file()}
     assert found == {
         "card.yaml",
-        "neighbours.safetensors",
+        "neighbors.safetensors",
         "recipe.yaml",
-        "trust.safetensors",
+        "uncertainty.safetensors",
         "weights.safetensors",
         "golden/answers.json",
         *(f"golden/{index:02d}.png" for index in range(10)),
@@ -45,7 +45,7 @@ def test_the_card_on_disk_is_the_one_that_is_returned(release: Release) -> None:
 
 def test_the_card_says_what_it_is_and_what_it_was_trained_on(release: Release, digits: Dataset) -> None:
     card = release.card
-    assert (card.name, card.version, card.licence, card.classes) == ("digits", "1.0", "CC BY 4.0", digits.classes)
+    assert (card.name, card.version, card.license, card.classes) == ("digits", "1.0", "CC BY 4.0", digits.classes)
     assert (card.architecture.name, card.architecture.arguments) == ("cnn", {"image_size": 24, "classes": 10})
     assert (card.data.train, card.data.calibration, card.data.test) == (1077, 360, 360)
     assert card.data.sha256 == digits.sha256
@@ -68,7 +68,7 @@ def test_the_report_has_the_accuracy_of_the_card(release: Release) -> None:
 
 
 def test_the_card_vouches_for_weights_and_trust(release: Release) -> None:
-    names = ("weights.safetensors", "trust.safetensors", "neighbours.safetensors")
+    names = ("weights.safetensors", "uncertainty.safetensors", "neighbors.safetensors")
     assert release.card.digests == {name: sha256(release.folder / name) for name in names}
     verify_digests(release.folder, release.card)
 
@@ -81,14 +81,14 @@ def test_trust_is_fitted_on_what_is_served(release: Release, classifier: Classif
         return uncertainty.Scored(classifier.engine.outputs(images.stack(pixels)), torch.tensor(part.labels))
 
     fitted = uncertainty.fit(scored(digits.train), scored(digits.calibration), uncertainty.Settings())
-    found = release.card.trust
+    found = release.card.uncertainty
     assert found is not None
-    assert found.temperature == pytest.approx(fitted.trust.temperature, rel=1e-3)
-    assert found.ood.threshold == pytest.approx(fitted.trust.ood.threshold, rel=1e-3)
-    assert found.conformal.threshold == pytest.approx(fitted.trust.conformal.threshold, abs=1e-3)
+    assert found.temperature == pytest.approx(fitted.uncertainty.temperature, rel=1e-3)
+    assert found.ood.threshold == pytest.approx(fitted.uncertainty.ood.threshold, rel=1e-3)
+    assert found.conformal.threshold == pytest.approx(fitted.uncertainty.conformal.threshold, abs=1e-3)
 
 
-def test_pixels_are_normalised_by_what_was_trained_on(release: Release, digits: Dataset) -> None:
+def test_pixels_are_normalized_by_what_was_trained_on(release: Release, digits: Dataset) -> None:
     spec = release.card.input
     pixels = [images.pixels(images.decode(content), spec) for content in digits.train.images]
     batch = images.batch(pixels, spec, torch.device("cpu"))
@@ -118,12 +118,12 @@ def test_what_was_found_about_the_data_and_what_is_unlike_it_reach_the_report(
     said: list[str] = []
     halves = Dataset("halves", "a lamp", "", ("left", "right"), split(64), split(12, 1), split(20, 2), "0" * 64)
     how = recipe.load("default", {"epochs": 1, "input.size": 8})
-    train(halves, "h", "1.0", how, root=tmp_path, findings=["odd"], unlike=("noise", split(9, 3)), say=said.append)
+    train(halves, "h", "1.0", how, root=tmp_path, findings=["odd"], ood_data=("noise", split(9, 3)), say=said.append)
     (found,) = written
     assert found.findings[0] == "odd"
     assert list(found.findings[1:]) == said != [], "12 images are too few, which is said"
-    assert found.unlike is not None
-    assert (found.unlike.name, len(found.unlike.scores)) == ("noise", 9)
+    assert found.ood_data is not None
+    assert (found.ood_data.name, len(found.ood_data.scores)) == ("noise", 9)
     assert found.cost is not None
     assert (found.cost.weight_bytes, found.cost.seconds > 0) == (
         (tmp_path / "h/1.0/weights.safetensors").stat().st_size,

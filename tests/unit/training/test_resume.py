@@ -29,7 +29,7 @@ EVERYTHING: dict[str, Any] = {
     "early_stopping": {"patience": 2},
     "channels_last": True,
 }
-OPTIMISERS = {
+OPTIMIZERS = {
     "sgd": {"name": "sgd", "learning_rate": 0.02, "weight_decay": 1e-3, "nesterov": True},
     "adamw": {"name": "adamw", "learning_rate": 0.002, "weight_decay": 0.01, "clip": 1.0},
 }
@@ -51,8 +51,8 @@ def network() -> nn.Module:
         )
 
 
-def made(optimiser: str, **more: Any) -> Training:
-    return training(recipe(**EVERYTHING, optimiser=OPTIMISERS[optimiser]), network=network(), **more)
+def made(optimizer: str, **more: Any) -> Training:
+    return training(recipe(**EVERYTHING, optimizer=OPTIMIZERS[optimizer]), network=network(), **more)
 
 
 def told(trained: Training) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def told(trained: Training) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture(scope="module", params=OPTIMISERS)
+@pytest.fixture(scope="module", params=OPTIMIZERS)
 def undisturbed(request: pytest.FixtureRequest) -> tuple[str, Training]:
     trained = made(request.param)
     trained.run()
@@ -74,10 +74,10 @@ def undisturbed(request: pytest.FixtureRequest) -> tuple[str, Training]:
 def test_stopped_by_ctrl_c_and_gone_on_with(
     undisturbed: tuple[str, Training], place: tuple[int, int], tmp_path: Path
 ) -> None:
-    optimiser, expected = undisturbed
+    optimizer, expected = undisturbed
     with pytest.raises(Interrupted, match=rf"stopped in epoch {place[0]}, after batch {place[1]} of 4"):
-        made(optimiser, folder=tmp_path, observers=[At(place, ctrl_c)]).run()
-    again = made(optimiser, folder=tmp_path)
+        made(optimizer, folder=tmp_path, observers=[At(place, ctrl_c)]).run()
+    again = made(optimizer, folder=tmp_path)
     again.resume()
     assert len(again.history) * STEPS + again.done == PLACES.index(place) + 1, "not one batch was lost"
     again.run()
@@ -89,10 +89,10 @@ def test_stopped_by_ctrl_c_and_gone_on_with(
 def test_killed_and_gone_on_with_from_the_last_epoch(
     undisturbed: tuple[str, Training], place: tuple[int, int], tmp_path: Path
 ) -> None:
-    optimiser, expected = undisturbed
+    optimizer, expected = undisturbed
     with pytest.raises(Killed):
-        made(optimiser, folder=tmp_path, observers=[At(place, kill)]).run()
-    again = made(optimiser, folder=tmp_path)
+        made(optimizer, folder=tmp_path, observers=[At(place, kill)]).run()
+    again = made(optimizer, folder=tmp_path)
     again.resume()
     assert (len(again.history), again.done) == (place[0] - 1, 0)
     again.run()
@@ -109,10 +109,10 @@ def test_killed_as_an_epoch_is_told_and_gone_on_with_after_it(
             if epoch.number == number:
                 kill()
 
-    optimiser, expected = undisturbed
+    optimizer, expected = undisturbed
     with pytest.raises(Killed):
-        made(optimiser, folder=tmp_path, observers=[Told((9, 9), None)]).run()
-    again = made(optimiser, folder=tmp_path)
+        made(optimizer, folder=tmp_path, observers=[Told((9, 9), None)]).run()
+    again = made(optimizer, folder=tmp_path)
     again.resume()
     assert (len(again.history), again.done) == (number, 0)
     again.run()
@@ -121,9 +121,9 @@ def test_killed_as_an_epoch_is_told_and_gone_on_with_after_it(
 
 
 def test_stopped_after_every_batch(undisturbed: tuple[str, Training], tmp_path: Path) -> None:
-    optimiser, expected = undisturbed
+    optimizer, expected = undisturbed
     for number, place in enumerate(PLACES):
-        trained = made(optimiser, folder=tmp_path, observers=[At(place, ctrl_c)])
+        trained = made(optimizer, folder=tmp_path, observers=[At(place, ctrl_c)])
         if number:
             trained.resume()
         if place != PLACES[-1]:
@@ -137,11 +137,11 @@ def test_stopped_after_every_batch(undisturbed: tuple[str, Training], tmp_path: 
 def test_a_long_epoch_is_kept_on_its_way(
     undisturbed: tuple[str, Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    optimiser, expected = undisturbed
+    optimizer, expected = undisturbed
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(Killed):
-        made(optimiser, folder=tmp_path, observers=[At((2, 3), kill)]).run()
-    again = made(optimiser, folder=tmp_path)
+        made(optimizer, folder=tmp_path, observers=[At((2, 3), kill)]).run()
+    again = made(optimizer, folder=tmp_path)
     again.resume()
     assert (len(again.history), again.done) == (1, 2)
     again.run()
@@ -151,9 +151,9 @@ def test_a_long_epoch_is_kept_on_its_way(
 
 def test_a_training_that_was_done_is_done(undisturbed: tuple[str, Training], tmp_path: Path) -> None:
     """Killed while the release was written, say."""
-    optimiser, expected = undisturbed
-    made(optimiser, folder=tmp_path).run()
-    again = made(optimiser, folder=tmp_path)
+    optimizer, expected = undisturbed
+    made(optimizer, folder=tmp_path).run()
+    again = made(optimizer, folder=tmp_path)
     again.resume()
     again.run()
     assert same(again, expected)
@@ -218,8 +218,8 @@ def stopped(tmp_path: Path) -> Path:
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(stopped: Path) -> None:
-    other = training(recipe(epochs=4, optimiser={"name": "adam"}), folder=stopped, identity="these")
-    with pytest.raises(CheckpointError, match=r"epochs was 3 and is 4; optimiser\.name was 'sgd' and is 'adam'"):
+    other = training(recipe(epochs=4, optimizer={"name": "adam"}), folder=stopped, identity="these")
+    with pytest.raises(CheckpointError, match=r"epochs was 3 and is 4; optimizer\.name was 'sgd' and is 'adam'"):
         other.resume()
 
 

@@ -144,7 +144,7 @@ def test_with_nothing_to_go_on_with_nothing_is_left(halves: Dataset, tmp_path: P
 
 
 def test_a_loss_that_is_no_number_leaves_nothing_in_the_way(halves: Dataset, tmp_path: Path) -> None:
-    wild = load("default", {"epochs": 1, "input.size": 8, "optimiser.learning_rate": 1e20})
+    wild = load("default", {"epochs": 1, "input.size": 8, "optimizer.learning_rate": 1e20})
     with pytest.raises(FloatingPointError, match="lower the learning rate"):
         made(halves, tmp_path, wild)
     assert list(tmp_path.iterdir()) == []
@@ -246,7 +246,7 @@ def test_a_network_that_takes_one_size_alone_cannot_begin_with_smaller_pictures(
             prepared(halves, load("default", {"architecture.name": name, **smaller}))
 
 
-def test_pixels_are_normalised_by_what_is_trained_on(halves: Dataset) -> None:
+def test_pixels_are_normalized_by_what_is_trained_on(halves: Dataset) -> None:
     spec = prepared(halves, ONCE).spec
     pixels = np.stack(list(halves.train.images)) / 255
     assert spec.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)).tolist(), abs=1e-3)

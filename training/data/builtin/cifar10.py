@@ -1,4 +1,4 @@
-"""`cifar10`: 60,000 colour photos of 32 x 32 pixels in 10 classes, 10,000 of them for testing.
+"""`cifar10`: 60,000 color photos of 32 x 32 pixels in 10 classes, 10,000 of them for testing.
 
 A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. Read from the official python layout: a
 folder `cifar-10-batches-py`, or the archive of it.
@@ -111,7 +111,7 @@ def read(folder: Path, seed: int = SPLIT_SEED) -> Dataset:
     return Dataset(
         name=NAME,
         source="CIFAR-10 (Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009)",
-        licence="none stated",
+        license="none stated",
         classes=classes,
         train=whole.split(kept),
         calibration=whole.split(taken),

@@ -1,4 +1,4 @@
-"""`digits`: 1,797 handwritten digits of 8 x 8 pixels in 17 grey levels, bundled with scikit-learn.
+"""`digits`: 1,797 handwritten digits of 8 x 8 pixels in 17 gray levels, bundled with scikit-learn.
 
 The test part of the UCI set "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, 1998, CC BY 4.0).
 """
@@ -32,7 +32,7 @@ def load(seed: int = SPLIT_SEED) -> Dataset:
     return Dataset(
         name=NAME,
         source="UCI Optical Recognition of Handwritten Digits, as bundled with scikit-learn",
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         classes=tuple(str(name) for name in bundle.target_names),
         train=split(splits["train"]),
         calibration=split(splits["calibration"]),

@@ -1,7 +1,7 @@
 """`shapes`: 3,600 drawn images of six objects on cluttered backgrounds, and of each image where its object is.
 
 Made for explanations: what speaks for the class is on the object, so evidence elsewhere is wrong. In `shapes-spurious`
-the same images carry a mark in a corner whose colour tells the class nearly always; networks learn the mark instead.
+the same images carry a mark in a corner whose color tells the class nearly always; networks learn the mark instead.
 Drawn here, always alike, nothing to download.
 """
 
@@ -24,7 +24,7 @@ COUNT, SIDE = 3_600, 32
 SEED = 6
 # Edges are drawn at this many times the size, then averaged.
 FINER = 4
-# An object's colour differs from the background's by at least this much in one channel, of 255.
+# An object's color differs from the background's by at least this much in one channel, of 255.
 CONTRAST = 90
 # The mark: its side, its distance from the edges, and of how many images it tells the class.
 MARK, MARGIN, TELLING = 5, 1, 0.95
@@ -46,7 +46,7 @@ def load_spurious(seed: int = SPLIT_SEED) -> Dataset:
 def draw(count: int, seed: int, side: int = SIDE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images uint8 (count, side, side, 3), labels int64 (count,) into CLASSES, and masks bool (count, side, side).
 
-    A mask is true where the object has any part in a pixel's colour. The hole of a ring belongs to it: by that it is
+    A mask is true where the object has any part in a pixel's color. The hole of a ring belongs to it: by that it is
     told from a disc.
     """
     random = np.random.default_rng(seed)
@@ -60,8 +60,8 @@ def mark(pixels: np.ndarray, labels: np.ndarray, seed: int) -> None:
     random = np.random.default_rng(seed)
     told = random.random(len(labels)) < TELLING
     others = random.integers(len(CLASSES), size=len(labels))
-    colours = np.array(MARKS, dtype=np.uint8)[np.where(told, labels, others)]
-    pixels[:, MARGIN : MARGIN + MARK, MARGIN : MARGIN + MARK] = colours[:, None, None]
+    colors = np.array(MARKS, dtype=np.uint8)[np.where(told, labels, others)]
+    pixels[:, MARGIN : MARGIN + MARK, MARGIN : MARGIN + MARK] = colors[:, None, None]
 
 
 def _dataset(name: str, seed: int) -> Dataset:
@@ -78,7 +78,7 @@ def _dataset(name: str, seed: int) -> Dataset:
     return Dataset(
         name=name,
         source="drawn by training/data/builtin/shapes.py",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         classes=CLASSES,
         train=split(splits["train"]),
         calibration=split(splits["calibration"]),
@@ -88,7 +88,7 @@ def _dataset(name: str, seed: int) -> Dataset:
 
 
 def _image(name: str, random: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """One image, float colours rounded to uint8 (side, side, 3), and the mask of its object."""
+    """One image, float colors rounded to uint8 (side, side, 3), and the mask of its object."""
     canvas = _background(random, side)
     for _ in range(int(random.integers(2, 6))):
         canvas = _laid(canvas, _fragment(random, side), random.uniform(0, 255, 3))
@@ -103,7 +103,7 @@ def _image(name: str, random: np.random.Generator, side: int) -> tuple[np.ndarra
 
 
 def _background(random: np.random.Generator, side: int) -> np.ndarray:
-    """Two colours that run into each other, and blotches: float (side, side, 3)."""
+    """Two colors that run into each other, and blotches: float (side, side, 3)."""
     first, second = random.uniform(0, 255, (2, 3))
     angle = random.uniform(0, 2 * pi)
     rows, columns = np.mgrid[0:side, 0:side] / (side - 1) - 0.5
@@ -173,14 +173,14 @@ def _drawn(side: int, points: Sequence[Sequence[float]], width: float | None = N
     return np.asarray(canvas.reduce(FINER), dtype=np.float64) / 255
 
 
-def _laid(canvas: np.ndarray, cover: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    laid: np.ndarray = canvas + cover[..., None] * (colour - canvas)
+def _laid(canvas: np.ndarray, cover: np.ndarray, color: np.ndarray) -> np.ndarray:
+    laid: np.ndarray = canvas + cover[..., None] * (color - canvas)
     return laid
 
 
 def _contrasting(behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A colour that is seen before what is behind it."""
+    """A color that is seen before what is behind it."""
     while True:
-        colour: np.ndarray = random.uniform(0, 255, 3)
-        if np.abs(colour - behind).max() >= CONTRAST:
-            return colour
+        color: np.ndarray = random.uniform(0, 255, 3)
+        if np.abs(color - behind).max() >= CONTRAST:
+            return color

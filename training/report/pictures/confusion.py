@@ -24,7 +24,7 @@ def draw(path: Path, figures: Figures) -> None:
 
 
 def pairs(figures: Figures, most: int = PAIRS) -> list[tuple[str, str, int, int]]:
-    """Labelled, answered, how often, of how many: the most frequent mistakes first."""
+    """Labeled, answered, how often, of how many: the most frequent mistakes first."""
     counts = torch.tensor(figures.confusion).fill_diagonal_(0)
     values, places = counts.flatten().sort(descending=True, stable=True)
     found = [divmod(place, len(counts)) for place in places[:most].tolist()]
@@ -45,7 +45,7 @@ def _matrix(path: Path, figures: Figures) -> None:
         shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
         # A root: of a good model nearly all is on the diagonal, and the rest would be white on white.
         axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)
-        axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="answered", ylabel="labelled")
+        axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="answered", ylabel="labeled")
         size = 9 if len(names) <= 25 else 6
         crowded = max(map(len, names)) * len(names) > 9 * side
         axes.set_xticklabels(names, rotation=90 if crowded else 0, fontsize=size)
@@ -54,9 +54,9 @@ def _matrix(path: Path, figures: Figures) -> None:
         axes.spines[:].set_visible(False)
         if len(names) <= MOST_NUMBERS:
             for row, column in counts.nonzero().tolist():
-                colour = "white" if shares[row, column] > 0.35 else INK
+                color = "white" if shares[row, column] > 0.35 else INK
                 size = 9 if len(names) <= 12 else 7
-                axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=size)
+                axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=color, fontsize=size)
 
 
 def _pairs(path: Path, figures: Figures) -> None:
@@ -65,13 +65,13 @@ def _pairs(path: Path, figures: Figures) -> None:
         axes = figure.subplots()
         axes.barh(range(len(found)), [count for _, _, count, _ in found], color=BLUE)
         axes.set_yticks(
-            range(len(found)), [f"{short(labelled)}  →  {short(answered)}" for labelled, answered, _, _ in found]
+            range(len(found)), [f"{short(labeled)}  →  {short(answered)}" for labeled, answered, _, _ in found]
         )
         for row, (_, _, count, images) in enumerate(found):
             axes.text(count, row, f" {count} of {images}", va="center", fontsize=8)
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.12, y=0.01)
         axes.set_title(f"The most confused pairs of {len(figures.classes)} classes")
-        axes.set_xlabel("images labelled with the first class and answered with the second")
+        axes.set_xlabel("images labeled with the first class and answered with the second")
         if not found:
             axes.set(xticks=[], xlabel="there is no mistake")

@@ -33,11 +33,11 @@ def draw(path: Path, history: Sequence[Epoch]) -> None:
             label="calibration",
         )
         loss.set(title="Loss (logarithmic)", yscale="log")
-        for values, colour, line in (
+        for values, color, line in (
             ([100 * epoch.train_accuracy for epoch in history], BLUE, "--"),
             ([100 * epoch.calibration_accuracy for epoch in history], ORANGE, "-"),
         ):
-            accuracy.plot(numbers, values, color=colour, ls=line, marker=mark)
+            accuracy.plot(numbers, values, color=color, ls=line, marker=mark)
         accuracy.set_title("Accuracy (%)")
         rate.plot(numbers, [epoch.learning_rate for epoch in history], color=GREEN, marker=mark)
         rate.set_title("Learning rate")

@@ -37,6 +37,6 @@ def draw(path: Path, test: Evaluation, pictures: Split) -> None:
         for axes, place in zip(grid, places, strict=False):
             seen = images.view(images.picture(pictures.images[place], spec), spec).image
             axes.imshow(np.asarray(seen), interpolation="nearest" if max(seen.size) < 128 else "antialiased")
-            labelled, answered = classes[pictures.labels[place]], classes[int(test.answered[place])]
+            labeled, answered = classes[pictures.labels[place]], classes[int(test.answered[place])]
             axes.set_title(f"{short(answered, 20)}\n{percent(top[place])}", color=RED, loc="center", pad=4)
-            axes.set_xlabel(f"labelled {short(labelled, 18)}\n{short(pictures.name(place), 28)}", fontsize=7.5)
+            axes.set_xlabel(f"labeled {short(labeled, 18)}\n{short(pictures.name(place), 28)}", fontsize=7.5)

@@ -11,30 +11,30 @@ from torchmetrics.functional import classification
 
 from training.report.figures import Strangeness, stacked
 from training.report.report import Unlike
-from training.report.style import BLUE, GREY, INK, ORANGE, logarithmic, picture, short
+from training.report.style import BLUE, GRAY, INK, ORANGE, logarithmic, picture, short
 
 
-def draw(path: Path, own: torch.Tensor, strangeness: Strangeness, unlike: Unlike | None) -> None:
+def draw(path: Path, own: torch.Tensor, strangeness: Strangeness, ood_data: Unlike | None) -> None:
     """Both sets' scores to the left, and to the right the ROC with the card's threshold marked."""
-    with picture(path, 10 if unlike else 6, 3.6) as figure:
-        panels = figure.subplots(1, 2 if unlike else 1, squeeze=False)[0]
-        _histogram(panels[0], own.numpy(), strangeness, unlike)
-        if unlike:
-            _roc(panels[1], own, strangeness, unlike)
+    with picture(path, 10 if ood_data else 6, 3.6) as figure:
+        panels = figure.subplots(1, 2 if ood_data else 1, squeeze=False)[0]
+        _histogram(panels[0], own.numpy(), strangeness, ood_data)
+        if ood_data:
+            _roc(panels[1], own, strangeness, ood_data)
 
 
-def _histogram(axes: Axes, own: np.ndarray, strangeness: Strangeness, unlike: Unlike | None) -> None:
-    others = unlike.scores.numpy() if unlike else own[:0]
+def _histogram(axes: Axes, own: np.ndarray, strangeness: Strangeness, ood_data: Unlike | None) -> None:
+    others = ood_data.scores.numpy() if ood_data else own[:0]
     scores = np.concatenate([own, others, [strangeness.threshold]])
     low, high = np.quantile(scores, (0.001, 0.999))
     # Distances may differ by powers of ten; energies are below zero and do not.
     wide = low > 0 and high > 20 * low
     edges = np.geomspace(low, high, 51) if wide else np.linspace(low, high or 1, 51)
-    for values, colour, name in ((own, BLUE, "the test images"), (others, ORANGE, unlike.name if unlike else "")):
+    for values, color, name in ((own, BLUE, "the test images"), (others, ORANGE, ood_data.name if ood_data else "")):
         if len(values):
             weights = np.full(len(values), 100 / len(values))
             axes.hist(
-                values.clip(low, high), edges.tolist(), weights=weights, color=colour, alpha=0.65, label=short(name, 30)
+                values.clip(low, high), edges.tolist(), weights=weights, color=color, alpha=0.65, label=short(name, 30)
             )
     axes.axvline(strangeness.threshold, color=INK, linewidth=1.3, linestyle="--", label="the card's threshold")
     axes.set(xlabel=f"{strangeness.method} score", ylabel="images (%)", xscale="log" if wide else "linear")
@@ -45,10 +45,10 @@ def _histogram(axes: Axes, own: np.ndarray, strangeness: Strangeness, unlike: Un
     axes.legend(fontsize=8, loc="upper left")
 
 
-def _roc(axes: Axes, own: torch.Tensor, strangeness: Strangeness, unlike: Unlike) -> None:
+def _roc(axes: Axes, own: torch.Tensor, strangeness: Strangeness, ood_data: Unlike) -> None:
     assert strangeness.caught is not None
-    false, true, _ = classification.binary_roc(*stacked(own, unlike.scores))
-    axes.plot((0, 100), (0, 100), color=GREY, linewidth=1, linestyle="--")
+    false, true, _ = classification.binary_roc(*stacked(own, ood_data.scores))
+    axes.plot((0, 100), (0, 100), color=GRAY, linewidth=1, linestyle="--")
     axes.plot(
         100 * false.numpy(), 100 * true.numpy(), color=BLUE, label=f"area under the curve {strangeness.auroc:.4f}"
     )
@@ -57,5 +57,5 @@ def _roc(axes: Axes, own: torch.Tensor, strangeness: Strangeness, unlike: Unlike
     axes.set(
         xlabel="test images above the threshold: false alarms (%)", ylabel="caught (%)", xlim=(-2, 102), ylim=(-2, 103)
     )
-    axes.set_title(f"ROC against {short(unlike.name, 40)}")
+    axes.set_title(f"ROC against {short(ood_data.name, 40)}")
     axes.legend(loc="lower right", fontsize=8)

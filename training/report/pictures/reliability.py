@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from handlers import uncertainty
 from training.evaluate import Evaluation
 from training.report.figures import BINS, Figures, Quality
-from training.report.style import BLUE, GREY, INK, ORANGE, PALE, logarithmic, picture
+from training.report.style import BLUE, GRAY, INK, ORANGE, PALE, logarithmic, picture
 
 # Images: a bar of fewer says little, and is drawn pale.
 FEW = 10
@@ -50,10 +50,10 @@ def bins(probabilities: torch.Tensor, labels: torch.Tensor) -> Bins:
 
 
 def draw(path: Path, test: Evaluation, figures: Figures) -> None:
-    """Two diagrams, without the temperature and with it; or one, where the card has no trust."""
+    """Two diagrams, without the temperature and with it; or one, where the card has no uncertainty."""
     before, after = uncertainty.probabilities(test.logits), test.probabilities
     panels: list[tuple[str, torch.Tensor, Quality]] = [("As served", after, figures.after)]
-    if test.card.trust:
+    if test.card.uncertainty:
         title = f"After, divided by a temperature of {test.temperature:.3g}"
         panels = [("Before calibration", before, figures.before), (title, after, figures.after)]
     with picture(path, 4.6 * len(panels), 5.2) as figure:
@@ -62,7 +62,7 @@ def draw(path: Path, test: Evaluation, figures: Figures) -> None:
             found = bins(probabilities, test.labels)
             _diagram(grid[0, column], found)
             grid[0, column].set_title(f"{title}\nexpected calibration error {quality.ece:.4f}")
-            grid[1, column].bar(_middles(), found.counts.numpy(), width=0.9 / BINS, color=GREY)
+            grid[1, column].bar(_middles(), found.counts.numpy(), width=0.9 / BINS, color=GRAY)
             grid[1, column].set(yscale="log", ylim=(0.7, None), xlabel="probability of the answer")
             grid[1, column].yaxis.set_minor_locator(NullLocator())
             logarithmic(grid[1, column].yaxis)
@@ -78,8 +78,8 @@ def _middles() -> list[float]:
 def _diagram(axes: Axes, found: Bins) -> None:
     axes.plot((0, 1), (0, 1), color=INK, linewidth=1, linestyle="--")
     accuracy, confidence = found.accuracy.nan_to_num(), found.confidence.nan_to_num()
-    colours = [BLUE if count >= FEW else PALE for count in found.counts.tolist()]
-    axes.bar(_middles(), accuracy.numpy(), width=0.9 / BINS, color=colours, label="right")
+    colors = [BLUE if count >= FEW else PALE for count in found.counts.tolist()]
+    axes.bar(_middles(), accuracy.numpy(), width=0.9 / BINS, color=colors, label="right")
     gap = (confidence - accuracy).numpy()
     axes.bar(
         _middles(), gap, bottom=accuracy.numpy(), width=0.9 / BINS,

@@ -1,4 +1,4 @@
-"""sets.png: how large the conformal sets are, and whether they hold the labelled class as often as promised."""
+"""sets.png: how large the conformal sets are, and whether they hold the labeled class as often as promised."""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ def _classes(axes: Axes, chosen: list[tuple[str, Share]], sets: Sets) -> None:
     ]
     axes.errorbar(values, places, xerr=reach, fmt="o", color=BLUE, markersize=5, elinewidth=1.2, capsize=2)
     axes.set_yticks(places, [short(name) for name, _ in chosen])
-    axes.set(xlabel="sets that hold the labelled class (%)", xlim=(min(40, *values) - 2 if values else 0, 102))
+    axes.set(xlabel="sets that hold the labeled class (%)", xlim=(min(40, *values) - 2 if values else 0, 102))
     axes.set_ylim(-0.7, len(chosen) - 0.3)
     axes.legend(loc="lower left", fontsize=8)

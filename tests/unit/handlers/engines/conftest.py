@@ -1,4 +1,4 @@
-"""The optimised digits, for the tests of what loads them."""
+"""The optimized digits, for the tests of what loads them."""
 
 from __future__ import annotations
 

@@ -125,6 +125,6 @@ def test_a_network_that_is_not_right_does_not_answer_either(own_compiled: Releas
 
 def test_the_network_is_loaded_for_explanations_only(compiled: Release) -> None:
     classifier = selection.load(compiled.folder, CPU).classifier
-    assert "twin" not in vars(classifier)
-    assert classifier.twin.name == "eager"
+    assert "eager network" not in vars(classifier)
+    assert classifier.eager_network.name == "eager"
     assert classifier.engine.name == "cpu-int8"

@@ -58,7 +58,7 @@ def slopes(linear: nn.Sequential, weights: torch.Tensor) -> torch.Tensor:
 
 
 def images(count: int, seed: int = 1) -> torch.Tensor:
-    """Normalised images (count, 3, SIZE, SIZE), smooth enough to have something on them."""
+    """Normalized images (count, 3, SIZE, SIZE), smooth enough to have something on them."""
     drawn = torch.randn(count, 3, SIZE // 4, SIZE // 4, generator=torch.Generator().manual_seed(seed))
     return nn.functional.interpolate(drawn, (SIZE, SIZE), mode="bilinear")
 

@@ -114,7 +114,7 @@ def test_deeplift_gives_a_maximum_to_those_that_it_moved_between() -> None:
         [nn.ReLU(), nn.MaxPool2d(3, stride=1), nn.Sigmoid(), nn.Tanh()],
     ],
 )
-def test_deeplift_adds_up_where_windows_overlap_and_activations_are_neighbours(layers: list[nn.Module]) -> None:
+def test_deeplift_adds_up_where_windows_overlap_and_activations_are_neighbors(layers: list[nn.Module]) -> None:
     torch.manual_seed(4)
     explained = nn.Sequential(nn.Conv2d(3, 4, 3), *layers, nn.Flatten(), nn.LazyLinear(CLASSES))
     explained(images(1))

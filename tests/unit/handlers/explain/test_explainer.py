@@ -43,7 +43,7 @@ def transformer(classifier: Classifier) -> Classifier:
         update={
             "architecture": Architecture(name="vit_tiny", arguments=arguments),
             "explanations": Explanations(),
-            "trust": None,
+            "uncertainty": None,
         }
     )
     return Classifier(changed, Eager(made, changed.input, CPU))
@@ -51,7 +51,7 @@ def transformer(classifier: Classifier) -> Classifier:
 
 def timed(classifier: Classifier, forward: float, both: float) -> Classifier:
     """The same, on a machine where a row takes so many seconds."""
-    found = Classifier(classifier.card, classifier.engine, judge=classifier.judge)
+    found = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
     found.explainer.__dict__["costs"] = Costs(Pass(0, forward), Pass(0, both))
     found.explainer.__dict__["_drawing"] = 0.0
     return found
@@ -80,7 +80,7 @@ def test_every_method_answers_in_one_shape(classifier: Classifier, some: Sequenc
 
 def test_the_cards_method_is_taken_unless_another_is_asked_for(classifier: Classifier, some: Sequence[bytes]) -> None:
     card = classifier.card.model_copy(update={"explanations": Explanations(method="ixg")})
-    own = Classifier(card, classifier.engine, judge=classifier.judge)
+    own = Classifier(card, classifier.engine, estimator=classifier.estimator)
     assert ask(own, some[0])["method"] == "ixg"
     assert ask(own, some[0], method="gradcam")["method"] == "gradcam"
 
@@ -138,15 +138,15 @@ def test_the_work_for_others_in_the_batch_counts(classifier: Classifier, some: S
 def test_costs_are_learnt_from_answers_once_they_matter(classifier: Classifier, some: Sequence[bytes]) -> None:
     model = timed(classifier, 1e-9, 1e-9)
     for _ in range(40):
-        ask(model, some[0], method="ixg", neighbours="0")
+        ask(model, some[0], method="ixg", neighbors="0")
     assert model.explainer.costs.factor > 100, "passes take far longer than a nanosecond"
-    untimed = Classifier(classifier.card, classifier.engine, judge=classifier.judge)
+    untimed = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
     ask(untimed, some[0])
     assert "costs" not in untimed.explainer.__dict__
 
 
 def test_warming_leaves_nothing_to_be_done_for_the_first_time(classifier: Classifier) -> None:
-    model = Classifier(classifier.card, classifier.engine, judge=classifier.judge)
+    model = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
     model.explainer.warm()
     assert {"costs", "_drawing"} <= set(model.explainer.__dict__)
 
@@ -162,7 +162,7 @@ def test_a_network_that_answers_otherwise_than_the_one_explained_is_warned_of(
         return Outputs(found.logits.roll(1, dims=1), found.embeddings)
 
     monkeypatch.setattr(engine, "outputs", swapped)
-    found = ask(Classifier(classifier.card, engine, judge=classifier.judge), some[0])
+    found = ask(Classifier(classifier.card, engine, estimator=classifier.estimator), some[0])
     assert [one["type"] for one in found["warnings"]] == ["engines_disagree"]
 
 

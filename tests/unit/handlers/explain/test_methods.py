@@ -164,7 +164,7 @@ def test_values_add_up_to_what_the_image_adds(name: str, method: Method) -> None
 
 @pytest.mark.parametrize("method", ALL, ids=by_name)
 def test_another_network_gets_another_map(method: Method) -> None:
-    """Adebayo et al., arXiv 1810.03292: what a randomised network does not change explains something else."""
+    """Adebayo et al., arXiv 1810.03292: what a randomized network does not change explains something else."""
     shown, weights = images(8), targets(*[0] * 8)
     maps = [ask(method, network("cnn", seed), shown, weights).values.sum(dim=1).flatten(1) for seed in (0, 1)]
     ranks = [spearmanr(one, other).statistic for one, other in zip(*maps, strict=True)]

@@ -105,9 +105,9 @@ def test_settings_of_no_method_cannot_go_with_a_deadline(options: Options) -> No
 
 
 def test_what_says_how_to_draw_needs_something_drawn() -> None:
-    check_picture(Options(output="overlay", alpha=0.5, colours="vik"))
-    check_picture(Options(output="heatmap", colours="vik"))
+    check_picture(Options(output="overlay", alpha=0.5, colors="vik"))
+    check_picture(Options(output="heatmap", colors="vik"))
     with pytest.raises(BadOption, match=r"alpha is 0\.5, and output 'heatmap' has none: leave one of them out"):
         check_picture(Options(output="heatmap", alpha=0.5))
-    with pytest.raises(BadOption, match="colours is 'vik', and output 'npy' has none"):
-        check_picture(Options(output="npy", colours="vik"))
+    with pytest.raises(BadOption, match="colors is 'vik', and output 'npy' has none"):
+        check_picture(Options(output="npy", colors="vik"))

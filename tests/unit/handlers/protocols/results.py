@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from handlers.decision import Judgement
+from handlers.decision import Uncertainty
 from handlers.explain.items import Explained
 from handlers.explain.rendering.legend import Caption, Class
 from handlers.explain.rendering.overlay import Style
@@ -30,7 +30,7 @@ def found(*labels: str) -> list[dict[str, Any]]:
     return [{"label": label, "index": place, "probability": 0.5 ** (place + 1)} for place, label in enumerate(labels)]
 
 
-JUDGEMENT = Judgement(["dog", "cat"], 1.5, 1.0, "energy", "ambiguous")
+JUDGEMENT = Uncertainty(["dog", "cat"], 1.5, 1.0, "energy", "ambiguous")
 JUDGED: dict[str, Any] = {
     "set": ["dog", "cat"],
     "ood": {"score": 1.5, "threshold": 1.0, "method": "energy"},

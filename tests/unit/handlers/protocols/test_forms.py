@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handlers.errors import BadOption, NoImage, UnknownOption
+from handlers.errors import BadOption, MissingImage, UnknownOption
 from handlers.multipart import Part
 from handlers.request import MULTIPART_HEADER, Incoming, Kind, Request, parse
 from models.card import Limits
@@ -76,7 +76,7 @@ def test_a_switch_with_another_word_is_still_refused() -> None:
         send((FILE, PNG), ('name="faithfulness"', "perhaps"))
 
 
-@pytest.mark.parametrize("name", ["topk", "Top_K", "top-k", "targets", "step", "colors"])
+@pytest.mark.parametrize("name", ["topk", "Top_K", "top-k", "targets", "step", "colour"])
 def test_a_misspelt_option_is_not_taken_for_a_field_of_the_form(name: str) -> None:
     with pytest.raises(UnknownOption, match="did you mean"):
         send((FILE, PNG), (f'name="{name}"', "3"))
@@ -117,5 +117,5 @@ def test_a_chosen_file_that_is_empty_is_not_dropped() -> None:
 
 
 def test_a_form_without_a_chosen_file_says_that_no_image_was_sent() -> None:
-    with pytest.raises(NoImage):
+    with pytest.raises(MissingImage):
         send((EMPTY_FILE, b""), ('name="send"', "Classify"))

@@ -60,7 +60,7 @@ def test_an_explanation_has_its_fields_and_picture_beside_the_prediction(card: C
 
 
 def test_a_judgement_stands_between_the_prediction_and_its_explanation(card: Card) -> None:
-    document = json.loads(NativeReply().answer(card, "r-1", [replace(explained(), judgement=JUDGEMENT)]).body)
+    document = json.loads(NativeReply().answer(card, "r-1", [replace(explained(), uncertainty=JUDGEMENT)]).body)
     assert list(document) == [*HEAD, "predictions", *JUDGED, *FIELDS, "overlay_png", "heatmap_png"]
     assert {name: document[name] for name in JUDGED} == JUDGED
 

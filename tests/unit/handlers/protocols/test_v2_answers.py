@@ -8,12 +8,12 @@ import pytest
 from tritonclient import http
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
-from handlers.decision import Judgement
+from handlers.decision import Uncertainty
 from handlers.errors import BadTensor, UnknownOption
 from handlers.protocols import Result, v2
 from handlers.protocols.native import members
 from handlers.protocols.v2 import V2Reply, parse, split
-from models.card import Card, Conformal, Limits, OutOfDistribution, Trust
+from models.card import Card, Conformal, Limits, OutOfDistribution, UncertaintyCard
 from tests.unit.handlers.protocols.results import explained, found
 
 CONTENTS = [b"\x89PNG\x00 and so on", b"", b"\xff" * 300]
@@ -103,17 +103,17 @@ def test_explanations_are_the_json_text_of_each_image(card: Card, binary: bool) 
 
 def test_judgements_are_outputs_with_an_element_for_each_image(card: Card) -> None:
     results = [
-        Result(found("dog", "Küken"), Judgement(["dog", "Küken"], 1.5, 1.0, "energy", "ambiguous")),
-        Result(found("7", "cat"), Judgement(["7"], 0.25, 1.0, "energy", None)),
+        Result(found("dog", "Küken"), Uncertainty(["dog", "Küken"], 1.5, 1.0, "energy", "ambiguous")),
+        Result(found("7", "cat"), Uncertainty(["7"], 0.25, 1.0, "energy", None)),
     ]
-    names = dict.fromkeys(v2.TRUSTED, False)
+    names = dict.fromkeys(v2.UNCERTAINTY_OUTPUTS, False)
     assert json.loads(V2Reply("", names).answer(card, "r-1", results).body)["outputs"] == [
         {"name": "set", "datatype": "BYTES", "shape": [2], "data": ['["dog","Küken"]', '["7"]']},
         {"name": "ood_score", "datatype": "FP32", "shape": [2], "data": [1.5, 0.25]},
         {"name": "decision", "datatype": "BYTES", "shape": [2], "data": ["refer", "accept"]},
         {"name": "reason", "datatype": "BYTES", "shape": [2], "data": ["ambiguous", ""]},
     ]
-    content = V2Reply("", dict.fromkeys(v2.TRUSTED, True)).answer(card, "r-1", results)
+    content = V2Reply("", dict.fromkeys(v2.UNCERTAINTY_OUTPUTS, True)).answer(card, "r-1", results)
     read = http.InferenceServerClient.parse_response_body(content.body, header_length=int(content.headers[0][1]))
     assert read.as_numpy("ood_score").tolist() == [1.5, 0.25]
     assert read.as_numpy("reason").tolist() == [b"ambiguous", b""]
@@ -124,20 +124,24 @@ def test_judgements_are_outputs_with_an_element_for_each_image(card: Card) -> No
 def test_they_are_among_the_outputs_where_there_are_any(kind: str) -> None:
     document = {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [""]}]}
     last = ["explanation"] if kind == "explain" else []
-    assert list(parse(document, b"", kind, Limits(), trusted=True)[2].outputs) == [*EVERY, *v2.TRUSTED, *last]
+    assert list(parse(document, b"", kind, Limits(), has_uncertainty=True)[2].outputs) == [
+        *EVERY,
+        *v2.UNCERTAINTY_OUTPUTS,
+        *last,
+    ]
     assert list(parse(document, b"", kind, Limits())[2].outputs) == [*EVERY, *last]
     asked = document | {"outputs": [{"name": "decision"}]}
-    assert parse(asked, b"", kind, Limits(), trusted=True)[2].outputs == {"decision": False}
+    assert parse(asked, b"", kind, Limits(), has_uncertainty=True)[2].outputs == {"decision": False}
     with pytest.raises(UnknownOption, match="unknown output 'decision'"):
         parse(asked, b"", kind, Limits())
 
 
 def test_the_metadata_name_them_where_the_card_has_trust(card: Card) -> None:
-    trust = Trust(
+    uncertainty = UncertaintyCard(
         conformal=Conformal(method="aps", coverage=0.9, threshold=0.5),
         ood=OutOfDistribution(score="energy", threshold=0.0, false_alarms=0.05),
     )
-    outputs = v2.metadata(card.model_copy(update={"trust": trust}))["outputs"]
+    outputs = v2.metadata(card.model_copy(update={"uncertainty": uncertainty}))["outputs"]
     assert [(one["name"], one["datatype"], one["shape"]) for one in outputs[3:]] == [
         ("set", "BYTES", [-1]),
         ("ood_score", "FP32", [-1]),

@@ -21,16 +21,16 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_two_releases_answer_the_same_images(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compare.main(["colours/1.0", "colours/2.0", "--data", "paint"])
+    compare.main(["colors/1.0", "colors/2.0", "--data", "paint"])
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "A = colours 1.0, B = colours 2.0: 18 images of the test split of paint"
+    assert said[0] == "A = colors 1.0, B = colors 2.0: 18 images of the test split of paint"
     assert said[1].split() == ["A", "B", "B", "-", "A", "95", "%", "interval"]
     assert said[-2].startswith("accuracy: ")
     assert said[-1].startswith("probabilities: ")
 
 
 def test_the_images_on_which_they_differ_are_named(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compare.main(["colours/1.0", "colours", "--data", "paint", "--json"])
+    compare.main(["colors/1.0", "colors", "--data", "paint", "--json"])
     document = json.loads(capsys.readouterr().out)
     named = document["right_by_a_alone"] + document["right_by_b_alone"]
     assert named
@@ -40,7 +40,7 @@ def test_the_images_on_which_they_differ_are_named(elsewhere: Path, capsys: pyte
     assert right[1] - right[0] == pytest.approx(len(document["right_by_b_alone"]) - len(document["right_by_a_alone"]))
 
 
-@pytest.mark.parametrize("names", [("colours/1.0", "colours/3.0"), ("colours/3.0", "colours/1.0")])
+@pytest.mark.parametrize("names", [("colors/1.0", "colors/3.0"), ("colors/3.0", "colors/1.0")])
 def test_a_release_that_may_have_seen_these_images_is_named(
     elsewhere: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, str]
 ) -> None:
@@ -48,7 +48,7 @@ def test_a_release_that_may_have_seen_these_images_is_named(
     compare.main([*names, "--data", "paint"])
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert notes == [
-        "note: colours 1.0 was trained on another data set or split; its training images may be among these"
+        "note: colors 1.0 was trained on another data set or split; its training images may be among these"
     ]
 
 
@@ -56,7 +56,7 @@ def test_of_many_names_a_part_is_printed(
     elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare, "SHOWN", 1)
-    found = compare.run(compare.named("colours/1.0"), compare.named("colours/2.0"), "paint")
+    found = compare.run(compare.named("colors/1.0"), compare.named("colors/2.0"), "paint")
     said = capsys.readouterr().out
     longest = max(len(found.only_a), len(found.only_b))
     assert longest > 1
@@ -64,20 +64,20 @@ def test_of_many_names_a_part_is_printed(
 
 
 def test_a_release_may_be_named_as_its_folder(elsewhere: Path) -> None:
-    assert compare.named("releases/colours/1.0/").card.version == "1.0"
-    assert compare.named("colours").card.version == "2.0"
+    assert compare.named("releases/colors/1.0/").card.version == "1.0"
+    assert compare.named("colors").card.version == "2.0"
 
 
 def test_different_classes_are_not_compared(elsewhere: Path) -> None:
     painted.release(elsewhere / "releases", "4.0", classes=("red", "green"))
     with pytest.raises(SystemExit) as ended:
-        compare.main(["colours/1.0", "colours/4.0", "--data", "paint"])
+        compare.main(["colors/1.0", "colors/4.0", "--data", "paint"])
     assert ended.value.code == (
-        "error: the two have different classes: colours 1.0 knows red, green, blue; colours 4.0 knows red, green"
+        "error: the two have different classes: colors 1.0 knows red, green, blue; colors 4.0 knows red, green"
     )
 
 
-@pytest.mark.parametrize("name", ["colours/9.0", "../colours", "shapes"])
+@pytest.mark.parametrize("name", ["colors/9.0", "../colors", "shapes"])
 def test_a_release_that_is_not_there_is_an_error(elsewhere: Path, name: str) -> None:
     with pytest.raises(SystemExit, match=r"^error: .*(no release|model name)"):
-        compare.main(["colours/1.0", name, "--data", "paint"])
+        compare.main(["colors/1.0", name, "--data", "paint"])

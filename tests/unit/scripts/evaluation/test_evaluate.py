@@ -7,7 +7,7 @@ import pytest
 
 from scripts.evaluation import evaluate
 from tests.unit.scripts import painted
-from tests.unit.training.colours import TRUST
+from tests.unit.training.colors import UNCERTAINTY
 from training import data
 
 
@@ -15,44 +15,44 @@ from training import data
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with one release and one folder of images."""
     monkeypatch.chdir(tmp_path)
-    painted.release(tmp_path / "releases", "1.0", trust=TRUST)
+    painted.release(tmp_path / "releases", "1.0", uncertainty=UNCERTAINTY)
     painted.folder(tmp_path / "paint")
     return tmp_path
 
 
 def test_a_release_is_measured_on_any_folder(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate.main(["--model", "colours", "--data", "paint"])
+    evaluate.main(["--model", "colors", "--data", "paint"])
     said = capsys.readouterr().out.splitlines()
-    metrics = json.loads(Path("evaluations/colours-1.0-on-paint/metrics.json").read_text(encoding="utf-8"))
-    assert said[0] == "colours 1.0 on the test split of paint, 6 images"
+    metrics = json.loads(Path("evaluations/colors-1.0-on-paint/metrics.json").read_text(encoding="utf-8"))
+    assert said[0] == "colors 1.0 on the test split of paint, 6 images"
     assert said[1].split()[:3] == ["right", "answers", f"{round(100 * metrics['accuracy'], 2):g}"]
-    assert said[-2].startswith("note: colours 1.0 was trained on another data set or split")
-    assert said[-1] == "evaluations/colours-1.0-on-paint/report.html"
+    assert said[-2].startswith("note: colors 1.0 was trained on another data set or split")
+    assert said[-1] == "evaluations/colors-1.0-on-paint/report.html"
     assert said[-2].removeprefix("note: ") in metrics["findings"]
     assert metrics["source"] == "the test split of paint"
 
 
 def test_its_own_data_is_what_the_recipe_names(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (elsewhere / "releases" / "colours" / "1.0" / "recipe.yaml").write_text("data: paint\n")
-    evaluate.main(["--model", "colours", "--split", "train", "--out", "here"])
+    (elsewhere / "releases" / "colors" / "1.0" / "recipe.yaml").write_text("data: paint\n")
+    evaluate.main(["--model", "colors", "--split", "train", "--out", "here"])
     assert "on the train split of paint, 18 images" in capsys.readouterr().out
     assert json.loads(Path("here/metrics.json").read_text(encoding="utf-8"))["recipe"]["data"] == "paint"
 
 
 def test_a_split_other_than_test_has_a_folder_of_its_own(elsewhere: Path) -> None:
-    evaluate.main(["--model", "colours", "--data", "paint", "--split", "calibration"])
-    assert Path("evaluations/colours-1.0-on-paint-calibration/report.html").exists()
+    evaluate.main(["--model", "colors", "--data", "paint", "--split", "calibration"])
+    assert Path("evaluations/colors-1.0-on-paint-calibration/report.html").exists()
 
 
 def test_a_part_of_the_classes_will_do(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     painted.folder(elsewhere / "two", ("blue", "green"))
-    found = evaluate.run(evaluate.find("colours"), "two")
+    found = evaluate.run(evaluate.find("colors"), "two")
     assert [one.images for one in found.classes] == [0, 2, 2]
 
 
 def test_images_of_another_kind_are_told_apart_or_not(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     painted.folder(elsewhere / "other", ("a", "b"))
-    evaluate.main(["--model", "colours", "--data", "paint", "--unlike", "other", "--out", "here"])
+    evaluate.main(["--model", "colors", "--data", "paint", "--ood-data", "other", "--out", "here"])
     assert "caught of other" in capsys.readouterr().out
     assert json.loads(Path("here/metrics.json").read_text(encoding="utf-8"))["strangeness"]["caught"]["total"] == 4
 
@@ -61,19 +61,19 @@ def test_the_caveat_is_gone_where_it_was_trained_on_this_data(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     painted.release(elsewhere / "releases", "2.0", digest=data.load("paint")[0].sha256)
-    evaluate.main(["--model", "colours", "--data", "paint"])
+    evaluate.main(["--model", "colors", "--data", "paint"])
     assert "note:" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--model", "colours"], "does not say what it was trained on: give --data"),
-        (["--model", "colours", "--version", "7.0", "--data", "paint"], "no release 7.0 of 'colours': there are 1.0"),
+        (["--model", "colors"], "does not say what it was trained on: give --data"),
+        (["--model", "colors", "--version", "7.0", "--data", "paint"], "no release 7.0 of 'colors': there are 1.0"),
         (["--model", "other", "--data", "paint"], "no release of 'other'"),
-        (["--model", "colours", "--data", "nowhere"], "DATA=nowhere"),
-        (["--model", "colours", "--data", "digits"], "colours 1.0 does not know: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; it"),
-        (["--model", "colours", "--data", "paint", "--device", "tpu"], "device 'tpu' cannot be used"),
+        (["--model", "colors", "--data", "nowhere"], "DATA=nowhere"),
+        (["--model", "colors", "--data", "digits"], "colors 1.0 does not know: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; it"),
+        (["--model", "colors", "--data", "paint", "--device", "tpu"], "device 'tpu' cannot be used"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:
@@ -86,5 +86,5 @@ def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[st
 
 def test_without_trust_nothing_is_told_apart(elsewhere: Path) -> None:
     painted.release(elsewhere / "releases", "2.0")
-    with pytest.raises(SystemExit, match=r"colours 2\.0 has no `trust` in its card"):
-        evaluate.main(["--model", "colours", "--data", "paint", "--unlike", "digits"])
+    with pytest.raises(SystemExit, match=r"colors 2\.0 has no `uncertainty` in its card"):
+        evaluate.main(["--model", "colors", "--data", "paint", "--ood-data", "digits"])

@@ -1,4 +1,4 @@
-"""`explain_report` from end to end, on small releases and images of a colour."""
+"""`explain_report` from end to end, on small releases and images of a color."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_release_is_measured_and_gets_its_default(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    explain_report.main(["--model", "colours", "--data", "paint", "--images", "4"])
+    explain_report.main(["--model", "colors", "--data", "paint", "--images", "4"])
     said = capsys.readouterr().out
-    folder = Path("releases/colours/1.0")
+    folder = Path("releases/colors/1.0")
     written = json.loads((folder / "report/explanations.json").read_text(encoding="utf-8"))
     about = Card.load(folder).explanations
-    assert said.startswith("colours 1.0: methods on 4 images of the test split of paint\n")
+    assert said.startswith("colors 1.0: methods on 4 images of the test split of paint\n")
     assert f"the default is {about.method}: " in said
     assert about.method == written["default"]
     assert list(about.faithfulness) == [one["name"] for one in written["methods"]]
@@ -38,8 +38,8 @@ def test_a_release_is_measured_and_gets_its_default(elsewhere: Path, capsys: pyt
     ("flags", "said"),
     [
         (["--model", "other"], "no release of 'other'"),
-        (["--model", "colours"], "does not say what it was trained on: give --data"),
-        (["--model", "colours", "--data", "digits"], "colours 1.0 does not know: 0, 1"),
+        (["--model", "colors"], "does not say what it was trained on: give --data"),
+        (["--model", "colors", "--data", "digits"], "colors 1.0 does not know: 0, 1"),
     ],
 )
 def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:

@@ -15,16 +15,16 @@ from handlers.pipeline import Classifier
 from scripts.evaluation.gallery import page
 from scripts.evaluation.gallery.__main__ import main
 from tests.unit.scripts import painted
-from tests.unit.training.colours import TRUST
+from tests.unit.training.colors import UNCERTAINTY
 
-OUT = Path("explanations/colours-1.0-on-paint")
+OUT = Path("explanations/colors-1.0-on-paint")
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with one release, and a folder of six images in folders of its classes."""
     monkeypatch.chdir(tmp_path)
-    painted.release(tmp_path / "releases", "1.0", trust=TRUST)
+    painted.release(tmp_path / "releases", "1.0", uncertainty=UNCERTAINTY)
     painted.folder(tmp_path / "paint", each=2)
     return tmp_path
 
@@ -70,7 +70,7 @@ def answers(out: Path = OUT) -> list[dict[str, Any]]:
 
 
 def explain(*flags: str) -> None:
-    main(["paint", "--model", "colours", *flags])
+    main(["paint", "--model", "colors", *flags])
 
 
 def test_every_image_has_a_card_a_picture_and_an_answer(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +87,7 @@ def test_every_image_has_a_card_a_picture_and_an_answer(elsewhere: Path, capsys:
         assert entry["answer"]["regions"]["sentence"]
         assert "overlay_png" not in entry["answer"]
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "colours 1.0, ig: 6 of 6 images explained"
+    assert said[0] == "colors 1.0, ig: 6 of 6 images explained"
     assert said[-1] == f"{OUT}/index.html"
 
 
@@ -103,7 +103,7 @@ def test_folders_that_are_no_classes_say_nothing(elsewhere: Path, capsys: pytest
     (elsewhere / "paint").rename(elsewhere / "other")
     for path in (elsewhere / "other").iterdir():
         path.rename(path.with_name(f"my {path.name}"))
-    main(["other", "--model", "colours", "--out", "here"])
+    main(["other", "--model", "colors", "--out", "here"])
     assert "wrong" not in capsys.readouterr().out
     assert {card["data-wrong"] for card in cards(Path("here")).values()} == {"0"}
 
@@ -152,7 +152,7 @@ def test_another_method_another_release_or_restart_begin_anew(elsewhere: Path, a
         explain("--out", "here", *flags)
         assert len(asked) == 6
     assert {entry["answer"]["method"] for entry in answers(Path("here"))} == {"ixg"}
-    painted.release(elsewhere / "releases", "2.0", trust=TRUST)
+    painted.release(elsewhere / "releases", "2.0", uncertainty=UNCERTAINTY)
     asked.clear()
     explain("--out", "here")
     assert len(asked) == 6
@@ -207,13 +207,13 @@ def test_the_page_needs_nothing_but_its_pictures(elsewhere: Path) -> None:
         (["nowhere"], "nowhere is no folder: name one with images in it (DIR=...)"),
         (["releases"], "releases holds no image"),
         (["paint", "--method", "tea-leaves"], "tea-leaves"),
-        (["paint", "--version", "7.0"], "no release 7.0 of 'colours'"),
+        (["paint", "--version", "7.0"], "no release 7.0 of 'colors'"),
         (["paint", "--device", "tpu"], "device 'tpu' cannot be used"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([*flags, "--model", "colours"])
+        main([*flags, "--model", "colors"])
     assert str(ended.value.code).startswith("error: ")
     assert said in str(ended.value.code)
     assert not (OUT / "index.html").exists()

@@ -18,7 +18,7 @@ from training.report.gallery import Row
 
 def trained(name: str, own: float, other: float, mass: float) -> Trained:
     buffer = io.BytesIO()
-    Image.new("RGB", (8, 8), "grey").save(buffer, "PNG")
+    Image.new("RGB", (8, 8), "gray").save(buffer, "PNG")
     row = Row("a", buffer.getvalue(), {"ig": buffer.getvalue()}, "disc", "ring", 0.9)
     return Trained(name, own, other, measured(replace(method("ig", 0.5), mass=mean(mass))), [row, row])
 

@@ -34,7 +34,7 @@ def test_it_is_valid_openapi(document: dict[str, Any]) -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
 
-def test_the_front_door_can_send_it() -> None:
+def test_the_front_proxy_can_send_it() -> None:
     """HAProxy answers with a file that fits into one of its buffers, less what it keeps free for headers."""
     set_ = re.search(r"^    tune\.bufsize (\d+)$", TEMPLATE.read_text(encoding="utf-8"), re.MULTILINE)
     assert OPENAPI.stat().st_size <= (int(set_[1]) if set_ else 16_384) - 1_024
@@ -60,7 +60,7 @@ def test_each_option_is_there_in_each_of_its_places(document: dict[str, Any]) ->
 
 
 def test_each_error_is_there_with_its_status(document: dict[str, Any]) -> None:
-    assert {"NoImage", "DamagedImage", "OutOfMemory"} <= handler_errors().keys()
+    assert {"MissingImage", "CorruptImage", "OutOfMemory"} <= handler_errors().keys()
     assert {"NotFound", "Unauthorized", "WorkerDied", "BadGateway"} <= door_errors().keys()
     error = document["components"]["schemas"]["Error"]
     assert error["properties"]["type"]["enum"] == sorted(all_errors())

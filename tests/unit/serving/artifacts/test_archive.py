@@ -11,15 +11,15 @@ import yaml
 
 from handlers import golden_answers
 from handlers.pipeline import Classifier
-from models.card import Card, Conformal, OutOfDistribution, Policy, Trust
-from models.release import TRUST, WEIGHTS, Release, ReleaseError, sha256
+from models.card import Card, Conformal, OutOfDistribution, Policy, UncertaintyCard
+from models.release import UNCERTAINTY, WEIGHTS, Release, ReleaseError, sha256
 from serving.artifacts import archive as archiving
 from serving.artifacts import store
 from serving.artifacts.archive import archive, prove
 from serving.artifacts.model_config import HandlerConfig, ModelConfig
 from serving.errors import ArchiveError
 
-ENERGY = Trust(
+ENERGY = UncertaintyCard(
     temperature=2.0,
     conformal=Conformal(method="aps", coverage=0.9, threshold=0.5),
     ood=OutOfDistribution(score="energy", threshold=0.0, false_alarms=0.05),
@@ -91,14 +91,14 @@ def test_the_same_release_gives_the_same_bytes(
 
 
 def test_what_else_the_card_vouches_for_travels_along(own_release: Release, tmp_path: Path) -> None:
-    (own_release.folder / TRUST).write_bytes(b"tensors")
-    digests = own_release.card.digests | {TRUST: sha256(own_release.folder / TRUST)}
-    card = own_release.card.model_copy(update={"trust": ENERGY, "digests": digests})
+    (own_release.folder / UNCERTAINTY).write_bytes(b"tensors")
+    digests = own_release.card.digests | {UNCERTAINTY: sha256(own_release.folder / UNCERTAINTY)}
+    card = own_release.card.model_copy(update={"uncertainty": ENERGY, "digests": digests})
     card.save(own_release.folder)
     answers = own_release.folder / "golden" / "answers.json"
     with_it, _ = archive(whole(own_release, card), ModelConfig(), tmp_path / "with")
     with zipfile.ZipFile(with_it) as opened:
-        assert opened.read(TRUST) == b"tensors"
+        assert opened.read(UNCERTAINTY) == b"tensors"
     assert answers.is_file()
     without = whole(own_release, card.model_copy(update={"digests": digests | {"other.bin": "0" * 64}}))
     with pytest.raises(ReleaseError, match=r"other\.bin: missing, though the card lists it"):
@@ -117,8 +117,8 @@ def whole(release: Release, card: Card) -> Release:
 
 def test_a_policy_needs_a_card_with_trust(own_release: Release, tmp_path: Path) -> None:
     config = ModelConfig(handler=HandlerConfig(policy=Policy(max_set_size=2)))
-    bare = own_release.card.model_copy(update={"trust": None})
-    with pytest.raises(ArchiveError, match=r"the settings have a policy, and the card of .* no trust"):
+    bare = own_release.card.model_copy(update={"uncertainty": None})
+    with pytest.raises(ArchiveError, match=r"the settings have a policy, but the card of .* has no uncertainty"):
         archive(Release(own_release.folder, bare), config, tmp_path)
 
 

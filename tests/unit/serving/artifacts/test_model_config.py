@@ -83,8 +83,8 @@ def test_a_misspelt_key_is_answered_with_the_right_one(path: Path, key: str, nea
 
 
 def test_a_key_like_no_other_is_answered_with_all_there_are(path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"unknown key 'colour'; There are minWorkers, .*, handler$"):
-        load(path, "colour: red\n")
+    with pytest.raises(ConfigError, match=r"unknown key 'color'; There are minWorkers, .*, handler$"):
+        load(path, "color: red\n")
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_a_worker_that_died_is_asked_again_once(serve: Serve, connect: Connect, 
     [
         (error(400, "BadOption"), Rejected),
         (error(404, "ModelNotFound"), Rejected),
-        (error(413, "RequestTooLarge"), Rejected),
+        (error(413, "ContentTooLarge"), Rejected),
         (error(429, "SlowDown", Retry_After="0"), Rejected),
         (error(500, "InferenceFailed"), ServerFailed),
         (error(504, "GatewayTimeout"), ServerFailed),

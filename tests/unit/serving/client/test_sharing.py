@@ -42,7 +42,7 @@ def test_tasks_share_a_client_and_its_connections(serve: Serve) -> None:
     assert len({seen.port for seen in server.seen}) <= 20
 
 
-def test_a_task_that_is_cancelled_is_cancelled(serve: Serve) -> None:
+def test_a_task_that_is_canceled_is_canceled(serve: Serve) -> None:
     server = serve(Say(503, {"type": "Overloaded"}, {"Retry-After": "30"}), Say(body=ONE))
 
     async def ask() -> str:

@@ -285,5 +285,5 @@ def test_a_store_that_others_cannot_read_is_refused(tmp_path: Path) -> None:
 def test_workers_beside_those_that_predict_are_handed_on_where_they_are_named() -> None:
     assert "--explain-workers" not in container.options(Settings())["command"]
     assert container.options(Settings(explain_workers=0))["command"][-2:] == ["--explain-workers", "0"]
-    assert "--lone-worker" not in container.options(Settings())["command"]
-    assert container.options(Settings(lone_worker=0))["command"][-2:] == ["--lone-worker", "0"]
+    assert "--unbatched-worker" not in container.options(Settings())["command"]
+    assert container.options(Settings(unbatched_worker=0))["command"][-2:] == ["--unbatched-worker", "0"]

@@ -27,7 +27,7 @@ from serving.torchserve.management import Management, Version, Worker
 
 TEXT = 'torchlight_requests_total{model_name="digits",model_version="1.0",kind="predict",Hostname="host",} 3.0\n'
 STATISTICS = [
-    {"pxname": "front_door", "svname": "FRONTEND", "scur": "7", "slim": "2048", "qcur": "", "status": "OPEN"}
+    {"pxname": "proxy", "svname": "FRONTEND", "scur": "7", "slim": "2048", "qcur": "", "status": "OPEN"}
     | {f"hrsp_{status}": "0" for status in ("1xx", "3xx", "5xx")}
     | {"hrsp_2xx": "40", "hrsp_4xx": "2"},
     {"pxname": "in_flight", "svname": "BACKEND", "qcur": "0"},
@@ -59,9 +59,9 @@ def sources(tmp_path: Path) -> Sources:
 def answering(monkeypatch: pytest.MonkeyPatch) -> None:
     """A TorchServe and a proxy that answer."""
     worker = Worker("9000", "READY", 1, False, "")
-    version = Version("digits-lone", "1.0", "digits-1.0.mar", 2, (worker,), 0, 100)
+    version = Version("digits-unbatched", "1.0", "digits-1.0.mar", 2, (worker,), 0, 100)
     monkeypatch.setattr(torchserve, "fetch", lambda port, timeout: TEXT)
-    monkeypatch.setattr(Management, "models", lambda self: {"digits-lone": "digits-1.0.mar"})
+    monkeypatch.setattr(Management, "models", lambda self: {"digits-unbatched": "digits-1.0.mar"})
     monkeypatch.setattr(Management, "describe", lambda self, model: [version])
     monkeypatch.setattr(Routing, "statistics", lambda self: STATISTICS)
     monkeypatch.setattr(Routing, "all_in_flight", lambda self: {"digits/1.0": 4})
@@ -83,8 +83,8 @@ def test_a_scrape_has_what_each_source_says(sources: Sources) -> None:
     assert found["torchlight_up",] == found["torchlight_proxy_up",] == 1
     assert found["torchlight_start_time_seconds",] == 1_000_000.5
     assert found["torchlight_requests_total", "predict", "digits", "1.0"] == 3
-    assert found["torchlight_workers_ready", "digits", "1.0", "lone"] == 1
-    assert found["torchlight_workers_wanted", "digits", "1.0", "lone"] == 2
+    assert found["torchlight_workers_ready", "digits", "1.0", "unbatched"] == 1
+    assert found["torchlight_workers_configured", "digits", "1.0", "unbatched"] == 2
     assert found["torchlight_in_flight_requests", "digits", "1.0"] == 4
     assert found["torchlight_in_flight_requests", "digits", "2.0"] == 0
     assert {key[1]: value for key, value in found.items() if key[0] == "torchlight_queued_requests"} == {
@@ -102,7 +102,7 @@ def test_the_format_follows_the_accept_header(sources: Sources) -> None:
     assert plain.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert modern.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     assert modern.text.endswith("# EOF\n")
-    assert {family.name for family in openmetrics(modern.text)} >= {"torchlight_requests", "torchlight_wait_seconds"}
+    assert {family.name for family in openmetrics(modern.text)} >= {"torchlight_requests", "torchlight_queue_seconds"}
 
 
 @pytest.mark.usefixtures("answering")

@@ -5,7 +5,7 @@ from prometheus_client.samples import Sample
 
 from serving.exporter import torchserve
 
-WAIT = "torchlight_wait_seconds"
+WAIT = "torchlight_queue_seconds"
 
 
 def text(*lines: str) -> str:
@@ -89,18 +89,18 @@ def test_host_name_is_no_label_and_its_series_are_added_up() -> None:
 
 def test_encoded_signs_of_a_label_are_decoded() -> None:
     lines = [
-        line("torchlight_predicted_total", 1.0, label=label) for label in ("a%7Cb%2Cc%3Ad%23e", "50%25", '\\"x\\"')
+        line("torchlight_predictions_total", 1.0, label=label) for label in ("a%7Cb%2Cc%3Ad%23e", "50%25", '\\"x\\"')
     ]
-    predicted = family("torchlight_predicted", *lines)
+    predicted = family("torchlight_predictions", *lines)
     assert set(values(predicted, "label")) == {("a|b,c:d#e",), ("50%",), ('"x"',)}
 
 
 def test_torchserves_own_counters_have_base_units_and_roles() -> None:
-    names = ("digits", "digits-explain", "digits-lone")
+    names = ("digits", "digits-explain", "digits-unbatched")
     lines = [line("ts_queue_latency_microseconds", 2_500_000.0, model_name=name) for name in names]
     queue = family("ts_queue_latency_seconds", *lines)
     assert values(queue, "model_name", "model_version", "role") == {
-        ("digits", "1.0", role): 2.5 for role in ("predict", "explain", "lone")
+        ("digits", "1.0", role): 2.5 for role in ("predict", "explain", "unbatched")
     }
 
 

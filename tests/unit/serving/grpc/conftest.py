@@ -5,29 +5,29 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.serving.grpc.fake_door import FakeDoor
+from tests.unit.serving.grpc.fake_proxy import FakeDoor
 from tests.unit.serving.grpc.gateway_process import Gateway
 
 
 @pytest.fixture(scope="package")
 def _running() -> Iterator[tuple[FakeDoor, Gateway]]:
-    door = FakeDoor()
-    gateway = Gateway(door.url, "--max-request-size", "200000", "--max-concurrent", "4")
-    yield door, gateway
+    proxy = FakeDoor()
+    gateway = Gateway(proxy.url, "--max-request-size", "200000", "--max-concurrent", "4")
+    yield proxy, gateway
     gateway.close()
-    door.close()
+    proxy.close()
 
 
 @pytest.fixture
-def door(_running: tuple[FakeDoor, Gateway]) -> Iterator[FakeDoor]:
-    door, plain = _running[0], _running[0].answer
-    door.asked.clear()
-    door.left.clear()
-    door.entered = threading.Semaphore(0)
-    yield door
-    door.answer = plain
-    door.release.set()
-    door.release.clear()
+def proxy(_running: tuple[FakeDoor, Gateway]) -> Iterator[FakeDoor]:
+    proxy, plain = _running[0], _running[0].answer
+    proxy.asked.clear()
+    proxy.left.clear()
+    proxy.entered = threading.Semaphore(0)
+    yield proxy
+    proxy.answer = plain
+    proxy.release.set()
+    proxy.release.clear()
 
 
 @pytest.fixture

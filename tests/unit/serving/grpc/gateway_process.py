@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[4]
 
 
 class Gateway:
-    def __init__(self, door: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", "serving.grpc.gateway", "--port", "0", "--door", door, *arguments]
+    def __init__(self, proxy: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", "serving.grpc.gateway", "--port", "0", "--proxy", proxy, *arguments]
         environment = {**os.environ, "GRPC_VERBOSITY": "NONE"}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None

@@ -1,4 +1,4 @@
-"""Every call, through a gateway that runs, against a front door that remembers what it was asked."""
+"""Every call, through a gateway that runs, against a proxy that remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from serving.grpc import open_inference_pb2 as pb
-from tests.unit.serving.grpc.fake_door import LABEL, PROBABILITY, Asked, FakeDoor, Said, error, prediction
+from tests.unit.serving.grpc.fake_proxy import LABEL, PROBABILITY, Asked, FakeDoor, Said, error, prediction
 from tests.unit.serving.grpc.gateway_process import ROOT, Gateway, image_request
 
 
@@ -19,12 +19,12 @@ def saying(body: Any, status: int = 200) -> Any:
     return lambda asked: Said(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
 
-def test_a_prediction_goes_there_and_back(door: FakeDoor, gateway: Gateway) -> None:
+def test_a_prediction_goes_there_and_back(proxy: FakeDoor, gateway: Gateway) -> None:
     response = gateway.call("ModelInfer", image_request(id="seven"))
-    assert (door.last.method, door.last.path) == ("POST", "/v2/models/digits/infer")
-    assert door.last.headers["content-type"] == "application/octet-stream"
-    assert door.last.json["parameters"] == {"binary_data_output": True}
-    assert door.last.binary == b"\x03\x00\x00\x00png"
+    assert (proxy.last.method, proxy.last.path) == ("POST", "/v2/models/digits/infer")
+    assert proxy.last.headers["content-type"] == "application/octet-stream"
+    assert proxy.last.json["parameters"] == {"binary_data_output": True}
+    assert proxy.last.binary == b"\x03\x00\x00\x00png"
     assert (response.model_name, response.model_version, response.id) == ("digits", "1.0", "seven")
     assert [(output.name, output.datatype, list(output.shape)) for output in response.outputs] == [
         ("label", "BYTES", [1, 2]),
@@ -33,39 +33,39 @@ def test_a_prediction_goes_there_and_back(door: FakeDoor, gateway: Gateway) -> N
     assert list(response.raw_output_contents) == [LABEL, PROBABILITY]
 
 
-def test_a_version_and_an_explanation_have_roads_of_their_own(door: FakeDoor, gateway: Gateway) -> None:
+def test_a_version_and_an_explanation_have_roads_of_their_own(proxy: FakeDoor, gateway: Gateway) -> None:
     request = image_request(model_version="2.0")
     request.parameters["explain"].bool_param = True
     gateway.call("ModelInfer", request)
-    assert door.last.path == "/v2/models/digits/versions/2.0/explain"
+    assert proxy.last.path == "/v2/models/digits/versions/2.0/explain"
 
 
-def test_the_token_and_the_request_id_are_passed_on_and_nothing_else(door: FakeDoor, gateway: Gateway) -> None:
+def test_the_token_and_the_request_id_are_passed_on_and_nothing_else(proxy: FakeDoor, gateway: Gateway) -> None:
     metadata = (("authorization", "Bearer secret"), ("x-request-id", "abc"), ("x-top-k", "3"), ("host", "other"))
     gateway.call("ModelInfer", image_request(), metadata=metadata)
-    assert door.last.headers["authorization"] == "Bearer secret"
-    assert door.last.headers["x-request-id"] == "abc"
-    assert set(door.last.headers) == {
+    assert proxy.last.headers["authorization"] == "Bearer secret"
+    assert proxy.last.headers["x-request-id"] == "abc"
+    assert set(proxy.last.headers) == {
         *("host", "content-type", "content-length", "inference-header-content-length", "authorization", "x-request-id")
     }
-    assert door.last.headers["host"] == f"127.0.0.1:{door.port}"
-    door.answer = saying({"ready": True})
+    assert proxy.last.headers["host"] == f"127.0.0.1:{proxy.port}"
+    proxy.answer = saying({"ready": True})
     gateway.call("ModelReady", pb.ModelReadyRequest(name="digits"), metadata=metadata)
-    assert door.last.headers["authorization"] == "Bearer secret"
+    assert proxy.last.headers["authorization"] == "Bearer secret"
 
 
-def test_what_the_answers_headers_say_comes_back_as_trailing_metadata(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = lambda asked: prediction(**{"X-Request-Id": "abc", "X-Model-Version": "1.0", "Server-Timing": "a"})
+def test_what_the_answers_headers_say_comes_back_as_trailing_metadata(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = lambda asked: prediction(**{"X-Request-Id": "abc", "X-Model-Version": "1.0", "Server-Timing": "a"})
     _, call = gateway.method("ModelInfer").with_call(image_request(), timeout=10)
     assert dict(call.trailing_metadata()) == {"x-request-id": "abc", "x-model-version": "1.0", "server-timing": "a"}
 
 
-def test_connections_to_the_door_are_kept(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = lambda asked: prediction() if asked.body else Said(200)
+def test_connections_to_the_proxy_are_kept(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = lambda asked: prediction() if asked.body else Said(200)
     for _ in range(5):
         gateway.call("ModelInfer", image_request())
         gateway.call("ServerLive")
-    assert len({asked.connection for asked in door.asked}) == 1
+    assert len({asked.connection for asked in proxy.asked}) == 1
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_connections_to_the_door_are_kept(door: FakeDoor, gateway: Gateway) -> N
         ),
     ],
 )
-def test_health_is_what_the_door_says(
-    door: FakeDoor, gateway: Gateway, name: str, request_: Any, path: str, field: str
+def test_health_is_what_the_proxy_says(
+    proxy: FakeDoor, gateway: Gateway, name: str, request_: Any, path: str, field: str
 ) -> None:
     for answer, wanted in [
         (saying({field: True}), True),
@@ -91,43 +91,43 @@ def test_health_is_what_the_door_says(
         (lambda asked: Said(200), True),
         (lambda asked: error(503, "Unavailable"), False),
     ]:
-        door.answer = answer
+        proxy.answer = answer
         assert getattr(gateway.call(name, request_), field) is wanted
-        assert (door.last.method, door.last.path) == ("GET", path)
+        assert (proxy.last.method, proxy.last.path) == ("GET", path)
 
 
 @pytest.mark.parametrize("kind", ["ModelNotFound", "VersionNotFound"])
-def test_a_model_that_is_not_there_is_not_ready(door: FakeDoor, gateway: Gateway, kind: str) -> None:
-    door.answer = lambda asked: error(404, kind, 'model "cats" is not served here')
+def test_a_model_that_is_not_there_is_not_ready(proxy: FakeDoor, gateway: Gateway, kind: str) -> None:
+    proxy.answer = lambda asked: error(404, kind, 'model "cats" is not served here')
     assert gateway.call("ModelReady", pb.ModelReadyRequest(name="cats")).ready is False
 
 
-def test_readiness_without_a_token_is_an_error_and_not_false(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = lambda asked: error(401, "Unauthorised")
+def test_readiness_without_a_token_is_an_error_and_not_false(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = lambda asked: error(401, "Unauthorized")
     with pytest.raises(grpc.RpcError) as caught:
         gateway.call("ModelReady", pb.ModelReadyRequest(name="digits"))
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_metadata_of_the_server_and_of_a_model(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = saying({"name": "torchlight", "version": "0.1.0", "extensions": ["binary_tensor_data"]})
+def test_metadata_of_the_server_and_of_a_model(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = saying({"name": "torchlight", "version": "0.1.0", "extensions": ["binary_tensor_data"]})
     server = gateway.call("ServerMetadata")
-    assert (door.last.path, server.name, server.version) == ("/v2", "torchlight", "0.1.0")
+    assert (proxy.last.path, server.name, server.version) == ("/v2", "torchlight", "0.1.0")
     assert list(server.extensions) == ["binary_tensor_data"]
     tensor = {"name": "image", "datatype": "BYTES", "shape": [-1]}
-    door.answer = saying(
+    proxy.answer = saying(
         {"name": "digits", "versions": ["1.0"], "platform": "pytorch", "inputs": [tensor], "outputs": [tensor, tensor]}
     )
     model = gateway.call("ModelMetadata", pb.ModelMetadataRequest(name="digits", version="1.0"))
-    assert door.last.path == "/v2/models/digits/versions/1.0"
+    assert proxy.last.path == "/v2/models/digits/versions/1.0"
     assert (model.name, list(model.versions), model.platform) == ("digits", ["1.0"], "pytorch")
     assert [(found.name, found.datatype, list(found.shape)) for found in model.inputs] == [("image", "BYTES", [-1])]
     assert len(model.outputs) == 2
 
 
 @pytest.mark.parametrize("body", [[], {}, {"name": 1, "version": "1"}])
-def test_metadata_outside_of_the_protocol_is_internal(door: FakeDoor, gateway: Gateway, body: Any) -> None:
-    door.answer = saying(body)
+def test_metadata_outside_of_the_protocol_is_internal(proxy: FakeDoor, gateway: Gateway, body: Any) -> None:
+    proxy.answer = saying(body)
     for name in ("ServerMetadata", "ModelMetadata"):
         request = pb.ModelMetadataRequest(name="digits") if name == "ModelMetadata" else None
         with pytest.raises(grpc.RpcError) as caught:
@@ -136,7 +136,7 @@ def test_metadata_outside_of_the_protocol_is_internal(door: FakeDoor, gateway: G
         assert "outside of the protocol" in caught.value.details()
 
 
-def test_a_large_tensor_passes_unchanged(door: FakeDoor, gateway: Gateway) -> None:
+def test_a_large_tensor_passes_unchanged(proxy: FakeDoor, gateway: Gateway) -> None:
     request = image_request()
     request.raw_input_contents[0] = bytes(range(256)) * 700
 
@@ -145,7 +145,7 @@ def test_a_large_tensor_passes_unchanged(door: FakeDoor, gateway: Gateway) -> No
         text = json.dumps({"model_name": "digits", "outputs": [output]}).encode()
         return Said(200, text + asked.binary, {"Inference-Header-Content-Length": str(len(text))})
 
-    door.answer = echo
+    proxy.answer = echo
     response = gateway.call("ModelInfer", request)
     assert response.raw_output_contents[0] == request.raw_input_contents[0]
 

@@ -13,7 +13,7 @@ import pytest
 
 from scripts.maintenance.openapi.schemas import all_errors
 from serving.grpc import errors
-from tests.unit.serving.grpc.fake_door import FakeDoor, Said, error, prediction
+from tests.unit.serving.grpc.fake_proxy import FakeDoor, Said, error, prediction
 from tests.unit.serving.grpc.gateway_process import Gateway, image_request
 
 Code = grpc.StatusCode
@@ -37,7 +37,7 @@ def soon(condition: Callable[[], bool]) -> bool:
     [
         (400, "BadTensor", Code.INVALID_ARGUMENT),
         (400, "UnknownOption", Code.INVALID_ARGUMENT),
-        (401, "Unauthorised", Code.UNAUTHENTICATED),
+        (401, "Unauthorized", Code.UNAUTHENTICATED),
         (403, "Forbidden", Code.PERMISSION_DENIED),
         (404, "ModelNotFound", Code.NOT_FOUND),
         (404, "VersionNotFound", Code.NOT_FOUND),
@@ -46,7 +46,7 @@ def soon(condition: Callable[[], bool]) -> bool:
         (408, "RequestTimeout", Code.UNAVAILABLE),
         (413, "TooManyImages", Code.INVALID_ARGUMENT),
         (415, "UnsupportedImage", Code.INVALID_ARGUMENT),
-        (422, "DamagedImage", Code.INVALID_ARGUMENT),
+        (422, "CorruptImage", Code.INVALID_ARGUMENT),
         (429, "TooManyRequests", Code.UNAVAILABLE),
         (500, "InferenceFailed", Code.INTERNAL),
         (502, "BadGateway", Code.UNAVAILABLE),
@@ -56,14 +56,14 @@ def soon(condition: Callable[[], bool]) -> bool:
     ],
 )
 def test_http_errors_have_grpc_codes(
-    door: FakeDoor, gateway: Gateway, status: int, kind: str, code: grpc.StatusCode
+    proxy: FakeDoor, gateway: Gateway, status: int, kind: str, code: grpc.StatusCode
 ) -> None:
-    door.answer = lambda asked: error(status, kind, "say é instead")
+    proxy.answer = lambda asked: error(status, kind, "say é instead")
     assert failure(gateway) == (code, f"{kind}: say é instead", {"torchlight-error-type": kind})
 
 
-def test_when_to_send_again_and_the_request_id_come_with_an_error(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = lambda asked: error(503, "Overloaded", **{"Retry-After": "2", "X-Request-Id": "abc"})
+def test_when_to_send_again_and_the_request_id_come_with_an_error(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = lambda asked: error(503, "Overloaded", **{"Retry-After": "2", "X-Request-Id": "abc"})
     assert failure(gateway)[2] == {
         "torchlight-error-type": "Overloaded",
         "retry-after": "2",
@@ -73,31 +73,31 @@ def test_when_to_send_again_and_the_request_id_come_with_an_error(door: FakeDoor
 
 
 @pytest.mark.parametrize("body", [b"<html>no</html>", b"[]", b'{"type":"\\u00e9\\n","message":""}', b""])
-def test_an_error_without_words_is_still_explained(door: FakeDoor, gateway: Gateway, body: bytes) -> None:
-    door.answer = lambda asked: Said(502, body)
+def test_an_error_without_words_is_still_explained(proxy: FakeDoor, gateway: Gateway, body: bytes) -> None:
+    proxy.answer = lambda asked: Said(502, body)
     code, details, metadata = failure(gateway)
     assert code is Code.UNAVAILABLE
-    assert details == "BadGateway: the front door answered 502 without saying why; its log may say it"
+    assert details == "BadGateway: the proxy answered 502 without saying why; its log may say it"
     assert metadata == {"torchlight-error-type": "BadGateway"}
 
 
-def test_very_long_words_are_cut_to_what_clients_take(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = lambda asked: error(400, "BadOption", "😀" * 5000)
+def test_very_long_words_are_cut_to_what_clients_take(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = lambda asked: error(400, "BadOption", "😀" * 5000)
     code, details, _ = failure(gateway)
     assert code is Code.INVALID_ARGUMENT
     assert len(details) == 600
     assert details.endswith("…")
 
 
-def test_a_success_outside_of_the_protocol_is_internal(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = lambda asked: Said(200, b"<html>")
+def test_a_success_outside_of_the_protocol_is_internal(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = lambda asked: Said(200, b"<html>")
     code, details, metadata = failure(gateway)
     assert code is Code.INTERNAL
-    assert details.startswith("BadGateway: the front door answered outside of the protocol")
+    assert details.startswith("BadGateway: the proxy answered outside of the protocol")
     assert metadata == {"torchlight-error-type": "BadGateway"}
 
 
-def test_what_is_wrong_with_the_request_itself_never_reaches_the_door(door: FakeDoor, gateway: Gateway) -> None:
+def test_what_is_wrong_with_the_request_itself_never_reaches_the_door(proxy: FakeDoor, gateway: Gateway) -> None:
     request = image_request()
     request.raw_input_contents.append(b"")
     code, details, metadata = failure(gateway, request)
@@ -108,10 +108,10 @@ def test_what_is_wrong_with_the_request_itself_never_reaches_the_door(door: Fake
         Code.INVALID_ARGUMENT,
         "BadRequest: the message cannot be read as ModelInferRequest: make the client from open_inference.proto",
     )
-    assert door.asked == []
+    assert proxy.asked == []
 
 
-def test_a_call_that_is_not_offered_names_those_that_are(door: FakeDoor, gateway: Gateway) -> None:
+def test_a_call_that_is_not_offered_names_those_that_are(proxy: FakeDoor, gateway: Gateway) -> None:
     for name in ("RepositoryIndex", "ModelStreamInfer"):
         with pytest.raises(grpc.RpcError) as caught:
             gateway.method(name)(b"", timeout=10)
@@ -119,62 +119,62 @@ def test_a_call_that_is_not_offered_names_those_that_are(door: FakeDoor, gateway
         assert "GRPCInferenceService has ServerLive, ServerReady, " in caught.value.details()
 
 
-def test_a_message_over_the_limit_is_refused(door: FakeDoor, gateway: Gateway) -> None:
+def test_a_message_over_the_limit_is_refused(proxy: FakeDoor, gateway: Gateway) -> None:
     request = image_request()
     request.raw_input_contents[0] = bytes(200_000)
     code, details, _ = failure(gateway, request)
     assert code is Code.RESOURCE_EXHAUSTED
     assert "200000" in details
-    assert door.asked == []
+    assert proxy.asked == []
 
 
-def test_a_compressed_message_cannot_unpack_past_the_limit(door: FakeDoor, gateway: Gateway) -> None:
+def test_a_compressed_message_cannot_unpack_past_the_limit(proxy: FakeDoor, gateway: Gateway) -> None:
     request = image_request()
     request.raw_input_contents[0] = bytes(50_000_000)
     code, details, _ = failure(gateway, request, compression=grpc.Compression.Gzip)
     assert code is Code.UNIMPLEMENTED
     assert "gzip" in details
-    assert door.asked == []
+    assert proxy.asked == []
 
 
-def test_the_callers_deadline_ends_the_http_call(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = door.wait
+def test_the_callers_deadline_ends_the_http_call(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = proxy.wait
     started = time.monotonic()
     code, _, _ = failure(gateway, timeout=0.3)
     assert code is Code.DEADLINE_EXCEEDED
     assert time.monotonic() - started < 2
-    assert door.left.wait(5)
+    assert proxy.left.wait(5)
 
 
-def test_a_cancelled_call_closes_its_connection_to_the_door(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = door.wait
+def test_a_canceled_call_closes_its_connection_to_the_door(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = proxy.wait
     call = gateway.method("ModelInfer").future(image_request(), timeout=20)
-    assert door.entered.acquire(timeout=10)
+    assert proxy.entered.acquire(timeout=10)
     call.cancel()
-    assert door.left.wait(5)
-    door.answer = lambda asked: prediction()
+    assert proxy.left.wait(5)
+    proxy.answer = lambda asked: prediction()
     assert gateway.call("ModelInfer", image_request()).model_name == "digits"
 
 
-def test_one_call_too_many_is_refused_at_once(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = door.wait
+def test_one_call_too_many_is_refused_at_once(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = proxy.wait
     waiting = [gateway.method("ModelInfer").future(image_request(), timeout=20) for _ in range(4)]
     for _ in waiting:
-        assert door.entered.acquire(timeout=10)
+        assert proxy.entered.acquire(timeout=10)
     assert failure(gateway)[0] is Code.RESOURCE_EXHAUSTED
-    door.release.set()
+    proxy.release.set()
     assert [call.result().model_name for call in waiting] == ["digits"] * 4
-    door.answer = lambda asked: prediction()
+    proxy.answer = lambda asked: prediction()
     assert soon(lambda: gateway.call("ModelInfer", image_request()).model_name == "digits")
 
 
-def test_calls_at_a_time_get_their_own_answers(door: FakeDoor, gateway: Gateway) -> None:
+def test_calls_at_a_time_get_their_own_answers(proxy: FakeDoor, gateway: Gateway) -> None:
     def echo(asked: Any) -> Said:
         time.sleep(0.01)
         output = {"name": "o", "datatype": "BYTES", "shape": [1], "data": [asked.json["id"]]}
         return Said(200, json.dumps({"model_name": "digits", "outputs": [output]}).encode())
 
-    door.answer = echo
+    proxy.answer = echo
     wrong: list[str] = []
 
     def many(caller: int) -> None:

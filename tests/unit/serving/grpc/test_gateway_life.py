@@ -1,4 +1,4 @@
-"""How the gateway starts, what it says while the front door is away, and how it ends."""
+"""How the gateway starts, what it says while the proxy is away, and how it ends."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import grpc
 import pytest
 
 from serving.grpc import open_inference_pb2 as pb
-from tests.unit.serving.grpc.fake_door import FakeDoor
+from tests.unit.serving.grpc.fake_proxy import FakeDoor
 from tests.unit.serving.grpc.gateway_process import ROOT, Gateway, image_request
 
 
 @pytest.fixture
-def lone() -> Iterator[tuple[FakeDoor, Gateway]]:
+def unbatched() -> Iterator[tuple[FakeDoor, Gateway]]:
     """A gateway that a test may end."""
-    door = FakeDoor()
-    gateway = Gateway(door.url, "--grace", "5")
-    yield door, gateway
+    proxy = FakeDoor()
+    gateway = Gateway(proxy.url, "--grace", "5")
+    yield proxy, gateway
     gateway.close()
-    door.close()
+    proxy.close()
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -32,11 +32,11 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
 
 
-def test_a_call_in_flight_is_finished_before_the_end(lone: tuple[FakeDoor, Gateway]) -> None:
-    door, gateway = lone
-    door.answer = door.wait
+def test_a_call_in_flight_is_finished_before_the_end(unbatched: tuple[FakeDoor, Gateway]) -> None:
+    proxy, gateway = unbatched
+    proxy.answer = proxy.wait
     call = gateway.method("ModelInfer").future(image_request(), timeout=20)
-    assert door.entered.acquire(timeout=10)
+    assert proxy.entered.acquire(timeout=10)
     gateway.terminate()
     time.sleep(0.3)
     assert gateway.process.poll() is None
@@ -46,13 +46,13 @@ def test_a_call_in_flight_is_finished_before_the_end(lone: tuple[FakeDoor, Gatew
     ):
         other.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=5)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    door.release.set()
+    proxy.release.set()
     assert call.result().model_name == "digits"
     assert gateway.process.wait(10) == 0
 
 
-def test_an_idle_gateway_ends_at_once(lone: tuple[FakeDoor, Gateway]) -> None:
-    _, gateway = lone
+def test_an_idle_gateway_ends_at_once(unbatched: tuple[FakeDoor, Gateway]) -> None:
+    _, gateway = unbatched
     gateway.call("ModelInfer", image_request())
     started = time.monotonic()
     gateway.terminate()
@@ -60,40 +60,40 @@ def test_an_idle_gateway_ends_at_once(lone: tuple[FakeDoor, Gateway]) -> None:
     assert time.monotonic() - started < 2
 
 
-def test_a_call_that_outlives_the_grace_is_ended(lone: tuple[FakeDoor, Gateway]) -> None:
-    door, gateway = lone
-    door.answer = door.wait
+def test_a_call_that_outlives_the_grace_is_ended(unbatched: tuple[FakeDoor, Gateway]) -> None:
+    proxy, gateway = unbatched
+    proxy.answer = proxy.wait
     call = gateway.method("ModelInfer").future(image_request(), timeout=20)
-    assert door.entered.acquire(timeout=10)
+    assert proxy.entered.acquire(timeout=10)
     gateway.process.send_signal(signal.SIGINT)  # no grace at all
     assert gateway.process.wait(10) == 0
     assert call.exception().code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
-def test_a_door_that_goes_and_comes_back_needs_no_restart(lone: tuple[FakeDoor, Gateway]) -> None:
-    door, gateway = lone
+def test_a_proxy_that_goes_and_comes_back_needs_no_restart(unbatched: tuple[FakeDoor, Gateway]) -> None:
+    proxy, gateway = unbatched
     gateway.call("ModelInfer", image_request())
-    door.close()
+    proxy.close()
     time.sleep(0.1)
     with pytest.raises(grpc.RpcError) as caught:
         gateway.call("ModelInfer", image_request())
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert caught.value.details().startswith(f"Unavailable: nothing listens at {door.url} (")
-    back = FakeDoor(door.port)
+    assert caught.value.details().startswith(f"Unavailable: nothing listens at {proxy.url} (")
+    back = FakeDoor(proxy.port)
     assert gateway.call("ModelInfer", image_request()).model_name == "digits"
     back.close()
 
 
-def test_a_door_that_breaks_off_is_unavailable_with_words(lone: tuple[FakeDoor, Gateway]) -> None:
-    door, gateway = lone
-    door.answer = door.wait
+def test_a_proxy_that_breaks_off_is_unavailable_with_words(unbatched: tuple[FakeDoor, Gateway]) -> None:
+    proxy, gateway = unbatched
+    proxy.answer = proxy.wait
     call = gateway.method("ModelInfer").future(image_request(), timeout=20)
-    assert door.entered.acquire(timeout=10)
-    for connection in door.connections:
+    assert proxy.entered.acquire(timeout=10)
+    for connection in proxy.connections:
         connection.shutdown(socket.SHUT_RDWR)
     error = call.exception()
     assert error.code() is grpc.StatusCode.UNAVAILABLE
-    assert error.details().startswith("Unavailable: the front door closed the connection before it had answered")
+    assert error.details().startswith("Unavailable: the proxy closed the connection before it had answered")
     assert error.details().endswith("sending the request again is safe")
 
 
@@ -121,7 +121,7 @@ def test_only_loopback_is_bound(gateway: Gateway) -> None:
 
 
 def test_a_port_that_is_taken_is_said_in_one_sentence(gateway: Gateway) -> None:
-    ended = run("--port", str(gateway.port), "--door", "http://127.0.0.1:1")
+    ended = run("--port", str(gateway.port), "--proxy", "http://127.0.0.1:1")
     assert ended.returncode == 1
     assert ended.stdout == ""
     last = ended.stderr.splitlines()[-1]
@@ -131,9 +131,7 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "https://127.0.0.1:8080", "http://127.0.0.1", "http://a:x", ""])
-def test_a_door_that_is_no_url_is_said_in_one_sentence(url: str) -> None:
-    ended = run("--port", "0", "--door", url)
+def test_a_proxy_that_is_no_url_is_said_in_one_sentence(url: str) -> None:
+    ended = run("--port", "0", "--proxy", url)
     assert ended.returncode == 1
-    assert ended.stderr == (
-        f"error: the front door's URL is {url!r}: give a host and a port, as in http://127.0.0.1:8080\n"
-    )
+    assert ended.stderr == (f"error: the proxy's URL is {url!r}: give a host and a port, as in http://127.0.0.1:8080\n")

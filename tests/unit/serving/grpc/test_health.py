@@ -12,7 +12,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2 as pb
 
-from tests.unit.serving.grpc.fake_door import FakeDoor, Said, error
+from tests.unit.serving.grpc.fake_proxy import FakeDoor, Said, error
 from tests.unit.serving.grpc.gateway_process import Gateway
 
 SERVING, NOT_SERVING = pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING
@@ -46,36 +46,36 @@ def calls(gateway: Gateway) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("service", ["", "inference.GRPCInferenceService"])
-def test_check_says_what_the_proxy_says(door: FakeDoor, gateway: Gateway, service: str) -> None:
+def test_check_says_what_the_proxy_says(proxy: FakeDoor, gateway: Gateway, service: str) -> None:
     with calls(gateway) as call:
         for answer, status in ((ready, SERVING), (not_ready, NOT_SERVING), (ready, SERVING)):
-            door.answer = answer
+            proxy.answer = answer
             assert call("Check", pb.HealthCheckRequest(service=service)).status == status
-            assert (door.last.method, door.last.path) == ("GET", "/v2/health/ready")
+            assert (proxy.last.method, proxy.last.path) == ("GET", "/v2/health/ready")
             assert call("List", pb.HealthListRequest()).statuses[service].status == status
 
 
-def test_check_of_an_unknown_service_is_not_found(door: FakeDoor, gateway: Gateway) -> None:
+def test_check_of_an_unknown_service_is_not_found(proxy: FakeDoor, gateway: Gateway) -> None:
     with calls(gateway) as call, pytest.raises(grpc.RpcError) as caught:
         call("Check", pb.HealthCheckRequest(service="cats"))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 @pytest.mark.parametrize("name", ["Check", "Watch"])
-def test_what_cannot_be_read_is_an_invalid_argument(door: FakeDoor, gateway: Gateway, name: str) -> None:
+def test_what_cannot_be_read_is_an_invalid_argument(proxy: FakeDoor, gateway: Gateway, name: str) -> None:
     with calls(gateway) as call, pytest.raises(grpc.RpcError) as caught:
         list([call(name, b"\x0a\xff")] if name == "Check" else call(name, b"\x0a\xff"))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_watch_says_each_change_once(door: FakeDoor, gateway: Gateway) -> None:
-    door.answer = ready
+def test_watch_says_each_change_once(proxy: FakeDoor, gateway: Gateway) -> None:
+    proxy.answer = ready
     with calls(gateway) as call:
         watch = call("Watch", pb.HealthCheckRequest())
         assert next(watch).status == SERVING
-        door.answer = not_ready
+        proxy.answer = not_ready
         assert next(watch).status == NOT_SERVING
-        door.answer = ready
+        proxy.answer = ready
         assert next(watch).status == SERVING
         watch.cancel()
         unknown = call("Watch", pb.HealthCheckRequest(service="cats"))
@@ -84,9 +84,9 @@ def test_watch_says_each_change_once(door: FakeDoor, gateway: Gateway) -> None:
 
 
 def test_watch_ends_with_the_gateway_and_does_not_hold_it_up() -> None:
-    door = FakeDoor()
-    door.answer = ready
-    gateway = Gateway(door.url, "--grace", "60")
+    proxy = FakeDoor()
+    proxy.answer = ready
+    gateway = Gateway(proxy.url, "--grace", "60")
     try:
         with calls(gateway) as call:
             watch = call("Watch", pb.HealthCheckRequest(), timeout=60)
@@ -98,13 +98,13 @@ def test_watch_ends_with_the_gateway_and_does_not_hold_it_up() -> None:
             assert time.monotonic() - start < 5
     finally:
         gateway.close()
-        door.close()
+        proxy.close()
 
 
 def test_without_a_proxy_nothing_is_served() -> None:
-    door = FakeDoor()
-    door.close()
-    gateway = Gateway(door.url)
+    proxy = FakeDoor()
+    proxy.close()
+    gateway = Gateway(proxy.url)
     try:
         with calls(gateway) as call:
             assert call("Check", pb.HealthCheckRequest()).status == NOT_SERVING

@@ -1,4 +1,4 @@
-"""The HTTP side against a door that behaves badly: what it writes, when it closes."""
+"""The HTTP side against a proxy that behaves badly: what it writes, when it closes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from serving.grpc import http_client as module
-from serving.grpc.http_client import Answer, Door, Unanswered
+from serving.grpc.http_client import Answer, ProxyClient, Unanswered
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: abc\r\n\r\nok"
 
 
-def with_peer(peer: Peer, use: Callable[[Door], Awaitable[None]], patience: float = 10.0) -> int:
-    """Run `use` against a door whose connections `peer` handles; the number of connections it saw."""
+def with_peer(peer: Peer, use: Callable[[ProxyClient], Awaitable[None]], patience: float = 10.0) -> int:
+    """Run `use` against a proxy whose connections `peer` handles; the number of connections it saw."""
 
     async def whole() -> int:
         count = 0
@@ -31,11 +31,11 @@ def with_peer(peer: Peer, use: Callable[[Door], Awaitable[None]], patience: floa
                 writer.close()
 
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
-        door = Door(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", patience)
+        proxy = ProxyClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", patience)
         try:
-            await use(door)
+            await use(proxy)
         finally:
-            door.close()
+            proxy.close()
             server.close()
             await asyncio.sleep(0.05)
         return count
@@ -53,8 +53,8 @@ def saying(answer: bytes, times: int = 1) -> Peer:
     return peer
 
 
-async def get(door: Door) -> Answer:
-    return await door.ask("GET", "/", {})
+async def get(proxy: ProxyClient) -> Answer:
+    return await proxy.ask("GET", "/", {})
 
 
 @pytest.mark.parametrize(
@@ -67,17 +67,17 @@ async def get(door: Door) -> Answer:
     ],
 )
 def test_an_answer_of_any_length_is_read(answer: bytes) -> None:
-    async def use(door: Door) -> None:
-        assert await get(door) == Answer(200, (await get(door)).headers, b"ok")
-        assert (await get(door)).headers["x-request-id"] == "abc"
+    async def use(proxy: ProxyClient) -> None:
+        assert await get(proxy) == Answer(200, (await get(proxy)).headers, b"ok")
+        assert (await get(proxy)).headers["x-request-id"] == "abc"
 
     with_peer(saying(answer), use)
 
 
-def test_a_connection_is_used_again_until_the_door_closes_it() -> None:
-    async def use(door: Door) -> None:
+def test_a_connection_is_used_again_until_the_proxy_closes_it() -> None:
+    async def use(proxy: ProxyClient) -> None:
         for _ in range(4):
-            assert (await get(door)).body == b"ok"
+            assert (await get(proxy)).body == b"ok"
             await asyncio.sleep(0.02)
 
     assert with_peer(saying(OK, 2), use) == 2
@@ -86,17 +86,17 @@ def test_a_connection_is_used_again_until_the_door_closes_it() -> None:
 def test_a_connection_that_was_idle_for_long_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IDLE_SECONDS", 0.0)
 
-    async def use(door: Door) -> None:
+    async def use(proxy: ProxyClient) -> None:
         for _ in range(3):
-            await get(door)
+            await get(proxy)
 
     assert with_peer(saying(OK, 3), use) == 3
 
 
 def test_a_connection_that_must_close_is_not_used() -> None:
-    async def use(door: Door) -> None:
+    async def use(proxy: ProxyClient) -> None:
         for _ in range(2):
-            await get(door)
+            await get(proxy)
 
     assert with_peer(saying(OK.replace(b"X-Request-Id: abc", b"Connection: close"), 2), use) == 2
 
@@ -104,21 +104,21 @@ def test_a_connection_that_must_close_is_not_used() -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (b"", r"door closed the connection before it had answered \(end of file\)"),
+        (b"", r"proxy closed the connection before it had answered \(end of file\)"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", r"cannot be read as HTTP|before it had answered"),
         (b"SSH-2.0-OpenSSH\r\n\r\n", r"cannot be read as HTTP"),
     ],
 )
 def test_what_is_no_answer_is_unanswered(answer: bytes, message: str) -> None:
-    async def use(door: Door) -> None:
+    async def use(proxy: ProxyClient) -> None:
         with pytest.raises(Unanswered, match=message):
-            await get(door)
+            await get(proxy)
 
     with_peer(saying(answer), use)
 
 
 def test_an_answer_that_comes_before_the_body_was_read_counts() -> None:
-    """As a front door refuses a large body: it answers, and reads no further."""
+    """As a proxy refuses a large body: it answers, and reads no further."""
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -126,9 +126,9 @@ def test_an_answer_that_comes_before_the_body_was_read_counts() -> None:
         await writer.drain()
         await asyncio.sleep(0.2)
 
-    async def use(door: Door) -> None:
+    async def use(proxy: ProxyClient) -> None:
         for _ in range(2):
-            answer = await door.ask("POST", "/", {}, [bytes(30_000_000)])
+            answer = await proxy.ask("POST", "/", {}, [bytes(30_000_000)])
             assert answer.status == 413
 
     assert with_peer(peer, use) == 2
@@ -139,17 +139,17 @@ def test_patience_ends_and_leaves_no_connection_behind() -> None:
         assert await reader.read(1000)
         assert await reader.read() == b""  # it was closed
 
-    async def use(door: Door) -> None:
+    async def use(proxy: ProxyClient) -> None:
         for seconds in (None, 0.01):
             with pytest.raises(TimeoutError):
-                await door.ask("GET", "/", {}, within=seconds)
+                await proxy.ask("GET", "/", {}, within=seconds)
 
     assert with_peer(peer, use, patience=0.1) == 2
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "http://[::1]:8080"])
 def test_an_address_may_be_of_either_family(url: str) -> None:
-    assert Door(url).url == url.rstrip("/")
+    assert ProxyClient(url).url == url.rstrip("/")
 
 
 def test_a_kept_connection_that_closes_as_it_is_used_is_replaced_once() -> None:
@@ -163,10 +163,10 @@ def test_a_kept_connection_that_closes_as_it_is_used_is_replaced_once() -> None:
             answered += 1
             await reader.readuntil(b"\r\n\r\n")  # and leaves without a word
 
-    async def use(door: Door) -> None:
-        assert (await get(door)).body == b"ok"
-        assert (await get(door)).body == b"ok"
+    async def use(proxy: ProxyClient) -> None:
+        assert (await get(proxy)).body == b"ok"
+        assert (await get(proxy)).body == b"ok"
         with pytest.raises(Unanswered):
-            await get(door)
+            await get(proxy)
 
     assert with_peer(peer, use) == 3

@@ -186,4 +186,4 @@ def test_an_answer_outside_of_the_protocol_is_this_servers_fault(answer: Answer,
     with pytest.raises(Failed, match=message) as caught:
         infer.understand(answer)
     assert caught.value.code is grpc.StatusCode.INTERNAL
-    assert str(caught.value).startswith("BadGateway: the front door answered outside of the protocol: ")
+    assert str(caught.value).startswith("BadGateway: the proxy answered outside of the protocol: ")

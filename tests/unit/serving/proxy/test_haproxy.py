@@ -12,15 +12,15 @@ import pytest
 from handlers import options, table
 from handlers.protocols import v2
 from serving.proxy import haproxy, routing
-from serving.proxy.haproxy import FrontDoor, Tokens
+from serving.proxy.haproxy import ProxyConfig, Tokens
 from serving.torchserve import executables
 
 DEVELOPMENT = Tokens(inference="what-torchserve-wants")
 TOKENS = Tokens(inference="what-torchserve-wants", public="what-clients-send")
 
 
-def door(folder: Path, **settings: object) -> FrontDoor:
-    plain = FrontDoor(
+def proxy(folder: Path, **settings: object) -> ProxyConfig:
+    plain = ProxyConfig(
         host="127.0.0.1",
         port=8080,
         backend_port=8085,
@@ -40,13 +40,13 @@ def lines(text: str) -> list[str]:
 
 def test_every_word_of_the_template_is_filled_in(tmp_path: Path) -> None:
     for tokens in (DEVELOPMENT, TOKENS):
-        text = haproxy.render(door(tmp_path, tokens=tokens))
+        text = haproxy.render(proxy(tmp_path, tokens=tokens))
         assert "{{" not in text
         assert "}}" not in text
 
 
 def test_the_settings_stand_where_they_belong(tmp_path: Path) -> None:
-    text = lines(haproxy.render(door(tmp_path, port=9000, backend_port=9005, threads=3, drain_seconds=7)))
+    text = lines(haproxy.render(proxy(tmp_path, port=9000, backend_port=9005, threads=3, drain_seconds=7)))
     assert "bind 127.0.0.1:9000" in text
     assert "server torchserve 127.0.0.1:9005 maxconn 1024" in text
     assert "nbthread 3" in text
@@ -57,14 +57,14 @@ def test_the_settings_stand_where_they_belong(tmp_path: Path) -> None:
     ("host", "bind"), [("::1", "bind [::1]:8080"), ("::", "bind [::]:8080"), ("0.0.0.0", "bind 0.0.0.0:8080")]
 )
 def test_an_ipv6_address_stands_in_brackets(tmp_path: Path, host: str, bind: str) -> None:
-    assert bind in lines(haproxy.render(door(tmp_path, host=host)))
+    assert bind in lines(haproxy.render(proxy(tmp_path, host=host)))
 
 
 @pytest.mark.parametrize("tokens", [DEVELOPMENT, TOKENS], ids=["development", "production"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
 @pytest.mark.parametrize("explain_at_once", [0, 2])
 def test_haproxy_accepts_the_configuration(tmp_path: Path, host: str, tokens: Tokens, explain_at_once: int) -> None:
-    assert_accepted(door(tmp_path, host=host, tokens=tokens, explain_at_once=explain_at_once))
+    assert_accepted(proxy(tmp_path, host=host, tokens=tokens, explain_at_once=explain_at_once))
 
 
 def test_haproxy_accepts_every_list_of_origins(tmp_path: Path) -> None:
@@ -73,17 +73,17 @@ def test_haproxy_accepts_every_list_of_origins(tmp_path: Path) -> None:
         ("https://lab.example", "http://[::1]:3000"),
         tuple(f"https://{n}.example" for n in range(200)),
     ):
-        assert_accepted(door(tmp_path, cors_origins=origins))
+        assert_accepted(proxy(tmp_path, cors_origins=origins))
 
 
 def test_explanations_go_to_workers_of_their_own_a_few_at_a_time(tmp_path: Path) -> None:
-    own = haproxy.render(door(tmp_path, explain_at_once=2))
+    own = haproxy.render(proxy(tmp_path, explain_at_once=2))
     assert '"%[var(txn.model)]-explain" if is_explanation' in own
     assert "server torchserve 127.0.0.1:8085 maxconn 2" in lines(own)
 
 
 def test_or_to_those_that_predict_as_many_as_come(tmp_path: Path) -> None:
-    shared = haproxy.render(door(tmp_path, explain_at_once=0))
+    shared = haproxy.render(proxy(tmp_path, explain_at_once=0))
     assert ']-explain"' not in shared
     assert "acl has_heavy_workers int(0) gt 0" in lines(shared)
     explanations = shared.partition("\nbackend explanations")[2]
@@ -93,12 +93,12 @@ def test_or_to_those_that_predict_as_many_as_come(tmp_path: Path) -> None:
 def test_haproxy_accepts_a_checkout_with_a_space_in_its_path(tmp_path: Path) -> None:
     folder = tmp_path / "My Projects"
     folder.mkdir()
-    assert_accepted(door(folder))
+    assert_accepted(proxy(folder))
 
 
-def assert_accepted(settings: FrontDoor) -> None:
+def assert_accepted(settings: ProxyConfig) -> None:
     settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
-    (settings.map_file.parent / routing.LANES).touch()
+    (settings.map_file.parent / routing.UNBATCHED).touch()
     (settings.map_file.parent / routing.MODELS).write_text("models []\n", encoding="utf-8")
     (settings.map_file.parent / routing.HEALTH).touch()
     config = settings.map_file.parent / "haproxy.cfg"
@@ -109,14 +109,14 @@ def assert_accepted(settings: FrontDoor) -> None:
 
 
 def test_the_clients_token_stands_there_only_as_its_digest(tmp_path: Path) -> None:
-    text = haproxy.render(door(tmp_path, tokens=TOKENS))
+    text = haproxy.render(proxy(tmp_path, tokens=TOKENS))
     assert "what-clients-send" not in text
     assert hashlib.sha256(b"what-clients-send").hexdigest().upper() in text
     assert text.count("what-torchserve-wants") == 1
 
 
 def test_in_development_nobody_is_asked_for_a_token(tmp_path: Path) -> None:
-    text = haproxy.render(door(tmp_path))
+    text = haproxy.render(proxy(tmp_path))
     assert "401" not in text
     assert 'http-request set-header Authorization "Bearer what-torchserve-wants" unless is_grpc' in lines(text)
 
@@ -138,11 +138,11 @@ def test_only_headers_that_the_handler_reads_are_forwarded(tmp_path: Path) -> No
     )
     assert [name for name in refused if allowed.match(name)] == []
     rule = f"http-request del-header ^(?!({'|'.join(haproxy.FORWARDED_HEADERS)})$) -m reg unless is_grpc"
-    assert rule in lines(haproxy.render(door(tmp_path)))
+    assert rule in lines(haproxy.render(proxy(tmp_path)))
 
 
 def test_each_backend_that_leads_to_torchserve_keeps_the_connections_of_clients_apart(tmp_path: Path) -> None:
-    text = haproxy.render(door(tmp_path, explain_at_once=2))
+    text = haproxy.render(proxy(tmp_path, explain_at_once=2))
     sections = re.split(r"\n(?=(?:defaults|frontend|backend|global)\b)", text)
     leading = [section for section in sections if "    server torchserve " in section]
     assert len(leading) >= 5

@@ -13,7 +13,7 @@ from serving.proxy import readiness, routing
 from serving.proxy.readiness import Readiness, WorkerPoll
 from serving.proxy.routing import Routing
 from serving.torchserve.management import Management, Version, Worker
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 
 Child = subprocess.Popen[bytes]
 
@@ -90,7 +90,7 @@ def management() -> FakeManagement:
 
 @pytest.fixture
 def poll(management: FakeManagement, versions: Path) -> WorkerPoll:
-    return WorkerPoll(lambda: management, Crew(), versions)
+    return WorkerPoll(lambda: management, RoleCounts(), versions)
 
 
 def wait_for_state(pid: int, letter: str) -> None:
@@ -152,7 +152,7 @@ def test_a_killed_worker_counts_no_more_although_it_is_not_gone_yet(
 def test_workers_of_other_roles_and_versions_do_not_make_it_ready(
     management: FakeManagement, poll: WorkerPoll, versions: Path, child: Child
 ) -> None:
-    for name in ("digits-explain", "digits-lone"):
+    for name in ("digits-explain", "digits-unbatched"):
         management.has(name, child.pid)
     management.has("digits", child.pid, version="2.0")
     poll.refresh()

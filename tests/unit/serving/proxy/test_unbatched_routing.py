@@ -9,14 +9,14 @@ import pytest
 
 from serving.errors import Unreachable
 from serving.proxy.routing import Routing
-from serving.proxy.unbatched_routing import READY, Lanes
+from serving.proxy.unbatched_routing import READY, UnbatchedRouting
 from serving.torchserve.worker_roles import Role
 
 Child = subprocess.Popen[bytes]
 
 
-class Door(Routing):
-    """Remembers which lanes are open."""
+class ProxyClient(Routing):
+    """Remembers which unbatched are open."""
 
     def __init__(self) -> None:
         super().__init__(Path(), Path())
@@ -27,7 +27,7 @@ class Door(Routing):
         if not self.answers:
             raise Unreachable("no")
         verb, _, name, key, *_ = command.split()
-        assert name == "lanes.map"
+        assert name == "unbatched.map"
         if verb == "add":
             assert key not in self.open
             self.open.append(key)
@@ -36,7 +36,7 @@ class Door(Routing):
         return ""
 
 
-def log(message: str, *, name: str = "digits-lone_1.0", worker: int = 9002) -> str:
+def log(message: str, *, name: str = "digits-unbatched_1.0", worker: int = 9002) -> str:
     return f"2026-11-26T15:39:37,671 INFO  [W-{worker}-{name}-stdout] MODEL_LOG - {message}"
 
 
@@ -53,38 +53,38 @@ def end(child: Child) -> None:
 
 
 def test_a_lane_is_open_while_a_worker_is_up_that_takes_one_at_a_time(child: Child) -> None:
-    lanes, door = Lanes(), Door()
-    lanes.feed(log(f"[PID]{child.pid}"))
-    lanes.settle(door)
-    assert door.open == [], "it is still loading"
-    lanes.feed(log(READY))
+    unbatched, proxy = UnbatchedRouting(), ProxyClient()
+    unbatched.feed(log(f"[PID]{child.pid}"))
+    unbatched.reconcile(proxy)
+    assert proxy.open == [], "it is still loading"
+    unbatched.feed(log(READY))
     for _ in range(2):
-        lanes.settle(door)
-        assert door.open == ["digits/1.0"]
+        unbatched.reconcile(proxy)
+        assert proxy.open == ["digits/1.0"]
     end(child)
     for _ in range(2):
-        lanes.settle(door)
-        assert door.open == []
+        unbatched.reconcile(proxy)
+        assert proxy.open == []
 
 
 def test_it_stays_open_while_another_one_lives_and_opens_again_when_one_is_back(child: Child) -> None:
-    lanes, door = Lanes(), Door()
+    unbatched, proxy = UnbatchedRouting(), ProxyClient()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as second:
         for worker, process in ((9002, child), (9003, second)):
-            lanes.feed(log(f"[PID]{process.pid}", worker=worker))
-            lanes.feed(log(READY, worker=worker))
-        lanes.settle(door)
+            unbatched.feed(log(f"[PID]{process.pid}", worker=worker))
+            unbatched.feed(log(READY, worker=worker))
+        unbatched.reconcile(proxy)
         end(second)
-        lanes.settle(door)
-        assert door.open == ["digits/1.0"]
+        unbatched.reconcile(proxy)
+        assert proxy.open == ["digits/1.0"]
     end(child)
-    lanes.settle(door)
-    assert door.open == []
+    unbatched.reconcile(proxy)
+    assert proxy.open == []
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as again:
-        lanes.feed(log(f"[PID]{again.pid}"))
-        lanes.feed(log(READY))
-        lanes.settle(door)
-        assert door.open == ["digits/1.0"]
+        unbatched.feed(log(f"[PID]{again.pid}"))
+        unbatched.feed(log(READY))
+        unbatched.reconcile(proxy)
+        assert proxy.open == ["digits/1.0"]
         end(again)
 
 
@@ -95,39 +95,39 @@ def test_it_stays_open_while_another_one_lives_and_opens_again_when_one_is_back(
         [log("[PID]{pid}", name="digits_1.0"), log(READY, name="digits_1.0")],
         [log("[PID]{pid}", worker=9001), log(READY, worker=9002)],
         [log(READY)],
-        ["", "[PID]{pid}", READY, "W-9002-digits-lone_1.0-stdout MODEL_LOG - [PID]{pid}"],
+        ["", "[PID]{pid}", READY, "W-9002-digits-unbatched_1.0-stdout MODEL_LOG - [PID]{pid}"],
     ],
     ids=["does not say so", "predicts", "another worker", "no process", "nonsense"],
 )
 def test_other_lines_open_none(child: Child, lines: list[str]) -> None:
-    lanes, door = Lanes(), Door()
+    unbatched, proxy = UnbatchedRouting(), ProxyClient()
     for line in lines:
-        lanes.feed(line.replace("{pid}", str(child.pid)))
-    lanes.settle(door)
-    assert door.open == []
+        unbatched.feed(line.replace("{pid}", str(child.pid)))
+    unbatched.reconcile(proxy)
+    assert proxy.open == []
 
 
 def test_names_with_dashes_and_versions_with_dots_are_kept_apart(child: Child) -> None:
-    lanes, door = Lanes(), Door()
-    lanes.feed(log(f"[PID]{child.pid}", name="my_own-model-lone_2.10.3"))
-    lanes.feed(log(READY, name="my_own-model-lone_2.10.3"))
-    lanes.settle(door)
-    assert door.open == ["my_own-model/2.10.3"]
+    unbatched, proxy = UnbatchedRouting(), ProxyClient()
+    unbatched.feed(log(f"[PID]{child.pid}", name="my_own-model-unbatched_2.10.3"))
+    unbatched.feed(log(READY, name="my_own-model-unbatched_2.10.3"))
+    unbatched.reconcile(proxy)
+    assert proxy.open == ["my_own-model/2.10.3"]
 
 
-def test_what_a_door_was_not_told_it_is_told_again(child: Child) -> None:
-    lanes, door = Lanes(), Door()
-    lanes.feed(log(f"[PID]{child.pid}"))
-    lanes.feed(log(READY))
-    door.answers = False
+def test_what_a_proxy_was_not_told_it_is_told_again(child: Child) -> None:
+    unbatched, proxy = UnbatchedRouting(), ProxyClient()
+    unbatched.feed(log(f"[PID]{child.pid}"))
+    unbatched.feed(log(READY))
+    proxy.answers = False
     with pytest.raises(Unreachable):
-        lanes.settle(door)
-    door.answers = True
-    lanes.settle(door)
-    assert door.open == ["digits/1.0"]
+        unbatched.reconcile(proxy)
+    proxy.answers = True
+    unbatched.reconcile(proxy)
+    assert proxy.open == ["digits/1.0"]
 
 
 def test_workers_say_it_in_the_same_words() -> None:
-    from handlers.torchserve_handler import LONE, READY_FOR_LONE
+    from handlers.torchserve_handler import READY_FOR_UNBATCHED, UNBATCHED
 
-    assert (Role.LONE.value, READY) == (LONE, READY_FOR_LONE)
+    assert (Role.UNBATCHED.value, READY) == (UNBATCHED, READY_FOR_UNBATCHED)

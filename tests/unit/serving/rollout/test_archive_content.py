@@ -13,7 +13,7 @@ from serving.rollout import archive_content
 from serving.rollout.journal import Journal
 from serving.rollout.registry import Registry
 from serving.rollout.state import State
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 from tests.unit.serving.fake_management import FakeManagement
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -28,7 +28,7 @@ def check(folder: Path, sha256: str, *, registered: bool, recorded: str | None =
     if recorded is not None:
         state.add("digits", "1.0", None, recorded)
     archive = Archive(folder / f"digits-{version}.mar", "digits", version, sha256, listed=True)
-    archive_content.check_registered(Registry(management, Crew(), folder), folder, state, archive)
+    archive_content.check_registered(Registry(management, RoleCounts(), folder), folder, state, archive)
 
 
 def test_the_same_content_may_be_registered_again(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ from serving.rollout import journal
 from serving.rollout.journal import Journal
 from serving.rollout.registry import Registry
 from serving.torchserve.process import WORKER_ERRORS
-from serving.torchserve.worker_roles import Crew, Role
+from serving.torchserve.worker_roles import Role, RoleCounts
 from tests.unit.serving.fake_management import FakeManagement
 
-ALL = {("digits", "1.0"): 2, ("digits-explain", "1.0"): 1, ("digits-lone", "1.0"): 1}
+ALL = {("digits", "1.0"): 2, ("digits-explain", "1.0"): 1, ("digits-unbatched", "1.0"): 1}
 
 
-def load(folder: Path, management: FakeManagement, crew: Crew | None = None, workers: int = 2) -> Registry:
-    registry = Registry(management, crew or Crew(), folder)
+def load(folder: Path, management: FakeManagement, role_counts: RoleCounts | None = None, workers: int = 2) -> Registry:
+    registry = Registry(management, role_counts or RoleCounts(), folder)
     said = Journal(folder, "register", "digits", "1.0")
     with zipfile.ZipFile(folder / "digits-1.0.mar", "w") as mar:
         mar.writestr("model-config.yaml", ModelConfig(batchSize=16, maxBatchDelay=3).archived())
@@ -36,7 +36,7 @@ def test_a_version_is_loaded_under_each_name_with_its_workers(tmp_path: Path) ->
     management = FakeManagement()
     registry = load(tmp_path, management)
     assert management.registered == ALL
-    assert management.batches == {"digits": (16, 3), "digits-explain": (1, 3), "digits-lone": (1, 3)}
+    assert management.batches == {"digits": (16, 3), "digits-explain": (1, 3), "digits-unbatched": (1, 3)}
     assert steps(tmp_path) == ["registered", "scaled", "registered", "registered", "ready"]
     assert registry.models() == ["digits"]
     (found,) = registry.versions("digits")
@@ -48,7 +48,7 @@ def test_a_version_is_loaded_under_each_name_with_its_workers(tmp_path: Path) ->
 
 def test_without_a_crew_it_is_loaded_once(tmp_path: Path) -> None:
     management = FakeManagement()
-    registry = load(tmp_path, management, Crew(0, 0))
+    registry = load(tmp_path, management, RoleCounts(0, 0))
     assert management.registered == {("digits", "1.0"): 2}
     (found,) = registry.versions("digits")
     assert (list(found.roles), found.ready_as(Role.EXPLAIN), found.ready) == ([Role.PREDICT], 0, True)
@@ -56,7 +56,7 @@ def test_without_a_crew_it_is_loaded_once(tmp_path: Path) -> None:
 
 def test_the_archives_number_of_workers_does_not_hold_for_explanations(tmp_path: Path) -> None:
     management = FakeManagement()
-    load(tmp_path, management, Crew(explain=3))
+    load(tmp_path, management, RoleCounts(explain=3))
     assert management.registered["digits-explain", "1.0"] == 3
 
 
@@ -66,13 +66,13 @@ def test_what_a_kill_left_of_it_is_no_version_and_loading_again_completes_it(
 ) -> None:
     management = FakeManagement()
     management.registered[left] = 1
-    registry = Registry(management, Crew(), tmp_path)
+    registry = Registry(management, RoleCounts(), tmp_path)
     assert registry.find("digits", "1.0") is None
     load(tmp_path, management)
     assert management.registered == ALL
 
 
-@pytest.mark.parametrize("broken", Crew().names("digits"))
+@pytest.mark.parametrize("broken", RoleCounts().names("digits"))
 def test_where_one_of_them_cannot_be_loaded_none_stays(tmp_path: Path, broken: str) -> None:
     management = FakeManagement(broken=(broken,))
     with pytest.raises(VersionError, match=r"cannot be loaded: .*; it is not registered, and nothing else changed$"):
@@ -113,7 +113,7 @@ def test_all_follow_a_promotion_and_a_retirement(tmp_path: Path) -> None:
     management = FakeManagement(pending=4)
     registry = load(tmp_path, management)
     registry.set_default("digits", "1.0")
-    assert management.defaults == dict.fromkeys(Crew().names("digits"), "1.0")
+    assert management.defaults == dict.fromkeys(RoleCounts().names("digits"), "1.0")
     assert registry.pending("digits", "1.0") == 12, "requests wait in all queues"
     del management.registered["digits-explain", "1.0"]  # by a retirement that was killed
     assert registry.pending("digits", "1.0") == 8
@@ -135,7 +135,7 @@ def test_where_the_second_registration_is_refused_the_first_does_not_stay(tmp_pa
     assert management.registered == {}
 
 
-@pytest.mark.parametrize(("broken", "ready"), [("digits", False), ("digits-explain", True), ("digits-lone", True)])
+@pytest.mark.parametrize(("broken", "ready"), [("digits", False), ("digits-explain", True), ("digits-unbatched", True)])
 def test_ready_is_what_can_predict(tmp_path: Path, broken: str, ready: bool) -> None:
     management = FakeManagement()
     registry = load(tmp_path, management)

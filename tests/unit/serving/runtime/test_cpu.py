@@ -42,5 +42,5 @@ def test_the_affinity_mask_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ("workers", "usable", "threads"),
     [(1, 1, 1), (1, 2, 1), (1, 3, 2), (1, 4, 3), (2, 4, 1), (2, 9, 4), (8, 4, 1), (1, 64, 16), (3, 64, 16), (0, 3, 2)],
 )
-def test_workers_share_what_java_and_the_front_door_leave(workers: int, usable: int, threads: int) -> None:
+def test_workers_share_what_java_and_the_front_proxy_leave(workers: int, usable: int, threads: int) -> None:
     assert cpu.threads_per_worker(workers, usable) == threads

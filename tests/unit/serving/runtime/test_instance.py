@@ -202,7 +202,7 @@ def test_a_public_port_that_is_taken_is_found(taken: int) -> None:
         Ports(taken).check_free("127.0.0.1")
 
 
-def test_a_port_behind_the_front_door_that_is_taken_is_found(taken: int) -> None:
+def test_a_port_behind_the_front_proxy_that_is_taken_is_found(taken: int) -> None:
     with pytest.raises(StartError, match=rf"port {taken} on 127\.0\.0\.1 cannot be used"):
         Ports(taken - 1).check_free("127.0.0.1")
 

@@ -36,8 +36,8 @@ def java(folder: Path) -> Iterator[int]:
         yield parent.pid
 
 
-def watch(folder: Path, *, front: bool = True) -> Presence:
-    return Presence(folder, folder / "tmp", front=front)
+def watch(folder: Path, *, proxy: bool = True) -> Presence:
+    return Presence(folder, folder / "tmp", proxy=proxy)
 
 
 def test_while_all_is_there_nothing_is_said(folder: Path, java: int) -> None:
@@ -54,7 +54,7 @@ def test_a_removed_file_of_the_server_is_named_at_once(folder: Path, java: int, 
 
 
 def test_without_haproxy_its_files_are_not_missed(folder: Path, java: int) -> None:
-    present = watch(folder, front=False)
+    present = watch(folder, proxy=False)
     (folder / "tmp" / "haproxy.sock").unlink()
     assert present.loss(java) is None
 

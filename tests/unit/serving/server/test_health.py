@@ -26,7 +26,7 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
 
 
 def has(monkeypatch: pytest.MonkeyPatch, ready: dict[str, int], wanted: int = 2, ping: int = 200) -> None:
-    """Let the front door answer, and TorchServe have so many READY workers of each version, of `wanted`."""
+    """Let the proxy answer, and TorchServe have so many READY workers of each version, of `wanted`."""
 
     def request(method: str, url: str, *, headers: dict[str, str], timeout: float) -> requests.Response:
         answer = requests.Response()
@@ -61,7 +61,7 @@ def test_a_version_without_workers_is_not_healthy(instance: Instance, monkeypatc
 
 
 def test_workers_that_explain_count_too(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    instance.report(Status("ready", "", 1, "/tmp/x", explain_workers=1, lone_workers=1))
+    instance.report(Status("ready", "", 1, "/tmp/x", explain_workers=1, unbatched_workers=1))
     has(monkeypatch, {"1.0": 2, "2.0": 2})
     found = Management.find
 
@@ -78,9 +78,9 @@ def test_a_version_that_is_routed_to_and_gone_is_a_problem(instance: Instance, m
     assert health.problems(instance) == ["digits 2.0 is not registered"]
 
 
-def test_a_closed_front_door_is_a_problem(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_front_proxy_is_a_problem(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     has(monkeypatch, {"1.0": 2, "2.0": 2}, ping=503)
-    assert health.problems(instance) == ["the front door does not answer (HTTPError)"]
+    assert health.problems(instance) == ["the proxy does not answer (HTTPError)"]
 
 
 def test_a_silent_torchserve_is_a_problem(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:

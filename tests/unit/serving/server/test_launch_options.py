@@ -54,8 +54,8 @@ def test_in_production_the_token_is_named_by_its_file_and_nothing_is_warned_of()
     assert "WARNING" not in text
 
 
-def test_without_the_front_door_it_says_what_is_missing() -> None:
-    assert "no front door: no default versions, query options" in said(front=False)
+def test_without_the_front_proxy_it_says_what_is_missing() -> None:
+    assert "no proxy: no default versions, query options" in said(proxy=False)
 
 
 def test_inside_a_container_nothing_is_said_of_what_only_the_outside_knows() -> None:

@@ -12,14 +12,14 @@ from serving.rollout import state
 from serving.runtime import atomic_files
 from serving.server import preflight
 from serving.server.launch_options import Launch
-from serving.torchserve.worker_roles import Crew
+from serving.torchserve.worker_roles import RoleCounts
 
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Launch:
     archive = Archive(tmp_path / "digits-1.0.mar", "digits", "1.0")
     archive.path.write_bytes(bytes(10_000_000))
-    return Launch(archives=[archive], state=state.from_archives([archive]), crew=Crew(1, 1))
+    return Launch(archives=[archive], state=state.from_archives([archive]), role_counts=RoleCounts(1, 1))
 
 
 def test_a_start_that_has_what_it_needs_goes_on(launch: Launch, tmp_path: Path) -> None:

@@ -33,13 +33,13 @@ def launch(**settings: object) -> Launch:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_torchserve_itself_is_never_open_to_a_network(instance: Instance, host: str) -> None:
-    with pytest.raises(StartError, match=f"HOST={host} needs the front door"):
-        Supervisor(instance, launch(front=False, host=host)).run()
+    with pytest.raises(StartError, match=f"HOST={host} needs the proxy"):
+        Supervisor(instance, launch(proxy=False, host=host)).run()
 
 
 def test_a_token_that_nothing_would_check_is_refused(instance: Instance) -> None:
-    with pytest.raises(StartError, match="TORCHLIGHT_TOKEN is set, and with FRONT=0 nothing checks it"):
-        Supervisor(instance, launch(front=False, production=True, token="x" * 32)).run()
+    with pytest.raises(StartError, match="TORCHLIGHT_TOKEN is set, and with PROXY=0 nothing checks it"):
+        Supervisor(instance, launch(proxy=False, production=True, token="x" * 32)).run()
 
 
 def test_a_start_that_fails_says_so_and_leaves_nothing(

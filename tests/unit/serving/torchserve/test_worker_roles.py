@@ -6,29 +6,31 @@ from handlers.explain import plugin
 from serving.errors import ConfigError
 from serving.proxy import haproxy
 from serving.torchserve import worker_roles
-from serving.torchserve.worker_roles import Crew, Role
+from serving.torchserve.worker_roles import Role, RoleCounts
 
 
 @pytest.mark.parametrize(
     ("beside", "names"),
     [
-        (Crew(), ["digits", "digits-explain", "digits-lone"]),
-        (Crew(explain=2, lone=0), ["digits", "digits-explain"]),
-        (Crew(explain=0), ["digits", "digits-lone"]),
-        (Crew(0, 0), ["digits"]),
+        (RoleCounts(), ["digits", "digits-explain", "digits-unbatched"]),
+        (RoleCounts(explain=2, unbatched=0), ["digits", "digits-explain"]),
+        (RoleCounts(explain=0), ["digits", "digits-unbatched"]),
+        (RoleCounts(0, 0), ["digits"]),
     ],
 )
-def test_a_version_is_registered_once_for_each_role_that_it_has_workers_for(beside: Crew, names: list[str]) -> None:
+def test_a_version_is_registered_once_for_each_role_that_it_has_workers_for(
+    beside: RoleCounts, names: list[str]
+) -> None:
     assert beside.names("digits") == names
 
 
-@pytest.mark.parametrize("name", ["digits", "explain", "explain-digits", "digits-explainer", "lone", "alone"])
+@pytest.mark.parametrize("name", ["digits", "explain", "explain-digits", "digits-explainer", "unbatched", "alone"])
 def test_other_names_are_a_models_own(name: str) -> None:
     assert worker_roles.is_models_own(name)
     assert worker_roles.check(name) == name
 
 
-@pytest.mark.parametrize("suffix", ["-explain", "-lone"])
+@pytest.mark.parametrize("suffix", ["-explain", "-unbatched"])
 def test_a_name_of_workers_of_ours_is_refused(suffix: str) -> None:
     assert not worker_roles.is_models_own(f"digits{suffix}")
     with pytest.raises(ConfigError, match=f"model 'digits{suffix}' cannot be served: names that end in '{suffix}'"):
@@ -41,5 +43,5 @@ def test_workers_know_that_they_explain_by_the_same_word() -> None:
     assert Role.EXPLAIN.value == EXPLAINS
 
 
-def test_the_door_and_the_workers_keep_as_much_of_a_deadline_for_the_way_back() -> None:
+def test_the_proxy_and_the_workers_keep_as_much_of_a_deadline_for_the_way_back() -> None:
     assert plugin.RESERVE_MS == haproxy.RESERVE_MS

@@ -5,7 +5,7 @@ from dataclasses import replace
 from models.card import Limits
 from serving.artifacts.model_config import HandlerConfig, ModelConfig
 from serving.tune import settings
-from serving.tune.settings import Settings, divisions, neighbours
+from serving.tune.settings import Settings, divisions, neighbors
 
 SOME = Settings(workers=1, threads=1, batch_size=16, delay_ms=2)
 
@@ -35,16 +35,16 @@ def test_workers_and_threads_take_no_more_than_the_cores() -> None:
     assert all(workers * threads <= 24 for workers, threads in divisions(24))
 
 
-def test_neighbours_lead_away_from_the_best_one_setting_at_a_time() -> None:
-    smaller, larger = neighbours(SOME, "batch_size", 2)
+def test_neighbors_lead_away_from_the_best_one_setting_at_a_time() -> None:
+    smaller, larger = neighbors(SOME, "batch_size", 2)
     assert [one.batch_size for one in smaller] == [8, 4, 1]
     assert [one.batch_size for one in larger] == [32, 64]
-    assert [[one.delay_ms for one in direction] for direction in neighbours(SOME, "delay_ms", 2)] == [[1], [5]]
-    assert {(one.workers, one.threads) for [one] in neighbours(SOME, "cores", 2)} == set(divisions(2))
+    assert [[one.delay_ms for one in direction] for direction in neighbors(SOME, "delay_ms", 2)] == [[1], [5]]
+    assert {(one.workers, one.threads) for [one] in neighbors(SOME, "cores", 2)} == set(divisions(2))
 
 
 def test_a_batch_of_one_has_no_delay_to_try() -> None:
-    assert neighbours(replace(SOME, batch_size=1), "delay_ms", 2) == []
+    assert neighbors(replace(SOME, batch_size=1), "delay_ms", 2) == []
 
 
 def test_a_delay_of_0_is_never_tried_since_torchserve_would_wait_its_own_100_ms() -> None:

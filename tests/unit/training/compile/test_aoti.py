@@ -13,7 +13,7 @@ from models import architectures
 from models.card import Input
 from training.compile import aoti, cpu_level
 from training.compile.program import FromPixels
-from training.compile.quantize import quantised
+from training.compile.quantize import quantized
 
 SPEC = Input(size=24, mean=(0.5, 0.25, 0.125), std=(0.5, 0.25, 0.125))
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def test_products_by_the_faster_kernel_are_those_of_onednn(
     if not cpu_level.own_products(cpu_level.required(chosen, features)):
         chosen = cpu_level.LEVELS[-1]  # Inductor's own are right there too, and slow
     narrow = cpu_level.VNNI not in cpu_level.required(chosen, features)
-    module = quantised(network, PIXELS, narrow=narrow)
+    module = quantized(network, PIXELS, narrow=narrow)
     programs = {}
 
     def compiled(name: str, *, autotune: bool) -> bytes:

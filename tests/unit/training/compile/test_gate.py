@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from handlers.engines import Outputs
-from handlers.uncertainty import Judge
-from models.card import Card, Compiled, Conformal, Kept, OutOfDistribution, Trust
+from handlers.uncertainty import UncertaintyEstimator
+from models.card import Card, Compiled, Conformal, Kept, OutOfDistribution, UncertaintyCard
 from training.compile import gate
 from training.evaluate import Evaluation
 
@@ -64,16 +64,16 @@ def test_without_trust_there_are_no_sets_to_judge_by() -> None:
 def answers(card: Card, classes: list[int], *, sure: float = 5.0) -> Evaluation:
     """What an engine says that answers with these classes."""
     logits = torch.eye(3)[classes] * sure
-    judge = Judge(card.trust) if card.trust else None
-    return Evaluation.of(card, judge, Outputs(logits, torch.zeros(len(classes), 2)), LABELS)
+    estimator = UncertaintyEstimator(card.uncertainty) if card.uncertainty else None
+    return Evaluation.of(card, estimator, Outputs(logits, torch.zeros(len(classes), 2)), LABELS)
 
 
 def test_the_figures_are_of_both_engines_on_the_same_images(card: Card) -> None:
-    trust = Trust(
+    uncertainty = UncertaintyCard(
         conformal=Conformal(method="aps", coverage=0.9, threshold=0.0),
         ood=OutOfDistribution(score="energy", threshold=0.0, false_alarms=0.05),
     )
-    own = card.model_copy(update={"trust": trust})
+    own = card.model_copy(update={"uncertainty": uncertainty})
     one_wrong, two_wrong = [1, *LABELS[1:]], [1, 0, *LABELS[2:]]
     found = gate.judged(ENTRY, answers(own, one_wrong), answers(own, two_wrong), 1.23456, 2.0)
     assert found.kept is not None
@@ -86,12 +86,12 @@ def test_the_figures_are_of_both_engines_on_the_same_images(card: Card) -> None:
 
 
 def test_probabilities_are_judged_with_the_cards_temperature(card: Card) -> None:
-    trust = Trust(
+    uncertainty = UncertaintyCard(
         temperature=2.0,
         conformal=Conformal(method="aps", coverage=0.9, threshold=0.0),
         ood=OutOfDistribution(score="energy", threshold=0.0, false_alarms=0.05),
     )
-    own = card.model_copy(update={"trust": trust})
+    own = card.model_copy(update={"uncertainty": uncertainty})
     found = gate.kept(answers(own, LABELS), answers(own, LABELS, sure=4.0), 1.0, 2.0)
     e = 2.718281828
     assert found.calibration_error == pytest.approx(1 - e**2 / (e**2 + 2), abs=1e-4)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from models.card import Card, Compiled, Kept
-from training.compile.figures import OnTest, Optimised
+from training.compile.figures import OnTest, Optimized
 from training.report import engines as page
 
 HOSTILE = "<script>alert(1)</script>"
@@ -25,8 +25,8 @@ FP32 = INT8.model_copy(update={"name": "cpu-fp32", "refused": "it is no faster: 
 TESTED = OnTest(accuracy=0.88, agreement=0.993, calibration_error=0.03, coverage=None, false_alarms=None)
 
 
-def outcome(card: Card, *entries: Compiled) -> Optimised:
-    return Optimised(
+def outcome(card: Card, *entries: Compiled) -> Optimized:
+    return Optimized(
         card=card.model_copy(update={"engines": entries}),
         data=HOSTILE,
         tested={"eager": TESTED, "cpu-int8": TESTED},

@@ -9,7 +9,7 @@ from torch import nn
 from models import architectures
 from models.card import Input
 from training.compile.program import FromPixels
-from training.compile.quantize import first_convolution, quantised
+from training.compile.quantize import first_convolution, quantized
 
 SPEC = Input(size=32, mean=(0.5, 0.25, 0.125), std=(0.5, 0.25, 0.125))
 PIXELS = torch.randint(256, (8, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -37,8 +37,8 @@ def test_the_layer_that_is_spared_and_no_other_stays_in_float32(name: str) -> No
     module = network(name)
     first = first_convolution(module)
     assert first is not None
-    whole = quantised(network(name), PIXELS, narrow=False)
-    spared = quantised(module, PIXELS, narrow=False, spared=first)
+    whole = quantized(network(name), PIXELS, narrow=False)
+    spared = quantized(module, PIXELS, narrow=False, spared=first)
     assert (kept(whole), kept(spared)) == (0, 1)
 
 

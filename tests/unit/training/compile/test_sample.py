@@ -11,16 +11,16 @@ SPEC = Input(size=4, mean=(0, 0, 0), std=(1, 1, 1))
 
 
 def split(counts: list[int]) -> Split:
-    """So many images of each class, which is also their colour."""
+    """So many images of each class, which is also their color."""
     labels = [label for label, count in enumerate(counts) for _ in range(count)]
     return Split([torch.full((4, 4, 3), 10 * label, dtype=torch.uint8).numpy() for label in labels], labels)
 
 
 def test_the_classes_come_in_turn_however_rare() -> None:
     found = draw(load(split([300, 300, 3]), SPEC, torch.device("cpu")), SPEC, 12)
-    colours = (found[:, 0, 0, 0] // 10).bincount().tolist()
+    colors = (found[:, 0, 0, 0] // 10).bincount().tolist()
     assert found.shape == (12, 3, 4, 4)
-    assert colours in ([5, 4, 3], [4, 5, 3])
+    assert colors in ([5, 4, 3], [4, 5, 3])
 
 
 def test_it_is_the_same_every_time_and_at_most_all() -> None:

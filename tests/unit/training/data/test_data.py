@@ -11,7 +11,7 @@ from tests.unit.training.data.test_folder import fill
 from training.data import DataError, Dataset, load
 from training.data.arrays import Arrays
 from training.data.builtin import patches
-from training.data.ood_data import unlike
+from training.data.ood_data import ood_data
 
 
 def test_a_name_a_folder_and_a_table_are_told_apart(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_piece_is_what_its_name_says() -> None:
 
 
 def test_digits_are_unlike_anything_but_digits(digits: Dataset, tmp_path: Path) -> None:
-    name, split = unlike(digits)
+    name, split = ood_data(digits)
     assert (name, len(split)) == ("patches", 500)
     pets, _ = load(str(fill(tmp_path / "pets", cat=9, dog=9)))
-    assert unlike(pets) == ("digits", digits.test)
+    assert ood_data(pets) == ("digits", digits.test)

@@ -73,7 +73,7 @@ def test_copy_under_another_class_leaves_out_both(tmp_path: Path) -> None:
     (root / "dog" / "b.webp").write_bytes(saved(PHOTO, "WEBP", lossless=True))
     dataset, findings = load(root)
     assert sum(map(len, (dataset.train, dataset.calibration, dataset.test))) == 18
-    assert [finding.rpartition(": ")[2] for finding in findings[1:]] == ["the same image is labelled cat and dog"] * 2
+    assert [finding.rpartition(": ")[2] for finding in findings[1:]] == ["the same image is labeled cat and dog"] * 2
 
 
 def test_images_that_differ_in_one_pixel_are_two(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_what_is_wrong_with_single_images_is_said_and_they_are_left_out(tmp_path
     assert findings[0] == "left out: 5 in all, beside 39 images that are used"
     assert "broken.jpg: the PNG image is cut short" in findings[1]
     assert "copy.png: the same image as" in findings[2] + findings[3]
-    assert sum("the same image is labelled cat and dog" in finding for finding in findings) == 2
+    assert sum("the same image is labeled cat and dog" in finding for finding in findings) == 2
     assert findings[5] == f"left out: {root}/cat/notes.txt: its format is plain text, which is not read"
 
 

@@ -77,7 +77,7 @@ def test_what_is_wrong_with_single_lines_is_said_and_they_are_left_out(tmp_path:
         "left out: 7 in all, beside 19 images",
         "gone.png: there is no such file",
         "cut.png: the PNG image is cut short",
-        "left out: 2 in .*scans .ill-2.png, ill-2.png.: the same image is labelled ill and well",
+        "left out: 2 in .*scans .ill-2.png, ill-2.png.: the same image is labeled ill and well",
         "ill-1.png: the same image as .*ill-1.png",
         "scans.csv: line 26: ',ill,40' is not a path and a label",
         "scans.csv: line 27: 'scans/ill-3.png,ill' is not a path and a label",

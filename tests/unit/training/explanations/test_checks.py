@@ -70,7 +70,7 @@ def test_change_is_a_share_of_the_map() -> None:
     assert float(copies[0].std()) == pytest.approx(0.04, rel=0.1)
 
 
-def test_imputed_pixels_are_the_weighted_mean_of_their_neighbours() -> None:
+def test_imputed_pixels_are_the_weighted_mean_of_their_neighbors() -> None:
     images = noise(2, 3, 7, 9)
     taken = torch.rand(2, 7, 9, generator=torch.Generator().manual_seed(1)) < 0.6
     found = road.imputed(images, taken).double()

@@ -10,7 +10,7 @@ from handlers.engines.eager import Eager
 from handlers.pipeline import Classifier
 from models import architectures
 from models.card import Input
-from tests.unit.training.colours import card
+from tests.unit.training.colors import card
 from training.data.dataset import DataError, Split
 from training.explanations import Sample, draw, measure
 
@@ -76,7 +76,7 @@ def test_every_method_is_measured_or_refused(sample: Sample) -> None:
     for one in found.methods:
         assert maps[one.name].shape == (4, SIDE, SIDE)
         assert one.gap.value == pytest.approx(one.insertion - one.deletion, abs=1e-5)
-        assert one.versus_centre.value == pytest.approx(one.gap.value - found.centre.value, abs=1e-5)
+        assert one.versus_center.value == pytest.approx(one.gap.value - found.center.value, abs=1e-5)
         assert one.mass is not None
         assert 0 <= one.mass.value <= 1
     figures = {one.name: one for one in found.methods}

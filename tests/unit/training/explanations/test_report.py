@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.card import Card
-from tests.unit.training.colours import card
+from tests.unit.training.colors import card
 from training.explanations import Measured, MethodFigures
 from training.explanations.bootstrap import Mean
 from training.explanations.conclusions import findings
@@ -24,15 +24,15 @@ def mean(value: float, reach: float = 0.01) -> Mean:
     return Mean(value, value - reach, value + reach)
 
 
-def method(name: str, gap: float, passes: int = 10, likeness: float = 0.05, centre: float = 0.2) -> MethodFigures:
+def method(name: str, gap: float, passes: int = 10, likeness: float = 0.05, center: float = 0.2) -> MethodFigures:
     return MethodFigures(
         name=name,
         title=name.upper(),
         deletion=0.1,
         insertion=0.1 + gap,
         gap=mean(gap),
-        versus_random=mean(centre + 0.1),
-        versus_centre=mean(centre),
+        versus_random=mean(center + 0.1),
+        versus_center=mean(center),
         road=0.3,
         completeness=1.0,
         likeness=likeness,
@@ -55,7 +55,7 @@ def test_of_methods_within_noise_the_cheapest_is_chosen() -> None:
     assert choose(measured(best, near, far)) is near
 
 
-@pytest.mark.parametrize("flaw", [{"likeness": 0.2}, {"centre": 0.005}])
+@pytest.mark.parametrize("flaw", [{"likeness": 0.2}, {"center": 0.005}])
 def test_a_method_that_fails_a_check_is_not_chosen_however_faithful(flaw: dict[str, float]) -> None:
     assert choose(measured(method("flawed", 0.9, **flaw), method("sound", 0.3))).name == "sound"  # type: ignore[arg-type]
 
@@ -67,12 +67,12 @@ def test_where_no_method_is_sound_the_best_is_chosen_and_it_is_said() -> None:
 
 
 def test_findings_name_who_fails_at_what() -> None:
-    flawed = replace(method("flawed", 0.4, likeness=0.5, centre=-0.1), completeness=0.5)
+    flawed = replace(method("flawed", 0.4, likeness=0.5, center=-0.1), completeness=0.5)
     said = "\n".join(findings(measured(method("good", 0.5), flawed, refused={"deeplift": "has no rule for GELU"})))
     assert "70% of the evidence lies on the object" in said
     assert "the default is good: its gap, 0.500, is the best of the sound methods" in said
     assert "the network forgot all it had learnt (likeness of 0.2 or more): flawed (0.50)" in said
-    assert "a map of the centre, which never looked at the model: flawed" in said
+    assert "a map of the center, which never looked at the model: flawed" in said
     assert "not shown to be better than a random map: flawed" in said
     assert "flagged when they are answered: flawed (50%)" in said
     assert "deeplift is refused: has no rule for GELU" in said
@@ -98,7 +98,7 @@ def test_the_page_says_all_of_it_and_is_linked(tmp_path: Path) -> None:
     row = Row("a.png", b"\x89PNG", {"ig": b"one", "ixg": b"other"}, "frog", HOSTILE, 0.8)
     page.write(tmp_path, card(), "the test split of beads", found, [row])
     text = (tmp_path / "explanations.html").read_text(encoding="utf-8")
-    for said in ("32 images of the test split of beads", "0.490 to 0.510", "arXiv 2304.13836", "labelled frog", "80 %"):
+    for said in ("32 images of the test split of beads", "0.490 to 0.510", "arXiv 2304.13836", "labeled frog", "80 %"):
         assert said in text
     assert all(sentence.replace("'", "&#39;") in text for sentence in findings(found))
     assert HOSTILE not in text

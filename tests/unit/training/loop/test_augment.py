@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from models.card import Input
-from training.loop.augment import Draws, augment, colour, crop, cutout, mixup
+from training.loop.augment import Draws, augment, color, crop, cutout, mixup
 from training.recipe import Augmentation
 
 SPEC = Input(size=8, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-EVERYTHING = Augmentation(crop=2, flip=True, colour=0.3, cutout=3)
+EVERYTHING = Augmentation(crop=2, flip=True, color=0.3, cutout=3)
 
 
 def draws(count: int, seed: int = 0, rows: slice | None = None) -> Draws:
@@ -61,14 +61,14 @@ def test_about_half_are_flipped_and_the_others_left(canvases: torch.Tensor) -> N
     assert all(was or torch.equal(image, many[0]) for was, image in zip(flipped, found, strict=True))
 
 
-def test_colour_changes_within_its_strength() -> None:
-    grey = torch.full((200, 3, 4, 4), 100, dtype=torch.uint8)
-    values = colour(grey, 0.2, draws(200))[:, 0, 0, 0].float()
+def test_color_changes_within_its_strength() -> None:
+    gray = torch.full((200, 3, 4, 4), 100, dtype=torch.uint8)
+    values = color(gray, 0.2, draws(200))[:, 0, 0, 0].float()
     assert 79 < float(values.min()) < 84
-    assert 116 < float(values.max()) < 121, "of an even grey, brightness alone is seen"
+    assert 116 < float(values.max()) < 121, "of an even gray, brightness alone is seen"
     vivid = torch.zeros(50, 3, 4, 4, dtype=torch.uint8)
     vivid[:, 0] = 120
-    changed = colour(vivid, 0.5, draws(50)).float()
+    changed = color(vivid, 0.5, draws(50)).float()
     assert float((changed[:, 0] - changed[:, 1]).std()) > 5, "saturation differs"
 
 

@@ -168,17 +168,17 @@ def test_a_damaged_one_is_said_to_be(folder: Path, damage: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
-def test_the_state_of_an_optimiser_survives(tmp_path: Path, kind: Any) -> None:
+def test_the_state_of_an_optimizer_survives(tmp_path: Path, kind: Any) -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     more = {"momentum": 0.9} if kind is torch.optim.SGD else {}
-    optimiser = kind(network.parameters(), lr=0.1, **more)
+    optimizer = kind(network.parameters(), lr=0.1, **more)
     network(torch.randn(5, 3)).square().sum().backward()
-    optimiser.step()
-    state = optimiser.state_dict()["state"]
-    tensors, rest = pack("optimiser", state)
+    optimizer.step()
+    state = optimizer.state_dict()["state"]
+    tensors, rest = pack("optimizer", state)
     write(tmp_path, tensors, {"rest": rest})
     tensors, document = read(tmp_path)
-    found = unpack("optimiser", tensors, document["rest"])
+    found = unpack("optimizer", tensors, document["rest"])
     assert found.keys() == state.keys() == {0, 1, 2, 3}
     for place, values in state.items():
         assert found[place].keys() == values.keys()

@@ -28,8 +28,8 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "odd": (21, {"batch_size": 10}),
     "few": (31, {"batch_size": 3}),
     "one by one": (5, {"batch_size": 1}),
-    "everything": (64, {"batch_size": 15, "ema": 0.8, "augmentation": {"crop": 1, "cutout": 2, "colour": 0.1},
-                        "optimiser": {"clip": 1.0, "l1": 1e-5, "weight_decay": 1e-3},
+    "everything": (64, {"batch_size": 15, "ema": 0.8, "augmentation": {"crop": 1, "cutout": 2, "color": 0.1},
+                        "optimizer": {"clip": 1.0, "l1": 1e-5, "weight_decay": 1e-3},
                         "loss": {"class_weights": "balanced"}, "schedule": {"name": "cosine"}}),
 }  # fmt: skip
 
@@ -74,7 +74,7 @@ def train_in_this_process(folder: Path) -> None:
         observers = [At((2, 3), ctrl_c)] * (not processes.first)
         for name, changes, more in (
             ("stopped", {}, {"folder": folder, "observers": observers}),
-            ("broken", {"optimiser": {"learning_rate": 1e20}}, {}),
+            ("broken", {"optimizer": {"learning_rate": 1e20}}, {}),
         ):
             try:
                 training(recipe(**changes), world=processes, **more).run()

@@ -133,9 +133,9 @@ def test_of_many_images_a_sample_is_enough(split: Split) -> None:
     assert asked == [[0, 10, 20, 29, 39]]
 
 
-def test_images_of_one_colour_have_a_deviation_to_divide_by() -> None:
-    grey = Split([np.full((8, 8, 3), 100, np.uint8)] * 3, [0, 1, 0])
-    assert min(fitted(SPEC, load(grey, SPEC, CPU)).std) > 0
+def test_images_of_one_color_have_a_deviation_to_divide_by() -> None:
+    gray = Split([np.full((8, 8, 3), 100, np.uint8)] * 3, [0, 1, 0])
+    assert min(fitted(SPEC, load(gray, SPEC, CPU)).std) > 0
 
 
 @pytest.mark.parametrize("count", range(1, 40))

@@ -21,20 +21,20 @@ from training.loop.loop import Training
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "cross_entropy": {"loss": {"label_smoothing": 0.1, "class_weights": "balanced"}},
-    "mean_squared_error": {"loss": {"name": "mean_squared_error"}, "optimiser": {"learning_rate": 0.05}},
+    "mean_squared_error": {"loss": {"name": "mean_squared_error"}, "optimizer": {"learning_rate": 0.05}},
     "focal": {"loss": {"name": "focal", "gamma": 1.0}},
-    "nesterov": {"optimiser": {"nesterov": True}},
-    "adam": {"optimiser": {"name": "adam", "learning_rate": 0.002}},
-    "adamw": {"optimiser": {"name": "adamw", "learning_rate": 0.002, "weight_decay": 0.01}},
-    "cosine": {"schedule": {"name": "cosine"}, "optimiser": {"learning_rate": 0.04}},
-    "one_cycle": {"schedule": {"name": "one_cycle"}, "optimiser": {"learning_rate": 0.04}},
-    "l1": {"optimiser": {"l1": 1e-5}},
-    "l2": {"optimiser": {"weight_decay": 1e-3}},
-    "clip": {"optimiser": {"clip": 0.3}},
+    "nesterov": {"optimizer": {"nesterov": True}},
+    "adam": {"optimizer": {"name": "adam", "learning_rate": 0.002}},
+    "adamw": {"optimizer": {"name": "adamw", "learning_rate": 0.002, "weight_decay": 0.01}},
+    "cosine": {"schedule": {"name": "cosine"}, "optimizer": {"learning_rate": 0.04}},
+    "one_cycle": {"schedule": {"name": "one_cycle"}, "optimizer": {"learning_rate": 0.04}},
+    "l1": {"optimizer": {"l1": 1e-5}},
+    "l2": {"optimizer": {"weight_decay": 1e-3}},
+    "clip": {"optimizer": {"clip": 0.3}},
     "ema": {"ema": 0.5},
     "channels_last": {"channels_last": True},
     "bfloat16": {"precision": "bfloat16"},
-    "crop, colour and cutout": {"augmentation": {"crop": 1, "colour": 0.2, "cutout": 2}},
+    "crop, color and cutout": {"augmentation": {"crop": 1, "color": 0.2, "cutout": 2}},
     "mixup": {"augmentation": {"mixup": 0.4}},
 }
 
@@ -80,8 +80,8 @@ def test_every_option_trains(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_makes_a_difference(name: str) -> None:
-    rate = OPTIONS[name].get("optimiser", {}).get("learning_rate", 0.02)
-    plain = training(recipe(epochs=1, optimiser={"learning_rate": rate}))
+    rate = OPTIONS[name].get("optimizer", {}).get("learning_rate", 0.02)
+    plain = training(recipe(epochs=1, optimizer={"learning_rate": rate}))
     other = training(recipe(epochs=1, **OPTIONS[name]))
     plain.run()
     other.run()
@@ -158,7 +158,7 @@ def test_images_that_are_streamed_give_the_same_weights_as_those_in_memory() -> 
 
 def test_a_last_batch_that_is_not_full_counts_by_its_images() -> None:
     images = source(17)
-    (epoch,) = training(recipe(epochs=1, batch_size=15, optimiser={"learning_rate": 1e-12}), images, held=images).run()
+    (epoch,) = training(recipe(epochs=1, batch_size=15, optimizer={"learning_rate": 1e-12}), images, held=images).run()
     assert epoch.train_loss == pytest.approx(epoch.calibration_loss, rel=1e-4)
     assert epoch.train_accuracy == pytest.approx(epoch.calibration_accuracy)
 
@@ -172,7 +172,7 @@ def test_the_rate_of_an_epoch_is_that_of_its_last_step() -> None:
 def test_a_running_mean_is_what_is_measured_and_kept() -> None:
     plain, mean = training(recipe(epochs=1)), training(recipe(epochs=1, ema=0.9))
     steps: list[dict[str, torch.Tensor]] = []
-    after = plain.optimiser.register_step_post_hook(
+    after = plain.optimizer.register_step_post_hook(
         lambda *_: steps.append({name: value.clone() for name, value in weights(plain).items()})
     )
     plain.run()
@@ -209,18 +209,18 @@ def test_without_early_stopping_the_last_weights_stay() -> None:
 
 
 def test_a_loss_that_is_no_number_names_epoch_batch_and_images(tmp_path: Path) -> None:
-    trained = training(recipe(optimiser={"learning_rate": 1e20}), folder=tmp_path)
+    trained = training(recipe(optimizer={"learning_rate": 1e20}), folder=tmp_path)
     with pytest.raises(
         FloatingPointError,
         match=r"^the loss is (nan|inf) at epoch 1, batch \d of 7 \((\d+\.png, ){8}\.\.\.\): lower the learning rate, "
-        r"which is at most 1e\+20, or set optimiser\.clip$",
+        r"which is at most 1e\+20, or set optimizer\.clip$",
     ):
         trained.run()
     assert list(tmp_path.iterdir()) == [], "weights that are no numbers are not kept"
 
 
 def test_a_batch_of_few_images_is_named_whole() -> None:
-    trained = training(recipe(batch_size=3, optimiser={"learning_rate": 1e20}))
+    trained = training(recipe(batch_size=3, optimizer={"learning_rate": 1e20}))
     with pytest.raises(FloatingPointError, match=r"\(\d+\.png, \d+\.png, \d+\.png\): "):
         trained.run()
 
@@ -231,7 +231,7 @@ def test_observers_are_told_in_order_and_of_an_end_that_was_too_early() -> None:
     epochs = [[f"step {number} 1", f"step {number} 2", f"epoch {number}"] for number in (1, 2)]
     assert told.words == ["begin 2 2 64 0 0", *epochs[0], *epochs[1], "end"]
     with pytest.raises(FloatingPointError):
-        training(recipe(optimiser={"learning_rate": 1e20}), observers=[broken]).run()
+        training(recipe(optimizer={"learning_rate": 1e20}), observers=[broken]).run()
     assert broken.words[-1] == "end"
 
 

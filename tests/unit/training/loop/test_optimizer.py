@@ -11,7 +11,7 @@ from torch import nn
 
 from models import architectures
 from training.loop.optimizer import build, decayed, l1_norm, schedule_for, share_of_rate
-from training.recipe import Optimiser, Schedule
+from training.recipe import Optimizer, Schedule
 
 STEPS = 50
 
@@ -20,13 +20,13 @@ def shares(steps: int = STEPS, **settings: Any) -> list[float]:
     return [share_of_rate(Schedule(**settings), step, steps) for step in range(steps)]
 
 
-def stepped(optimiser: torch.optim.Optimizer, schedule: Schedule, first: int, last: int) -> list[float]:
+def stepped(optimizer: torch.optim.Optimizer, schedule: Schedule, first: int, last: int) -> list[float]:
     """The learning rate of each step, as the loop has it."""
-    scheduler = schedule_for(optimiser, schedule, STEPS, first)
+    scheduler = schedule_for(optimizer, schedule, STEPS, first)
     rates = []
     for _ in range(first, last):
-        rates.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         scheduler.step()
     return rates
 
@@ -49,10 +49,10 @@ def test_weight_decay_draws_weights_to_zero_and_leaves_biases(name: str) -> None
     with torch.no_grad():
         network.weight.sign_()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    optimiser = build(Optimiser(name=name, learning_rate=0.1, weight_decay=0.1), network)
+    optimizer = build(Optimizer(name=name, learning_rate=0.1, weight_decay=0.1), network)
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    optimiser.step()
+    optimizer.step()
     assert torch.equal(network.bias, before["bias"])
     assert (network.weight.abs() < before["weight"].abs()).all()
 
@@ -60,10 +60,10 @@ def test_weight_decay_draws_weights_to_zero_and_leaves_biases(name: str) -> None
 def test_decay_is_decoupled_in_adamw() -> None:
     network = nn.Linear(3, 3)
     before = network.weight.detach().clone()
-    optimiser = build(Optimiser(name="adamw", learning_rate=0.1, weight_decay=0.1), network)
+    optimizer = build(Optimizer(name="adamw", learning_rate=0.1, weight_decay=0.1), network)
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    optimiser.step()
+    optimizer.step()
     assert torch.allclose(network.weight, before * (1 - 0.1 * 0.1))
 
 
@@ -81,15 +81,15 @@ def test_a_frozen_weight_is_nobodys() -> None:
     assert decayed(network)[0] == []
 
 
-def test_the_optimiser_is_the_one_that_was_asked_for() -> None:
+def test_the_optimizer_is_the_one_that_was_asked_for() -> None:
     network = nn.Linear(2, 2)
-    sgd = build(Optimiser(name="sgd", learning_rate=0.3, momentum=0.8, nesterov=True), network)
+    sgd = build(Optimizer(name="sgd", learning_rate=0.3, momentum=0.8, nesterov=True), network)
     assert isinstance(sgd, torch.optim.SGD)
     assert (sgd.defaults["lr"], sgd.defaults["momentum"], sgd.defaults["nesterov"]) == (0.3, 0.8, True)
-    adamw = build(Optimiser(name="adamw", learning_rate=0.3, betas=(0.7, 0.9)), network)
+    adamw = build(Optimizer(name="adamw", learning_rate=0.3, betas=(0.7, 0.9)), network)
     assert isinstance(adamw, torch.optim.AdamW)
     assert adamw.defaults["betas"] == (0.7, 0.9)
-    adam = build(Optimiser(name="adam"), network)
+    adam = build(Optimizer(name="adam"), network)
     assert isinstance(adam, torch.optim.Adam)
     assert not isinstance(adam, torch.optim.AdamW)
 
@@ -133,7 +133,7 @@ def test_the_shortest_training_has_a_rate_too(name: str, steps: int) -> None:
 @pytest.mark.parametrize("taken", [1, 10, 11, 49])
 def test_a_schedule_goes_on_exactly_where_it_was(taken: int) -> None:
     schedule, network = Schedule(name="cosine", warmup=0.2), nn.Linear(2, 2)
-    settings = Optimiser(learning_rate=0.7)
+    settings = Optimizer(learning_rate=0.7)
     whole = stepped(build(settings, network), schedule, 0, STEPS)
     assert whole == [pytest.approx(0.7 * share) for share in shares(name="cosine", warmup=0.2)]
     again = build(settings, network)

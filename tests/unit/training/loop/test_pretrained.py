@@ -14,7 +14,7 @@ from torch import nn
 
 from models import architectures
 from models.architectures import Network
-from training.loop.pretrained import InitError, Misfit, initialise
+from training.loop.pretrained import InitError, Misfit, initialize
 
 
 class Job:
@@ -53,7 +53,7 @@ def test_a_state_dict_is_found_in_whatever_it_was_saved(
     path, network = (tmp_path / "weights").with_suffix(suffix), small(2)
     content = {wrapper: OrderedDict(learnt), "epoch": 7, "optimizer": {"state": {}}} if wrapper else learnt
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    fit = initialise(network, path)
+    fit = initialize(network, path)
     assert same(network.state_dict(), learnt)
     assert fit.sentences() == [f"{path}: 41 of the network's 41 tensors are taken from it"]
     assert (fit.missing, fit.unexpected, fit.wrong_shape) == ((), (), ())
@@ -63,7 +63,7 @@ def test_safetensors_are_read_from_a_file_or_a_release(tmp_path: Path, learnt: d
     save_file(learnt, tmp_path / "weights.safetensors")
     for path in (tmp_path / "weights.safetensors", tmp_path):
         network = small(2)
-        assert len(initialise(network, path).loaded) == 41
+        assert len(initialize(network, path).loaded) == 41
         assert same(network.state_dict(), learnt)
 
 
@@ -71,7 +71,7 @@ def test_safetensors_are_read_from_a_file_or_a_release(tmp_path: Path, learnt: d
 def test_what_all_names_begin_with_is_taken_off(tmp_path: Path, learnt: dict[str, torch.Tensor], prefix: str) -> None:
     path, network = tmp_path / "weights.pth", small(2)
     torch.save({prefix + name: tensor for name, tensor in learnt.items()} | {"loss.weight": torch.ones(3)}, path)
-    fit = initialise(network, path)
+    fit = initialize(network, path)
     assert same(network.state_dict(), learnt)
     assert fit.prefix == prefix
     assert fit.unexpected == ("loss.weight",)
@@ -85,7 +85,7 @@ def test_a_head_of_other_classes_starts_fresh_and_is_named(tmp_path: Path) -> No
     network = architectures.build("vit_tiny", classes=3, **build)
     before = copied(network)
     save_file(large.state_dict(), tmp_path / "weights.safetensors")
-    fit = initialise(network, tmp_path / "weights.safetensors")
+    fit = initialize(network, tmp_path / "weights.safetensors")
     assert fit.wrong_shape == (Misfit("fc.weight", (1000, 12), (3, 12)), Misfit("fc.bias", (1000,), (3,)))
     assert fit.sentences()[1:] == ["the head, fc, starts fresh: the file's is for 1,000 classes, and there are 3"]
     assert torch.equal(network.state_dict()["fc.weight"], before["fc.weight"])
@@ -96,7 +96,7 @@ def test_a_head_of_other_classes_starts_fresh_and_is_named(tmp_path: Path) -> No
 def test_positions_of_another_image_size_start_fresh(tmp_path: Path) -> None:
     large, network = (architectures.build("vit_tiny", image_size=size, dim=12, depth=1) for size in (32, 16))
     save_file(large.state_dict(), tmp_path / "weights.safetensors")
-    fit = initialise(network, tmp_path / "weights.safetensors")
+    fit = initialize(network, tmp_path / "weights.safetensors")
     assert fit.sentences()[1:] == [
         "of another shape in the file, so they start fresh: pos_embed (is 1 x 65 x 12, must be 1 x 17 x 12)"
     ]
@@ -107,7 +107,7 @@ def test_what_either_side_lacks_is_listed(tmp_path: Path, learnt: dict[str, torc
     before = copied(network)
     file = {name: tensor for name, tensor in learnt.items() if not name.startswith("features.0.")}
     torch.save({**file, **{f"extra.{number}": torch.ones(1) for number in range(6)}}, path)
-    fit = initialise(network, path)
+    fit = initialize(network, path)
     assert fit.missing == tuple(
         f"features.0.{place}" for place in ("0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var")
     )
@@ -126,10 +126,10 @@ def test_counters_of_batches_are_taken_but_never_missed(tmp_path: Path, learnt: 
     counters = [name for name in learnt if name.endswith("num_batches_tracked")]
     network = small(2)
     save_file(learnt, tmp_path / "with.safetensors")
-    initialise(network, tmp_path / "with.safetensors")
+    initialize(network, tmp_path / "with.safetensors")
     assert [network.state_dict()[name].item() for name in counters] == [1] * 8
     save_file({name: learnt[name] for name in learnt if name not in counters}, tmp_path / "without.safetensors")
-    assert len(initialise(network, tmp_path / "without.safetensors").sentences()) == 1
+    assert len(initialize(network, tmp_path / "without.safetensors").sentences()) == 1
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
@@ -137,17 +137,17 @@ def test_other_floats_are_converted(tmp_path: Path, learnt: dict[str, torch.Tens
     network = small(2)
     halves = {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in learnt.items()}
     save_file(halves, tmp_path / "weights.safetensors")
-    initialise(network, tmp_path / "weights.safetensors")
+    initialize(network, tmp_path / "weights.safetensors")
     assert network.state_dict()["fc.weight"].dtype == torch.float32
     assert torch.equal(network.state_dict()["fc.weight"], halves["fc.weight"].float())
 
 
-def test_quantised_weights_are_refused_and_nothing_is_changed(tmp_path: Path, learnt: dict[str, torch.Tensor]) -> None:
+def test_quantized_weights_are_refused_and_nothing_is_changed(tmp_path: Path, learnt: dict[str, torch.Tensor]) -> None:
     path, network = tmp_path / "weights.safetensors", small(2)
     before = copied(network)
     save_file({**learnt, "fc.weight": learnt["fc.weight"].to(torch.int8)}, path)
-    with pytest.raises(InitError, match=r"fc\.weight is int8: quantised weights cannot be trained on, give float ones"):
-        initialise(network, path)
+    with pytest.raises(InitError, match=r"fc\.weight is int8: quantized weights cannot be trained on, give float ones"):
+        initialize(network, path)
     assert same(network.state_dict(), before)
 
 
@@ -159,14 +159,14 @@ def test_weights_of_another_architecture_are_told_by_their_names(tmp_path: Path,
     before = copied(network)
     torch.save(architectures.build(other).state_dict(), path)
     with pytest.raises(InitError, match=f"nothing in it fits the network: its names are most like .* {other!r}"):
-        initialise(network, path)
+        initialize(network, path)
     assert same(network.state_dict(), before)
 
 
 def test_weights_of_a_strange_architecture_are_told_by_what_they_have(tmp_path: Path) -> None:
     torch.save({"encoder.kernel": torch.ones(3)}, tmp_path / "weights.pth")
     with pytest.raises(InitError, match=r"nothing in it fits the network: it has encoder\.kernel: give weights of"):
-        initialise(small(2), tmp_path / "weights.pth")
+        initialize(small(2), tmp_path / "weights.pth")
 
 
 def test_the_same_architecture_of_another_width_is_told_by_a_shape(
@@ -177,7 +177,7 @@ def test_the_same_architecture_of_another_width_is_told_by_a_shape(
         InitError,
         match=r"the names are the same and the shapes are not, features\.0\.0\.weight is 4 x 3 x 3 x 3 and must",
     ):
-        initialise(small(2, width=8), tmp_path / "weights.pth")
+        initialize(small(2, width=8), tmp_path / "weights.pth")
 
 
 def test_a_pickle_with_code_is_refused_without_running_it(
@@ -186,7 +186,7 @@ def test_a_pickle_with_code_is_refused_without_running_it(
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": learnt, "job": Job()}, tmp_path / "weights.pth")
     with pytest.raises(InitError, match=r"holds Python objects \(posix\.mkdir\), not only weights.*weights_only=False"):
-        initialise(small(2), tmp_path / "weights.pth")
+        initialize(small(2), tmp_path / "weights.pth")
     assert not Path("touched").exists()
 
 
@@ -196,14 +196,14 @@ def test_a_network_that_was_saved_whole_is_answered_with_how_to_convert_it(tmp_p
     with pytest.raises(
         InitError, match=r"\(models\.architectures\.resnet9\.ResNet9\).* torch\.save its state_dict\(\)"
     ):
-        initialise(small(2), tmp_path / "weights.pth")
+        initialize(small(2), tmp_path / "weights.pth")
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_a_torchscript_program_is_answered_with_how_to_convert_it(tmp_path: Path) -> None:
     torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "weights.pt")
     with pytest.raises(InitError, match=r"a TorchScript program.*open it with torch\.jit\.load"):
-        initialise(small(2), tmp_path / "weights.pt")
+        initialize(small(2), tmp_path / "weights.pt")
 
 
 def cut(path: Path, content: object, **options: Any) -> None:
@@ -225,14 +225,14 @@ def cut(path: Path, content: object, **options: Any) -> None:
 def test_a_damaged_file_is_one_clear_sentence(tmp_path: Path, write: Any) -> None:
     write(tmp_path / "weights.pth")
     with pytest.raises(InitError, match=r"weights\.pth: damaged, cut short, or not a file of torch\.save$"):
-        initialise(small(2), tmp_path / "weights.pth")
+        initialize(small(2), tmp_path / "weights.pth")
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [torch.ones(1)], 5, {"state_dict": {}}])
 def test_a_file_without_weights_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(InitError, match=r"weights\.pth: holds no weights: save the network's state_dict"):
-        initialise(small(2), tmp_path / "weights.pth")
+        initialize(small(2), tmp_path / "weights.pth")
 
 
 def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
@@ -246,4 +246,4 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
         ("folder", r"a folder without weights\.safetensors, so it is no release"),
     ):
         with pytest.raises(InitError, match=f"{name}: {words}"):
-            initialise(small(2), tmp_path / name)
+            initialize(small(2), tmp_path / name)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
 
-from handlers.decision import Judgement, Reason
-from tests.unit.training.colours import TRUST, card
+from handlers.decision import Reason, Uncertainty
+from tests.unit.training.colors import UNCERTAINTY, card
 from training.evaluate import Evaluation
 from training.report import Unlike, figures
 from training.report.interval import Share, share
@@ -18,8 +18,8 @@ from training.report.pictures.reliability import bins
 from training.report.words import percent, quantity, reach, time
 
 
-def judgement(labels: list[str], score: float = -5.0, reason: Reason | None = None) -> Judgement:
-    return Judgement(labels, score, TRUST.ood.threshold, "energy", reason)
+def estimate(labels: list[str], score: float = -5.0, reason: Reason | None = None) -> Uncertainty:
+    return Uncertainty(labels, score, UNCERTAINTY.ood.threshold, "energy", reason)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def random() -> Evaluation:
     labels = torch.randint(0, 3, (400,), generator=generator)
     logits = torch.randn(400, 3, generator=generator) * 2
     logits[torch.arange(400), labels] += 2
-    return Evaluation(card(trust=TRUST), labels, logits)
+    return Evaluation(card(uncertainty=UNCERTAINTY), labels, logits)
 
 
 def test_wilson_intervals_are_those_of_the_literature() -> None:
@@ -97,8 +97,8 @@ def test_a_model_that_is_sure_and_half_right_is_off_by_a_half() -> None:
 
 def test_sets_are_counted_by_size_and_by_class() -> None:
     labels = torch.tensor([0, 0, 1, 2])
-    judged = [judgement(["red"]), judgement(["green", "red"]), judgement(["blue", "red"]), judgement(["blue"])]
-    sets = figures(Evaluation(card(trust=TRUST), labels, torch.eye(3)[[0, 1, 2, 2]], judged)).sets
+    judged = [estimate(["red"]), estimate(["green", "red"]), estimate(["blue", "red"]), estimate(["blue"])]
+    sets = figures(Evaluation(card(uncertainty=UNCERTAINTY), labels, torch.eye(3)[[0, 1, 2, 2]], judged)).sets
     assert sets is not None
     assert (sets.coverage, sets.mean_size) == (share(3, 4), 1.5)
     assert sets.classes == (share(2, 2), share(0, 1), share(1, 1))
@@ -107,20 +107,22 @@ def test_sets_are_counted_by_size_and_by_class() -> None:
 
 def test_referred_answers_are_counted_by_reason_and_left_out_of_the_accuracy() -> None:
     judged = [
-        judgement(["red"]),
-        judgement(["red"]),
-        judgement(["red"], reason="unsure"),
-        judgement(["red"], reason="unsure"),
+        estimate(["red"]),
+        estimate(["red"]),
+        estimate(["red"], reason="unsure"),
+        estimate(["red"], reason="unsure"),
     ]
     logits = torch.eye(3)[[0, 0, 0, 0]]
-    decisions = figures(Evaluation(card(trust=TRUST), torch.tensor([0, 1, 1, 0]), logits, judged)).decisions
+    decisions = figures(Evaluation(card(uncertainty=UNCERTAINTY), torch.tensor([0, 1, 1, 0]), logits, judged)).decisions
     assert decisions is not None
     assert (decisions.accepted, decisions.accuracy, decisions.reasons) == (share(2, 4), share(1, 2), {"unsure": 2})
 
 
 def test_where_all_is_referred_there_is_no_accuracy() -> None:
-    judged = [judgement(["red"], reason="ambiguous")]
-    decisions = figures(Evaluation(card(trust=TRUST), torch.tensor([0]), torch.eye(3)[[0]], judged)).decisions
+    judged = [estimate(["red"], reason="ambiguous")]
+    decisions = figures(
+        Evaluation(card(uncertainty=UNCERTAINTY), torch.tensor([0]), torch.eye(3)[[0]], judged)
+    ).decisions
     assert decisions is not None
     assert decisions.accuracy is None
 
@@ -129,9 +131,12 @@ def test_where_all_is_referred_there_is_no_accuracy() -> None:
 def test_strange_images_are_told_whatever_the_scale_of_scores(scale: float) -> None:
     generator = np.random.default_rng(0)
     own, others = generator.normal(0, scale, 200), generator.normal(1.5 * scale, scale, 90)
-    trust = TRUST.model_copy(update={"ood": TRUST.ood.model_copy(update={"threshold": scale})})
+    uncertainty = UNCERTAINTY.model_copy(update={"ood": UNCERTAINTY.ood.model_copy(update={"threshold": scale})})
     test = Evaluation(
-        card(trust=trust), torch.zeros(200).long(), torch.eye(3)[[0] * 200], [judgement(["red"], one) for one in own]
+        card(uncertainty=uncertainty),
+        torch.zeros(200).long(),
+        torch.eye(3)[[0] * 200],
+        [estimate(["red"], one) for one in own],
     )
     found = figures(test, Unlike("beads", torch.tensor(others))).strangeness
     assert found is not None

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from handlers.engines import Outputs
-from handlers.uncertainty import Judge
-from models.card import Trust
-from tests.unit.training.colours import TRUST, card
+from handlers.uncertainty import UncertaintyEstimator
+from models.card import UncertaintyCard
+from tests.unit.training.colors import UNCERTAINTY, card
 from training import report
 from training.cost import Cost
 from training.data.dataset import Split
@@ -32,15 +32,17 @@ COST = Cost(83.2, 161.0, 7200.0, ("CPU",), 315_722, 6_896_128, 1_263_568)
 HOSTILE = "<script>alert('x')</script> & $x_$ \N{CJK UNIFIED IDEOGRAPH-79CD}"
 
 
-def answered(classes: int, trust: Trust | None, count: int = 60) -> Evaluation:
+def answered(classes: int, uncertainty: UncertaintyCard | None, count: int = 60) -> Evaluation:
     """Answers of a model that is mostly right; the first class has a name that is to break things."""
     generator = torch.Generator().manual_seed(1)
     labels = torch.randint(0, classes - 1, (count,), generator=generator)  # of the last class there is no image
     logits = torch.randn(count, classes, generator=generator)
     logits[torch.arange(count), labels] += 3
     names = (HOSTILE, *(f"class {number}" for number in range(1, classes)))
-    about = card(names, trust)
-    return Evaluation.of(about, Judge(trust) if trust else None, Outputs(logits, logits), labels.tolist())
+    about = card(names, uncertainty)
+    return Evaluation.of(
+        about, UncertaintyEstimator(uncertainty) if uncertainty else None, Outputs(logits, logits), labels.tolist()
+    )
 
 
 def made(test: Evaluation, folder: Path, **more: object) -> Path:
@@ -72,13 +74,13 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / "a" / "report"
-    more = {"history": HISTORY, "cost": COST, "recipe": {"epochs": 3}, "findings": ["left out: <b>a.png: grey"]}
-    return made(answered(4, TRUST), folder, unlike=Unlike("be<ads", torch.linspace(-4, 0, 50)), **more)
+    more = {"history": HISTORY, "cost": COST, "recipe": {"epochs": 3}, "findings": ["left out: <b>a.png: gray"]}
+    return made(answered(4, UNCERTAINTY), folder, ood_data=Unlike("be<ads", torch.linspace(-4, 0, 50)), **more)
 
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a release without trust and without a training, where an older report stood."""
+    """Of a release without uncertainty and without a training, where an older report stood."""
     folder = tmp_path_factory.mktemp("bare")
     (folder / "ood.png").write_bytes(b"of another time")
     return made(answered(3, None), folder, cost=Cost(1.0, 1.0, None, (), 5, 5, 5))
@@ -95,15 +97,15 @@ def test_the_pictures_are_there(whole: Path) -> None:
 
 def test_metrics_json_holds_the_figures(whole: Path) -> None:
     document = json.loads((whole / "metrics.json").read_text(encoding="utf-8"))
-    test = answered(4, TRUST)
+    test = answered(4, UNCERTAINTY)
     assert document["accuracy"] == test.accuracy
     assert document["loss"] == test.loss
     assert document["confusion"] == test.confusion.tolist()
     assert document["epochs"][1]["calibration_accuracy"] == pytest.approx(0.6)
     assert document["recipe"] == {"epochs": 3}
     assert document["cost"]["joules"] == 7200
-    assert document["strangeness"]["unlike"] == "be<ads"
-    assert document["findings"] == ["left out: <b>a.png: grey"]
+    assert document["strangeness"]["ood_data"] == "be<ads"
+    assert document["findings"] == ["left out: <b>a.png: gray"]
     assert document["classes"][0]["name"] == HOSTILE
     assert (document["classes"][3]["recall"], document["classes"][3]["f1"]) == (None, None)
 
@@ -129,7 +131,7 @@ def test_the_page_needs_no_other_file(whole: Path) -> None:
 def test_names_are_shown_and_never_obeyed(whole: Path) -> None:
     page = Page((whole / "report.html").read_text(encoding="utf-8"))
     assert {"script", "i", "b"} & set(page.tags) == set()
-    for name in (HOSTILE, "be<ads", "left out: <b>a.png: grey"):
+    for name in (HOSTILE, "be<ads", "left out: <b>a.png: gray"):
         assert name in page.text
 
 
@@ -171,7 +173,7 @@ def test_a_model_of_two_classes_that_makes_no_mistake(tmp_path: Path) -> None:
 
 
 def test_of_many_classes_the_most_confused_pairs_are_shown_and_those_found_least(tmp_path: Path) -> None:
-    test = answered(120, TRUST, count=300)
+    test = answered(120, UNCERTAINTY, count=300)
     made(test, tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "The whole matrix stands in metrics.json" in text

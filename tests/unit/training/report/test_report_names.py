@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.unit.training.colours import card
+from tests.unit.training.colors import card
 from tests.unit.training.data.test_folder import picture
 from training import report
 from training.data.dataset import Dataset

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from handlers import decision
 from handlers.engines import Outputs
-from handlers.uncertainty import Judge, Mahalanobis, straightened
-from models.card import Policy, Trust
+from handlers.uncertainty import Mahalanobis, UncertaintyEstimator, straightened
+from models.card import Policy, UncertaintyCard
 from training.uncertainty import Fitted, Scored, Settings, fit
 
 HEAD = torch.tensor([[4.0, 0.0, 0.0, 0.0], [0.0, 4.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]])
@@ -26,13 +26,15 @@ def split(count: int, seed: int) -> Scored:
 TRAIN, CALIBRATION, TEST = split(900, 0), split(900, 1), split(3000, 2)
 
 
-def judge(fitted: Fitted) -> Judge:
-    return Judge(fitted.trust, Mahalanobis.of(fitted.tensors, torch.device("cpu")) if fitted.tensors else None)
+def estimator(fitted: Fitted) -> UncertaintyEstimator:
+    return UncertaintyEstimator(
+        fitted.uncertainty, Mahalanobis.of(fitted.tensors, torch.device("cpu")) if fitted.tensors else None
+    )
 
 
-def judged(fitted: Fitted, outputs: Outputs) -> list[decision.Judgement]:
-    ranking = decision.rank(outputs.logits, fitted.trust.temperature)
-    return decision.judgements(ranking, outputs, judge(fitted), ("0", "1", "2"))
+def judged(fitted: Fitted, outputs: Outputs) -> list[decision.Uncertainty]:
+    ranking = decision.rank(outputs.logits, fitted.uncertainty.temperature)
+    return decision.uncertainties(ranking, outputs, estimator(fitted), ("0", "1", "2"))
 
 
 @pytest.mark.parametrize("ood", ["mahalanobis", "energy"])
@@ -71,10 +73,18 @@ def test_means_come_from_the_training_images_and_thresholds_from_the_calibration
 
 def test_the_settings_stand_in_the_card() -> None:
     settings = Settings(coverage=0.8, conformal="aps", false_alarms=0.2, policy=Policy(min_probability=0.5))
-    trust = fit(TRAIN, CALIBRATION, settings).trust
-    assert (trust.conformal.method, trust.conformal.coverage, trust.conformal.penalty) == ("aps", 0.8, 0)
-    assert (trust.ood.score, trust.ood.false_alarms, trust.policy.min_probability) == ("mahalanobis", 0.2, 0.5)
-    assert Trust.model_validate_json(trust.model_dump_json()) == trust
+    uncertainty = fit(TRAIN, CALIBRATION, settings).uncertainty
+    assert (uncertainty.conformal.method, uncertainty.conformal.coverage, uncertainty.conformal.penalty) == (
+        "aps",
+        0.8,
+        0,
+    )
+    assert (uncertainty.ood.score, uncertainty.ood.false_alarms, uncertainty.policy.min_probability) == (
+        "mahalanobis",
+        0.2,
+        0.5,
+    )
+    assert UncertaintyCard.model_validate_json(uncertainty.model_dump_json()) == uncertainty
 
 
 def test_too_few_calibration_images_are_remarked_on_and_still_give_a_trust() -> None:

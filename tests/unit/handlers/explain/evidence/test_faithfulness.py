@@ -50,7 +50,7 @@ def test_a_map_that_is_right_has_the_areas_it_should(
         "insertion": 0.9688,
         "gap": 0.9375,
         "versus_random": 0.9375,  # where one patch counts, a map and the same upside down cancel out
-        "versus_centre": pytest.approx(0.9375 - float(faithfulness.centre_gap(looks, image, FOR, blurred)), abs=1e-4),
+        "versus_center": pytest.approx(0.9375 - float(faithfulness.centre_gap(looks, image, FOR, blurred)), abs=1e-4),
     }
 
 
@@ -59,16 +59,16 @@ def test_a_map_that_is_wrong_is_below_the_random_one(
 ) -> None:
     (found,) = faithfulness.measure(looks, image, FOR, -right, blurred)
     assert (found.gap, found.versus_random) == (pytest.approx(-0.9375), pytest.approx(-0.9375))
-    assert found.versus_centre < 0
+    assert found.versus_center < 0
 
 
 def test_the_map_of_the_centre_is_best_where_the_network_looks_there() -> None:
-    def centre(images: torch.Tensor) -> torch.Tensor:
+    def center(images: torch.Tensor) -> torch.Tensor:
         return looks(images.roll((-4, 8), dims=(2, 3)))  # rows 12 to 16, columns 12 to 16
 
     image = torch.zeros(1, 3, 32, 32)
     image[:, :, 12:16, 12:16] = 1
-    assert float(faithfulness.centre_gap(centre, image, FOR, torch.zeros_like(image))) == pytest.approx(0.9375)
+    assert float(faithfulness.centre_gap(center, image, FOR, torch.zeros_like(image))) == pytest.approx(0.9375)
 
 
 def test_deletion_fills_with_the_mean_and_insertion_starts_from_the_blurred_image(

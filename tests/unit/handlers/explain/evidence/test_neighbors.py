@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from handlers.explain.evidence.neighbors import EMBEDDINGS, ENDS, LABELS, THUMBNAILS, Neighbours, NeighboursError
+from handlers.explain.evidence.neighbors import EMBEDDINGS, ENDS, LABELS, THUMBNAILS, Neighbors, NeighborsError
 from models.card import Card
-from models.release import NEIGHBOURS
+from models.release import NEIGHBORS
 
 CLASSES = ("cat", "dog")
 
@@ -26,11 +26,11 @@ def tensors() -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def vouched(card: Card) -> Card:
-    return card.model_copy(update={"classes": CLASSES, "digests": card.digests | {NEIGHBOURS: "2" * 64}})
+    return card.model_copy(update={"classes": CLASSES, "digests": card.digests | {NEIGHBORS: "2" * 64}})
 
 
 def test_the_nearest_come_first_whatever_their_length(tensors: dict[str, torch.Tensor]) -> None:
-    first, second = Neighbours(tensors, CLASSES).nearest(torch.tensor([[7.0, 0.0], [0.1, 0.2]]), 4)
+    first, second = Neighbors(tensors, CLASSES).nearest(torch.tensor([[7.0, 0.0], [0.1, 0.2]]), 4)
     assert [(one.label, one.index, one.distance, one.thumbnail) for one in first] == [
         ("cat", 0, 0.0, b"a"),
         ("dog", 1, 0.2929, b"bb"),
@@ -43,13 +43,13 @@ def test_the_nearest_come_first_whatever_their_length(tensors: dict[str, torch.T
 
 @pytest.mark.parametrize(("count", "found"), [(1, 1), (3, 3), (9, 4)])
 def test_as_many_are_found_as_are_asked_for_and_there(tensors: dict[str, torch.Tensor], count: int, found: int) -> None:
-    assert [len(row) for row in Neighbours(tensors, CLASSES).nearest(torch.rand(3, 2), count)] == [found] * 3
+    assert [len(row) for row in Neighbors(tensors, CLASSES).nearest(torch.rand(3, 2), count)] == [found] * 3
 
 
-def test_each_image_of_a_batch_has_the_neighbours_it_has_alone() -> None:
+def test_each_image_of_a_batch_has_the_neighbors_it_has_alone() -> None:
     torch.manual_seed(1)
     count = 2000
-    many = Neighbours(
+    many = Neighbors(
         {
             EMBEDDINGS: torch.randn(count, 64).relu().half(),
             LABELS: torch.randint(2, (count,), dtype=torch.int32),
@@ -63,31 +63,31 @@ def test_each_image_of_a_batch_has_the_neighbours_it_has_alone() -> None:
 
 
 def test_those_of_a_release_are_loaded(tensors: dict[str, torch.Tensor], vouched: Card, tmp_path: Path) -> None:
-    save_file(tensors, tmp_path / NEIGHBOURS)
-    loaded = Neighbours.load(tmp_path, vouched)
+    save_file(tensors, tmp_path / NEIGHBORS)
+    loaded = Neighbors.load(tmp_path, vouched)
     assert loaded is not None
     assert len(loaded) == 4
-    assert loaded.nearest(torch.eye(2), 4) == Neighbours(tensors, CLASSES).nearest(torch.eye(2), 4)
+    assert loaded.nearest(torch.eye(2), 4) == Neighbors(tensors, CLASSES).nearest(torch.eye(2), 4)
 
 
 def test_a_file_that_the_card_does_not_vouch_for_is_not_looked_at(card: Card, tmp_path: Path) -> None:
-    (tmp_path / NEIGHBOURS).write_bytes(b"anything")
-    assert Neighbours.load(tmp_path, card) is None
+    (tmp_path / NEIGHBORS).write_bytes(b"anything")
+    assert Neighbors.load(tmp_path, card) is None
 
 
 def test_a_file_that_is_missing_or_damaged_is_named(
     tensors: dict[str, torch.Tensor], vouched: Card, tmp_path: Path
 ) -> None:
-    path = tmp_path / NEIGHBOURS
-    with pytest.raises(NeighboursError, match=f"{path}: cannot be used: .*restore the release, or train it again"):
-        Neighbours.load(tmp_path, vouched)
+    path = tmp_path / NEIGHBORS
+    with pytest.raises(NeighborsError, match=f"{path}: cannot be used: .*restore the release, or train it again"):
+        Neighbors.load(tmp_path, vouched)
     save_file(tensors, path)
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(NeighboursError, match=f"{path}: cannot be used: "):
-        Neighbours.load(tmp_path, vouched)
+    with pytest.raises(NeighborsError, match=f"{path}: cannot be used: "):
+        Neighbors.load(tmp_path, vouched)
     path.write_bytes(b"not safetensors")
-    with pytest.raises(NeighboursError, match=f"{path}: cannot be used: "):
-        Neighbours.load(tmp_path, vouched)
+    with pytest.raises(NeighborsError, match=f"{path}: cannot be used: "):
+        Neighbors.load(tmp_path, vouched)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_tensors_that_do_not_fit_are_refused(
     tensors: dict[str, torch.Tensor], name: str, value: torch.Tensor | None, message: str
 ) -> None:
     changed = {key: tensor for key, tensor in tensors.items() if key != name} | ({} if value is None else {name: value})
-    with pytest.raises(NeighboursError, match=message):
-        Neighbours(changed, CLASSES)
+    with pytest.raises(NeighborsError, match=message):
+        Neighbors(changed, CLASSES)
 
 
 def test_embeddings_of_another_network_are_refused(tensors: dict[str, torch.Tensor]) -> None:
-    with pytest.raises(NeighboursError, match=r"embeddings of 3 numbers .* images' 2: .* is of another network"):
-        Neighbours(tensors, CLASSES).nearest(torch.zeros(1, 3), 1)
+    with pytest.raises(NeighborsError, match=r"embeddings of 3 numbers .* images' 2: .* is of another network"):
+        Neighbors(tensors, CLASSES).nearest(torch.zeros(1, 3), 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from handlers.decision import Judgement
+from handlers.decision import Uncertainty
 from handlers.explain.evidence import warnings
 from handlers.explain.evidence.faithfulness import Faithfulness
 from handlers.explain.items import Known
@@ -13,12 +13,12 @@ from handlers.explain.items import Known
 
 def known(best: float = 0.9, score: float = 1.0) -> Known:
     row = torch.tensor([1 - best, best], dtype=torch.float64)
-    judgement = Judgement(["dog"], score, 2.0, "energy", None)
-    return Known(1, row, row, torch.zeros(3), judgement)
+    uncertainty = Uncertainty(["dog"], score, 2.0, "energy", None)
+    return Known(1, row, row, torch.zeros(3), uncertainty)
 
 
-def faithful(random: float, centre: float) -> Faithfulness:
-    return Faithfulness(deletion=0.1, insertion=0.5, versus_random=random, versus_centre=centre)
+def faithful(random: float, center: float) -> Faithfulness:
+    return Faithfulness(deletion=0.1, insertion=0.5, versus_random=random, versus_center=center)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def faithful(random: float, centre: float) -> Faithfulness:
         ({"explained": 0}, "engines_disagree", "different classes"),
         ({"completeness": {"delta": -0.5, "ok": False}}, "incomplete", "by 0.5: more steps may help"),
         ({"faithfulness": faithful(-0.1, 0.2)}, "worse_than_trivial", "than a random map"),
-        ({"faithfulness": faithful(0.2, -0.1)}, "worse_than_trivial", "points at the centre"),
+        ({"faithfulness": faithful(0.2, -0.1)}, "worse_than_trivial", "points at the center"),
     ],
 )
 def test_what_is_amiss_is_said(given: dict[str, object], kind: str, word: str) -> None:

@@ -9,7 +9,7 @@ from tests.unit.handlers.explain.asking import SPEC, images
 
 
 def pixels(batch: torch.Tensor) -> torch.Tensor:
-    """Normalised -> 0 to 1."""
+    """Normalized -> 0 to 1."""
     return batch * torch.tensor(SPEC.std).view(1, 3, 1, 1) + torch.tensor(SPEC.mean).view(1, 3, 1, 1)
 
 
@@ -24,10 +24,10 @@ def test_each_is_a_batch_of_images(name: str) -> None:
 
 def test_mean_black_and_white_are_what_they_are_called() -> None:
     shown = images(1)
-    colours = {name: pixels(baselines.make(name, shown, SPEC))[0, :, 0, 0] for name in ("mean", "black", "white")}
-    assert colours["mean"].tolist() == pytest.approx(SPEC.mean)
-    assert colours["black"].tolist() == pytest.approx([0, 0, 0], abs=1e-6)
-    assert colours["white"].tolist() == pytest.approx([1, 1, 1])
+    colors = {name: pixels(baselines.make(name, shown, SPEC))[0, :, 0, 0] for name in ("mean", "black", "white")}
+    assert colors["mean"].tolist() == pytest.approx(SPEC.mean)
+    assert colors["black"].tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+    assert colors["white"].tolist() == pytest.approx([1, 1, 1])
 
 
 def test_noise_is_pixels_that_could_be_and_the_same_for_every_image() -> None:
@@ -41,8 +41,8 @@ def test_noise_is_pixels_that_could_be_and_the_same_for_every_image() -> None:
 
 
 def test_an_unknown_one_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="baseline 'grey' does not exist: there is blur, mean, black, white, noise"):
-        baselines.make("grey", images(1), SPEC)
+    with pytest.raises(ValueError, match="baseline 'gray' does not exist: there is blur, mean, black, white, noise"):
+        baselines.make("gray", images(1), SPEC)
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 24), (4, 4), (9, 17), (32, 5)])

@@ -16,9 +16,9 @@ TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 
 WHITE = np.array([0.9505, 1.0, 1.089])
 
 
-def lab(colour: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def lab(color: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """SRGB -> CIE L*a*b*, in which a distance of 2 is just noticed."""
-    linear = (((colour / 255 + 0.055) / 1.055) ** 2.4 @ seen.T).clip(0, 1)
+    linear = (((color / 255 + 0.055) / 1.055) ** 2.4 @ seen.T).clip(0, 1)
     x, y, z = np.moveaxis(np.cbrt(linear @ TO_XYZ.T / WHITE), -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 

@@ -13,7 +13,7 @@ from handlers.explain.rendering.overlay import MOST_BYTES, Style
 from handlers.modalities.image.images import VIEW_SIDE
 
 CAPTION = Caption("Integrated Gradients", Class(6, "frog"), probability=0.93, version="1.0")
-# A palette of 256 colours is this near to the picture it is for.
+# A palette of 256 colors is this near to the picture it is for.
 NEAR = 8
 
 
@@ -27,7 +27,7 @@ def drawn(image: Image.Image, heat: np.ndarray, style: Style | None = None) -> n
     return opened(overlay.overlay(image, heat, CAPTION, style or Style()))[:-HEIGHT]
 
 
-def grey(value: int = 128, size: tuple[int, int] = (400, 400)) -> Image.Image:
+def gray(value: int = 128, size: tuple[int, int] = (400, 400)) -> Image.Image:
     return Image.new("RGB", size, (value,) * 3)
 
 
@@ -66,7 +66,7 @@ def photo(width: int, height: int, noise: float, seed: int = 0) -> Image.Image:
 def test_the_picture_keeps_its_shape_and_has_a_size_to_look_at(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    content = overlay.overlay(grey(size=size), sides(), CAPTION, Style())
+    content = overlay.overlay(gray(size=size), sides(), CAPTION, Style())
     assert Image.open(io.BytesIO(content)).size == (expected[0], expected[1] + HEIGHT)
     alone = overlay.heatmap(sides(), CAPTION, Style(), size)
     assert Image.open(io.BytesIO(alone)).size == (expected[0], expected[1] + HEIGHT)
@@ -75,7 +75,7 @@ def test_the_picture_keeps_its_shape_and_has_a_size_to_look_at(
 def test_for_programs_it_has_the_pixels_of_the_networks_input_and_no_legend() -> None:
     heat = sides()[:12]
     for content in (
-        overlay.overlay(grey(), heat, CAPTION, Style(size="model")),
+        overlay.overlay(gray(), heat, CAPTION, Style(size="model")),
         overlay.heatmap(heat, CAPTION, Style(size="model"), (640, 480)),
     ):
         assert opened(content).shape == (12, 24, 3)
@@ -87,7 +87,7 @@ def test_a_map_that_says_nothing_leaves_the_image_as_it_is_seen(heat: np.ndarray
     assert np.abs(drawn(image, heat) - np.asarray(image)).mean() < NEAR
 
 
-def test_the_image_keeps_its_colours_where_there_is_no_evidence() -> None:
+def test_the_image_keeps_its_colors_where_there_is_no_evidence() -> None:
     image = Image.new("RGB", (400, 400), (30, 160, 60))
     heat = zeros()
     heat[:, :4] = 1
@@ -96,7 +96,7 @@ def test_the_image_keeps_its_colours_where_there_is_no_evidence() -> None:
 
 @pytest.mark.parametrize("value", [0, 40, 128, 215, 255])
 def test_evidence_for_is_red_and_against_is_blue_on_any_image(value: int) -> None:
-    laid = drawn(grey(value), sides())
+    laid = drawn(gray(value), sides())
     left, middle, right = laid[256, 60], laid[256, 256], laid[256, 450]
     assert left[0] > left[[1, 2]].max() + 70
     assert right[2] > right[0] + 70
@@ -104,8 +104,8 @@ def test_evidence_for_is_red_and_against_is_blue_on_any_image(value: int) -> Non
 
 
 @pytest.mark.parametrize("name", colormaps.NAMES)
-def test_other_colours_are_warm_for_and_cold_against_too(name: str) -> None:
-    laid = drawn(grey(), sides(), Style(colours=name))
+def test_other_colors_are_warm_for_and_cold_against_too(name: str) -> None:
+    laid = drawn(gray(), sides(), Style(colors=name))
     assert laid[256, 60, 0] > laid[256, 60, 2] + 30
     assert laid[256, 450, 2] > laid[256, 450, 0] - 5
     assert np.abs(laid[256, 60] - laid[256, 450]).max() > 60
@@ -113,7 +113,7 @@ def test_other_colours_are_warm_for_and_cold_against_too(name: str) -> None:
 
 def test_positive_hides_what_speaks_against() -> None:
     style = Style(signs="positive")
-    laid = drawn(grey(), sides(), style)
+    laid = drawn(gray(), sides(), style)
     assert laid[256, 60, 0] > laid[256, 60, 2] + 70
     assert np.abs(laid[256, 450] - 128).max() <= NEAR
     alone = opened(overlay.heatmap(sides(), CAPTION, style, (400, 400)))
@@ -123,7 +123,7 @@ def test_positive_hides_what_speaks_against() -> None:
 def test_a_map_lies_where_the_picture_is() -> None:
     heat = zeros()
     heat[:8, :] = 1
-    laid = drawn(grey(size=(400, 200)), heat)
+    laid = drawn(gray(size=(400, 200)), heat)
     assert laid[10, 256, 0] > laid[10, 256, 2] + 60
     assert np.ptp(laid[250, 256]) <= NEAR
 
@@ -137,40 +137,40 @@ def test_cells_of_a_coarse_map_stay_cells() -> None:
 
 def test_strength_is_relative_to_the_map_itself() -> None:
     heat = np.linspace(-1, 1, 24 * 24, dtype=np.float32).reshape(24, 24)
-    assert np.abs(drawn(grey(), heat) - drawn(grey(), heat * 1024)).max() <= NEAR
+    assert np.abs(drawn(gray(), heat) - drawn(gray(), heat * 1024)).max() <= NEAR
 
 
 @pytest.mark.parametrize("stray", [1e6, np.inf, np.nan], ids=str)
 def test_one_stray_pixel_does_not_wash_out_the_rest(stray: float) -> None:
     heat = zeros()
     heat[:12] = 1
-    calm = drawn(grey(), heat)
+    calm = drawn(gray(), heat)
     heat[20, 20] = stray
-    assert np.abs(calm[:100] - drawn(grey(), heat)[:100]).max() <= NEAR
+    assert np.abs(calm[:100] - drawn(gray(), heat)[:100]).max() <= NEAR
 
 
 def test_a_map_of_one_cell_alone_is_seen() -> None:
     heat = zeros()
     heat[3, 3] = 1e-30
-    laid = drawn(grey(), heat)
+    laid = drawn(gray(), heat)
     assert laid[75, 75, 0] > laid[75, 75, 2] + 70
 
 
 def test_stronger_evidence_covers_more_of_the_picture() -> None:
     heat = zeros()
     heat[:, :8], heat[:, 8:16] = 1, 0.3
-    strong, weak, none = (np.ptp(drawn(grey(), heat)[256, column]) for column in (85, 256, 470))
+    strong, weak, none = (np.ptp(drawn(gray(), heat)[256, column]) for column in (85, 256, 470))
     assert strong > weak + 50 > none + 80
 
 
 def test_less_alpha_shows_more_of_the_image_and_none_shows_it_alone() -> None:
-    full, half, none = (drawn(grey(), sides(), Style(alpha=alpha))[256, 60] for alpha in (1.0, 0.4, 0.0))
+    full, half, none = (drawn(gray(), sides(), Style(alpha=alpha))[256, 60] for alpha in (1.0, 0.4, 0.0))
     assert np.ptp(full) > np.ptp(half) + 30
     assert np.abs(none - 128).max() <= NEAR
 
 
 def test_the_strongest_evidence_is_outlined_solid_for_and_dashed_against() -> None:
-    laid = drawn(grey(), sides())
+    laid = drawn(gray(), sides())
     light = (laid.min(axis=2) > 200).sum(axis=0)
     solid, dashed = light[100:256].max(), light[256:412].max()
     assert solid > 480
@@ -180,7 +180,7 @@ def test_the_strongest_evidence_is_outlined_solid_for_and_dashed_against() -> No
 @pytest.mark.parametrize("label", ["", "猫", "\x00\n", "W" * 5000, "<script>", "e\u0301" * 40, "🐸"])
 def test_any_label_draws(label: str) -> None:
     caption = replace(CAPTION, target=Class(1, label), against=Class(2, label))
-    opened(overlay.overlay(grey(), sides(), caption, Style()))
+    opened(overlay.overlay(gray(), sides(), caption, Style()))
 
 
 @pytest.mark.parametrize(

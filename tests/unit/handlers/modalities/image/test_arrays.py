@@ -14,7 +14,7 @@ from handlers.modalities.image.arrays import from_lists, from_npy, numbers, pict
 from models.card import Limits
 
 LIMITS = Limits(max_images=3, max_pixels=100)
-COLOURS = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+COLORS = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
 
 
 def saved(array: np.ndarray, version: tuple[int, int] = (1, 0), **how: Any) -> bytes:
@@ -54,8 +54,8 @@ def test_one_or_many_images_have_their_channels_last_or_first(shape: tuple[int, 
 
 
 def test_channels_that_come_first_are_moved_not_reshaped() -> None:
-    (found,) = pictures(np.moveaxis(COLOURS, 2, 0), LIMITS)
-    assert np.array_equal(found, COLOURS)
+    (found,) = pictures(np.moveaxis(COLORS, 2, 0), LIMITS)
+    assert np.array_equal(found, COLORS)
     assert found.flags.c_contiguous
 
 
@@ -80,7 +80,7 @@ def test_limits_hold_for_arrays_too() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", ">i4", "<i8", "uint32", ">u8"])
-def test_integers_are_grey_values(dtype: str) -> None:
+def test_integers_are_gray_values(dtype: str) -> None:
     (found,) = pictures(np.array([[0, 1], [77, 127]], dtype), LIMITS)
     assert (found.dtype, found.tolist()) == (np.uint8, [[0, 1], [77, 127]])
 
@@ -129,32 +129,32 @@ def test_a_value_out_of_range_is_refused_with_the_range_found(values: list[Any],
 @pytest.mark.parametrize("version", [(1, 0), (2, 0)])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_an_npy_file_of_either_version_and_order_is_read(version: tuple[int, int], order: Any) -> None:
-    content = saved(np.array(COLOURS, order=order), version)
+    content = saved(np.array(COLORS, order=order), version)
     assert (b"'fortran_order': True" in content) is (order == "F")
     (found,) = from_npy(content, LIMITS)
-    assert np.array_equal(found, COLOURS)
+    assert np.array_equal(found, COLORS)
 
 
 def test_an_npy_file_may_hold_many_images() -> None:
-    many = np.stack([COLOURS, COLOURS[::-1]]).astype("float32") / 255
-    assert np.array_equal(np.stack(from_npy(saved(many), LIMITS)), np.stack([COLOURS, COLOURS[::-1]]))
+    many = np.stack([COLORS, COLORS[::-1]]).astype("float32") / 255
+    assert np.array_equal(np.stack(from_npy(saved(many), LIMITS)), np.stack([COLORS, COLORS[::-1]]))
 
 
 @pytest.mark.parametrize("version", [b"\x03\x00", b"\x09\x00"])
 def test_another_version_of_the_format_is_refused(version: bytes) -> None:
     with pytest.raises(BadTensor, match=r"version other than 1\.0 and 2\.0"):
-        from_npy(b"\x93NUMPY" + version + saved(COLOURS)[8:], LIMITS)
+        from_npy(b"\x93NUMPY" + version + saved(COLORS)[8:], LIMITS)
 
 
 @pytest.mark.parametrize("cut", [0, 3, 7, 9, 20, 100, 127, 128, 150, -1])
 def test_an_npy_file_cut_short_is_refused_wherever_it_is_cut(cut: int) -> None:
     with pytest.raises(BadTensor, match=r"header is damaged|cut short or damaged"):
-        from_npy(saved(COLOURS)[:cut], LIMITS)
+        from_npy(saved(COLORS)[:cut], LIMITS)
 
 
 def test_bytes_too_many_are_refused() -> None:
     with pytest.raises(BadTensor, match="has 61 bytes of data instead of 60: it is cut short or damaged"):
-        from_npy(saved(COLOURS) + b"x", LIMITS)
+        from_npy(saved(COLORS) + b"x", LIMITS)
 
 
 def test_a_huge_header_is_refused_unread() -> None:
@@ -233,7 +233,7 @@ def test_other_types_than_numbers_are_refused(dtype: Any) -> None:
 
 
 def test_nested_lists_are_one_image() -> None:
-    for array in (COLOURS, COLOURS[..., 0], np.moveaxis(COLOURS, 2, 0)):
+    for array in (COLORS, COLORS[..., 0], np.moveaxis(COLORS, 2, 0)):
         (found,) = from_lists(array.tolist(), LIMITS)
         assert np.array_equal(found, pictures(array, LIMITS)[0])
     assert from_lists([[0.0, 0.5], [1, 1]], LIMITS)[0].tolist() == [[0, 128], [255, 255]]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from handlers.errors import BadJSON, DamagedImage
+from handlers.errors import BadJSON, CorruptImage
 from handlers.modalities.image import cost, images
 from handlers.multipart import Part
 from handlers.pipeline import Classifier
@@ -38,7 +38,7 @@ def test_estimate_grows_with_pixels_and_differs_by_format() -> None:
 
 
 @pytest.mark.usefixtures("service")
-def test_heavy_image_is_handed_on_where_the_front_door_can_move_it(handler: ImageClassifier) -> None:
+def test_heavy_image_is_handed_on_where_the_front_proxy_can_move_it(handler: ImageClassifier) -> None:
     heavy, light = encoded("PNG", 1_500), encoded("PNG", 20)
     movable = {"X-Torchlight-Movable": "1", "X-Torchlight-Start": "1"}
     through_proxy = {"X-Torchlight-Start": "1"}
@@ -89,5 +89,5 @@ def test_png_whose_text_becomes_large_is_refused() -> None:
         info.add_text(f"key{number}", "a" * 500_000, zip=True)
     buffer = io.BytesIO()
     Image.new("RGB", (9, 9)).save(buffer, "PNG", pnginfo=info)
-    with pytest.raises(DamagedImage, match="text"):
+    with pytest.raises(CorruptImage, match="text"):
         images.open(buffer.getvalue())

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from handlers.errors import DamagedImage, ImageTooLarge, NoImage, UnsupportedImage
+from handlers.errors import CorruptImage, ImageTooLarge, MissingImage, UnsupportedImage
 from handlers.modalities.image import images
 from models.card import Input, Limits
 
@@ -98,13 +98,13 @@ def test_want_of_memory_is_not_the_images_fault(step: str, monkeypatch: pytest.M
         decoded(content)
 
 
-@pytest.mark.parametrize(("value", "grey"), [(0, 0), (257, 1), (32768, 128), (40000, 156), (65535, 255)])
-def test_sixteen_bit_grey_is_scaled_not_clipped(value: int, grey: int) -> None:
+@pytest.mark.parametrize(("value", "gray"), [(0, 0), (257, 1), (32768, 128), (40000, 156), (65535, 255)])
+def test_sixteen_bit_gray_is_scaled_not_clipped(value: int, gray: int) -> None:
     image = decoded(encoded(Image.new("I;16", (4, 4), value)))
-    assert (image.mode, image.getpixel((1, 1))) == ("L", grey)
+    assert (image.mode, image.getpixel((1, 1))) == ("L", gray)
 
 
-def test_a_palette_becomes_its_colours() -> None:
+def test_a_palette_becomes_its_colors() -> None:
     image = Image.new("P", (4, 4), 1)
     image.putpalette([0, 0, 0, 10, 200, 30])
     assert decoded(encoded(image)).getpixel((0, 0)) == (10, 200, 30)
@@ -118,7 +118,7 @@ def test_cmyk_becomes_rgb() -> None:
     assert max(green, blue) <= 5
 
 
-def test_grey_stays_grey_and_black_and_white_becomes_rgb() -> None:
+def test_gray_stays_gray_and_black_and_white_becomes_rgb() -> None:
     assert decoded(encoded(Image.new("L", (4, 4), 77))).getpixel((0, 0)) == 77
     assert decoded(encoded(Image.new("1", (4, 4), 1))).getpixel((0, 0)) == WHITE
 
@@ -130,27 +130,27 @@ def test_transparency_is_laid_on_white(format_: str) -> None:
     assert (image.mode, image.getpixel((0, 0))) == ("RGB", WHITE)
 
 
-def test_half_transparent_black_is_grey() -> None:
+def test_half_transparent_black_is_gray() -> None:
     assert decoded(encoded(Image.new("RGBA", (4, 4), (0, 0, 0, 128)))).getpixel((0, 0)) == (127, 127, 127)
     assert decoded(encoded(Image.new("LA", (4, 4), (0, 128)))).getpixel((0, 0)) == (127, 127, 127)
 
 
-@pytest.mark.parametrize(("mode", "colour"), [("P", 0), ("L", 10), ("RGB", (10, 20, 30)), ("I;16", 40000)])
-def test_a_colour_that_a_png_declares_transparent_is_laid_on_white(mode: str, colour: Any) -> None:
-    content = encoded(Image.new(mode, (4, 4), colour), transparency=colour)
+@pytest.mark.parametrize(("mode", "color"), [("P", 0), ("L", 10), ("RGB", (10, 20, 30)), ("I;16", 40000)])
+def test_a_color_that_a_png_declares_transparent_is_laid_on_white(mode: str, color: Any) -> None:
+    content = encoded(Image.new(mode, (4, 4), color), transparency=color)
     assert decoded(content).convert("RGB").getpixel((0, 0)) == WHITE
 
 
 @pytest.mark.parametrize("format_", ["PNG", "WEBP"])
 def test_an_animation_is_refused(format_: str) -> None:
-    frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, BLUE)]
+    frames = [Image.new("RGB", (4, 4), color) for color in (RED, BLUE)]
     with pytest.raises(UnsupportedImage, match=f"the {format_} image is animated") as raised:
         decoded(encoded(frames[0], format_, save_all=True, append_images=frames[1:]))
     assert raised.value.status == 415
 
 
 def test_of_a_phones_multi_picture_jpeg_the_photo_is_taken() -> None:
-    frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE)]
+    frames = [Image.new("RGB", (16, 16), color) for color in (RED, BLUE)]
     image = decoded(encoded(frames[0], "MPO", save_all=True, append_images=frames[1:]))
     assert image.getpixel((8, 8))[0] > 250
 
@@ -178,26 +178,26 @@ def test_other_formats_are_refused_with_their_first_bytes(content: bytes) -> Non
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_an_image_cut_short_is_refused(format_: str, share: float) -> None:
     content = encoded(noise(100, 80), format_)
-    with pytest.raises(DamagedImage) as raised:
+    with pytest.raises(CorruptImage) as raised:
         decoded(content[: int(len(content) * share)])
     assert raised.value.status == 422
 
 
 @pytest.mark.parametrize(("format_", "length"), [("JPEG", 20), ("JPEG", 100), ("PNG", 20), ("PNG", 40), ("WEBP", 20)])
 def test_an_image_cut_within_its_header_is_damaged_and_not_of_another_format(format_: str, length: int) -> None:
-    with pytest.raises(DamagedImage):
+    with pytest.raises(CorruptImage):
         decoded(encoded(noise(40, 30), format_)[:length])
 
 
 def test_a_corrupt_image_is_refused() -> None:
     content = bytearray(encoded(noise(40, 30)))
     content[len(content) // 2] ^= 0xFF
-    with pytest.raises(DamagedImage, match="the PNG image is cut short or corrupt"):
+    with pytest.raises(CorruptImage, match="the PNG image is cut short or corrupt"):
         decoded(content)
 
 
 def test_nothing_is_no_image() -> None:
-    with pytest.raises(NoImage, match="0 bytes") as raised:
+    with pytest.raises(MissingImage, match="0 bytes") as raised:
         decoded(b"")
     assert raised.value.status == 400
 
@@ -212,7 +212,7 @@ def test_too_many_bytes_are_refused_whatever_they_are() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(16_000, 16_000), (10_000, 10_000), (5_001, 5_000), (16_384, 1_526)])
 def test_too_many_pixels_are_refused_before_any_is_decoded(width: int, height: int) -> None:
-    # Decoded, they would be found cut short: a DamagedImage.
+    # Decoded, they would be found cut short: a CorruptImage.
     with pytest.raises(ImageTooLarge, match="25,000,000") as raised:
         decoded(declared(width, height))
     assert raised.value.status == 413
@@ -225,7 +225,7 @@ def test_too_long_a_side_is_refused_before_any_pixel_is_decoded(width: int, heig
 
 
 def test_as_many_pixels_as_allowed_are_decoded() -> None:
-    with pytest.raises(DamagedImage):
+    with pytest.raises(CorruptImage):
         decoded(declared(5_000, 5_000))
 
 
@@ -239,7 +239,7 @@ def test_other_limits_take_the_place_of_those() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "colour", "seen"),
+    ("shape", "color", "seen"),
     [
         ((2, 3), 7, 7),
         ((2, 3, 1), (7,), 7),
@@ -248,8 +248,8 @@ def test_other_limits_take_the_place_of_those() -> None:
         ((2, 3, 4), (1, 2, 3, 0), WHITE),
     ],
 )
-def test_an_array_is_a_picture(shape: tuple[int, ...], colour: Any, seen: Any) -> None:
-    picture = images.from_array(np.full(shape, colour, np.uint8))
+def test_an_array_is_a_picture(shape: tuple[int, ...], color: Any, seen: Any) -> None:
+    picture = images.from_array(np.full(shape, color, np.uint8))
     assert (picture.mode, picture.size) == ("L" if isinstance(seen, int) else "RGB", (3, 2))
     assert {picture.getpixel((x, y)) for x in range(3) for y in range(2)} == {seen}
 
@@ -286,9 +286,9 @@ def test_shrinking_averages_instead_of_picking_pixels() -> None:
     assert 125 <= found.min() <= found.max() <= 130
 
 
-def test_normalised_values_are_those_computed_by_hand() -> None:
+def test_normalized_values_are_those_computed_by_hand() -> None:
     batch = torch.tensor([0, 51, 255], dtype=torch.uint8).repeat(1, 3, 1, 1)
-    values = images.normalise(batch, SPEC)
+    values = images.normalize(batch, SPEC)
     assert values.dtype == torch.float32
     assert values[0, :, 0].tolist() == [
         pytest.approx([-1.0, -0.6, 1.0]),

@@ -14,7 +14,7 @@ import simplejpeg
 import torch
 from PIL import Image
 
-from handlers.errors import DamagedImage, RequestError, UnsupportedImage
+from handlers.errors import CorruptImage, RequestError, UnsupportedImage
 from handlers.modalities.image import images, jpeg
 from models.card import Input
 from tests.unit.handlers.modalities.image.test_images import encoded, noise
@@ -93,7 +93,7 @@ def test_one_that_is_cut_short_gets_pillows_error(share: float, size: int | None
     content = encoded(noise(1200, 800), "JPEG")
     cut = content[: int(len(content) * share)]
     assert fast(cut, size) is None
-    with pytest.raises(DamagedImage, match="the JPEG image is cut short or corrupt"):
+    with pytest.raises(CorruptImage, match="the JPEG image is cut short or corrupt"):
         images.decode(cut, size)
 
 
@@ -137,7 +137,7 @@ def test_want_of_memory_is_not_the_images_fault(monkeypatch: pytest.MonkeyPatch)
 
 
 def with_scans(count: int) -> bytes:
-    """A progressive JPEG of one grey block, with its last scan, which refines one coefficient, over and over."""
+    """A progressive JPEG of one gray block, with its last scan, which refines one coefficient, over and over."""
     content = encoded(noise(16, 16).convert("L"), "JPEG", progressive=True)
     last, end = content.rindex(b"\xff\xda"), content.rindex(b"\xff\xd9")
     return content[:last] + content[last:end] * (count + 1 - content.count(b"\xff\xda")) + content[end:]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from handlers.errors import DamagedImage
+from handlers.errors import CorruptImage
 from handlers.modalities.image import images
 from handlers.pipeline import Classifier
 from models.card import Input
@@ -90,7 +90,7 @@ def test_the_network_sees_nearly_the_same_pixels(large: bytes, size: int) -> Non
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_so_it_does_of_grey_and_cmyk(mode: str) -> None:
+def test_so_it_does_of_gray_and_cmyk(mode: str) -> None:
     content = jpeg(photo(1600, 1200).convert(mode))
     whole, scaled = (images.pixels(images.decode(content, how), spec(24)).int() for how in (None, 24))
     assert decoded(content, size=24).size == (800, 600)
@@ -136,7 +136,7 @@ def test_a_photo_taken_sideways_is_still_put_upright() -> None:
 
 
 def test_one_that_is_cut_short_is_refused_as_ever(large: bytes) -> None:
-    with pytest.raises(DamagedImage, match="cut short or corrupt"):
+    with pytest.raises(CorruptImage, match="cut short or corrupt"):
         images.decode(large[: len(large) // 2], 24)
 
 

@@ -38,7 +38,7 @@ def test_every_class_has_its_share_of_each_split(digits: Dataset) -> None:
             assert count == pytest.approx(share * everything[label], abs=1.01)
 
 
-def test_images_are_small_grey_pngs(digits: Dataset) -> None:
+def test_images_are_small_gray_pngs(digits: Dataset) -> None:
     for content in digits.test.images[:5]:
         image = Image.open(io.BytesIO(content))
         assert (image.format, image.mode, image.size) == ("PNG", "L", (8, 8))

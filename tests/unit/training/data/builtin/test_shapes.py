@@ -41,7 +41,7 @@ def test_each_image_has_its_mask_and_all_classes_are_equally_large(plain: Datase
     assert all(0.05 < mask.mean() < 0.6 for mask in plain.test.masks)
 
 
-def test_an_object_is_of_one_colour_and_its_mask_is_where_it_is() -> None:
+def test_an_object_is_of_one_color_and_its_mask_is_where_it_is() -> None:
     images, labels, masks = shapes.draw(120, 3)
     for image, label, mask in zip(images, labels, masks, strict=True):
         if shapes.CLASSES[label] in ("disc", "square"):  # wide enough for a core

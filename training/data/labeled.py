@@ -1,4 +1,4 @@
-"""Labelled files -> a data set: decoded once to see that they can be, checked, split."""
+"""Labeled files -> a data set: decoded once to see that they can be, checked, split."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def build(
     dataset = Dataset(
         name=printable(source.resolve().stem if source.is_file() else source.resolve().name),
         source=printable(f"the {'table' if source.is_file() else 'folder'} {source.resolve().name}"),
-        licence="",
+        license="",
         classes=classes,
         train=_split(root, splits["train"], classes),
         calibration=_split(root, splits["calibration"], classes),

@@ -1,4 +1,4 @@
-"""A front door that answers what a test says, and remembers what it was asked."""
+"""A proxy that answers what a test says, and remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -112,22 +112,22 @@ class FakeDoor:
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-def _server(door: FakeDoor, port: int) -> ThreadingHTTPServer:
+def _server(proxy: FakeDoor, port: int) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         wbufsize = -1
 
         def handle(self) -> None:
-            with contextlib.suppress(ConnectionError):  # a client that was cancelled
+            with contextlib.suppress(ConnectionError):  # a client that was canceled
                 super().handle()
 
         def do(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
             asked = Asked(self.command, self.path, headers, body, self.client_address)
-            door.asked.append(asked)
-            said = door.answer(asked)
+            proxy.asked.append(asked)
+            said = proxy.answer(asked)
             self.send_response(said.status)
             for name, value in said.headers.items():
                 self.send_header(name, value)
@@ -146,7 +146,7 @@ def _server(door: FakeDoor, port: int) -> ThreadingHTTPServer:
 
         def get_request(self) -> tuple[socket.socket, Any]:
             connection, address = super().get_request()
-            door.connections.append(connection)
+            proxy.connections.append(connection)
             return connection, address
 
     return Server(("127.0.0.1", port), Handler)

@@ -15,14 +15,14 @@ from handlers.pipeline import Classifier
 from models.card import Card, Compiled
 from models.release import Release, verify_digests
 from training import compile as compilation
-from training.compile import CompressError, Optimised, aoti, compile_unjudged, optimizing, timing, ungated
+from training.compile import CompressError, Optimized, aoti, compile_unjudged, optimizing, timing, ungated
 from training.compile.build import build
 from training.data import Dataset
 
 WANTED = compilation.find(["int8", "fp32"])
 
 
-def test_the_card_lists_the_fastest_first_with_what_it_keeps(compiled: Release, outcome: Optimised) -> None:
+def test_the_card_lists_the_fastest_first_with_what_it_keeps(compiled: Release, outcome: Optimized) -> None:
     card = compiled.card
     assert [(entry.name, entry.refused) for entry in card.engines] == [("cpu-int8", None), ("cpu-fp32", None)]
     assert card.engines == outcome.card.engines == outcome.admitted
@@ -53,7 +53,7 @@ def test_the_compiler_was_told_a_level_and_not_this_machine(compiled: Release) -
         assert b"march=native" not in made
 
 
-def test_the_test_split_is_measured_for_the_report(outcome: Optimised, digits: Dataset) -> None:
+def test_the_test_split_is_measured_for_the_report(outcome: Optimized, digits: Dataset) -> None:
     assert set(outcome.tested) == {"eager", "cpu-int8", "cpu-fp32"}
     eager, int8 = outcome.tested["eager"], outcome.tested["cpu-int8"]
     assert eager.agreement == 1.0
@@ -61,7 +61,7 @@ def test_the_test_split_is_measured_for_the_report(outcome: Optimised, digits: D
     assert int8.false_alarms == pytest.approx(eager.false_alarms, abs=0.03)
 
 
-def test_the_report_says_all_of_it(compiled: Release, outcome: Optimised) -> None:
+def test_the_report_says_all_of_it(compiled: Release, outcome: Optimized) -> None:
     text = (compiled.folder / "report" / "engines.html").read_text(encoding="utf-8")
     assert "<b>cpu-int8</b>, then <b>cpu-fp32</b> may answer" in text
     assert (compiled.folder / "report" / "engines.json").exists()
@@ -70,7 +70,7 @@ def test_the_report_says_all_of_it(compiled: Release, outcome: Optimised) -> Non
 
 def test_other_data_than_its_own_cannot_vouch_for_it(release: Release, digits: Dataset) -> None:
     with pytest.raises(CompressError, match=r"digits 1\.0 was not trained on digits as it is now"):
-        compilation.optimise(release, replace(digits, sha256="0" * 64), WANTED, lambda words: None)
+        compilation.optimize(release, replace(digits, sha256="0" * 64), WANTED, lambda words: None)
 
 
 def test_without_a_compiler_it_says_what_to_install(
@@ -78,7 +78,7 @@ def test_without_a_compiler_it_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(CompressError, match=r"there is no no-such-compiler: install one, .* `apt-get install g\+\+`"):
-        compilation.optimise(release, digits, WANTED, lambda words: None)
+        compilation.optimize(release, digits, WANTED, lambda words: None)
 
 
 def test_what_does_not_compile_is_named_and_hurts_nothing(
@@ -88,7 +88,7 @@ def test_what_does_not_compile_is_named_and_hurts_nothing(
         raise CompressError("cpu-int8.pt2 cannot be compiled: RuntimeError: no such operator")
 
     monkeypatch.setattr(optimizing, "build", fails)
-    found = compilation.optimise(own_release, digits, compilation.find(["int8"]), lambda words: None)
+    found = compilation.optimize(own_release, digits, compilation.find(["int8"]), lambda words: None)
     assert found.left == {"cpu-int8": "cpu-int8.pt2 cannot be compiled: RuntimeError: no such operator"}
     assert found.admitted == ()
     assert Card.load(own_release.folder) == own_release.card
@@ -110,7 +110,7 @@ def test_int8_that_loses_too_much_is_made_once_more_with_its_first_convolution_i
     monkeypatch.setattr(optimizing, "build", ill_ranged)
     monkeypatch.setattr(timing, "milliseconds", lambda engines, size: {"cpu-int8": 1.0, "eager": 2.0})
     said: list[str] = []
-    found = compilation.optimise(own_release, digits, compilation.find(["int8"]), said.append, "x86-64-v3")
+    found = compilation.optimize(own_release, digits, compilation.find(["int8"]), said.append, "x86-64-v3")
     (entry,) = found.card.engines
     assert entry.float32_layers == ("features.0",)
     assert any("points below float32's" in line and "once more, with the first convolution" in line for line in said)
@@ -139,7 +139,7 @@ def test_a_second_try_that_does_not_compile_leaves_the_first_verdict(
     monkeypatch.setattr(optimizing, "build", once)
     monkeypatch.setattr(timing, "milliseconds", lambda engines, size: {"cpu-int8": 1.0, "eager": 2.0})
     said: list[str] = []
-    found = compilation.optimise(own_release, digits, compilation.find(["int8"]), said.append, "x86-64-v3")
+    found = compilation.optimize(own_release, digits, compilation.find(["int8"]), said.append, "x86-64-v3")
     (entry,) = found.refused
     assert entry.float32_layers == ()
     assert said[-1] == "cpu-int8: digits has no convolution that could stay in float32"

@@ -1,4 +1,4 @@
-"""A prediction without company waits for no batch: the front door sends it to a worker that is there for those."""
+"""A prediction without company waits for no batch: the proxy sends it to a worker that is there for those."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from serving.proxy import unbatched_routing
 from tests.integration.conftest import batching
 from tests.integration.rollout import done
 from tests.integration.server import Server
-from tests.integration.stub import Door, front_door
+from tests.integration.stub import ProxyClient, running_proxy
 
-LONE = "digits-lone"
+UNBATCHED = "digits-unbatched"
 DELAY_MS = 500
 
 
@@ -68,7 +68,7 @@ def test_both_give_the_same_answer(patient: Server, digit: dict[str, bytes]) -> 
     before = patient.asked()
     alone = predict(patient, digit["7"])
     answers = [alone, *together(patient, digit["7"], 4)]
-    assert set(told(patient, before)) == {"digits", LONE}
+    assert set(told(patient, before)) == {"digits", UNBATCHED}
     bodies = [answer.json() for answer in answers]
     for body in bodies:
         body.pop("request_id")
@@ -86,7 +86,7 @@ def test_every_road_of_images_leads_there_and_no_other(patient: Server, digit: d
     v1 = {"instances": [{"b64": data}]}
     assert requests.post(f"{patient.url}/v1/models/digits:predict", json=v1, timeout=60).status_code == 200
     assert requests.post(f"{patient.url}/v2/models/digits/infer", json=v2, timeout=60).status_code == 200
-    assert told(patient, before) == {LONE: 5}
+    assert told(patient, before) == {UNBATCHED: 5}
     before = patient.asked()
     for path in ("/v1/models/digits", "/v2/models/digits/ready", "/v2/models/digits"):
         assert requests.get(patient.url + path, timeout=60).status_code == 200
@@ -94,7 +94,7 @@ def test_every_road_of_images_leads_there_and_no_other(patient: Server, digit: d
 
 
 def test_while_no_worker_is_up_for_it_predictions_go_where_they_went(patient: Server, digit: dict[str, bytes]) -> None:
-    (victim,) = [pid for pid, _ in patient.workers(LONE)]
+    (victim,) = [pid for pid, _ in patient.workers(UNBATCHED)]
     os.kill(victim, signal.SIGKILL)
     time.sleep(0.5)  # within a tenth of that the supervisor has seen it
     before = patient.asked()
@@ -104,7 +104,7 @@ def test_while_no_worker_is_up_for_it_predictions_go_where_they_went(patient: Se
     deadline = time.monotonic() + 60
     while predict(patient, digit["4"]).elapsed.total_seconds() * 1000 >= DELAY_MS:
         assert time.monotonic() < deadline, "it comes back by itself"
-    (again,) = [pid for pid, _ in patient.workers(LONE)]
+    (again,) = [pid for pid, _ in patient.workers(UNBATCHED)]
     assert again != victim
 
 
@@ -117,63 +117,63 @@ def test_it_is_the_default_versions_alone_and_follows_a_promotion(served: Server
     done(served, "promote", "--version", "2.0")
     before = served.asked()
     assert predict(served, digit["3"]).json()["version"] == "2.0"
-    assert told(served, before) == {LONE: 1}
+    assert told(served, before) == {UNBATCHED: 1}
 
 
-# ---- the front door's rules, before a model server of the test's own
+# ---- the proxy's rules, before a model server of the test's own
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    with front_door(explain_at_once=1, lane="digits/1.0 open\n") as running:
+def proxy() -> Iterator[ProxyClient]:
+    with running_proxy(explain_at_once=1, lane="digits/1.0 open\n") as running:
         yield running
 
 
-def test_of_what_comes_together_one_at_most_goes_there(door: Door) -> None:
-    door.script.pause = 0.2
+def test_of_what_comes_together_one_at_most_goes_there(proxy: ProxyClient) -> None:
+    proxy.script.pause = 0.2
     with ThreadPoolExecutor(5) as pool:
-        list(pool.map(lambda _: door.answers(200), range(5)))
-    assert sorted(door.script.asked) == ["/predictions/digits-lone/1.0"] + ["/predictions/digits/1.0"] * 4
+        list(pool.map(lambda _: proxy.answers(200), range(5)))
+    assert sorted(proxy.script.asked) == ["/predictions/digits-unbatched/1.0"] + ["/predictions/digits/1.0"] * 4
 
 
-def test_explanations_are_no_company(door: Door) -> None:
-    door.script.pause = 0.3
+def test_explanations_are_no_company(proxy: ProxyClient) -> None:
+    proxy.script.pause = 0.3
     with ThreadPoolExecutor(1) as pool:
         for headers in ({}, {"X-Explain-Deadline": "5000"}):
             explained = pool.submit(
-                requests.post, f"{door.url}/explanations/digits", data=b"an image", headers=headers, timeout=30
+                requests.post, f"{proxy.url}/explanations/digits", data=b"an image", headers=headers, timeout=30
             )
             time.sleep(0.1)
-            assert door.answers(200).status_code == 200
+            assert proxy.answers(200).status_code == 200
             assert explained.result().status_code == 200
-    asked = ["/explanations/digits-explain/1.0", "/predictions/digits-lone/1.0"]
-    assert door.script.asked == asked * 2
+    asked = ["/explanations/digits-explain/1.0", "/predictions/digits-unbatched/1.0"]
+    assert proxy.script.asked == asked * 2
 
 
 def test_without_a_lane_none_goes_there() -> None:
     for lane in ("", "pets/1.0 open\n", "digits/2.0 open\n"):
-        with front_door(explain_at_once=1, lane=lane) as door:
-            door.answers(200)
-            assert door.script.asked == ["/predictions/digits/1.0"]
+        with running_proxy(explain_at_once=1, lane=lane) as proxy:
+            proxy.answers(200)
+            assert proxy.script.asked == ["/predictions/digits/1.0"]
 
 
 @pytest.mark.parametrize("status", [500, 503, 507])
-def test_after_one_of_them_broke_a_request_none_is_sent_there_for_a_while(door: Door, status: int) -> None:
-    alone, in_company = "/predictions/digits-lone/1.0", "/predictions/digits/1.0"
+def test_after_one_of_them_broke_a_request_none_is_sent_there_for_a_while(proxy: ProxyClient, status: int) -> None:
+    alone, in_company = "/predictions/digits-unbatched/1.0", "/predictions/digits/1.0"
     for found in (422, 500, 503):
-        door.answers(found, **{"X-Model-Version": "1.0"})
-    assert door.script.asked == [alone] * 3, "what the handler answers is no sign of a broken worker"
-    assert door.answers(status).status_code in (500, 503)
-    door.answers(200)
-    assert door.script.asked == [alone] * 4 + [in_company]
+        proxy.answers(found, **{"X-Model-Version": "1.0"})
+    assert proxy.script.asked == [alone] * 3, "what the handler answers is no sign of a broken worker"
+    assert proxy.answers(status).status_code in (500, 503)
+    proxy.answers(200)
+    assert proxy.script.asked == [alone] * 4 + [in_company]
 
 
 def test_and_then_they_are_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unbatched_routing, "PAUSE_SECONDS", 1)
-    with front_door(explain_at_once=1, lane="digits/1.0 open\n") as door:
-        door.answers(500)
-        door.answers(200)
+    with running_proxy(explain_at_once=1, lane="digits/1.0 open\n") as proxy:
+        proxy.answers(500)
+        proxy.answers(200)
         time.sleep(2.1)
-        door.answers(200)
-        roads = [f"/predictions/{name}/1.0" for name in ("digits-lone", "digits", "digits-lone")]
-        assert door.script.asked == roads
+        proxy.answers(200)
+        roads = [f"/predictions/{name}/1.0" for name in ("digits-unbatched", "digits", "digits-unbatched")]
+        assert proxy.script.asked == roads
