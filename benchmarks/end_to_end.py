@@ -71,13 +71,13 @@ def ask(port: int, requests: int) -> list[tuple[str, str]]:
     """One client, connections kept open; the two roads take turns, so that noise hits both alike."""
     # Without retries: a request that had to be sent twice must not pass for a slow one.
     with (
-        Client(f"http://127.0.0.1:{port}", retries=0) as door,
+        Client(f"http://127.0.0.1:{port}", retries=0) as proxy,
         Client(f"http://127.0.0.1:{port + 5}", retries=0) as direct,
     ):
         roads: dict[str, Callable[[], Prediction]] = {
             "direct": lambda: direct.predict("digits", IMAGE, "1.0"),
-            "door": lambda: door.predict("digits", IMAGE),
-            "explain": lambda: door.explain("digits", IMAGE),
+            "proxy": lambda: proxy.predict("digits", IMAGE),
+            "explain": lambda: proxy.explain("digits", IMAGE),
         }
         for road in roads.values():
             for _ in range(20):
@@ -91,9 +91,9 @@ def ask(port: int, requests: int) -> list[tuple[str, str]]:
                 answer = road()
                 took[name].append((time.perf_counter() - began) * 1000)
                 check(answer)
-    ratio = statistics.median(took["door"]) / statistics.median(took["direct"])
+    ratio = statistics.median(took["proxy"]) / statistics.median(took["direct"])
     return [
-        (f"one prediction, one client, {requests} requests", spread(took["door"], "ms", 1)),
+        (f"one prediction, one client, {requests} requests", spread(took["proxy"], "ms", 1)),
         (
             "the same, sent to TorchServe without the proxy",
             f"{spread(took['direct'], 'ms', 1)}; ratio with / without the proxy: {ratio:.2f}",

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from benchmarks.compare.results import Spread
 from training.report.style import BLUE, GRAY, ORANGE, PALE, RED, logarithmic, picture
 
-COLOURS = {1: ORANGE, 2: BLUE}
+COLORS = {1: ORANGE, 2: BLUE}
 
 
 def throughput(path: Path, points: Sequence[tuple[str, int, int, Spread]]) -> None:
@@ -23,9 +23,9 @@ def throughput(path: Path, points: Sequence[tuple[str, int, int, Spread]]) -> No
                 middle = [rate.median for _, rate in line]
                 spread = [[rate.median - rate.least for _, rate in line], [rate.most - rate.median for _, rate in line]]
                 label = f"{cores} core{'s' if cores > 1 else ''}"
-                colour = COLOURS.get(cores, GRAY)
+                color = COLORS.get(cores, GRAY)
                 axes.errorbar(
-                    [workers for workers, _ in line], middle, spread, color=colour, marker="o", capsize=3, label=label
+                    [workers for workers, _ in line], middle, spread, color=color, marker="o", capsize=3, label=label
                 )
             axes.set(title=f"{model}: responses/s", xlabel="workers")
             axes.set_ylim(bottom=0)
@@ -54,9 +54,9 @@ def memory(path: Path, held: Sequence[tuple[str, Sequence[float]]]) -> None:
     """Bytes with 1, 2, 3 and more workers, a line a model."""
     with picture(path, 4, 3) as figure:
         axes = figure.subplots()
-        for (model, values), colour in zip(held, (BLUE, ORANGE), strict=False):
+        for (model, values), color in zip(held, (BLUE, ORANGE), strict=False):
             axes.plot(
-                range(1, len(values) + 1), [value / 1e6 for value in values], color=colour, marker="o", label=model
+                range(1, len(values) + 1), [value / 1e6 for value in values], color=color, marker="o", label=model
             )
         axes.set(title="Memory of the whole server (MB)", xlabel="workers")
         axes.set_ylim(bottom=0)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-# What the front door sends with a request, and what TorchServe makes of its body.
+# What the proxy sends with a request, and what TorchServe makes of its body.
 HEADERS = {
     "host": "127.0.0.1:8080",
     "user-agent": "curl/8.14.1",

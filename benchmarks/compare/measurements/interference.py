@@ -26,7 +26,7 @@ class Isolation(Figures):
     explained: Spread
 
     def page(self) -> str:
-        """A row a neighbour."""
+        """A row a neighbor."""
         rows = [
             ["none", self.alone.text(), "", ""],
             ["8 clients that request explanations", self.flooded.text(), self.ratio.text(), self.explained.text()],

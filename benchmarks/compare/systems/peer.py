@@ -200,7 +200,7 @@ class Peer:
 
 
 def _blank(size: int) -> bytes:
-    """A grey PNG of size x size pixels (RFC 2083), made by hand: Pillow is not imported where programs run."""
+    """A gray PNG of size x size pixels (RFC 2083), made by hand: Pillow is not imported where programs run."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

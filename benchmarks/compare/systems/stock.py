@@ -1,8 +1,8 @@
-"""TorchServe as its own examples use it: a BaseHandler with preprocess, inference and postprocess; no front door.
+"""TorchServe as its own examples use it: a BaseHandler with preprocess, inference and postprocess; no proxy.
 
 Out of the box is its page on batches (https://pytorch.org/serve/batch_inference_with_ts.html): the workload's batch;
 workers, log4j and metrics as they come. But a batch is waited for 1 ms, and not the 50 of that page's example: it still
-fills under load, and a lone request is answered in a fraction of the time. With our program: a worker a core.
+fills under load, and a single request is answered in a fraction of the time. With our program: a worker a core.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The bundle itself as a server to be measured: served behind its front door, stopped as users stop it."""
+"""The bundle itself as a server to be measured: served behind its proxy, stopped as users stop it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ START_SECONDS = 180.0
 READY_SECONDS = 120.0
 STOP_SECONDS = 60.0
 # Flags of a server whose every worker predicts.
-PREDICT_ONLY = ("--explain-workers", "0", "--lone-worker", "0")
+PREDICT_ONLY = ("--explain-workers", "0", "--unbatched-worker", "0")
 
 
 def request(workload: Workload, road: str = "predictions", query: str = "") -> Callable[[bytes], Request]:
@@ -42,7 +42,7 @@ def answer(body: bytes) -> tuple[int, float]:
 
 @contextmanager
 def serve(workload: Workload, port: int, *flags: str) -> Iterator[str]:
-    """`scripts.serve` with further flags; the context is the URL of the front door.
+    """`scripts.serve` with further flags; the context is the URL of the proxy.
 
     Raises:
         PeerError: it did not become READY; with what it said.

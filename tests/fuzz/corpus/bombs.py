@@ -70,7 +70,7 @@ def heavy(rng: Random, index: int) -> FuzzRequest:
             ("25 Mpx and a row", blank(5_000, 5_001), REFUSED),
             ("a line of 25 Mpx", blank(1, 25_000_000), REFUSED_OR_OK),
             ("25 Mpx declared, 99 bytes of data", _header(5_000, 5_000, 8, 2) + _data(99) + END, REFUSED),
-            ("65,535 grey pixels of 16 bits in a row", blank(65_535, 1, 16), REFUSED_OR_OK),
+            ("65,535 gray pixels of 16 bits in a row", blank(65_535, 1, 16), REFUSED_OR_OK),
         ),
         index,
     )

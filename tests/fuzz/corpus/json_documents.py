@@ -81,7 +81,7 @@ def wrong_shape(rng: Random, index: int) -> FuzzRequest:
     shapes += [
         ("another name", to_json({"img": TEXT})),
         ("another case", to_json({"Image": TEXT})),
-        ("one more member", to_json({"image": TEXT, "colour": "red"})),
+        ("one more member", to_json({"image": TEXT, "color": "red"})),
         ("one more member, long", GOOD[:-1] + b', "' + b"c" * 1_000_000 + b'": 1}'),
         ("100,000 more members", _many_members()),
         ("an empty name", to_json({"image": TEXT, "": 1})),

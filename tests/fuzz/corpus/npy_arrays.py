@@ -158,7 +158,7 @@ def npy_odd(rng: Random, index: int) -> FuzzRequest:
         ("doubles", npy(PIXELS / 255)),
         ("64 bits", npy(PIXELS.astype(np.int64))),
         ("truth", npy(PIXELS > 99)),
-        ("grey", npy(PIXELS[..., 0])),
+        ("gray", npy(PIXELS[..., 0])),
         ("channels first", npy(np.moveaxis(PIXELS, 2, 0))),
         ("one pixel", npy(PIXELS[:1, :1])),
         ("a line", npy(np.zeros((1, 100_000, 3), np.uint8))),

@@ -51,7 +51,7 @@ def unknown_option(rng: Random, index: int) -> FuzzRequest:
         "top-k",
         "TOP_K",
         "top_k ",
-        "colour",
+        "color",
         "",
         "0",
         "__class__",

@@ -23,7 +23,7 @@ def wrong_instances(rng: Random, index: int) -> FuzzRequest:
     parameters: tuple[Any, ...] = (
         "top_k=1",
         [1],
-        {"colour": "red"},
+        {"color": "red"},
         {"top_k": "many"},
         {"top_k": [1]},
         {"top_k": HUGE},
@@ -50,13 +50,13 @@ def wrong_instance(rng: Random, index: int) -> FuzzRequest:
     instances += [{"image_bytes": value} for value in nested]
     instances += [{"image": value} for value in images]
     instances += [
-        {**GOOD, "colour": "red"},
+        {**GOOD, "color": "red"},
         {**GOOD, "top_k": "many"},
         {**GOOD, "top_k": -1},
         {"b65": TEXT},
         {"": TEXT},
     ]
-    instances += [{**GOOD, "parameters": 3}, {**GOOD, "parameters": {"colour": 1}}]
+    instances += [{**GOOD, "parameters": 3}, {**GOOD, "parameters": {"color": 1}}]
     return _request(rng, {"instances": [pick_case(instances, index)]})
 
 

@@ -115,7 +115,7 @@ def wrong_inference(rng: Random, index: int) -> FuzzRequest:
         "top_k",
         [1],
         3,
-        {"colour": 1},
+        {"color": 1},
         {"top_k": "many"},
         {"top_k": 0},
         {"top_k": {}},

@@ -77,7 +77,7 @@ class Eager(Classifier):
         self.std = torch.tensor(model["std"]).view(3, 1, 1)
 
     def pixels(self, image: bytes) -> torch.Tensor:
-        """Float32 (3, size, size), normalised."""
+        """Float32 (3, size, size), normalized."""
         picture = Image.open(io.BytesIO(image)).convert("RGB")
         if self.model["resize"] == "crop":
             scale = self.canvas / min(picture.size)

@@ -22,7 +22,7 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
 
 def photo(width: int, height: int, kind: str = "JPEG") -> bytes:
-    """Smooth colours, which two ways of resizing agree on."""
+    """Smooth colors, which two ways of resizing agree on."""
     across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     out = io.BytesIO()
     Image.fromarray(np.stack([across, down, 255 - across], axis=2).astype(np.uint8)).save(out, kind, quality=95)

@@ -52,12 +52,12 @@ def test_a_process_that_lost_its_parent_is_halted_goes_on_and_is_ended(tmp_path:
 def test_photos_are_sorted_by_brightness_so_that_there_is_something_to_learn(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    for grey in range(0, 250, 5):
-        Image.new("RGB", (8, 8), (grey, grey, grey)).save(photos / f"{(grey * 7) % 250:03}.png")
+    for gray in range(0, 250, 5):
+        Image.new("RGB", (8, 8), (gray, gray, gray)).save(photos / f"{(gray * 7) % 250:03}.png")
     sort_by_brightness(photos, tmp_path / "sorted")
     assert [len(list(folder.iterdir())) for folder in sorted((tmp_path / "sorted").iterdir())] == [5] * 10
     darkest = {Image.open(path).getpixel((0, 0)) for path in (tmp_path / "sorted" / "tenth-0").iterdir()}
-    assert darkest == {(grey, grey, grey) for grey in (0, 5, 10, 15, 20)}
+    assert darkest == {(gray, gray, gray) for gray in (0, 5, 10, 15, 20)}
     (photos / "000.png").unlink()
     with pytest.raises(ValueError, match="49 photos are too few"):
         sort_by_brightness(photos, tmp_path / "sorted")
