@@ -20,10 +20,9 @@ from serving.artifacts import store
 from serving.errors import StartError
 from serving.proxy import client_token, cors
 from serving.rollout import state
-from serving.runtime import atomic_files, private_folder
+from serving.runtime import atomic_files, last_run, private_folder
 from serving.runtime.instance import Instance, Ports
 from serving.runtime.log import Log, LogFile, StandardOutput, open_log
-from serving.server import last_run
 from serving.server.launch_options import KEEP_ALIVE_SECONDS, MAX_KEEP_ALIVE_SECONDS, Launch
 from serving.server.supervisor import START_SECONDS, Supervisor
 from serving.torchserve import worker_roles

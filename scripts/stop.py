@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from scripts.command import command
+from serving.runtime import last_run
 from serving.runtime.instance import Instance, Ports
-from serving.server import last_run
 from serving.server.draining import DRAIN_SECONDS, GATEWAY_STOP_SECONDS, GRPC_DRAIN_SECONDS
 from serving.server.supervisor import JAVA_STOP_SECONDS
 

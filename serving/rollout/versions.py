@@ -25,9 +25,8 @@ from serving.rollout import archive_content, golden_check, state
 from serving.rollout.journal import Journal, last_entry
 from serving.rollout.registry import Registry
 from serving.rollout.state import ModelState, State
-from serving.runtime import atomic_files
+from serving.runtime import atomic_files, last_run
 from serving.runtime.instance import Instance
-from serving.server import last_run
 from serving.torchserve import worker_roles
 from serving.torchserve.management import Management
 from serving.torchserve.worker_roles import Role

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from serving.runtime import last_run
 from serving.runtime.instance import Instance, Ports, State, Status
-from serving.server import last_run
 
 
 @pytest.fixture
