@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -17,30 +16,10 @@ from PIL import Image
 from handlers.explain import METHODS
 from handlers.pipeline import Answer, Classifier
 from handlers.request import Incoming, Kind, Part
+from tests.support.same_answer import first_difference
 from training.data import Dataset
 
 IMAGES = 12
-# How much two answers may differ, by member. A matrix product sums in another order for another number of rows, so the
-# last bits of float32 logits change with the batch: some 1e-6 of values around 10. A softmax shrinks that to less than
-# one in its sixth digit, which rounding may show as 1e-6 or, at a border, as 2e-6. Logits themselves (f_x, f_baseline)
-# and sums over a whole map (delta) keep more of it. Of the OOD score, which has four digits, the last may change, and
-# likewise of shares of the evidence. A picture's color may change to the next of its palette, and so may a digit of
-# its legend.
-# What is decided by these may not change.
-TOLERANCE = {
-    "probability": {"abs": 2e-6},
-    "raw_probability": {"abs": 2e-6},
-    "distance": {"abs": 1.1e-4},
-    "share": {"abs": 1.1e-3},
-    "balance": {"abs": 1.1e-3},
-    **{key: {"abs": 2.1e-4} for key in ("deletion", "insertion", "gap", "versus_random", "versus_center")},
-    "f_x": {"abs": 1e-4},
-    "f_baseline": {"abs": 1e-4},
-    "delta": {"abs": 1e-4},
-    "score": {"rel": 1.1e-3},
-    "ood_score": {"rel": 1.1e-3},
-}
-NEXT_COLOR, LEGEND = 4, 0.002
 
 
 def jpeg(content: bytes) -> bytes:
@@ -121,37 +100,10 @@ def npy(images: Sent, files: Sequence[bytes]) -> bytes:
     return buffer.getvalue() if images[0][1] in ("none", "jpeg") else buffer.getvalue()[:-1]
 
 
-def assert_same(one: Any, other: Any, name: str = "") -> None:
-    """Equal, but for what float32 sums may change."""
-    if isinstance(one, dict):
-        assert list(one) == list(other)
-        for key in one:
-            assert_same(one[key], other[key], key)
-    elif isinstance(one, list):
-        if name == "outputs":
-            one, other = ([{tensor["name"]: tensor.pop("data"), **tensor} for tensor in both] for both in (one, other))
-        assert len(one) == len(other)
-        for left, right in zip(one, other, strict=True):
-            assert_same(left, right, name)
-    elif name == "explanation" and isinstance(one, str) and one.startswith("{"):
-        assert_same(json.loads(one), json.loads(other))
-    elif name in ("overlay_png", "heatmap_png"):
-        pictures = [Image.open(io.BytesIO(base64.b64decode(both))).convert("RGB") for both in (one, other)]
-        left, right = (np.asarray(picture).astype(int) for picture in pictures)
-        assert left.shape == right.shape
-        assert (np.abs(left - right).max(axis=2) > NEXT_COLOR).mean() <= LEGEND
-    elif name == "milliseconds":
-        pass
-    elif name in TOLERANCE and isinstance(one, float):
-        assert one == pytest.approx(other, **TOLERANCE[name])
-    else:
-        assert (type(one), one) == (type(other), other)
-
-
 def assert_same_answer(one: Answer, other: Answer) -> None:
     assert (one.status, one.headers) == (other.status, other.headers)
     if one.body != other.body:
-        assert_same(json.loads(one.body), json.loads(other.body))
+        assert first_difference(json.loads(one.body), json.loads(other.body)) is None
     assert (one.record.kind, one.record.error) == (other.record.kind, other.record.error)
     assert [label for label, _ in one.record.found] == [label for label, _ in other.record.found]
     assert one.record.judged == other.record.judged

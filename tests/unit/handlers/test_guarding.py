@@ -20,7 +20,8 @@ from handlers.pipeline import Classifier
 from handlers.request import Incoming, Part
 from models.architectures import Network
 from models.card import Limits
-from tests.unit.handlers.asking import assert_alike, body, labels, request, unnamed
+from tests.support.same_answer import first_difference
+from tests.unit.handlers.asking import body, labels, request, unnamed
 from tests.unit.handlers.modalities.image.test_scaled_decode import jpeg, photo
 from training.data import Dataset
 
@@ -144,7 +145,7 @@ def test_logits_that_are_no_numbers_fail_the_request_that_has_them(
     assert [int(answer.status) for answer in answers] == [200, 500, 200]
     assert body(answers[1])["message"] == "the model's answer for this request is no number"
     for place in (0, 2):
-        assert_alike(body(answers[place]), body(classifier.answer([batch[place]])[0]))
+        assert first_difference(body(answers[place]), body(classifier.answer([batch[place]])[0])) is None
 
 
 @pytest.mark.parametrize("kind", ["predict", "explain"])
@@ -283,7 +284,7 @@ def test_a_batch_is_decoded_in_threads_to_what_each_gives_alone(
     for answer, incoming in zip(together, batch, strict=True):
         (alone,) = threaded.answer([incoming])
         assert answer.status == alone.status
-        assert_alike(body(answer), body(alone))
+        assert first_difference(body(answer), body(alone)) is None
     assert names == {threading.current_thread().name}
     assert [int(answer.status) for answer in together] == [200, 415, 200, 200, 422, 200, 200, 400]
 

@@ -17,7 +17,8 @@ from handlers.request import Kind
 from models.architectures import Network
 from models.card import CardError
 from models.release import Release
-from tests.unit.handlers.asking import assert_alike, body, labels, request, unnamed
+from tests.support.same_answer import first_difference
+from tests.unit.handlers.asking import body, labels, request, unnamed
 from training.data import Dataset
 
 HEADERS = {
@@ -173,7 +174,7 @@ def test_a_batch_gives_the_answers_that_each_would_get_alone(classifier: Classif
     together = [body(answer) for answer in classifier.answer(batch)]
     alone = [body(classifier.answer([incoming])[0]) for incoming in batch]
     for one, other in zip(together, alone, strict=True):
-        assert_alike(one, other)
+        assert first_difference(one, other) is None
 
 
 def test_images_of_one_request_are_answered_in_their_order(classifier: Classifier, some: Sequence[bytes]) -> None:
@@ -247,7 +248,7 @@ def test_where_the_network_raises_only_the_guilty_request_fails(
         "message": "the model failed on this request: RuntimeError",
     }
     for place in (0, 2):
-        assert_alike(body(answers[place]), body(classifier.answer([batch[place]])[0]))
+        assert first_difference(body(answers[place]), body(classifier.answer([batch[place]])[0])) is None
 
 
 def test_where_only_the_explanation_raises_its_neighbors_keep_theirs(
