@@ -39,7 +39,7 @@ WHERE = $(call flag,--port,PORT)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev train evaluate explain-report shortcut-demo optimize tune compare archive serve stop predict explain models register promote retire rollback history samples \
-	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test measure measure-training measure-explanations measure-performance measure-worker \
+	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test test-fast measure measure-training measure-explanations measure-performance measure-worker \
 	measure-bad-inputs measure-attacks openapi check \
 	fix clean
 
@@ -135,6 +135,9 @@ samples: setup ## write samples/ again
 test: setup-dev ## every test, against a real TorchServe, HAProxy and Docker (the last as root on Debian 12)
 	@$(RUN) pytest -n auto --maxprocesses 4 tests/unit
 	@$(RUN) pytest tests/integration tests/e2e
+
+test-fast: setup-dev ## the unit tests but the slow ones, in under 3 minutes
+	@$(RUN) pytest -n auto --maxprocesses 4 -m "unit and not slow" tests/unit
 
 measure: setup ## docs/measured.md: what each step costs on this machine
 	@$(RUN) benchmarks.end_to_end

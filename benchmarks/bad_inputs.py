@@ -29,7 +29,7 @@ from serving.runtime.instance import Instance, Ports
 from serving.torchserve.management import Management
 from tests.fuzz.corpus import FAMILIES, bad_requests
 from tests.fuzz.under_load import BAD_PER_GOOD, GOOD, FuzzUnderLoad, Outcome, Violation, good_requests
-from tests.integration.server import Server, run
+from tests.support.server import Server, run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = Path(".run") / "bad-inputs"

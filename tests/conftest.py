@@ -16,6 +16,17 @@ from training.train import train
 
 torch.set_num_threads(1)
 
+KINDS = ("unit", "integration", "e2e")
+FOLDER = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its kind, the folder of tests/ that it is in."""
+    for item in items:
+        kind = item.path.relative_to(FOLDER).parts[0]
+        assert kind in KINDS, f"{item.path}: a test belongs in one of tests/{', tests/'.join(KINDS)}"
+        item.add_marker(kind)
+
 
 @pytest.fixture(scope="session")
 def digits() -> Dataset:

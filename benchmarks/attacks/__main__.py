@@ -23,7 +23,7 @@ from benchmarks.attacks.hostile_h2 import REQUESTS, ask
 from benchmarks.attacks.smuggling import Victim
 from scripts.command import command
 from serving.runtime.instance import Ports
-from tests.integration.server import REPOSITORY, TOKEN, Server, free_port, run
+from tests.support.server import REPOSITORY, TOKEN, Server, free_port, run
 
 PAGE = REPOSITORY / "docs" / "security.md"
 HOSTILE_REQUESTS = 5_000

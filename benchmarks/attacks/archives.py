@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.attacks.finding import Finding
 from serving.artifacts import store
-from tests.integration.server import free_port, run
+from tests.support.server import free_port, run
 
 HANDLER = "handlers/pipeline.py"
 

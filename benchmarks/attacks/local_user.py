@@ -14,7 +14,7 @@ import requests
 
 from benchmarks.attacks.finding import Finding
 from serving.runtime.instance import Instance, Ports
-from tests.integration.server import Server, run
+from tests.support.server import Server, run
 
 # Sent to the management API as somebody who cannot read the server's keys: each loads code, or changes what is served.
 MANAGEMENT = (

@@ -17,33 +17,33 @@ from models.release import Release
 from serving.artifacts.archive import archive
 from serving.artifacts.model_config import ModelConfig
 from serving.docker import image
-from tests.e2e import machine
+from tests.support import docker_host
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[machine.Engine]:
+def engine() -> Iterator[docker_host.Engine]:
     """Needs root on Debian; elsewhere these tests are left out, but never where CI runs them."""
     debian = Path("/etc/debian_version").exists()
     if not os.environ.get("CI") and not (debian and os.geteuid() == 0):
         pytest.skip("starting a Docker of one's own takes root on Debian")
-    machine.install()
-    with machine.Engine() as running:
+    docker_host.install()
+    with docker_host.Engine() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def client(engine: machine.Engine) -> Iterator[docker.DockerClient]:
+def client(engine: docker_host.Engine) -> Iterator[docker.DockerClient]:
     connected = docker.DockerClient(base_url=engine.url, timeout=60)
     yield connected
     connected.close()
 
 
 @pytest.fixture(scope="session")
-def built(engine: machine.Engine, client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
+def built(engine: docker_host.Engine, client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The tag of the image, built by `python -m scripts.docker build` from the real Dockerfile, without a network."""
-    checkout = machine.context(tmp_path_factory.mktemp("build") / "checkout", wheels=machine.wheels())
+    checkout = docker_host.context(tmp_path_factory.mktemp("build") / "checkout", wheels=docker_host.wheels())
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.docker", "build", "--base-image", machine.base_image(client)],
+        [sys.executable, "-m", "scripts.docker", "build", "--base-image", docker_host.base_image(client)],
         cwd=checkout,
         env={**os.environ, "DOCKER_HOST": engine.url},
         capture_output=True,

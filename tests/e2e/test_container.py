@@ -19,8 +19,8 @@ from docker.models.containers import Container
 from serving.docker import container
 from serving.docker.container import Settings
 from serving.errors import ContainerEnded
-from tests.e2e import machine
-from tests.integration.server import REPOSITORY, free_port, run
+from tests.support import docker_host
+from tests.support.server import REPOSITORY, free_port, run
 
 THREE = (REPOSITORY / "samples" / "3.png").read_bytes()
 
@@ -73,7 +73,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def running(
-    engine: machine.Engine, client: docker.DockerClient, built: str, store: Path, port: int
+    engine: docker_host.Engine, client: docker.DockerClient, built: str, store: Path, port: int
 ) -> Iterator[Container]:
     """A container started by the command that `make docker-serve` calls, and removed by that of `make docker-stop`."""
     done = run(store.parent, "scripts.docker", "serve", "--port", str(port), DOCKER_HOST=engine.url)
@@ -245,7 +245,7 @@ def test_killed_java_ends_the_container_which_is_then_started_again(
 
 
 def test_the_port_of_a_running_container_is_not_taken_from_it(
-    engine: machine.Engine, running: Container, store: Path, port: int
+    engine: docker_host.Engine, running: Container, store: Path, port: int
 ) -> None:
     done = run(store.parent, "scripts.docker", "serve", "--port", str(port), DOCKER_HOST=engine.url)
     assert done.returncode == 1
@@ -277,7 +277,7 @@ def test_stopping_in_production_fails_no_request_in_flight(
 
 
 def test_a_start_that_fails_passes_on_status_and_last_words(
-    engine: machine.Engine, client: docker.DockerClient, built: str, store: Path, tmp_path: Path
+    engine: docker_host.Engine, client: docker.DockerClient, built: str, store: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "model_store"
     broken.mkdir()

@@ -16,8 +16,8 @@ import pytest
 from serving.docker import container, errors
 from serving.docker.container import Settings
 from serving.errors import DockerError
-from tests.e2e import machine
-from tests.integration.server import free_port, run
+from tests.support import docker_host
+from tests.support.server import free_port, run
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_gpu_without_a_gpu_is_a_sentence(client: docker.DockerClient, built: s
 
 
 def test_no_daemon_and_no_permission_are_sentences(
-    leaky: None, engine: machine.Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    leaky: None, engine: docker_host.Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(DockerError, match=r"^no Docker daemon answers at DOCKER_HOST=unix://.*: start it"):

@@ -15,7 +15,7 @@ from serving.artifacts.model_config import ModelConfig
 from serving.docker import container
 from serving.docker.container import Settings
 from tests.e2e.test_container import kill, wait_for
-from tests.integration.server import REPOSITORY, free_port
+from tests.support.server import REPOSITORY, free_port
 
 THREE = (REPOSITORY / "samples" / "3.png").read_bytes()
 

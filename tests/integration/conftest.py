@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.server import PREDICT_ONLY, REPOSITORY, TOKEN, Server, run
+from tests.support.server import PREDICT_ONLY, REPOSITORY, TOKEN, Server, run
 
 
 @pytest.fixture(scope="session")

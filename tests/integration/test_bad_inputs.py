@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tests.fuzz.corpus import FAMILIES, bad_requests
 from tests.fuzz.under_load import GOOD, FuzzUnderLoad, good_requests
-from tests.integration.server import Server
+from tests.support.server import Server
 
 COUNT = 500
 # The seed whose first 500 requests repeat the most errors of early long runs: queries of 8 kB, an unknown charset of a

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from tests.integration.server import Server
+from tests.support.server import Server
 
 Call = tuple[str, bytes, dict[str, str]]
 

@@ -11,8 +11,8 @@ import pytest
 from handlers.multipart import Part
 from handlers.request import MULTIPART_HEADER, Incoming, parse
 from models.card import Limits
-from tests.integration.browser import Posted, visit, web_site
-from tests.integration.stub import TOKEN, running_proxy
+from tests.support.browser import Posted, visit, web_site
+from tests.support.stub_backend import TOKEN, running_proxy
 
 # What a page gets to see of each request: the status, its headers and the body; or that the browser refused it.
 CALLS = """

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.contract import ROWS, Ask
-from tests.integration.server import Server
-from tests.integration.stub import ProxyClient, running_proxy
+from tests.support.server import Server
+from tests.support.stub_backend import ProxyClient, running_proxy
 
 
 @pytest.fixture

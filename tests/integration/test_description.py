@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.server import Server
+from tests.support.server import Server
 
 NAMES = {"{model_name}": "{model}", "{model_version}": "{version}"}
 

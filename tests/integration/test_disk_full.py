@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.integration.conftest import batching
-from tests.integration.server import PREDICT_ONLY, Server, run
+from tests.support.server import PREDICT_ONLY, Server, run
 
 SIZE = "400k"
 

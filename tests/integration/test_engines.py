@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from models.card import Card
-from tests.integration.server import PREDICT_ONLY, Server, run
+from tests.support.server import PREDICT_ONLY, Server, run
 
 
 @pytest.fixture(scope="module")

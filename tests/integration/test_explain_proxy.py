@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.integration.stub import ProxyClient, running_proxy
+from tests.support.stub_backend import ProxyClient, running_proxy
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ import requests
 
 from serving.rollout import journal
 from serving.torchserve.worker_roles import Role, RoleCounts
-from tests.integration.rollout import do, done
-from tests.integration.server import PREDICT_ONLY, Server, run
+from tests.support.server import PREDICT_ONLY, Server, run
+from tests.support.version_commands import run_ok, run_versions
 
 EXPLAIN = Role.EXPLAIN.of("digits")
 SAGEMAKER = {"X-Amzn-SageMaker-Custom-Attributes": "explain=true"}
@@ -117,7 +117,7 @@ def test_nobody_can_ask_for_them_by_name(server: Server, digit: dict[str, bytes]
 
 
 def test_models_shows_them_in_the_row_of_their_version(server: Server) -> None:
-    (row,) = json.loads(done(server, "models", "--json"))
+    (row,) = json.loads(run_ok(server, "models", "--json"))
     shown = [row[name] for name in ("model", "version", "workers", "ready", "explaining", "unbatched")]
     assert shown == ["digits", "1.0", 1, 1, 1, 1]
 
@@ -154,7 +154,7 @@ def test_a_killed_one_disturbs_no_prediction_and_comes_back(server: Server, digi
         idle = cpu_seconds(victim)
         doomed = pool.submit(many, server, "/explanations/digits", digit["3"], 64)
         while cpu_seconds(victim) < idle + 0.2:  # it has the request
-            assert not doomed.done()
+            assert not doomed.run_ok()
             time.sleep(0.01)
         os.kill(victim, signal.SIGKILL)
         assert [ask(server, "/predictions/digits", digit["4"]).status_code for _ in range(20)] == [200] * 20
@@ -173,21 +173,21 @@ def test_without_them_the_workers_that_predict_explain(workspace: Path, digit: d
         assert [entry["modelName"] for entry in registered] == ["digits"]
         for headers in ({}, {"X-Explain-Deadline": "30000"}):
             assert "target" in ask(server, "/explanations/digits", digit["3"], **headers).json()
-        (row,) = json.loads(done(server, "models", "--json"))
+        (row,) = json.loads(run_ok(server, "models", "--json"))
         assert (row["explaining"], row["unbatched"]) == (0, 0)
 
 
 def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: dict[str, bytes]) -> None:
-    done(served, "register", "--version", "2.0")
-    done(served, "promote", "--version", "2.0")
+    run_ok(served, "register", "--version", "2.0")
+    run_ok(served, "promote", "--version", "2.0")
     key = served.key("inference")
     direct = requests.post(f"{served.direct}/explanations/{EXPLAIN}", data=digit["3"], headers=key, timeout=60)
     assert direct.json()["version"] == "2.0", "TorchServe's default follows"
     with ThreadPoolExecutor(12) as pool:
         asked = [pool.submit(many, served, "/explanations/digits/1.0", digit["3"], 32) for _ in range(12)]
         time.sleep(0.5)
-        assert not any(one.done() for one in asked[2:]), "they must be in flight for this to mean anything"
-        done(served, "retire", "--version", "1.0")
+        assert not any(one.run_ok() for one in asked[2:]), "they must be in flight for this to mean anything"
+        run_ok(served, "retire", "--version", "1.0")
         assert [one.result().status_code for one in asked] == [200] * 12
     steps = [entry["step"] for entry in journal.read(served.instance.folder) if entry["command"] == "retire"]
     assert steps == ["started", "closed", "drained", "unregistered", "done"]
@@ -197,7 +197,7 @@ def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: di
 
 
 def test_a_model_cannot_have_their_name(served: Server) -> None:
-    refused = do(served, "register", "--model", EXPLAIN, "--version", "1.0")
+    refused = run_versions(served, "register", "--model", EXPLAIN, "--version", "1.0")
     assert "names that end in '-explain' belong to workers of Torchlight's own" in refused.stderr
     store = served.workspace / "model_store"
     copy = store / f"{EXPLAIN}-1.0.mar"

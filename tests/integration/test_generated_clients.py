@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from serving.proxy.haproxy import OPENAPI
-from tests.e2e import machine
-from tests.integration.server import Server
+from tests.support import docker_host
+from tests.support.server import Server
 
 SOURCES = Path(__file__).parent / "typescript"
 TSC = ("npx", "tsc", "--strict", "--target", "es2022", "--module", "nodenext", "--outDir", "out")
@@ -97,9 +97,9 @@ def test_python_client_gets_typed_answers(
 @pytest.fixture(scope="module")
 def typescript(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the types that openapi-typescript made, and with the packages of typescript/package.json."""
-    machine.install({"node": "nodejs", "npm": "npm"})
+    docker_host.install({"node": "nodejs", "npm": "npm"})
     package = (SOURCES / "package.json").read_bytes()
-    packages = machine.cache() / f"npm-{hashlib.sha256(package).hexdigest()[:16]}"
+    packages = docker_host.cache() / f"npm-{hashlib.sha256(package).hexdigest()[:16]}"
     if not (packages / "complete").exists():
         packages.mkdir(exist_ok=True)
         (packages / "package.json").write_bytes(package)

@@ -14,8 +14,8 @@ import pytest
 import requests
 from grpc_health.v1 import health_pb2 as pb
 
-from tests.integration.server import Server
 from tests.integration.test_life import wait_for
+from tests.support.server import Server
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from serving.proxy import haproxy
-from tests.integration.stub import ProxyClient, running_proxy
+from tests.support.stub_backend import ProxyClient, running_proxy
 
 ORDINARY, HEAVY = "/predictions/digits/1.0", "/predictions/digits-explain/1.0"
 LARGE = bytes(haproxy.LARGE_BYTES + 1)

@@ -13,7 +13,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.integration.server import Server
+from tests.support.server import Server
 
 # Every answer has it in its body, so answers can be compared where it is given.
 ID = {"X-Request-Id": "mine"}

@@ -16,7 +16,7 @@ import requests
 import tritonclient.grpc
 
 from tests.integration.conftest import batching
-from tests.integration.server import PREDICT_ONLY, TOKEN, Server, alive, run
+from tests.support.server import PREDICT_ONLY, TOKEN, Server, alive, run
 
 # Workers that explain would answer at once what comes alone.
 

@@ -11,8 +11,8 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.integration.server import Server, run
 from tests.integration.test_http import failed
+from tests.support.server import Server, run
 
 CONFIG = """
 handler:

@@ -11,7 +11,7 @@ import grpc
 import pytest
 import requests
 
-from tests.integration.server import Server
+from tests.support.server import Server
 
 HANDLER = "from pathlib import Path\nPath({proof!r}).touch()\n\n\ndef handle(data, context):\n    return data\n"
 REFUSED = "Token Authorization failed"

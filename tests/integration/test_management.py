@@ -12,8 +12,8 @@ from serving.rollout import state
 from serving.torchserve.management import Management
 from serving.torchserve.tokens import KeyFile
 from serving.torchserve.worker_roles import RoleCounts
-from tests.integration.rollout import done
-from tests.integration.server import PREDICT_ONLY, Server, free_port
+from tests.support.server import PREDICT_ONLY, Server, free_port
+from tests.support.version_commands import run_ok
 
 # Workers, the most requests of a batch, and the milliseconds that it waits for them.
 SETTINGS = (1, 5, 7)
@@ -53,8 +53,8 @@ def test_a_management_token_is_used_and_renewed_in_time(store: Path) -> None:
         second = keys.token("management")
         assert second != first
         assert Management(server.ports.management, keys).models() == {"digits": "digits-1.0.mar"}
-        done(server, "register", "--version", "2.0")
-        done(server, "promote", "--version", "2.0")
+        run_ok(server, "register", "--version", "2.0")
+        run_ok(server, "promote", "--version", "2.0")
 
 
 def test_state_survives_what_it_should(served: Server) -> None:

@@ -18,9 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from handlers import metrics
 from serving.exporter.definitions import DEFINITIONS
-from tests.integration import prometheus
-from tests.integration.prometheus import Prometheus
-from tests.integration.server import Server, run
+from tests.support import prometheus
+from tests.support.prometheus import Prometheus
+from tests.support.server import Server, run
 
 # By class index, signs that TorchServe's line format or Prometheus' text format has a use for.
 CLASSES = ["zero", "one|1", "two,2", "three:3", "four#4", 'five "5"', "six\\6", "sieben ü", "50%25", "ni ne=9"]

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.attacks import outage
 from benchmarks.attacks.outage import ATTACKS, Attack
-from tests.integration.server import TOKEN, Server
+from tests.support.server import TOKEN, Server
 
 SECONDS = 1.5
 

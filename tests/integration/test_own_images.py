@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from tests.integration.server import REPOSITORY, Server, environment, run
+from tests.support.server import REPOSITORY, Server, environment, run
 from tests.unit.training.data.test_folder import fill, picture
 
 PHOTOS = "my photos & R$D (1)"

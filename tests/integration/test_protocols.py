@@ -17,7 +17,7 @@ import tritonclient.http as triton_http
 from PIL import Image
 
 from tests.integration.contract.bodies import elements
-from tests.integration.server import Server
+from tests.support.server import Server
 
 Classes = list[tuple[str, int, float]]
 TIMEOUT = 30

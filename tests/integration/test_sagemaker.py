@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.machine import cache
-from tests.integration.stub import TOKEN, ProxyClient, running_proxy
+from tests.support.docker_host import cache
+from tests.support.stub_backend import TOKEN, ProxyClient, running_proxy
 
 REQUIREMENT = "boto3==1.44.8"
 CLIENT = """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.server import REPOSITORY, Server
+from tests.support.server import REPOSITORY, Server
 
 CHECKS = (
     "not_a_server_error",

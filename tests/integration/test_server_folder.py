@@ -7,7 +7,7 @@ from pathlib import Path
 
 import requests
 
-from tests.integration.server import PREDICT_ONLY, Server
+from tests.support.server import PREDICT_ONLY, Server
 
 
 def test_a_server_whose_unpacked_models_are_removed_answers_what_it_has_and_ends(

@@ -10,7 +10,7 @@ from benchmarks.attacks import smuggling
 from benchmarks.attacks.hostile import MARK, generate
 from benchmarks.attacks.hostile_h2 import REQUESTS, ask
 from benchmarks.attacks.smuggling import Victim
-from tests.integration.server import TOKEN, Server
+from tests.support.server import TOKEN, Server
 
 COUNT = 800
 PREDICT = "/predictions/digits?top_k=1"

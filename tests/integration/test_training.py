@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from models import architectures
 from models.release import sha256
-from tests.integration.server import environment, run
+from tests.support.server import environment, run
 
 # 18 batches an epoch: long enough to be stopped in the middle of one. Enough epochs for three strikes, however fast.
 EPOCHS = 16

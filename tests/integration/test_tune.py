@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from serving.artifacts import model_config
-from tests.integration.server import environment, run
+from tests.support.server import environment, run
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import requests
 
 from serving.proxy import unbatched_routing
 from tests.integration.conftest import batching
-from tests.integration.rollout import done
-from tests.integration.server import Server
-from tests.integration.stub import ProxyClient, running_proxy
+from tests.support.server import Server
+from tests.support.stub_backend import ProxyClient, running_proxy
+from tests.support.version_commands import run_ok
 
 UNBATCHED = "digits-unbatched"
 DELAY_MS = 500
@@ -109,12 +109,12 @@ def test_while_no_worker_is_up_for_it_predictions_go_where_they_went(patient: Se
 
 
 def test_it_is_the_default_versions_alone_and_follows_a_promotion(served: Server, digit: dict[str, bytes]) -> None:
-    done(served, "register", "--version", "2.0")
+    run_ok(served, "register", "--version", "2.0")
     time.sleep(0.5)
     before = served.asked()
     assert predict(served, digit["3"], "/predictions/digits/2.0").json()["version"] == "2.0"
     assert told(served, before) == {"digits": 1}, "as it will predict when it is promoted"
-    done(served, "promote", "--version", "2.0")
+    run_ok(served, "promote", "--version", "2.0")
     before = served.asked()
     assert predict(served, digit["3"]).json()["version"] == "2.0"
     assert told(served, before) == {UNBATCHED: 1}

@@ -17,31 +17,31 @@ from models.release import sha256
 from scripts import versions
 from serving.artifacts.store import digest_file
 from serving.rollout import journal
-from tests.integration.rollout import answering, do, done, facts
-from tests.integration.server import Server, free_port, run
+from tests.support.server import Server, free_port, run
+from tests.support.version_commands import answering, run_ok, run_versions, server_state
 
 
 def test_a_version_is_registered_promoted_rolled_back_and_retired(served: Server, digit: dict[str, bytes]) -> None:
     image = digit["3"]
-    assert done(served, "register", "--version", "2.0") == "digits 2.0: registered; it answers those who name it\n"
+    assert run_ok(served, "register", "--version", "2.0") == "digits 2.0: registered; it answers those who name it\n"
     assert (answering(served, image), answering(served, image, "/2.0")) == ("1.0", "2.0")
-    done(served, "promote", "--version", "2.0")
+    run_ok(served, "promote", "--version", "2.0")
     assert (answering(served, image), answering(served, image, "/1.0")) == ("2.0", "1.0")
     key = served.key("inference")
     direct = requests.post(f"{served.direct}/predictions/digits", data=image, headers=key, timeout=30)
     assert direct.json()["version"] == "2.0"
-    assert "is the default version" in do(served, "retire", "--version", "2.0").stderr
-    done(served, "rollback")
+    assert "is the default version" in run_versions(served, "retire", "--version", "2.0").stderr
+    run_ok(served, "rollback")
     assert answering(served, image) == "1.0"
-    done(served, "retire", "--version", "2.0")
+    run_ok(served, "retire", "--version", "2.0")
     gone = requests.post(f"{served.url}/predictions/digits/2.0", data=image, timeout=30)
     assert gone.json()["type"] == "VersionNotFound"
-    rows = json.loads(done(served, "models", "--json"))
+    rows = json.loads(run_ok(served, "models", "--json"))
     assert [(row["version"], row["default"], row["ready"]) for row in rows] == [("1.0", True, 1)]
     steps = [(entry["command"], entry["step"]) for entry in journal.read(served.instance.folder)]
     assert steps.count(("promote", "committed")) == 1
     assert ("retire", "drained") in steps
-    assert "promote digits 2.0: committed" in done(served, "history")
+    assert "promote digits 2.0: committed" in run_ok(served, "history")
 
 
 def test_every_command_twice_is_as_once(served: Server, digit: dict[str, bytes]) -> None:
@@ -51,16 +51,16 @@ def test_every_command_twice_is_as_once(served: Server, digit: dict[str, bytes])
         ("rollback",),
         ("retire", "--version", "2.0"),
     ):
-        done(served, *command)
-        once = facts(served)
-        done(served, *command)
-        assert facts(served) == once
+        run_ok(served, *command)
+        once = server_state(served)
+        run_ok(served, *command)
+        assert server_state(served) == once
     assert answering(served, digit["3"]) == "1.0"
 
 
 def test_workers_are_scaled_and_come_back(served: Server) -> None:
-    done(served, "register", "--version", "2.0", "--workers", "2")
-    done(served, "promote", "--version", "2.0")
+    run_ok(served, "register", "--version", "2.0", "--workers", "2")
+    run_ok(served, "promote", "--version", "2.0")
     assert [status for _, status in served.workers()] == ["READY", "READY"]
     port = str(served.ports.public)
     assert run(served.workspace, "scripts.stop", "--port", port).returncode == 0
@@ -73,8 +73,8 @@ def test_workers_are_scaled_and_come_back(served: Server) -> None:
 
 def test_what_was_promoted_comes_back_after_kill_9(store: Path, digit: dict[str, bytes]) -> None:
     with Server(store, "--version", "1.0") as server:
-        done(server, "register", "--version", "2.0")
-        done(server, "promote", "--version", "2.0")
+        run_ok(server, "register", "--version", "2.0")
+        run_ok(server, "promote", "--version", "2.0")
         server.process.kill()
         server.process.wait(10)
         time.sleep(2)  # the kernel ends Java and HAProxy
@@ -125,16 +125,16 @@ def test_a_version_that_cannot_load_is_removed_with_its_reason(
     change, words = BROKEN[fault]
     archive = altered(store, change)
     try:
-        before = facts(served)
-        failed = do(served, "register", "--version", "4.0")
+        before = server_state(served)
+        failed = run_versions(served, "register", "--version", "4.0")
         assert failed.returncode == 1
         last = failed.stderr.strip().splitlines()[-1]
         assert last.startswith("error: digits 4.0 cannot be loaded: ")
         assert words in last
-        assert facts(served) == before
+        assert server_state(served) == before
         assert answering(served, digit["3"]) == "1.0"
-        assert "not registered" in do(served, "promote", "--version", "4.0").stderr
-        assert json.loads(do(served, "promote", "--version", "4.0", "--json").stdout)["ok"] is False
+        assert "not registered" in run_versions(served, "promote", "--version", "4.0").stderr
+        assert json.loads(run_versions(served, "promote", "--version", "4.0", "--json").stdout)["ok"] is False
     finally:
         archive.unlink()
 
@@ -146,14 +146,14 @@ def test_an_archive_that_is_damaged_renamed_or_missing_is_refused_before_torchse
     whole = (store / "model_store" / "digits-2.0.mar").read_bytes()
     try:
         archive.write_bytes(whole[:9000])
-        assert "not a whole .mar" in do(served, "register", "--version", "4.0").stderr
+        assert "not a whole .mar" in run_versions(served, "register", "--version", "4.0").stderr
         archive.write_bytes(whole)
-        assert "holds digits 2.0, not what its name says" in do(served, "register", "--version", "4.0").stderr
+        assert "holds digits 2.0, not what its name says" in run_versions(served, "register", "--version", "4.0").stderr
         archive.write_bytes(whole.replace(b"IHDR", b"IHDX", 1))
-        assert "is damaged" in do(served, "register", "--version", "4.0").stderr
+        assert "is damaged" in run_versions(served, "register", "--version", "4.0").stderr
     finally:
         archive.unlink()
-    assert "no such archive" in do(served, "register", "--version", "4.0").stderr
+    assert "no such archive" in run_versions(served, "register", "--version", "4.0").stderr
 
 
 def test_a_truncated_archive_stops_the_start_with_its_name(workspace: Path, tmp_path: Path) -> None:
@@ -181,17 +181,17 @@ def test_other_content_is_not_taken_for_what_was_archived_or_registered(
     with_digest(archive)
     original = archive.read_bytes()
     try:
-        done(served, "register", "--version", "4.0")
-        registered = facts(served)
+        run_ok(served, "register", "--version", "4.0")
+        registered = server_state(served)
         altered(store, REPLACED)
-        assert "digits-4.0.mar.sha256 says" in do(served, "register", "--version", "4.0").stderr
-        assert "digits-4.0.mar.sha256 says" in do(served, "promote", "--version", "4.0").stderr
+        assert "digits-4.0.mar.sha256 says" in run_versions(served, "register", "--version", "4.0").stderr
+        assert "digits-4.0.mar.sha256 says" in run_versions(served, "promote", "--version", "4.0").stderr
         with_digest(archive)
-        failed = json.loads(do(served, "register", "--version", "4.0", "--json").stdout)
+        failed = json.loads(run_versions(served, "register", "--version", "4.0", "--json").stdout)
         assert failed["ok"] is False
         assert failed["error"].startswith("digits 4.0 is registered with other content: SHA-256 ")
-        assert "has changed since it was registered" in do(served, "promote", "--version", "4.0").stderr
-        assert facts(served) == registered
+        assert "has changed since it was registered" in run_versions(served, "promote", "--version", "4.0").stderr
+        assert server_state(served) == registered
         # TorchServe unpacks an archive once: a worker that starts again runs what was registered.
         before = served.workers("digits/4.0")
         os.kill(before[0][0], signal.SIGKILL)
@@ -202,8 +202,8 @@ def test_other_content_is_not_taken_for_what_was_archived_or_registered(
         assert answering(served, digit["3"], "/4.0") == "4.0"
         archive.write_bytes(original)
         with_digest(archive)
-        done(served, "register", "--version", "4.0")
-        done(served, "promote", "--version", "4.0")
+        run_ok(served, "register", "--version", "4.0")
+        run_ok(served, "promote", "--version", "4.0")
         assert answering(served, digit["3"]) == "4.0"
         altered(store, REPLACED)
         port = str(served.ports.public)
@@ -235,7 +235,7 @@ MISTAKES = {
 def test_mistakes_are_named_also_to_programs_and_change_nothing(
     served: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = facts(served)
+    before = server_state(served)
     monkeypatch.chdir(served.workspace)
     for words, expected in MISTAKES.items():
         with pytest.raises(SystemExit) as ended:  # in this process: each command of its own takes a second to begin
@@ -244,7 +244,7 @@ def test_mistakes_are_named_also_to_programs_and_change_nothing(
         answer = json.loads(capsys.readouterr().out)
         assert answer["ok"] is False
         assert answer["error"].startswith(expected), words
-    assert facts(served) == before
+    assert server_state(served) == before
 
 
 def test_commands_without_a_server_say_so(store: Path) -> None:

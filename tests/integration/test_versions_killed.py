@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 
 from serving.rollout import journal
-from tests.integration.rollout import do, done, facts
-from tests.integration.server import Server, environment
+from tests.support.server import Server, environment
+from tests.support.version_commands import run_ok, run_versions, server_state
 
 KILLER = """
 import os, signal, sys
@@ -43,8 +43,8 @@ def killed_everywhere(server: Server, command: tuple[str, ...], reset: Callable[
     """Run a command killed after each of its effects in turn, then again; every end must be the same."""
     flags = [*command, "--port", str(server.ports.public)]
     reset()
-    done(server, *command)
-    expected = facts(server)
+    run_ok(server, *command)
+    expected = server_state(server)
     for after in range(1, 100, step):
         reset()
         killed = subprocess.run(
@@ -57,8 +57,8 @@ def killed_everywhere(server: Server, command: tuple[str, ...], reset: Callable[
         if killed.returncode == 0:
             return after
         assert killed.returncode == -9, killed.stderr
-        done(server, *command)
-        assert facts(server) == expected, f"killed after effect {after}"
+        run_ok(server, *command)
+        assert server_state(server) == expected, f"killed after effect {after}"
         lines = (server.instance.folder / journal.FILE_NAME).read_text().splitlines()
         assert json.loads(lines[-1])["step"] == "done"
         assert all(json.loads(line)["time"] for line in lines)
@@ -66,31 +66,31 @@ def killed_everywhere(server: Server, command: tuple[str, ...], reset: Callable[
 
 
 def test_promote_killed_anywhere_is_repaired_by_running_it_again(served: Server) -> None:
-    done(served, "register", "--version", "2.0")
+    run_ok(served, "register", "--version", "2.0")
 
     def reset() -> None:
-        done(served, "promote", "--version", "1.0")
+        run_ok(served, "promote", "--version", "1.0")
 
     assert killed_everywhere(served, ("promote", "--version", "2.0"), reset) > 10
 
 
 def test_rollback_killed_anywhere_is_repaired_by_running_it_again(served: Server) -> None:
-    done(served, "register", "--version", "2.0")
+    run_ok(served, "register", "--version", "2.0")
 
     def reset() -> None:
-        done(served, "promote", "--version", "1.0")
-        done(served, "promote", "--version", "2.0")
+        run_ok(served, "promote", "--version", "1.0")
+        run_ok(served, "promote", "--version", "2.0")
 
     assert killed_everywhere(served, ("rollback",), reset) > 10
 
 
 def test_register_and_retire_killed_on_the_way_are_repaired_by_running_them_again(served: Server) -> None:
     def without() -> None:
-        retired = do(served, "retire", "--version", "2.0")
+        retired = run_versions(served, "retire", "--version", "2.0")
         assert retired.returncode == 0 or "no version 2.0 of 'digits' is registered" in retired.stderr
 
     def with_it() -> None:
-        done(served, "register", "--version", "2.0")
+        run_ok(served, "register", "--version", "2.0")
 
     assert killed_everywhere(served, ("register", "--version", "2.0"), without, step=5) > 10
     assert killed_everywhere(served, ("retire", "--version", "2.0"), with_it, step=5) > 10
@@ -101,4 +101,4 @@ def test_two_commands_at_once_do_not_mix(served: Server) -> None:
 
     with (served.instance.folder / "commands.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "another version command is running" in do(served, "rollback").stderr
+        assert "another version command is running" in run_versions(served, "rollback").stderr

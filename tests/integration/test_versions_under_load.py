@@ -8,8 +8,8 @@ import time
 import requests
 
 from serving.proxy import routing
-from tests.integration.rollout import done
-from tests.integration.server import Server
+from tests.support.server import Server
+from tests.support.version_commands import run_ok
 
 
 class Load:
@@ -68,7 +68,7 @@ def test_versions_change_under_load_and_no_request_is_lost(served: Server, digit
             ("rollback",),
         ]
         for change in changes:
-            done(served, *change)
+            run_ok(served, *change)
             load._last = routing.read(served.instance.folder / routing.FILE_NAME)["digits"]
             time.sleep(5)
         while len(load.answers) < 5_000 and time.monotonic() - began < 200:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from serving.proxy import haproxy, open_files
 from serving.server import draining, supervisor
-from tests.e2e.machine import install
+from tests.support.docker_host import install
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "torchlight.service"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.server import Server
+from tests.support.server import Server
 
 SECTIONS = ("endpoints", "bodies", "options", "headers", "answers", "explanations", "errors", "limits", "origins")
 TIMEOUT = 60

@@ -13,7 +13,7 @@ from handlers.request import Incoming, Part
 from models.card import Limits
 from tests.integration.contract import Ask, failed, row, told
 from tests.integration.contract.bodies import npy, send_npy
-from tests.integration.stub import TOKEN, running_proxy
+from tests.support.stub_backend import TOKEN, running_proxy
 
 PREDICT, EXPLAIN = "/predictions/digits", "/explanations/digits"
 

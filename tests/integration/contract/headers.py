@@ -10,7 +10,7 @@ import requests
 
 from tests.integration.contract import Ask, failed, labels, ok, row, told
 from tests.integration.contract.bodies import elements, send_binary
-from tests.integration.stub import TOKEN, running_proxy
+from tests.support.stub_backend import TOKEN, running_proxy
 
 PREDICT, EXPLAIN = "/predictions/digits", "/explanations/digits"
 

@@ -23,7 +23,7 @@ from serving.proxy import haproxy
 from serving.server import launch_options
 from tests.integration.contract import Ask, failed, labels, row, told
 from tests.integration.contract.bodies import npy
-from tests.integration.stub import SHORTER, TOKEN, running_proxy
+from tests.support.stub_backend import SHORTER, TOKEN, running_proxy
 
 PREDICT = "/predictions/digits"
 PIXELS = 25_000_000

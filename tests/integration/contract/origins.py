@@ -6,7 +6,7 @@ import requests
 
 from serving.proxy import cors
 from tests.integration.contract import Ask, failed, row
-from tests.integration.stub import TOKEN, ProxyClient, running_proxy
+from tests.support.stub_backend import TOKEN, ProxyClient, running_proxy
 
 LAB, OTHER = "https://lab.example", "https://evil.example"
 PREDICT = "/predictions/digits"

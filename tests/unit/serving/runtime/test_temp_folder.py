@@ -9,7 +9,7 @@ import pytest
 
 from serving.runtime import temp_folder
 from serving.runtime.temp_folder import MAX_PATH_BYTES, TempFolder
-from tests.e2e import machine
+from tests.support import docker_host
 
 
 def test_it_lies_in_the_servers_folder_and_is_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_sweep_removes_what_a_killed_supervisor_left_and_nothing_else(tmp_path
 
 
 def test_systemd_tmpfiles_leaves_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine.install({"systemd-tmpfiles": "systemd"})
+    docker_host.install({"systemd-tmpfiles": "systemd"})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     temp, other = TempFolder(None), tmp_path / "other"
     other.mkdir()

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from tests.e2e import machine
+from tests.support import docker_host
 
 START_SECONDS = 30
 CONFIG = """\
@@ -24,7 +24,7 @@ scrape_configs:
 
 def install() -> None:
     """Install promtool and prometheus if they are missing."""
-    machine.install({"promtool": "prometheus", "prometheus": "prometheus"})
+    docker_host.install({"promtool": "prometheus", "prometheus": "prometheus"})
 
 
 def lint(text: str) -> str:

@@ -11,15 +11,15 @@ import requests
 
 from serving.proxy import routing
 from serving.torchserve.management import Management
-from tests.integration.server import Server, run
+from tests.support.server import Server, run
 
 
-def do(server: Server, command: str, *flags: str) -> subprocess.CompletedProcess[str]:
+def run_versions(server: Server, command: str, *flags: str) -> subprocess.CompletedProcess[str]:
     return run(server.workspace, "scripts.versions", command, "--port", str(server.ports.public), *flags)
 
 
-def done(server: Server, command: str, *flags: str) -> str:
-    finished = do(server, command, *flags)
+def run_ok(server: Server, command: str, *flags: str) -> str:
+    finished = run_versions(server, command, *flags)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
 
@@ -30,7 +30,7 @@ def answering(server: Server, image: bytes, version: str = "") -> str:
     return str(answer.json()["version"])
 
 
-def facts(server: Server) -> dict[str, Any]:
+def server_state(server: Server) -> dict[str, Any]:
     """Everything that must agree in the end: state, map on disk and at run time, TorchServe's own default."""
     folder = server.instance.folder
     status = server.instance.status()

@@ -17,7 +17,7 @@ import requests
 from serving.proxy import haproxy, routing
 from serving.proxy.haproxy import ProxyConfig, Tokens
 from serving.torchserve import executables
-from tests.integration.server import free_port
+from tests.support.server import free_port
 
 TOKEN = "open-sesame"
 # The timeouts of the template, and what they are here.
