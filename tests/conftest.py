@@ -1,4 +1,4 @@
-"""What all tests share: the digits, and one small release that is trained once a session."""
+"""Fixtures that all tests share: the digits, and one small release that is trained once a session."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> float:
 
 
 def inside(running: Container, code: str) -> str:
-    """What a piece of Python prints in the container, as the server's own user."""
+    """Return what Python code prints in the container, run by the server's own user."""
     status, output = running.exec_run(["python", "-c", code])
     assert status == 0, output.decode()
     return str(output.decode().strip())
@@ -118,7 +118,7 @@ def test_a_cold_start_shows_its_progress(running: Container, port: int, capsys: 
     assert float(words.partition("READY in ")[2].split()[0]) < 60
 
 
-def test_it_answers(running: Container, port: int) -> None:
+def test_container_answers(running: Container, port: int) -> None:
     answer = predict(port)
     assert answer.status_code == 200
     assert answer.json()["predictions"][0]["label"] == "3"

@@ -1,4 +1,4 @@
-"""What goes wrong before a container runs, for real: one sentence each, and nothing left behind."""
+"""Failures before a container runs, for real: each is one sentence, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -62,13 +62,15 @@ def test_refusals_are_sentences(
 @pytest.mark.skipif(
     bool(shutil.which("nvidia-smi") or shutil.which("nvidia-container-cli")), reason="this machine has NVIDIA's tools"
 )
-def test_a_gpu_without_a_gpu_is_a_sentence(client: docker.DockerClient, built: str, store: Path) -> None:
+def test_gpu_flag_without_a_gpu_is_refused_in_one_sentence(
+    client: docker.DockerClient, built: str, store: Path
+) -> None:
     for gpus in ((), ("0", "1")):
         settings = Settings(store=store, image=built, port=free_port(), gpus=gpus)
         assert refused(client, settings).startswith("Docker has no NVIDIA runtime: install the NVIDIA Container")
 
 
-def test_no_daemon_and_no_permission_are_sentences(
+def test_missing_daemon_and_missing_permission_are_explained(
     leaky: None, engine: docker_host.Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")

@@ -34,9 +34,7 @@ def two_versions(release: Release, store: Path, tmp_path: Path) -> Path:
     return root
 
 
-def test_what_was_promoted_in_a_container_comes_back_after_it_was_killed(
-    client: docker.DockerClient, built: str, two_versions: Path
-) -> None:
+def test_promotion_in_a_container_survives_kill_9(client: docker.DockerClient, built: str, two_versions: Path) -> None:
     settings = Settings(store=two_versions, image=built, port=free_port(), version="1.0", model="digits")
     running = container.launch(client, settings, lambda _: None)
     for command in ("register", "promote"):
@@ -59,7 +57,7 @@ def test_what_was_promoted_in_a_container_comes_back_after_it_was_killed(
 
 
 def answers(port: int) -> bool:
-    """Whether the server is up; between two lives of a container nothing can be run in it to ask."""
+    """Return whether the server is up. Nothing can be run in a container that is restarting."""
     try:
         return requests.get(f"http://127.0.0.1:{port}/v2/models/digits/ready", timeout=5).status_code == 200
     except requests.RequestException:
@@ -67,7 +65,7 @@ def answers(port: int) -> bool:
 
 
 def version(port: int) -> str:
-    """Which version answers who names none."""
+    """Return the version that answers a request without a version."""
     answer = requests.post(f"http://127.0.0.1:{port}/predictions/digits", data=THREE, timeout=30)
     assert answer.status_code == 200
     return answer.headers["X-Model-Version"]

@@ -1,4 +1,4 @@
-"""What schemathesis sends where the description wants a file: by itself it would never come by an image.
+"""Images for schemathesis, which cannot make any by itself, where the description wants a file.
 
 Loaded by its command line (SCHEMATHESIS_HOOKS), in tests/integration/test_schemathesis.py.
 """

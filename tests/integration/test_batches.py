@@ -1,4 +1,4 @@
-"""What shares a batch in TorchServe does not share a fate: its traps under 'batches', against the real thing."""
+"""Independence of the requests that share a batch in TorchServe: its traps under 'batches', against the real thing."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_parts_that_share_a_name_are_all_answered(slow: Server, digit: dict[str,
     assert [result["predictions"][0]["label"] for result in answer["results"]] == ["7", "1", "4"]
 
 
-def test_a_unbatched_request_is_answered_like_one_in_a_batch(
+def test_unbatched_request_is_answered_like_a_batched_one(
     slow: Server, server: Server, digit: dict[str, bytes]
 ) -> None:
     batched = requests.post(

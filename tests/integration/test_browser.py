@@ -74,7 +74,7 @@ def script(**constants: Any) -> str:
 
 @pytest.fixture(scope="module")
 def seen(digit: dict[str, bytes]) -> dict[str, Any]:
-    """What a page of an allowed origin and one of another origin saw; and the form that the former sent."""
+    """Return what pages of an allowed and of another origin saw, and the form that the allowed one sent."""
     image = base64.b64encode(digit["3"]).decode()
     with (
         web_site(posts=2) as allowed,

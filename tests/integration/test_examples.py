@@ -18,7 +18,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def _node() -> bool:
-    """Whether there is a Node with `fetch`."""
+    """Return whether there is a Node with `fetch`."""
     if shutil.which("node") is None:
         return False
     version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout

@@ -1,4 +1,4 @@
-"""How the proxy orders explanations and holds them to their deadlines, before a model server of the test's own."""
+"""Order and deadlines of explanations in the proxy, before a stub of the model server."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def run_out(proxy: ProxyClient) -> None:
 
 
 @pytest.mark.parametrize("go", [leave, run_out])
-def test_who_has_left_holds_up_nobody(proxy: ProxyClient, go: Callable[[ProxyClient], None]) -> None:
+def test_disconnected_clients_delay_nobody(proxy: ProxyClient, go: Callable[[ProxyClient], None]) -> None:
     with ThreadPoolExecutor(12) as pool:
         assert len(list(pool.map(go, [proxy] * 12))) == 12
     assert explain(proxy).status_code == 200, "behind twelve others it would have waited too long"
@@ -102,14 +102,14 @@ def test_kserves_clients_find_the_message_as_error(proxy: ProxyClient, path: str
 
 @pytest.mark.parametrize("deadline", ["", "20000"])
 @pytest.mark.parametrize(("status", "kind"), [(503, "Overloaded"), (404, "VersionNotFound"), (507, "WorkerDied")])
-def test_what_torchserve_answers_by_itself_has_our_shape_there_too(
+def test_torchserve_errors_in_the_explain_backend_have_our_error_shape(
     proxy: ProxyClient, status: int, kind: str, deadline: str
 ) -> None:
     proxy.script.status = status
     assert failed(explain(proxy, deadline))[1] == kind
 
 
-def test_what_the_handler_answers_goes_through_as_it_is(proxy: ProxyClient) -> None:
+def test_handler_errors_pass_the_explain_backend_unchanged(proxy: ProxyClient) -> None:
     proxy.script.headers, proxy.script.body = {"X-Model-Version": "1.0"}, b'{"mine":1}'
     for status in (200, 400, 503):
         proxy.script.status = status
@@ -118,7 +118,7 @@ def test_what_the_handler_answers_goes_through_as_it_is(proxy: ProxyClient) -> N
 
 
 @pytest.mark.parametrize("deadline", ["0", "-1", "1e3", "soon", "12345678"])
-def test_what_is_no_deadline_is_left_to_the_handler_to_refuse(proxy: ProxyClient, deadline: str) -> None:
+def test_malformed_deadline_is_refused_by_the_handler(proxy: ProxyClient, deadline: str) -> None:
     assert explain(proxy, deadline).status_code == 200
 
 

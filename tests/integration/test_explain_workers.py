@@ -40,7 +40,7 @@ def pids(server: Server, model: str) -> set[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has computed so far (proc(5): utime)."""
+    """Return the CPU time of a process so far, in clock ticks (proc(5): utime)."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11]) / os.sysconf("SC_CLK_TCK")
 
 
@@ -63,7 +63,7 @@ def flood(server: Server, image: bytes, clients: int, **headers: str) -> Iterato
             stop.set()
 
 
-def test_they_are_workers_of_another_name_and_a_lower_priority(server: Server) -> None:
+def test_explain_workers_have_their_own_name_and_a_lower_priority(server: Server) -> None:
     (predicts,), (explains,), (unbatched,) = (pids(server, name) for name in RoleCounts().names("digits"))
     assert len({predicts, explains, unbatched}) == 3
     own = os.getpriority(os.PRIO_PROCESS, 0)
@@ -87,7 +87,7 @@ def test_waits_of_java_and_its_workers_end_within_a_microsecond(server: Server) 
         ("/invocations", SAGEMAKER),
     ],
 )
-def test_the_roads_of_images_lead_there(
+def test_explanation_routes_reach_the_explain_workers(
     server: Server, digit: dict[str, bytes], path: str, headers: dict[str, str]
 ) -> None:
     before = server.asked()[EXPLAIN]
@@ -97,7 +97,7 @@ def test_the_roads_of_images_lead_there(
     assert server.asked()[EXPLAIN] == before + 1
 
 
-def test_the_roads_of_kserve_lead_there(server: Server, digit: dict[str, bytes]) -> None:
+def test_kserve_explanation_routes_reach_the_explain_workers(server: Server, digit: dict[str, bytes]) -> None:
     data = base64.b64encode(digit["3"]).decode()
     v1 = {"instances": [{"b64": data}]}
     v2 = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [data]}]}
@@ -111,7 +111,7 @@ def test_the_roads_of_kserve_lead_there(server: Server, digit: dict[str, bytes])
 @pytest.mark.parametrize(
     "path", ["/predictions/digits-explain", "/explanations/digits-explain/1.0", "/predictions/digits-unbatched"]
 )
-def test_nobody_can_ask_for_them_by_name(server: Server, digit: dict[str, bytes], path: str) -> None:
+def test_explain_workers_cannot_be_requested_by_name(server: Server, digit: dict[str, bytes], path: str) -> None:
     answer = ask(server, path, digit["3"])
     assert (answer.status_code, answer.json()["type"]) == (404, "ModelNotFound")
 
@@ -147,7 +147,7 @@ def test_a_deadline_goes_before_others_and_one_that_is_over_is_answered_in_time(
     assert max(answer.elapsed.total_seconds() for answer in late) < 1.5
 
 
-def test_a_killed_one_disturbs_no_prediction_and_comes_back(server: Server, digit: dict[str, bytes]) -> None:
+def test_killed_explain_worker_disturbs_no_prediction_and_restarts(server: Server, digit: dict[str, bytes]) -> None:
     (victim,), (predicts,) = pids(server, EXPLAIN), pids(server, "digits")
     assert ask(server, "/explanations/digits", digit["4"]).status_code == 200, "and nothing is left from before"
     with ThreadPoolExecutor(1) as pool:
@@ -167,7 +167,7 @@ def test_a_killed_one_disturbs_no_prediction_and_comes_back(server: Server, digi
     assert pids(server, "digits") == {predicts}
 
 
-def test_without_them_the_workers_that_predict_explain(workspace: Path, digit: dict[str, bytes]) -> None:
+def test_predict_workers_explain_when_there_are_no_explain_workers(workspace: Path, digit: dict[str, bytes]) -> None:
     with Server(workspace, *PREDICT_ONLY) as server:
         registered = server.describe("/models")["models"]
         assert [entry["modelName"] for entry in registered] == ["digits"]
@@ -177,7 +177,7 @@ def test_without_them_the_workers_that_predict_explain(workspace: Path, digit: d
         assert (row["explaining"], row["unbatched"]) == (0, 0)
 
 
-def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: dict[str, bytes]) -> None:
+def test_explain_workers_come_and_go_with_their_version(served: Server, digit: dict[str, bytes]) -> None:
     run_ok(served, "register", "--version", "2.0")
     run_ok(served, "promote", "--version", "2.0")
     key = served.key("inference")
@@ -196,7 +196,7 @@ def test_a_version_brings_its_own_and_takes_them_along(served: Server, digit: di
         assert [entry["modelVersion"] for entry in registered] == ["2.0"]
 
 
-def test_a_model_cannot_have_their_name(served: Server) -> None:
+def test_model_name_ending_in_explain_is_refused(served: Server) -> None:
     refused = run_versions(served, "register", "--model", EXPLAIN, "--version", "1.0")
     assert "names that end in '-explain' belong to workers of Torchlight's own" in refused.stderr
     store = served.workspace / "model_store"

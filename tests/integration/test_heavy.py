@@ -77,13 +77,13 @@ def test_request_that_a_worker_hands_on_is_sent_to_the_heavy_workers(proxy: Prox
 @pytest.mark.parametrize(
     ("size", "paths"), [((1_023, 1_023), [ORDINARY]), ((1_024, 8), [ORDINARY, HEAVY]), ((8, 70_000), [ORDINARY, HEAVY])]
 )
-def test_no_copy_is_kept_of_a_small_png(proxy: ProxyClient, size: tuple[int, int], paths: list[str]) -> None:
+def test_small_png_is_sent_without_a_copy(proxy: ProxyClient, size: tuple[int, int], paths: list[str]) -> None:
     ask(proxy, b"light", milliseconds=1)
     header = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + struct.pack(">II", *size)
     assert ask(proxy, header + b"the rest", milliseconds=1, status=425) == paths
 
 
-def test_without_explain_workers_nothing_is_moved() -> None:
+def test_heavy_predictions_stay_when_there_are_no_explain_workers() -> None:
     with running_proxy(explain_at_once=0) as proxy:
         ask(proxy, b"light", milliseconds=1)
         assert ask(proxy, LARGE, milliseconds=500) == [ORDINARY]

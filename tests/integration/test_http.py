@@ -1,4 +1,4 @@
-"""What the proxy and the handler answer, request by request."""
+"""Answers of the proxy and the handler, request by request."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_bad_options_get_400_and_the_names_of_the_good_ones(server: Server, digi
     assert failed(post(server, "/explanations/digits?method=magic", digit["1"])) == (400, "BadOption")
 
 
-def test_what_is_not_there_gets_404(server: Server, digit: dict[str, bytes]) -> None:
+def test_unknown_paths_get_404(server: Server, digit: dict[str, bytes]) -> None:
     assert failed(post(server, "/predictions/nothing", digit["1"])) == (404, "ModelNotFound")
     assert failed(post(server, "/predictions/digits/9.9", digit["1"])) == (404, "VersionNotFound")
     assert failed(post(server, '/predictions/no"quotes%22', digit["1"])) == (404, "ModelNotFound")
@@ -174,7 +174,7 @@ def test_what_is_not_there_gets_404(server: Server, digit: dict[str, bytes]) -> 
         "/inference.Other/ModelInfer",
     ],
 )
-def test_only_inference_passes_the_front_door(server: Server, path: str) -> None:
+def test_proxy_forwards_only_inference(server: Server, path: str) -> None:
     for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"):
         answer = requests.request(method, server.url + path, timeout=30)
         assert failed(answer) == (404, "NotFound")
@@ -184,7 +184,7 @@ def test_health_is_answered(server: Server) -> None:
     assert requests.get(server.url + "/ping", timeout=30).json() == {"status": "Healthy"}
 
 
-def test_another_method_gets_405(server: Server) -> None:
+def test_other_http_methods_get_405(server: Server) -> None:
     answer = requests.get(server.url + "/predictions/digits", timeout=30)
     assert failed(answer) == (405, "MethodNotAllowed")
     assert answer.headers["Allow"] == "POST, PUT, OPTIONS"
@@ -206,7 +206,7 @@ def test_too_large_a_body_gets_413_with_and_without_a_length(server: Server) -> 
     assert failed(answer)[0] == 413
 
 
-def test_what_is_no_http_gets_400(server: Server) -> None:
+def test_bytes_that_are_not_http_get_400(server: Server) -> None:
     """With HAProxy's own words: what cannot be parsed never reaches the rules that could answer JSON."""
     with socket.create_connection(("127.0.0.1", server.ports.public), timeout=10) as connection:
         connection.sendall(b"GARBAGE\r\n\r\n")

@@ -42,7 +42,7 @@ def test_java_takes_what_the_rehearsal_made(prefix: Path) -> None:
     assert "Unable to use AOT cache" in (refused := start(prefix / "none.aot", jars)).stdout + refused.stderr
 
 
-def test_a_rehearsal_that_fails_says_why_and_leaves_the_cache_that_there_was(
+def test_failed_java_cache_recording_says_why_and_keeps_the_old_cache(
     prefix: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = executables.java_cache(executables.java())
@@ -56,7 +56,7 @@ def test_a_rehearsal_that_fails_says_why_and_leaves_the_cache_that_there_was(
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]
 
 
-def test_the_environment_of_this_server_was_rehearsed() -> None:
+def test_java_cache_of_this_environment_was_recorded() -> None:
     cache = executables.java_cache(executables.java())
     assert cache is not None
     assert cache.is_file(), "`make setup` makes it"

@@ -1,4 +1,4 @@
-"""What Prometheus finds at the metrics port after requests that are known: each metric, its labels, exact counts."""
+"""Metrics that Prometheus finds after counted requests: each metric, its labels, exact values."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_each_class_is_counted_whatever_its_name(counted: Samples) -> None:
     assert by_label(counted, "torchlight_predictions_total") == dict(zip(CLASSES, counts, strict=True))
 
 
-def test_each_image_that_was_answered_is_judged_once(counted: Samples) -> None:
+def test_each_answered_image_is_counted_once_by_decision(counted: Samples) -> None:
     decisions = by_label(counted, "torchlight_decisions_total")
     assert sum(decisions.values()) == 15
     assert decisions.keys() <= {"accept", "out_of_distribution", "ambiguous", "unsure"}

@@ -53,7 +53,7 @@ def test_a_folder_becomes_a_served_model(tmp_path: Path) -> None:
             assert answer["completeness"]["ok"] is True
 
 
-def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+def test_missing_data_folder_is_refused_in_one_sentence(tmp_path: Path) -> None:
     done = run(tmp_path, "scripts.train", "--model", "pets", "--data", "pets")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: DATA=pets is neither a folder nor a known data set: give a folder")

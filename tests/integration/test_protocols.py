@@ -1,4 +1,4 @@
-"""The same images down every road get the same answers, to the last digit; and others' clients are understood."""
+"""The same images by every protocol get the same answers, to the last digit; and others' clients are understood."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def v2_binary(server: Server, image: bytes) -> Classes:
 
 
 def invocations(server: Server, image: bytes) -> Classes:
-    """As boto3's `invoke_endpoint(EndpointName=..., Body=image, ContentType="image/png", CustomAttributes=...)`."""
+    """Send what boto3 sends for `invoke_endpoint(EndpointName=..., Body=image, ContentType="image/png", CustomAttributes=...)`."""
     headers = {"Content-Type": "image/png", "X-Amzn-SageMaker-Custom-Attributes": f"top_k={TOP_K}"}
     return native(requests.post(f"{server.url}/invocations", data=image, headers=headers, timeout=TIMEOUT))
 
@@ -104,7 +104,7 @@ def triton(server: Server, image: bytes, module: Any) -> Classes:
     ]
 
 
-ROADS: list[Callable[[Server, bytes], Classes]] = [
+PROTOCOLS: list[Callable[[Server, bytes], Classes]] = [
     multipart,
     in_json,
     npy,
@@ -117,20 +117,20 @@ ROADS: list[Callable[[Server, bytes], Classes]] = [
 ]
 
 
-@pytest.mark.parametrize("road", ROADS, ids=lambda road: road.__name__)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.__name__)
 def test_all_roads_answer_the_same(
-    server: Server, digit: dict[str, bytes], road: Callable[[Server, bytes], Classes]
+    server: Server, digit: dict[str, bytes], protocol: Callable[[Server, bytes], Classes]
 ) -> None:
     assert len(digit) == 10
     for label, image in digit.items():
         expected = raw(server, image)
         assert expected[0][:2] == (label, int(label))
         assert len(expected) == TOP_K
-        assert sorted(road(server, image)) == sorted(expected)
+        assert sorted(protocol(server, image)) == sorted(expected)
 
 
 def test_a_client_of_tensorflow_serving_is_understood(server: Server, digit: dict[str, bytes]) -> None:
-    """As TensorFlow Serving's guide to its REST API has it: `signature_name`, and binary values as {"b64": ...}."""
+    """Send the request of TensorFlow Serving's guide to its REST API: `signature_name`, and binary values as {"b64": ...}."""
     instances = [{"image_bytes": {"b64": base64.b64encode(digit[label]).decode()}} for label in "0123456789"]
     data = json.dumps({"signature_name": "serving_default", "instances": instances})
     answer = requests.post(f"{server.url}/v1/models/digits:predict", data=data, timeout=TIMEOUT)
@@ -179,7 +179,7 @@ def ready(client: Any, model: str) -> bool:
 
 
 def test_a_client_of_sagemaker_is_understood(server: Server, digit: dict[str, bytes]) -> None:
-    """What the container of an endpoint is asked: /ping until it is well, then /invocations."""
+    """Send what an endpoint's container gets: /ping until it is healthy, then /invocations."""
     assert requests.get(f"{server.url}/ping", timeout=TIMEOUT).status_code == 200
     kinds = {"image/png": digit["4"], "application/x-image": digit["4"]}
     kinds["application/json"] = json.dumps({"instances": [base64.b64encode(digit["4"]).decode()]}).encode()

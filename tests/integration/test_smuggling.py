@@ -54,6 +54,6 @@ def test_each_hostile_request_of_http_2_is_refused_or_answered_once(server: Serv
         from_model += "x-model-version" in reply.headers
         statuses[name] = reply.status
     assert server.asked().total() - before == from_model
-    # The body is no image, and everything else that is wrong is refused before a worker sees it.
+    # The body is not an image, and everything else that is wrong is refused before a worker sees it.
     assert {name for name, status in statuses.items() if status == 415} == {"a good one", "a host that differs"}
     assert set(statuses.values()) <= {0, 400, 415, 417}

@@ -52,7 +52,7 @@ def workspace(folder: Path, cells: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where one training ran from start to end."""
+    """Folder of a training that ran from start to end."""
     folder = workspace(tmp_path_factory.mktemp("undisturbed"), cells)
     done = run(folder, "scripts.train", *TRAIN, "--tensorboard", "events")
     assert done.returncode == 0, done.stderr
@@ -217,7 +217,7 @@ def refused(
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_work_is_one_sentence_and_leaves_nothing_behind(
+def test_impossible_training_is_refused_in_one_sentence_and_leaves_no_files(
     name: str, refused: dict[str, tuple[Path, subprocess.CompletedProcess[str]]]
 ) -> None:
     folder, done = refused[name]

@@ -25,12 +25,12 @@ def place(workspace: Path, tmp_path: Path) -> Path:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """What lies in the TMPDIR of the commands but for torch's own cache."""
+    """Return the files in the TMPDIR of the commands, without torch's own cache."""
     return [path.name for path in (folder / "tmp").iterdir() if path.name.startswith("torchlight")]
 
 
-def test_it_measures_and_writes_settings_that_an_archive_can_have(place: Path) -> None:
-    # No time for comparisons: the default is measured alone and against itself, which takes the whole road.
+def test_tune_measures_and_writes_settings_for_an_archive(place: Path) -> None:
+    # No time for comparisons: the default is measured alone and against itself, by the same code.
     done = run(place, "scripts.tune", "--seconds", "0.3", "--minutes", "0.001", "--p99-ms", "60000")
     assert done.returncode == 0, done.stderr
     assert "the default settings stay" in done.stdout
@@ -46,7 +46,7 @@ def test_it_measures_and_writes_settings_that_an_archive_can_have(place: Path) -
     assert leftovers(place) == []
 
 
-def test_it_loads_other_settings_beside_and_keeps_none_that_breaks_the_budget(place: Path) -> None:
+def test_tune_rejects_settings_that_break_the_latency_budget(place: Path) -> None:
     done = run(place, "scripts.tune", "--seconds", "0.3", "--minutes", "0.6", "--p99-ms", "0.01")
     assert done.returncode == 1
     assert "error: no settings keep the p99 within 0.01 ms here" in done.stderr

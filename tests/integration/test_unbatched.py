@@ -38,7 +38,7 @@ def predict(server: Server, image: bytes, path: str = "/predictions/digits") -> 
 
 
 def told(server: Server, before: Counter[str]) -> Counter[str]:
-    """What each registration was sent since."""
+    """Return how many requests each registration has got since."""
     return server.asked() - before
 
 
@@ -77,7 +77,7 @@ def test_both_give_the_same_answer(patient: Server, digit: dict[str, bytes]) -> 
     assert len({tuple(answer.headers[name] for name in headers) for answer in answers}) == 1
 
 
-def test_every_road_of_images_leads_there_and_no_other(patient: Server, digit: dict[str, bytes]) -> None:
+def test_unbatched_worker_gets_every_prediction_route_and_no_other(patient: Server, digit: dict[str, bytes]) -> None:
     data = base64.b64encode(digit["3"]).decode()
     v2 = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [data]}]}
     before = patient.asked()
@@ -93,7 +93,7 @@ def test_every_road_of_images_leads_there_and_no_other(patient: Server, digit: d
     assert told(patient, before) == {"digits": 1}, "the proxy says whether a model is ready, a worker what it is"
 
 
-def test_while_no_worker_is_up_for_it_predictions_go_where_they_went(patient: Server, digit: dict[str, bytes]) -> None:
+def test_batch_workers_answer_while_the_unbatched_worker_is_down(patient: Server, digit: dict[str, bytes]) -> None:
     (victim,) = [pid for pid, _ in patient.workers(UNBATCHED)]
     os.kill(victim, signal.SIGKILL)
     time.sleep(0.5)  # within a tenth of that the supervisor has seen it
@@ -108,7 +108,9 @@ def test_while_no_worker_is_up_for_it_predictions_go_where_they_went(patient: Se
     assert again != victim
 
 
-def test_it_is_the_default_versions_alone_and_follows_a_promotion(served: Server, digit: dict[str, bytes]) -> None:
+def test_unbatched_worker_serves_the_default_version_and_follows_a_promotion(
+    served: Server, digit: dict[str, bytes]
+) -> None:
     run_ok(served, "register", "--version", "2.0")
     time.sleep(0.5)
     before = served.asked()
@@ -125,11 +127,11 @@ def test_it_is_the_default_versions_alone_and_follows_a_promotion(served: Server
 
 @pytest.fixture
 def proxy() -> Iterator[ProxyClient]:
-    with running_proxy(explain_at_once=1, lane="digits/1.0 open\n") as running:
+    with running_proxy(explain_at_once=1, unbatched_map="digits/1.0 open\n") as running:
         yield running
 
 
-def test_of_what_comes_together_one_at_most_goes_there(proxy: ProxyClient) -> None:
+def test_unbatched_worker_gets_one_of_several_concurrent_requests(proxy: ProxyClient) -> None:
     proxy.script.pause = 0.2
     with ThreadPoolExecutor(5) as pool:
         list(pool.map(lambda _: proxy.answers(200), range(5)))
@@ -150,15 +152,15 @@ def test_explanations_are_no_company(proxy: ProxyClient) -> None:
     assert proxy.script.asked == asked * 2
 
 
-def test_without_a_lane_none_goes_there() -> None:
-    for lane in ("", "pets/1.0 open\n", "digits/2.0 open\n"):
-        with running_proxy(explain_at_once=1, lane=lane) as proxy:
+def test_unbatched_worker_gets_nothing_without_a_map_entry() -> None:
+    for unbatched_map in ("", "pets/1.0 open\n", "digits/2.0 open\n"):
+        with running_proxy(explain_at_once=1, unbatched_map=unbatched_map) as proxy:
             proxy.answers(200)
             assert proxy.script.asked == ["/predictions/digits/1.0"]
 
 
 @pytest.mark.parametrize("status", [500, 503, 507])
-def test_after_one_of_them_broke_a_request_none_is_sent_there_for_a_while(proxy: ProxyClient, status: int) -> None:
+def test_unbatched_worker_rests_after_it_broke_a_request(proxy: ProxyClient, status: int) -> None:
     alone, in_company = "/predictions/digits-unbatched/1.0", "/predictions/digits/1.0"
     for found in (422, 500, 503):
         proxy.answers(found, **{"X-Model-Version": "1.0"})
@@ -170,10 +172,10 @@ def test_after_one_of_them_broke_a_request_none_is_sent_there_for_a_while(proxy:
 
 def test_and_then_they_are_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unbatched_routing, "PAUSE_SECONDS", 1)
-    with running_proxy(explain_at_once=1, lane="digits/1.0 open\n") as proxy:
+    with running_proxy(explain_at_once=1, unbatched_map="digits/1.0 open\n") as proxy:
         proxy.answers(500)
         proxy.answers(200)
         time.sleep(2.1)
         proxy.answers(200)
-        roads = [f"/predictions/{name}/1.0" for name in ("digits-unbatched", "digits", "digits-unbatched")]
-        assert proxy.script.asked == roads
+        paths = [f"/predictions/{name}/1.0" for name in ("digits-unbatched", "digits", "digits-unbatched")]
+        assert proxy.script.asked == paths

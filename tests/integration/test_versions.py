@@ -44,7 +44,7 @@ def test_a_version_is_registered_promoted_rolled_back_and_retired(served: Server
     assert "promote digits 2.0: committed" in run_ok(served, "history")
 
 
-def test_every_command_twice_is_as_once(served: Server, digit: dict[str, bytes]) -> None:
+def test_version_commands_are_idempotent(served: Server, digit: dict[str, bytes]) -> None:
     for command in (
         ("register", "--version", "2.0"),
         ("promote", "--version", "2.0"),
@@ -71,7 +71,7 @@ def test_workers_are_scaled_and_come_back(served: Server) -> None:
         run(served.workspace, "scripts.stop", "--port", port)
 
 
-def test_what_was_promoted_comes_back_after_kill_9(store: Path, digit: dict[str, bytes]) -> None:
+def test_promotion_survives_kill_9(store: Path, digit: dict[str, bytes]) -> None:
     with Server(store, "--version", "1.0") as server:
         run_ok(server, "register", "--version", "2.0")
         run_ok(server, "promote", "--version", "2.0")
@@ -139,9 +139,7 @@ def test_a_version_that_cannot_load_is_removed_with_its_reason(
         archive.unlink()
 
 
-def test_an_archive_that_is_damaged_renamed_or_missing_is_refused_before_torchserve_sees_it(
-    served: Server, store: Path
-) -> None:
+def test_damaged_renamed_or_missing_archive_is_refused_before_torchserve_sees_it(served: Server, store: Path) -> None:
     archive = store / "model_store" / "digits-4.0.mar"
     whole = (store / "model_store" / "digits-2.0.mar").read_bytes()
     try:
@@ -174,7 +172,7 @@ def with_digest(archive: Path) -> None:
 REPLACED = in_member("torchserve_handler.py", lambda content: content + b"\nraise OSError('other code')\n")
 
 
-def test_other_content_is_not_taken_for_what_was_archived_or_registered(
+def test_archive_with_other_content_is_not_mistaken_for_the_registered_version(
     served: Server, store: Path, digit: dict[str, bytes]
 ) -> None:
     archive = altered(store, lambda name, content: content)

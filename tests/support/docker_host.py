@@ -31,7 +31,7 @@ ENGINE = {"dockerd": "docker.io", "debootstrap": "debootstrap", "ip": "iproute2"
 
 
 def cache() -> Path:
-    """Where the expensive things are kept."""
+    """Return the folder for files that are expensive to make."""
     default = Path(tempfile.gettempdir()) / "torchlight-test-cache"
     folder = Path(os.environ.get("TORCHLIGHT_TEST_CACHE", default))
     folder.mkdir(parents=True, exist_ok=True)

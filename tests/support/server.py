@@ -29,7 +29,7 @@ PREDICT_ONLY = ("--explain-workers", "0", "--unbatched-worker", "0")
 
 
 def environment(temp: Path, **more: str) -> dict[str, str]:
-    """What a command of the repository needs to run in another folder."""
+    """Return the environment that a command of the repository needs in another folder."""
     temp.mkdir(parents=True, exist_ok=True)
     return {**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(temp), "OMP_NUM_THREADS": "1", **more}
 
@@ -132,7 +132,7 @@ class Server:
         return [(worker["pid"], worker["status"]) for worker in self.describe(f"/models/{model}")[0]["workers"]]
 
     def all_workers(self) -> list[tuple[int, str]]:
-        """Those of every role."""
+        """Return the workers of every role."""
         return [worker for name in RoleCounts().names("digits") for worker in self.workers(name)]
 
     def asked(self) -> Counter[str]:
@@ -164,7 +164,7 @@ def _program(pid: int) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process exists and is not merely waiting to be collected."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

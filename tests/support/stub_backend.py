@@ -33,7 +33,7 @@ SHORTER = {
 
 @dataclass
 class Script:
-    """What the model server does next, and the paths that it was asked for.
+    """Script of the stub model server: its next answers, and the paths that it was asked for.
 
     `status` 0: hang up; `pause`: seconds before it answers.
     """
@@ -67,14 +67,14 @@ def running_proxy(
     max_connections: int = 1024,
     only_model: str = "digits",
     explain_at_once: int = 0,
-    lane: str = "",
+    unbatched_map: str = "",
     cors_origins: tuple[str, ...] = (),
     health: str = "",
 ) -> Iterator[ProxyClient]:
     """Start both, with shorter timeouts, and end them.
 
     Args:
-        lane: a line of the map of single predictions.
+        unbatched_map: a line of the map of single predictions.
         health: lines of the map of what is not ready.
     """
     script = Script()
@@ -100,7 +100,7 @@ def running_proxy(
         )
         settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
         (folder / routing.MODELS).write_text(routing.models_text("digits 1.0\n"), encoding="utf-8")
-        (folder / routing.UNBATCHED).write_text(lane, encoding="utf-8")
+        (folder / routing.UNBATCHED).write_text(unbatched_map, encoding="utf-8")
         (folder / routing.HEALTH).write_text(f"heartbeat {int(time.time())}\n{health}", encoding="utf-8")
         text = haproxy.render(settings)
         for long, short in SHORTER.items():

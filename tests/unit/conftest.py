@@ -1,4 +1,4 @@
-"""What the unit tests share: a card written by hand, for those that need no trained model."""
+"""Fixtures of the unit tests: a card without a trained model."""
 
 from __future__ import annotations
 

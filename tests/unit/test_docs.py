@@ -82,7 +82,7 @@ def test_each_limit_of_a_model_has_its_row_and_value(name: str) -> None:
     assert f"{getattr(Limits(), name):,} " in row(name.replace("_", "-"))[1]
 
 
-def test_the_other_limits_are_those_of_the_code() -> None:
+def test_documented_limits_equal_the_limits_in_the_code() -> None:
     template = TEMPLATE.read_text(encoding="utf-8")
     assert f"{max_body():,} bytes" in row("max-body")[1]
     assert f"{jpeg.MAX_SCANS} scans" in row("max-scans")[1]

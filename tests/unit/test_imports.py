@@ -1,4 +1,4 @@
-"""Who may import whom, as docs and design promise. Read from the source, so a lazy import counts too."""
+"""Import rules, as docs and design promise. They are read from the source, so a lazy import counts too."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
-def test_packages_import_only_what_stands_below_them(package: str) -> None:
+def test_packages_import_only_lower_packages(package: str) -> None:
     wrong = {str(path.relative_to(ROOT)): imported(path) & OURS - MAY_IMPORT[package] for path in sources(package)}
     assert {path: names for path, names in wrong.items() if names} == {}
 
 
 @pytest.mark.parametrize("package", ["handlers", "models"])
-def test_what_travels_in_the_archive_needs_only_what_a_worker_has(package: str) -> None:
+def test_archived_code_imports_only_what_a_worker_has(package: str) -> None:
     allowed = IN_A_WORKER | MAY_IMPORT[package] | sys.stdlib_module_names
     wrong = {str(path.relative_to(ROOT)): imported(path) - allowed for path in sources(package) if path != ENTRY}
     assert {path: names for path, names in wrong.items() if names} == {}
 
 
-def test_only_the_entry_knows_torchserve() -> None:
+def test_only_the_handler_modules_know_torchserve() -> None:
     assert [path for package in MAY_IMPORT for path in sources(package) if "ts" in imported(path)] == [ENTRY]
     assert imported(ENTRY) - IN_A_WORKER - MAY_IMPORT["handlers"] - sys.stdlib_module_names == {"ts"}
 
 
-def test_the_entry_defines_one_class_and_imports_nothing_relative() -> None:
+def test_torchserve_handler_defines_one_class_and_imports_nothing_relative() -> None:
     tree = ast.parse(ENTRY.read_text(encoding="utf-8"))
     assert [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)] == ["ImageClassifier"]
     assert [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level] == []

@@ -23,7 +23,7 @@ TIMEOUT = 60
 
 @dataclass(frozen=True)
 class Ask:
-    """What a row's test asks with: a running server, and the sample images by label.
+    """Arguments of a row's test: a running server, and the sample images by label.
 
     `fixture` gets what few rows need: `proxy`, of test_contract.py.
     """
@@ -97,7 +97,7 @@ def failed(answer: requests.Response, status: int, kind: str) -> dict[str, Any]:
 
 
 def told(port: int, request: bytes) -> bytes:
-    """What the proxy says to these bytes, until it closes or is silent for long."""
+    """Return what the proxy answers to these bytes, until it closes the connection or is silent for long."""
     with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
         connection.sendall(request)
         said = b""

@@ -1,4 +1,4 @@
-"""Endpoints: which road leads where."""
+"""Endpoints: which path leads where."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def why_target(ask: Ask) -> None:
 
 @row("why-contrast", "why-logits")
 def why_contrast(ask: Ask) -> None:
-    """What is explained is one logit less the other."""
+    """Explain one logit minus the other."""
     three, eight, both = (explained(ask, query) for query in ("target=3", "target=8", "contrast=3,8"))
     for name in ("f_x", "f_baseline"):
         assert both[name] == pytest.approx(three[name] - eight[name], abs=1e-4)

@@ -213,7 +213,7 @@ def time_idle(ask: Ask) -> None:
 
 @row("max-connections")
 def max_connections(ask: Ask) -> None:
-    """Of a proxy for 40 connections, one address gets 20, and another address is answered meanwhile."""
+    """Give one address at most 20 of 40 connections; another address is answered meanwhile."""
     assert haproxy.MAX_CONNECTIONS == 8_192
     assert haproxy.MAX_CONNECTIONS // haproxy.SHARE_OF_ONE_SOURCE == 4_096
     with running_proxy(max_connections=40) as proxy, ExitStack() as held:
@@ -276,7 +276,7 @@ def time_answer(ask: Ask) -> None:
 
 @row("max-waiting")
 def max_waiting(ask: Ask) -> None:
-    """Of a proxy that lets only one wait: one is in work, one waits, and the third is refused at once."""
+    """Refuse the third request at once, when one is in work and one may wait."""
     assert haproxy.MOST_WAITING == 200
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(haproxy, "MOST_WAITING", 1)

@@ -49,7 +49,7 @@ def target(ask: Ask) -> None:
 
 
 def refused(ask: Ask, query: str, says: str) -> None:
-    """It is a BadOption that says what is accepted."""
+    """Expect a BadOption that says what is accepted."""
     assert says in failed(ask.post(f"{EXPLAIN}?{query}", ask.digit["3"]), 400, "BadOption")["message"]
 
 

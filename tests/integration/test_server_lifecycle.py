@@ -56,7 +56,7 @@ def test_sigterm_with_requests_in_flight_fails_none(workspace: Path, tmp_path: P
         assert not Path(status.temp).exists()
 
 
-def test_nor_over_grpc(workspace: Path, tmp_path: Path, digit: dict[str, bytes]) -> None:
+def test_sigterm_finishes_grpc_calls_in_flight(workspace: Path, tmp_path: Path, digit: dict[str, bytes]) -> None:
     with (
         Server(batching(workspace, tmp_path, size=64, delay_ms=2000), *PREDICT_ONLY) as server,
         ThreadPoolExecutor(20) as pool,
@@ -105,7 +105,7 @@ def test_a_killed_worker_costs_its_batch_alone(workspace: Path, digit: dict[str,
 
 
 @pytest.mark.parametrize(("name", "words"), [("java", "the model server (Java)"), ("haproxy", "the proxy (HAProxy)")])
-def test_a_killed_part_ends_everything_and_says_so(workspace: Path, name: str, words: str) -> None:
+def test_killed_child_process_ends_the_server_and_is_named(workspace: Path, name: str, words: str) -> None:
     with Server(workspace) as server:
         parts = server.children("java") + server.children("haproxy")
         workers = [pid for pid, _ in server.workers()]
@@ -242,7 +242,7 @@ def _sample(workspace: Path) -> Path:
     return next((workspace / "releases/digits/1.0/golden").glob("*.png"))
 
 
-def test_without_the_front_proxy_torchserve_answers_on_loopback(workspace: Path, digit: dict[str, bytes]) -> None:
+def test_torchserve_answers_on_loopback_without_the_proxy(workspace: Path, digit: dict[str, bytes]) -> None:
     with Server(workspace, "--proxy", "0") as server:
         assert requests.post(f"{server.url}/predictions/digits", data=digit["9"], timeout=30).status_code == 400
         key = (server.instance.folder / "torchserve-token").read_text().strip()
@@ -299,7 +299,7 @@ def test_commands_name_what_is_wrong_with_their_image(workspace: Path, server: S
     assert error(str(_sample(workspace)), "--model", "cats").startswith("error: 404 ModelNotFound")
 
 
-def test_a_server_that_does_not_run_is_said_so(workspace: Path) -> None:
+def test_commands_say_when_no_server_runs(workspace: Path) -> None:
     done = run(workspace, "scripts.predict", str(_sample(workspace)), "--port", "21000")
     assert done.stderr.strip() == "error: nothing answers at http://127.0.0.1:21000: start a server with `make serve`"
     assert run(workspace, "scripts.stop", "--port", "21000").stdout == "no server runs on port 21000\n"

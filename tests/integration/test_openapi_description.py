@@ -50,7 +50,7 @@ def test_each_path_that_torchserve_names_is_described_or_closed(
     assert sorted(closed) == ["get /api-description", "get /metrics", "options /", "post /prediction/digits"]
 
 
-def test_where_both_describe_an_operation_they_agree(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+def test_operations_described_by_torchserve_too_agree(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     for path, item in theirs.items():
         for method, operation in item.items():
             own = ours["paths"].get(_named_as_ours(path), {}).get(method)
