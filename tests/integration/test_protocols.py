@@ -78,7 +78,7 @@ def v2_binary(server: Server, image: bytes) -> Classes:
 
 
 def invocations(server: Server, image: bytes) -> Classes:
-    """Send what boto3 sends for `invoke_endpoint(EndpointName=..., Body=image, ContentType="image/png", CustomAttributes=...)`."""
+    """Send what boto3 sends for `invoke_endpoint(EndpointName=..., Body=image, CustomAttributes=...)`."""
     headers = {"Content-Type": "image/png", "X-Amzn-SageMaker-Custom-Attributes": f"top_k={TOP_K}"}
     return native(requests.post(f"{server.url}/invocations", data=image, headers=headers, timeout=TIMEOUT))
 
@@ -130,7 +130,7 @@ def test_all_roads_answer_the_same(
 
 
 def test_a_client_of_tensorflow_serving_is_understood(server: Server, digit: dict[str, bytes]) -> None:
-    """Send the request of TensorFlow Serving's guide to its REST API: `signature_name`, and binary values as {"b64": ...}."""
+    """Send the request of TensorFlow Serving's REST guide: `signature_name`, and binary values as {"b64": ...}."""
     instances = [{"image_bytes": {"b64": base64.b64encode(digit[label]).decode()}} for label in "0123456789"]
     data = json.dumps({"signature_name": "serving_default", "instances": instances})
     answer = requests.post(f"{server.url}/v1/models/digits:predict", data=data, timeout=TIMEOUT)
