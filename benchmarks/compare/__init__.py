@@ -1,1 +1,1 @@
-"""Every figure of the performance table, from one command; see `python -m benchmarks.compare --help`."""
+"""Comparison of Torchlight with other servers of the same model; see `python -m benchmarks.compare --help`."""

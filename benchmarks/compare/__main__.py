@@ -1,9 +1,8 @@
-"""Measure the performance table: the bundle beside what others serve the same model with, on this machine.
+"""Compare Torchlight with other servers of the same model, on this machine.
 
-Each part leaves its figures in benchmarks/results/<part>.json, from which docs/performance.md and the README's table
-are made; --page does that alone. A part that was interrupted is run again with --only. Everything takes three quarters
-of an hour of two cores that have nothing else to do, and more the first time, when the peers are installed and the
-models trained.
+Each part writes its figures to benchmarks/results/<part>.json. docs/performance.md and the README's table are made from
+these files; --page only makes the pages. Run an interrupted part again with --only. All parts take 45 minutes on two
+idle cores. The first run takes longer: it installs the peers and trains the models.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from benchmarks.compare import page
 from benchmarks.compare.load import wrk
 from benchmarks.compare.parts import PARTS, measure
 from benchmarks.compare.results import REPOSITORY, RESULTS
-from benchmarks.compare.run_config import Setting
+from benchmarks.compare.run_config import RunConfig
 from scripts.command import command, sigterm_interrupts
 from serving.errors import ServingError
 
@@ -27,43 +26,43 @@ logger = logging.getLogger("benchmarks")
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags, measure, write."""
+    """Parse the flags, measure, write the pages."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logger.setLevel(logging.INFO)  # how far it is; of other packages no more than their warnings
-    page_of, readme = arguments.out.resolve(), arguments.readme.resolve()
+    logger.setLevel(logging.INFO)  # shows progress; other packages log only warnings
+    document, readme = arguments.out.resolve(), arguments.readme.resolve()
     failed: list[str] = []
     if not arguments.page:
         wrk.check()
-        setting = _setting(arguments)
+        config = _run_config(arguments)
         with sigterm_interrupts():
-            failed = [name for name in arguments.only or PARTS if not _measured(name, setting, arguments.results)]
-    missing = page.write(page_of, readme, arguments.results)
+            failed = [name for name in arguments.only or PARTS if not _measure(name, config, arguments.results)]
+    missing = page.write(document, readme, arguments.results)
     if missing:
-        print(f"never measured: {', '.join(missing)}")
+        print(f"no results yet for: {', '.join(missing)}")
     if failed:
-        sys.exit(f"error: {', '.join(failed)} failed; run them again with --only {' --only '.join(failed)}")
+        sys.exit(f"error: {', '.join(failed)} failed; run again with --only {' --only '.join(failed)}")
 
 
-def _measured(name: str, setting: Setting, results: Path) -> bool:
-    """Whether a part could be measured; its figures are kept."""
-    logger.info("%s", name)
+def _measure(name: str, config: RunConfig, results: Path) -> bool:
+    """Measure a part and save its figures. Return False if it failed."""
+    logger.info("%s: started", name)
     try:
-        measured = measure(PARTS[name], setting)
+        result = measure(PARTS[name], config)
     except (ValueError, OSError, RuntimeError, ServingError) as error:
-        print(f"{name} failed, and the rest goes on: {error}", file=sys.stderr, flush=True)
+        print(f"{name} failed: {error}. Continuing with the next part.", file=sys.stderr, flush=True)
         return False
-    logger.info("%s: %.0f s, %s", name, measured.took, measured.save(results))
+    logger.info("%s: finished in %.0f s, saved to %s", name, result.duration_seconds, result.save(results))
     return True
 
 
-def _setting(arguments: argparse.Namespace) -> Setting:
+def _run_config(arguments: argparse.Namespace) -> RunConfig:
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    return Setting(
+    return RunConfig(
         folder=folder,
         photos=arguments.photos.resolve() if arguments.photos else None,
-        pictures=arguments.out.resolve().parent / "pictures",
+        plots=arguments.out.resolve().parent / "pictures",
         seconds=arguments.seconds,
         rounds=arguments.rounds,
         port=arguments.port,
@@ -77,22 +76,22 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be repeated")
-    parser.add_argument("--page", action="store_true", help="measure nothing, make the pages from what was measured")
-    parser.add_argument("--photos", type=Path, help="folder of JPEG photos, at least 50, for the parts that want some")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of one measured run (default: 8)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often all take their turn (default: 3)")
-    parser.add_argument("--peer", action="append", help="compare with this one alone; may be repeated (default: all)")
-    parser.add_argument("--port", type=int, default=18_480, help="the first of some 150 for servers (default: 18480)")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part; may be repeated")
+    parser.add_argument("--page", action="store_true", help="measure nothing; make the pages from the existing results")
+    parser.add_argument("--photos", type=Path, help="folder of at least 50 JPEG photos, for the parts that need photos")
+    parser.add_argument("--seconds", type=float, default=8.0, help="length of one round in seconds (default: 8)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of interleaved rounds (default: 3)")
+    parser.add_argument("--peer", action="append", help="compare only with this peer; may be repeated (default: all)")
+    parser.add_argument("--port", type=int, default=18_480, help="first of some 150 ports for servers (default: 18480)")
     parser.add_argument(
         "--folder",
         type=Path,
         default=Path(tempfile.gettempdir()) / "torchlight-performance",
-        help="where releases and the peers' environments are kept for the next run (default: in the temporary folder)",
+        help="keeps releases and the peers' environments for the next run (default: in the temporary folder)",
     )
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "performance.md", help="page to write into")
-    parser.add_argument("--readme", type=Path, default=REPOSITORY / "README.md", help="page that gets the table")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results files")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "performance.md", help="page to write")
+    parser.add_argument("--readme", type=Path, default=REPOSITORY / "README.md", help="page with the table of targets")
     return parser
 
 

@@ -1,44 +1,46 @@
-"""docs/performance.md and the README's table, made from benchmarks/results/ alone."""
+"""docs/performance.md and the README's table, made from benchmarks/results/."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from benchmarks.compare.parts import PARTS, Part
-from benchmarks.compare.results import Figures, Mark, Measured, load
+from benchmarks.compare.results import PartFigures, PartResult, Target, load
 from benchmarks.report import put, table
 
 TABLE = "performance table"
 
 
 def write(page: Path, readme: Path, results: Path) -> list[str]:
-    """Put what was measured between the markers of both; returns the names of the parts that never were."""
-    found = [(part, load(name, results)) for name, part in PARTS.items()]
-    marks: list[Mark] = []
+    """Put the results between the markers of both files. Return the names of parts without a result."""
+    targets: list[Target] = []
     missing = []
-    for part, measured in found:
-        if measured is None:
-            missing.append(part.name)
+    for name, part in PARTS.items():
+        result = load(name, results)
+        if result is None:
+            missing.append(name)
             continue
-        figures = part.figures.model_validate(measured.figures)
-        put(page, f"performance {part.name}", section(part, measured, figures))
-        marks += figures.marks()
-    if marks:
-        text = marks_table(marks)
+        figures = part.figures.model_validate(result.figures)
+        put(page, f"performance {name}", section(part, result, figures))
+        targets += figures.targets()
+    if targets:
+        text = targets_table(targets)
         put(page, TABLE, text)
         put(readme, TABLE, text)
     return missing
 
 
-def section(part: Part, measured: Measured, figures: Figures) -> str:
-    """The part's heading, how it was measured, and its tables."""
-    how = f"Made by `make measure-performance ONLY={part.name}` {measured.where.sentences()}"
-    many = f"{measured.rounds} round{'s' * (measured.rounds > 1)} of {measured.seconds:g} s"
-    runs = f"There were {many}. Each value is the median of the rounds, with the minimum and the maximum in brackets."
-    return f"### {part.title}\n\n{how}\n{runs}\n\n{figures.page()}"
+def section(part: Part, result: PartResult, figures: PartFigures) -> str:
+    """Return the section of a part: heading, origin and tables."""
+    origin = f"Made by `make measure-performance ONLY={part.name}` {result.environment.sentences()}"
+    rounds = f"{result.rounds} round{'s' * (result.rounds > 1)} of {result.seconds:g} s"
+    runs = f"There were {rounds}. Each value is the median of the rounds, with the minimum and the maximum in brackets."
+    return f"### {part.title}\n\n{origin}\n{runs}\n\n{figures.markdown()}"
 
 
-def marks_table(marks: list[Mark]) -> str:
-    """What was to be reached, and what was."""
-    rows = [[mark.work, mark.mark, mark.found, "yes" if mark.holds else "**no**"] for mark in marks]
+def targets_table(targets: list[Target]) -> str:
+    """Return the table of targets and measured values."""
+    rows = [
+        [target.workload, target.requirement, target.measured, "yes" if target.met else "**no**"] for target in targets
+    ]
     return table(["workload", "target", "measured", "met"], rows)

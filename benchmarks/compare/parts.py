@@ -7,25 +7,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from benchmarks.compare.measurements import explanations, interference, scaling, startup, throughput
-from benchmarks.compare.results import Figures, Measured, Where
-from benchmarks.compare.run_config import Setting
+from benchmarks.compare.results import PartFigures, PartResult, RunEnvironment
+from benchmarks.compare.run_config import RunConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part: `title` heads its section of docs/performance.md, `figures` is what its file holds.
+    """A part of a run.
 
     Attributes:
-        least: seconds that one run takes at least.
-        share: of the wanted seconds, what one of its many runs takes.
+        name: names the results file, and the value of --only.
+        title: heading of its section in docs/performance.md.
+        figures: type of the figures in its file.
+        measure: makes the figures.
+        min_seconds: minimum length of a round.
+        seconds_factor: length of a round as a factor of --seconds, for parts with many rounds.
     """
 
     name: str
     title: str
-    figures: type[Figures]
-    measure: Callable[[Setting], Figures]
-    least: float = 0.0
-    share: float = 1.0
+    figures: type[PartFigures]
+    measure: Callable[[RunConfig], PartFigures]
+    min_seconds: float = 0.0
+    seconds_factor: float = 1.0
 
 
 PARTS = {
@@ -33,31 +37,31 @@ PARTS = {
     for part in (
         Part("photos", "Photos: ResNet-18 at 224 px, 64 clients", throughput.Throughput, throughput.photos),
         Part("small", "Small images: the `cnn` at 24 px, 64 clients", throughput.Throughput, throughput.small),
-        Part("one", "One client", throughput.Throughput, throughput.one),
+        Part("single", "One client", throughput.Throughput, throughput.single_client),
         Part(
             "explain",
             "Explanations: `ig` with 20 steps, ResNet-18 at 224 px, 4 clients",
             throughput.Throughput,
             explanations.measure,
-            least=30,
+            min_seconds=30,
         ),
-        Part("isolation", "Predictions during explanations", interference.Isolation, interference.measure),
-        Part("growth", "Scaling", scaling.Growth, scaling.measure, share=0.5),
-        Part("start", "Start", startup.Start, startup.measure),
+        Part("interference", "Predictions during explanations", interference.Interference, interference.measure),
+        Part("scaling", "Scaling", scaling.Scaling, scaling.measure, seconds_factor=0.5),
+        Part("start", "Start", startup.Startup, startup.measure),
     )
 }
 
 
-def measure(part: Part, setting: Setting) -> Measured:
-    """Run a part, and say where, when and how long."""
-    began = time.monotonic()
-    setting = replace(setting, seconds=max(part.least, part.share * setting.seconds))
-    figures = part.measure(setting)
-    return Measured(
+def measure(part: Part, config: RunConfig) -> PartResult:
+    """Run a part, and return its result with its environment and duration."""
+    start = time.monotonic()
+    config = replace(config, seconds=max(part.min_seconds, part.seconds_factor * config.seconds))
+    figures = part.measure(config)
+    return PartResult(
         part=part.name,
-        where=Where.here(),
-        seconds=setting.seconds,
-        rounds=setting.rounds,
-        took=round(time.monotonic() - began, 1),
+        environment=RunEnvironment.current(),
+        seconds=config.seconds,
+        rounds=config.rounds,
+        duration_seconds=round(time.monotonic() - start, 1),
         figures=figures.model_dump(mode="json"),
     )

@@ -1,4 +1,4 @@
-"""What a server is asked, and the answers that it must give again under load."""
+"""Reference requests: one for each image, with the response of the idle server, which must not change under load."""
 
 from __future__ import annotations
 
@@ -12,66 +12,74 @@ import requests
 from benchmarks.compare.systems import Request
 
 TIMEOUT = 60
-# Of a probability, from what the same server answered when it was idle: batches of another size move float32 by far
-# less, and int8 by about as much.
+# Allowed difference of a probability from that of the idle server. A batch of another size changes float32 results by
+# far less than this, and int8 results by about as much.
 TOLERANCE = 0.005
-# Of the top classes, how many must be those of the network itself. int8 and another resize move a few.
+# Share of the top classes that must be those of the network itself. int8 and another resize change a few.
 AGREEMENT = 0.9
-# Instead of a class, where an answer has none: the number beside it is the first in the answer, whatever it is.
+# Class index of a response without classes. Its "probability" is the first number of the response.
 NO_CLASS = -1
-Answer = Callable[[bytes], tuple[int, float]]
+ParseResponse = Callable[[bytes], tuple[int, float]]
 
 
-class WrongAnswer(ValueError):
-    """A fast wrong answer is worth nothing; the message says what was answered."""
+class WrongResponse(ValueError):
+    """A response that does not count, however fast it is. The message quotes it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A request about one image, and what it was answered: the top class and its probability."""
+class ReferenceRequest:
+    """A request about one image, and the idle server's response: the top class and its probability."""
 
     request: Request
     index: int
     probability: float
 
 
-def ask(
-    url: str, images: Sequence[bytes], request: Callable[[bytes], Request], answer: Answer, expected: Sequence[int] = ()
-) -> list[Question]:
-    """Ask an idle server about each image once.
+def record(
+    url: str,
+    images: Sequence[bytes],
+    request: Callable[[bytes], Request],
+    parse: ParseResponse,
+    expected: Sequence[int] = (),
+) -> list[ReferenceRequest]:
+    """Send each image once to an idle server, and return the reference requests.
 
     Args:
-        expected: the classes that the network itself says, in the order of the images; empty: they are not known.
+        url: base URL of the server.
+        images: encoded images.
+        request: makes the request for an image.
+        parse: reads top class and probability from the body of a response.
+        expected: top classes of the network itself, in the order of the images; empty: no check.
 
     Raises:
-        WrongAnswer: it refuses one, or agrees with too few of these.
+        WrongResponse: the server refuses an image, or agrees with too few of the expected classes.
     """
-    found = []
+    references = []
     with requests.Session() as session:
         for image in images:
-            asked = request(image)
-            got = session.post(url + asked.path, data=asked.body, headers=asked.headers, timeout=TIMEOUT)
-            if got.status_code != 200:
-                raise WrongAnswer(f"{asked.path} answered {got.status_code}: {got.text[:200]}")
-            found.append(Question(asked, *answer(got.content)))
-    if expected and found[0].index != NO_CLASS:
-        right = sum(question.index == index for question, index in zip(found, expected, strict=True))
-        if right < AGREEMENT * len(images):
-            raise WrongAnswer(f"{right} of {len(images)} images were answered as the network itself answers them")
-    return found
+            post = request(image)
+            response = session.post(url + post.path, data=post.body, headers=post.headers, timeout=TIMEOUT)
+            if response.status_code != 200:
+                raise WrongResponse(f"{post.path} responded with {response.status_code}: {response.text[:200]}")
+            references.append(ReferenceRequest(post, *parse(response.content)))
+    if expected and references[0].index != NO_CLASS:
+        correct = sum(reference.index == index for reference, index in zip(references, expected, strict=True))
+        if correct < AGREEMENT * len(images):
+            raise WrongResponse(f"{correct} of {len(images)} images got the class that the network itself gives")
+    return references
 
 
-def plan(questions: Sequence[Question], folder: Path) -> Path:
-    """Write them as wrk.lua reads them; returns the file."""
+def write_plan(references: Sequence[ReferenceRequest], folder: Path) -> Path:
+    """Write the requests as a Lua file for wrk.lua, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
-    for place, question in enumerate(questions):
-        body = folder / f"{place}.body"
-        body.write_bytes(question.request.body)
-        headers = ", ".join(f"[{_lua(name)}] = {_lua(value)}" for name, value in question.request.headers.items())
+    for number, reference in enumerate(references):
+        body = folder / f"{number}.body"
+        body.write_bytes(reference.request.body)
+        headers = ", ".join(f"[{_lua(name)}] = {_lua(value)}" for name, value in reference.request.headers.items())
         entries.append(
-            f"  {{path = {_lua(question.request.path)}, headers = {{{headers}}}, body = {_lua(str(body))}, "
-            f"index = {question.index}, probability = {question.probability!r}}},"
+            f"  {{path = {_lua(reference.request.path)}, headers = {{{headers}}}, body = {_lua(str(body))}, "
+            f"index = {reference.index}, probability = {reference.probability!r}}},"
         )
     path = folder / "plan.lua"
     path.write_text("\n".join(["return {", f"  tolerance = {TOLERANCE},", *entries, "}", ""]), encoding="utf-8")
@@ -79,7 +87,7 @@ def plan(questions: Sequence[Question], folder: Path) -> Path:
 
 
 def _lua(text: str) -> str:
-    """A string of Lua 5.1; printable ASCII alone, whose escapes are JSON's."""
+    """Return a string of Lua 5.1. Only printable ASCII is allowed, where escapes are those of JSON."""
     if not (text.isascii() and text.isprintable()):
-        raise ValueError(f"{text!r} cannot stand in a request's path or headers: printable ASCII alone can")
+        raise ValueError(f"{text!r} is not allowed in a path or a header: use printable ASCII")
     return json.dumps(text)

@@ -1,4 +1,4 @@
-"""What a part leaves in benchmarks/results/<part>.json: its figures, and where, when and how they were made."""
+"""The results file of a part, benchmarks/results/<part>.json: its figures, and the environment that they come from."""
 
 from __future__ import annotations
 
@@ -18,73 +18,73 @@ from handlers.engines import machine
 from models import documents
 from models.card import describe
 
-# Bytes of a part's results.
+# Size limit of a results file in bytes.
 MAX_BYTES = 50_000_000
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "benchmarks" / "results"
 PACKAGES = ("torch", "torchserve", "numpy", "pillow", "simplejpeg", "captum")
 
 
-class Figure(BaseModel):
-    """A value of a result: unknown keys are errors, so that a page is never made from another kind of file."""
+class ResultModel(BaseModel):
+    """A value of a result. Unknown keys are errors, so that no page is made from another kind of file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Spread(Figure):
-    """The median of some runs, and the least and the most of them."""
+class Spread(ResultModel):
+    """Median, minimum and maximum of some runs."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """Of at least one value."""
-        found = list(values)
-        return cls(median=statistics.median(found), least=min(found), most=max(found))
+        """Return the spread of at least one value."""
+        ordered = sorted(values)
+        return cls(median=statistics.median(ordered), minimum=ordered[0], maximum=ordered[-1])
 
     @classmethod
-    def ratios(cls, above: Sequence[float], below: Sequence[float]) -> Spread:
-        """Of the ratios of runs that were paired: the first of each, the second of each, and so on."""
-        return cls.of(a / b for a, b in zip(above, below, strict=True))
+    def ratios(cls, numerators: Sequence[float], denominators: Sequence[float]) -> Spread:
+        """Return the spread of the ratios of paired runs: first by first, second by second, and so on."""
+        return cls.of(a / b for a, b in zip(numerators, denominators, strict=True))
 
     def text(self, unit: str = "") -> str:
-        """Three figures of the median, and in brackets the least and the most."""
-        space = f" {unit}" if unit else ""
-        return f"{three(self.median)}{space} ({three(self.least)} to {three(self.most)})"
+        """Return the median, with minimum and maximum in brackets."""
+        suffix = f" {unit}" if unit else ""
+        return f"{three_digits(self.median)}{suffix} ({three_digits(self.minimum)} to {three_digits(self.maximum)})"
 
 
-def three(value: float) -> str:
-    """Three significant figures, or all before the point."""
+def three_digits(value: float) -> str:
+    """Return three significant digits, or all digits before the decimal point."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-class Mark(Figure):
-    """A row of the README's table: what was to be reached, what was found, and whether that is enough."""
+class Target(ResultModel):
+    """A row of the README's table: a requirement on a workload, the measured value, and whether it is met."""
 
-    work: str
-    mark: str
-    found: str
-    holds: bool
+    workload: str
+    requirement: str
+    measured: str
+    met: bool
 
 
-class Figures(Figure):
-    """What a part measured. A part has a class of its own, which knows how its page looks."""
+class PartFigures(ResultModel):
+    """The figures of a part. Each part has a subclass, which formats them."""
 
-    def page(self) -> str:
-        """Markdown: tables and pictures, without a heading."""
+    def markdown(self) -> str:
+        """Return tables and plots as Markdown, without a heading."""
         raise NotImplementedError
 
-    def marks(self) -> list[Mark]:
-        """Rows of the README's table; none where nothing was promised."""
+    def targets(self) -> list[Target]:
+        """Return rows of the README's table; none if the part has no targets."""
         return []
 
 
-class Where(Figure):
-    """The circumstances of a run; `commit` ends in + where the working tree had changes."""
+class RunEnvironment(ResultModel):
+    """The environment of a run. `commit` ends in + if the working tree had changes."""
 
     date: str
     commit: str
@@ -95,8 +95,8 @@ class Where(Figure):
     packages: dict[str, str]
 
     @classmethod
-    def here(cls) -> Where:
-        """This machine, now."""
+    def current(cls) -> RunEnvironment:
+        """Return the environment of this process, today."""
         return cls(
             date=str(datetime.date.today()),
             commit=revision(),
@@ -116,35 +116,41 @@ class Where(Figure):
         )
 
 
-# What a run writes, part by part, and what is written about it: none of it is what was measured.
-WRITTEN = ("benchmarks/results", "docs", "README.md", "CHANGELOG.md")
+# Files that a run writes itself, part by part, and their documentation. Changes there do not change what is measured.
+GENERATED_PATHS = ("benchmarks/results", "docs", "README.md", "CHANGELOG.md")
 
 
 def revision(repository: Path = REPOSITORY) -> str:
-    """The short revision of the working tree; with a "+" if it has changes that can change a figure."""
+    """Return the short revision of the working tree, with a "+" if it has changes that can change a figure."""
     try:
-        asked = ["git", "-C", str(repository)]
-        head = subprocess.run([*asked, "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
-        others = [".", *(f":(exclude){path}" for path in WRITTEN)]
-        status = [*asked, "status", "--porcelain", "--", *others]
+        git = ["git", "-C", str(repository)]
+        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
+        pathspecs = [".", *(f":(exclude){path}" for path in GENERATED_PATHS)]
+        status = [*git, "status", "--porcelain", "--", *pathspecs]
         changed = subprocess.run(status, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):  # no git, or a copy without its history
         return "unknown"
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-class Measured(Figure):
-    """The file of one part. `took` is the seconds of the whole part, `seconds` those of one run of its `rounds`."""
+class PartResult(ResultModel):
+    """The results file of a part.
+
+    Attributes:
+        seconds: length of each of the `rounds`.
+        duration_seconds: length of the whole part.
+        figures: the part's own figures, see `PartFigures`.
+    """
 
     part: str
-    where: Where
+    environment: RunEnvironment
     seconds: float
     rounds: int
-    took: float
+    duration_seconds: float
     figures: dict[str, Any]
 
     def save(self, folder: Path = RESULTS) -> Path:
-        """Write `<part>.json`, whole or not at all."""
+        """Write `<part>.json` atomically."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.part}.json"
         draft = path.with_suffix(".json.part")
@@ -153,15 +159,15 @@ class Measured(Figure):
         return path
 
 
-def load(part: str, folder: Path = RESULTS) -> Measured | None:
-    """The last result of a part, or None where it was never measured.
+def load(part: str, folder: Path = RESULTS) -> PartResult | None:
+    """Return the last result of a part, or None if there is none.
 
     Raises:
-        ValueError: the file is not such a result.
+        ValueError: the file is not a valid result.
     """
     path = folder / f"{part}.json"
     try:
-        return Measured.model_validate(documents.read_json(path, MAX_BYTES))
+        return PartResult.model_validate(documents.read_json(path, MAX_BYTES))
     except FileNotFoundError:
         return None
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""How a run is set up: what every part is given."""
+"""Configuration of a run, shared by all parts."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """What the flags say.
+class RunConfig:
+    """Values of the flags.
 
     Attributes:
-        folder: releases, environments and scratch stay here, and are used again by the next run.
-        photos: a folder of JPEG photos, for the parts that want some.
-        pictures: where pictures of curves go.
-        seconds: of one measured run.
-        rounds: how often all take their turn.
-        port: the first of those that are used.
-        peers: names of those to compare with; None: all.
+        folder: holds releases, environments and scratch files, which the next run uses again.
+        photos: a folder of JPEG photos, for the parts that need photos.
+        plots: folder for the plots.
+        seconds: length of one round.
+        rounds: number of rounds.
+        port: the first port for servers.
+        peers: names of the peers to compare with; None: all.
     """
 
     folder: Path
     photos: Path | None
-    pictures: Path
+    plots: Path
     seconds: float = 8.0
     rounds: int = 3
     port: int = 18_480
     peers: tuple[str, ...] | None = None
 
-    def images(self, folder: Path | None, most: int) -> list[bytes]:
-        """The first images of a folder, by name.
 
-        Raises:
-            ValueError: none is given, or it holds none.
-        """
-        if folder is None:
-            raise ValueError("this part asks about real photos: give --photos, a folder of JPEG files")
-        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-        if not paths:
-            raise ValueError(f"--photos {folder}: it holds no {', '.join(SUFFIXES)}")
-        return [path.read_bytes() for path in paths[:most]]
+def read_images(folder: Path | None, limit: int) -> list[bytes]:
+    """Return the first images of a folder, by name.
+
+    Raises:
+        ValueError: there is no folder, or it has no images.
+    """
+    if folder is None:
+        raise ValueError("this part needs photos: give --photos, a folder of JPEG files")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise ValueError(f"--photos {folder}: no {', '.join(SUFFIXES)} files there")
+    return [path.read_bytes() for path in paths[:limit]]

@@ -1,8 +1,8 @@
-"""What is served: a release, made once, the images that are asked about, and how the bundle is told to run it.
+"""Workloads: a release, which is made once, the images of the requests, and Torchlight's settings for it.
 
-Two of them: the digits' `cnn` at 24 pixels, and a ResNet-18 at 224 that sorts photos into ten classes by their
-brightness. That one is trained for a few minutes on the photos themselves: it need not be good, but its answers must
-differ from photo to photo, so that a wrong one is found; what a network costs does not depend on its weights.
+There are two: the `cnn` of the digits at 24 pixels, and a ResNet-18 at 224 pixels that sorts photos into ten classes by
+brightness. The ResNet-18 is trained on the photos for a few minutes. It need not be accurate, because the cost of a
+network does not depend on its weights. But its responses must differ from photo to photo, to detect wrong ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image, ImageStat
 
-from benchmarks.compare.run_config import SUFFIXES, Setting
+from benchmarks.compare.run_config import SUFFIXES, RunConfig, read_images
 from benchmarks.compare.systems import Model
 from benchmarks.compare.systems.peer import LARGE_BATCH
 from handlers.pipeline import Classifier
@@ -32,12 +32,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 VERSION = "1.0"
 CLASSES = 10
 EPOCHS = 4
-# Programs of the photos' network, in the order in which they are tried.
+# Compiled programs of the photos' network, in the order in which a worker tries them.
 PROGRAMS = ("cpu-int8", "cpu-fp32")
-# As the peers have it with the same engine.
-A_WORKER_A_CORE = f"minWorkers: {usable()}\nmaxWorkers: {usable()}\n"
-# Images that are read, and those that are asked about.
-MOST, ASKED = 100, 16
+# The same as the peers in the engine mode.
+WORKER_PER_CORE = f"minWorkers: {usable()}\nmaxWorkers: {usable()}\n"
+# Number of images that are read, and of those that requests use.
+MAX_IMAGES, REQUEST_IMAGES = 100, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Workload:
     """A model in a folder of releases.
 
     Attributes:
-        settings: of model-config.yaml, which `scripts.archive --config` takes; empty: the defaults.
-        images: that are asked about, in turn.
-        expected: the classes that the network itself says.
+        settings: content of model-config.yaml for `scripts.archive --config`; empty: the defaults.
+        images: images of the requests.
+        expected: top classes of the network itself, in the order of the images.
     """
 
     name: str
@@ -58,11 +58,11 @@ class Workload:
 
     @property
     def release(self) -> Path:
-        """Its folder."""
+        """Folder of the release."""
         return self.home / "releases" / self.name / VERSION
 
     def model(self) -> Model:
-        """As the peers take it; its program is the one that our own workers try first."""
+        """Return the model for the peers. Its program is the one that Torchlight's workers try first."""
         card = Card.load(self.release)
         admitted = [engine.path for engine in card.engines if engine.refused is None and engine.device == "cpu"]
         return Model(
@@ -80,63 +80,66 @@ class Workload:
         )
 
 
-def digits(setting: Setting) -> Workload:
-    """The bundle's own model and programs, as `make train optimize` make them, a worker a core, and samples/."""
-    images = setting.images(REPOSITORY / "samples", ASKED)
-    made = Workload("digits", setting.folder, A_WORKER_A_CORE, tuple(images), ())
-    if not made.release.is_dir():
-        _train(made.home, made.name)
-    if not Card.load(made.release).engines:
-        call(made.home, "scripts.optimize", "--model", made.name, "--version", VERSION)
-    return _archived(made)
+def digits(config: RunConfig) -> Workload:
+    """Return the digits: model and programs of `make train optimize`, a worker per core, and the images of samples/."""
+    images = read_images(REPOSITORY / "samples", REQUEST_IMAGES)
+    workload = Workload("digits", config.folder, WORKER_PER_CORE, tuple(images), ())
+    if not workload.release.is_dir():
+        _train(workload.home, workload.name)
+    if not Card.load(workload.release).engines:
+        run_module(workload.home, "scripts.optimize", "--model", workload.name, "--version", VERSION)
+    return _archived(workload)
 
 
-def photos(setting: Setting) -> Workload:
-    """ResNet-18 at 224, a worker a core; its programs are let in without a gate, which so few photos cannot pass.
+def photos(config: RunConfig) -> Workload:
+    """Return the photos: a ResNet-18 at 224 pixels, a worker per core.
 
-    Asked about are those on which the network is surest: int8 and the peers' own resize answer them alike.
+    Its programs do not pass the gate, because there are too few photos for it. The requests use the photos with the
+    largest margin, where int8 and the peers' resize give the same class.
     """
-    found = setting.images(setting.photos, MOST)
-    release = setting.folder / "releases" / "photos" / VERSION
+    images = read_images(config.photos, MAX_IMAGES)
+    release = config.folder / "releases" / "photos" / VERSION
     if not release.is_dir():
-        assert setting.photos is not None
-        sort_by_brightness(setting.photos, setting.folder / "sorted")
+        assert config.photos is not None
+        sort_by_brightness(config.photos, config.folder / "sorted")
         recipe = ("--recipe", "resnet18", "--epochs", str(EPOCHS), "--set", "batch_size=8")
-        _train(setting.folder, "photos", "--data", str(setting.folder / "sorted"), *recipe)
+        _train(config.folder, "photos", "--data", str(config.folder / "sorted"), *recipe)
     if not Card.load(release).engines:
         logger.info("compiling %s of photos", " and ".join(PROGRAMS))
-        compile_unjudged(release, found, PROGRAMS)
-    first, second = Classifier.load(release).probabilities(found).topk(2, dim=1).values.T
-    surest = (first - second).argsort(descending=True)[:ASKED].tolist()
-    settings = A_WORKER_A_CORE + f"batchSize: {LARGE_BATCH}\n"
-    return _archived(Workload("photos", setting.folder, settings, tuple(found[place] for place in sorted(surest)), ()))
+        compile_unjudged(release, images, PROGRAMS)
+    top, runner_up = Classifier.load(release).probabilities(images).topk(2, dim=1).values.T
+    selected = (top - runner_up).argsort(descending=True)[:REQUEST_IMAGES].tolist()
+    settings = WORKER_PER_CORE + f"batchSize: {LARGE_BATCH}\n"
+    selected_images = tuple(images[index] for index in sorted(selected))
+    return _archived(Workload("photos", config.folder, settings, selected_images, ()))
 
 
 def _train(home: Path, name: str, *flags: str) -> None:
-    """A release; one whose training was stopped begins anew."""
-    call(home, "scripts.train", "--model", name, "--version", VERSION, "--restart", *flags)
+    """Train a release. A training that was interrupted starts again."""
+    run_module(home, "scripts.train", "--model", name, "--version", VERSION, "--restart", *flags)
 
 
-def _archived(made: Workload) -> Workload:
-    """Make its .mar, in any case: the code that answers may have changed; and ask the network itself."""
-    config = made.home / f"{made.name}.yaml"
-    config.write_text(made.settings, encoding="utf-8")
-    call(made.home, "scripts.archive", "--model", made.name, "--version", VERSION, "--config", str(config))
-    classes = Classifier.load(made.release).probabilities(list(made.images)).argmax(dim=1).tolist()
-    return replace(made, expected=tuple(classes))
+def _archived(workload: Workload) -> Workload:
+    """Make the .mar, because the served code may have changed, and return the workload with the expected classes."""
+    config_file = workload.home / f"{workload.name}.yaml"
+    config_file.write_text(workload.settings, encoding="utf-8")
+    flags = ("--model", workload.name, "--version", VERSION, "--config", str(config_file))
+    run_module(workload.home, "scripts.archive", *flags)
+    classes = Classifier.load(workload.release).probabilities(list(workload.images)).argmax(dim=1).tolist()
+    return replace(workload, expected=tuple(classes))
 
 
 def sort_by_brightness(photos: Path, folder: Path) -> None:
-    """Link the photos into a sub-folder for each tenth of them, the darkest first: there is something to learn."""
+    """Link the photos into ten sub-folders of equal size by brightness, so that there is something to learn."""
     shutil.rmtree(folder, ignore_errors=True)
     paths = sorted(path for path in photos.rglob("*") if path.suffix.lower() in SUFFIXES)
     if len(paths) < 5 * CLASSES:
-        raise ValueError(f"--photos {photos}: {len(paths)} photos are too few to train on: at least {5 * CLASSES}")
+        raise ValueError(f"--photos {photos}: {len(paths)} photos are too few to train on; give at least {5 * CLASSES}")
     ordered = sorted(paths, key=_brightness)
-    for place, path in enumerate(ordered):
-        label = folder / f"tenth-{place * CLASSES // len(ordered)}"
-        label.mkdir(parents=True, exist_ok=True)
-        (label / path.name).symlink_to(path.resolve())
+    for index, path in enumerate(ordered):
+        class_folder = folder / f"tenth-{index * CLASSES // len(ordered)}"
+        class_folder.mkdir(parents=True, exist_ok=True)
+        (class_folder / path.name).symlink_to(path.resolve())
 
 
 def _brightness(path: Path) -> float:
@@ -144,18 +147,18 @@ def _brightness(path: Path) -> float:
         return float(ImageStat.Stat(image.convert("L").resize((32, 32))).mean[0])
 
 
-def call(folder: Path, module: str, *flags: str) -> None:
-    """A command of the repository, in `folder`.
+def run_module(folder: Path, module: str, *flags: str) -> None:
+    """Run a command of this repository in `folder`.
 
     Raises:
-        ValueError: it failed; with its last line.
+        ValueError: the command failed. The message has its last line of output.
     """
     logger.info("python -m %s %s", module, " ".join(flags))
     folder.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", module, *flags], cwd=folder, env=environment, capture_output=True, text=True
     )
-    if done.returncode != 0:
-        last = ((done.stderr or done.stdout).strip().splitlines() or ["it said nothing"])[-1]
-        raise ValueError(f"`python -m {module} {' '.join(flags)}` failed: {last}")
+    if process.returncode != 0:
+        last_line = ((process.stderr or process.stdout).strip().splitlines() or ["no output"])[-1]
+        raise ValueError(f"`python -m {module} {' '.join(flags)}` failed: {last_line}")

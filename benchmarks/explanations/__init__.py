@@ -1,1 +1,1 @@
-"""What explanations cost: by method and network, under load, and what predictions lose by them."""
+"""Cost of explanations: by method and network, under load, and for predictions at the same time."""

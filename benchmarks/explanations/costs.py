@@ -1,4 +1,4 @@
-"""Milliseconds an image of each method on each network, one thread, beside the passes that it takes."""
+"""Milliseconds per image of each method on each network, with one thread, and the number of passes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from handlers.explain.methods.method import Readout
 from models import architectures
 from models.card import Input
 
-# Name and input in pixels; weights do not change what a pass costs.
+# Name, and input size in pixels. The cost of a pass does not depend on the weights.
 NETWORKS = (("cnn", 24), ("resnet9", 32), ("vit_tiny", 32), ("resnet18", 224), ("resnet50", 224))
 CLASSES = 10
 RUNS = 5
-# A method that takes longer than this is run once.
+# A method that takes longer than this runs only once.
 LONG_SECONDS = 5.0
 
 
 def measure() -> str:
-    """The table."""
+    """Measure all methods and networks, and return the table."""
     torch.set_num_threads(1)
     rows = []
-    found = {name: _network(name, size) for name, size in NETWORKS}
+    costs = {name: _network(name, size) for name, size in NETWORKS}
     for method in METHODS.values():
         passes = method.passes(method.settings)
         cost = f"{passes.forward} forward, {passes.backward} backward"
-        rows.append([f"`{method.name}`", cost, *(found[name][method.name] for name, _ in NETWORKS)])
+        rows.append([f"`{method.name}`", cost, *(costs[name][method.name] for name, _ in NETWORKS)])
     heads = [f"{name}, {size} px" for name, size in NETWORKS]
     return table(["method", "passes", *heads], rows)
 
@@ -41,20 +41,20 @@ def _network(name: str, size: int) -> dict[str, str]:
     readout = Readout(network, introspection.scan(network, size))
     spec = Input(size=size, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
     images, weights = torch.randn(1, 3, size, size), torch.eye(1, CLASSES)
-    took = {}
+    costs = {}
     for method in METHODS.values():
         if method.refuses(readout.traits):
-            took[method.name] = "not supported"
+            costs[method.name] = "not supported"
             continue
-        wanted = method.settings
-        question = baselines.question(images, weights, wanted, spec)
+        settings = method.settings
+        attribution_inputs = baselines.question(images, weights, settings, spec)
         times: list[float] = []
         while len(times) < RUNS + 1 and (not times or times[-1] < LONG_SECONDS):
-            began = time.perf_counter()
-            attribution.attribute(method, readout, question, wanted)
-            times.append(time.perf_counter() - began)
-        took[method.name] = _milliseconds(times[1:] or times)
-    return took
+            start = time.perf_counter()
+            attribution.attribute(method, readout, attribution_inputs, settings)
+            times.append(time.perf_counter() - start)
+        costs[method.name] = _milliseconds(times[1:] or times)
+    return costs
 
 
 def _milliseconds(times: list[float]) -> str:

@@ -1,7 +1,7 @@
-"""What predictions lose while explanations are asked for without a pause: alone, beside them, and beside idle work.
+"""Latency of predictions: alone, while clients request explanations without a pause, and with a background load.
 
-The last is a loop of convolutions in a process of nobody's, at the lowest priority: what predictions lose by that, they
-lose to cores, caches and memory that are shared, and to no queue or worker of the server.
+The background load is a loop of convolutions in another process at the lowest priority. It does not use the server. So
+its effect on predictions comes from shared cores, caches and memory, and not from a queue or a worker of the server.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.explanations.load import Answers, Crowd, ask
+from benchmarks.explanations.load import ClientGroup, Responses, run
 
 logger = logging.getLogger(__name__)
 
-BURDEN = """
+BACKGROUND_LOAD = """
 import os, torch
 os.nice(19)
 torch.set_num_threads(1)
@@ -28,40 +28,48 @@ with torch.inference_mode():
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Answers to those that predict, a member a round in each; `explained` is what the others got, a second."""
+class InterferenceRounds:
+    """Responses to predictions for each round and load, and explanations per second for each round."""
 
-    alone: list[Answers]
-    flooded: list[Answers]
-    burdened: list[Answers]
-    explained: list[float]
+    alone: list[Responses]
+    with_explanations: list[Responses]
+    with_background_load: list[Responses]
+    explanations_per_second: list[float]
 
 
-def crowds(url: str, model: str, image: bytes) -> tuple[Crowd, Crowd]:
-    """Four clients that predict with pauses, and eight that ask for pictures without."""
+def client_groups(url: str, model: str, image: bytes) -> tuple[ClientGroup, ClientGroup]:
+    """Return four clients that request predictions with pauses, and eight that request overlays without pauses."""
     return (
-        Crowd(f"{url}/predictions/{model}", image, 4, 0.02),
-        Crowd(f"{url}/explanations/{model}?output=overlay", image, 8, behind=True),
+        ClientGroup(f"{url}/predictions/{model}", image, 4, 0.02),
+        ClientGroup(f"{url}/explanations/{model}?output=overlay", image, 8, low_priority=True),
     )
 
 
-def measure(crowd: Crowd, flood: Crowd, rounds: int, seconds: float) -> Beside:
-    """In turn, so that noise hits all alike."""
-    found = Beside([], [], [], [])
+def measure(predict: ClientGroup, explain: ClientGroup, rounds: int, seconds: float) -> InterferenceRounds:
+    """Measure the three loads in interleaved rounds, so that noise affects all of them.
+
+    Args:
+        predict: clients that request predictions.
+        explain: clients that request explanations.
+        rounds: number of rounds.
+        seconds: length of each measurement.
+    """
+    results = InterferenceRounds([], [], [], [])
     for number in range(1, rounds + 1):
-        found.alone.extend(ask([crowd], seconds))
-        flooded, others = ask([crowd, flood], seconds)
-        found.flooded.append(flooded)
-        found.explained.append(len(others.milliseconds) / seconds)
-        found.burdened.extend(_burdened(lambda: ask([crowd], seconds)))
-        p99 = [kind[-1].percentile(0.99) for kind in (found.alone, found.flooded, found.burdened)]
-        said = "round %d of %d, p99: %.3g ms alone, %.3g beside explanations, %.3g beside idle work"
-        logger.info(said, number, rounds, *p99)
-    return found
+        results.alone.extend(run([predict], seconds))
+        predictions, explanations = run([predict, explain], seconds)
+        results.with_explanations.append(predictions)
+        results.explanations_per_second.append(len(explanations.milliseconds) / seconds)
+        results.with_background_load.extend(_with_background_load(lambda: run([predict], seconds)))
+        loads = (results.alone, results.with_explanations, results.with_background_load)
+        p99 = [responses[-1].percentile(0.99) for responses in loads]
+        message = "round %d of %d, p99: %.3g ms alone, %.3g ms with explanations, %.3g ms with a background load"
+        logger.info(message, number, rounds, *p99)
+    return results
 
 
-def _burdened(work: Callable[[], list[Answers]]) -> list[Answers]:
-    process = subprocess.Popen([sys.executable, "-c", BURDEN])
+def _with_background_load(work: Callable[[], list[Responses]]) -> list[Responses]:
+    process = subprocess.Popen([sys.executable, "-c", BACKGROUND_LOAD])
     try:
         return work()
     finally:

@@ -1,4 +1,4 @@
-"""Clients that keep asking a server, and how long each answer took; every answer is looked at."""
+"""Groups of clients that send requests without end, and the latency and status of each response."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from dataclasses import dataclass, field
 import requests
 
 TIMEOUT = 120
-# Processes start within it, and connections are made.
-WARM = 3.0
+# Time for processes to start and connections to open.
+WARM_UP_SECONDS = 3.0
 
 
 @dataclass(slots=True)
-class Answers:
-    """What some clients got.
+class Responses:
+    """Responses to a group of clients.
 
     Attributes:
-        milliseconds: of answers with status 200.
-        refused: of the others.
-        statuses: how many of each, with the error's type.
-        methods: how many explanations by each.
+        milliseconds: latencies of responses with status 200.
+        refused: latencies of other responses.
+        statuses: number of responses by status, with the type of the error.
+        methods: number of explanations by method.
     """
 
     milliseconds: list[float] = field(default_factory=list)
@@ -36,70 +36,72 @@ class Answers:
     methods: Counter[str] = field(default_factory=Counter)
 
     def percentile(self, share: float) -> float:
-        """Of all answers, refusals too, in milliseconds."""
+        """Return a percentile of the latency of all responses in milliseconds."""
         ordered = sorted(self.milliseconds + self.refused)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
     @property
     def median(self) -> float:
-        """Of those with status 200."""
+        """Median latency of responses with status 200 in milliseconds."""
         return statistics.median(self.milliseconds)
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
-    """So many clients that ask the same, each again as soon as it is answered, or after a pause.
+class ClientGroup:
+    """Clients that send the same request again and again.
 
     Attributes:
-        behind: whether they run at the lowest priority: what others lose to the server's work for them is of interest,
-            and not what they lose to their own, which would be on another machine.
+        clients: number of clients.
+        pause: seconds between a response and the next request.
+        low_priority: run the clients at the lowest priority. Then the server's work for them slows others, and the
+            clients' own work does not. In practice, clients run on another machine.
     """
 
     url: str
     image: bytes
     clients: int
     pause: float = 0.0
-    behind: bool = False
+    low_priority: bool = False
 
 
-def ask(crowds: Sequence[Crowd], seconds: float) -> list[Answers]:
-    """Let all crowds ask at once, each from its own process; what is asked in the first WARM seconds is not counted."""
-    with ProcessPoolExecutor(len(crowds), multiprocessing.get_context("spawn")) as processes:
-        return list(processes.map(_clients, crowds, [seconds] * len(crowds)))
+def run(groups: Sequence[ClientGroup], seconds: float) -> list[Responses]:
+    """Run all groups at once, each in a process. Requests of the first WARM_UP_SECONDS do not count."""
+    with ProcessPoolExecutor(len(groups), multiprocessing.get_context("spawn")) as processes:
+        return list(processes.map(_clients, groups, [seconds] * len(groups)))
 
 
-def _clients(crowd: Crowd, seconds: float) -> Answers:
-    if crowd.behind:
+def _clients(group: ClientGroup, seconds: float) -> Responses:
+    if group.low_priority:
         os.nice(19)
-    answers, lock, began = Answers(), threading.Lock(), time.monotonic()
+    responses, lock, start = Responses(), threading.Lock(), time.monotonic()
 
     def client(_: int) -> None:
         with requests.Session() as session:
-            while time.monotonic() - began < WARM + seconds:
-                start = time.monotonic()
-                answer = session.post(crowd.url, data=crowd.image, timeout=TIMEOUT)
-                took = 1000 * (time.monotonic() - start)
-                if start - began >= WARM:
+            while time.monotonic() - start < WARM_UP_SECONDS + seconds:
+                sent = time.monotonic()
+                response = session.post(group.url, data=group.image, timeout=TIMEOUT)
+                milliseconds = 1000 * (time.monotonic() - sent)
+                if sent - start >= WARM_UP_SECONDS:
                     with lock:
-                        _note(answers, answer, took)
-                time.sleep(crowd.pause)
+                        _count(responses, response, milliseconds)
+                time.sleep(group.pause)
 
-    with ThreadPoolExecutor(crowd.clients) as threads:
-        for _ in threads.map(client, range(crowd.clients)):
+    with ThreadPoolExecutor(group.clients) as threads:
+        for _ in threads.map(client, range(group.clients)):
             pass
-    return answers
+    return responses
 
 
-def _note(answers: Answers, answer: requests.Response, took: float) -> None:
-    if answer.headers["Content-Type"] == "image/png":
-        answers.milliseconds.append(took)
-        answers.statuses["200"] += 1
+def _count(responses: Responses, response: requests.Response, milliseconds: float) -> None:
+    if response.headers["Content-Type"] == "image/png":
+        responses.milliseconds.append(milliseconds)
+        responses.statuses["200"] += 1
         return
-    body = answer.json()
-    if answer.ok:
-        answers.milliseconds.append(took)
-        answers.methods[body.get("method", "predict")] += 1
-        answers.statuses["200"] += 1
+    body = response.json()
+    if response.ok:
+        responses.milliseconds.append(milliseconds)
+        responses.methods[body.get("method", "predict")] += 1
+        responses.statuses["200"] += 1
     else:
-        answers.refused.append(took)
-        answers.statuses[f"{answer.status_code} {body['type']}"] += 1
+        responses.refused.append(milliseconds)
+        responses.statuses[f"{response.status_code} {body['type']}"] += 1

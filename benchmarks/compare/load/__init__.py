@@ -1,1 +1,1 @@
-"""Load generators: wrk (closed loop) and an open loop."""
+"""Load generators: wrk for a closed loop, and an open loop."""

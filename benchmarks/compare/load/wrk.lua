@@ -1,14 +1,14 @@
--- Asks about several images, and looks at each answer. wrk -s wrk.lua URL -- PLAN CONNECTIONS
--- PLAN is a Lua file that returns a list of {path, headers, body (a file), index, probability}; where index is -1, the
--- answer has no class, and probability stands for the first number in it.
--- CONNECTIONS is how many a thread has. Which of them an answer came from, wrk does not say. With one, which has one
--- request at a time, the thread asks about all images in turn, and an answer belongs to what it asked last. With
--- several, it asks about one image only.
+-- Sends requests about several images, and checks each response. wrk -s wrk.lua URL -- PLAN CONNECTIONS
+-- PLAN is a Lua file that returns a list of {path, headers, body (a file), index, probability}. If index is -1, the
+-- response has no class, and probability is the first number in it.
+-- CONNECTIONS is the number of connections of a thread. wrk does not say which connection a response came from. A thread
+-- with one connection has one request at a time: it goes through all images, and a response belongs to its last request.
+-- A thread with several connections sends one image only.
 
-local questions = {}
-local asked = 0
+local references = {}
+local current = 0
 local threads = {}
-answered, wrong, example = 0, 0, ""
+received, wrong, example = 0, 0, ""
 
 function setup(thread)
   thread:set("offset", #threads)
@@ -18,34 +18,35 @@ end
 function init(arguments)
   local plan = dofile(arguments[1])
   tolerance = plan.tolerance
-  for place, question in ipairs(plan) do
-    local file = assert(io.open(question.body, "rb"))
-    question.text = wrk.format("POST", question.path, question.headers, file:read("*a"))
+  for number, reference in ipairs(plan) do
+    local file = assert(io.open(reference.body, "rb"))
+    reference.text = wrk.format("POST", reference.path, reference.headers, file:read("*a"))
     file:close()
-    questions[place] = question
+    references[number] = reference
   end
-  asked = offset % #questions + 1
-  alone = tonumber(arguments[2]) == 1
+  current = offset % #references + 1
+  single_connection = tonumber(arguments[2]) == 1
 end
 
 function request()
-  if alone then asked = asked % #questions + 1 end
-  return questions[asked].text
+  if single_connection then current = current % #references + 1 end
+  return references[current].text
 end
 
 function response(status, headers, body)
-  local question = questions[asked]
-  answered = answered + 1
+  local reference = references[current]
+  received = received + 1
   if status == 200 then
     -- An attribution may be of any size, so its number is compared relatively.
-    local index, number, allowed = -1, body:match("-?%d[%d.eE+-]*"), 0.05 * math.abs(question.probability) + 1e-7
-    if question.index >= 0 then
+    local index, number = -1, body:match("-?%d[%d.eE+-]*")
+    local allowed = 0.05 * math.abs(reference.probability) + 1e-7
+    if reference.index >= 0 then
       allowed = tolerance
       index = tonumber(body:match('"index"%s*:%s*(%d+)'))
       number = body:match('"probability"%s*:%s*([%d.eE+-]+)')
     end
     number = tonumber(number)
-    if index == question.index and number and math.abs(number - question.probability) <= allowed then
+    if index == reference.index and number and math.abs(number - reference.probability) <= allowed then
       return
     end
   end
@@ -54,14 +55,14 @@ function response(status, headers, body)
 end
 
 function done(summary, latency, requests)
-  local answered, wrong, example = 0, 0, ""
+  local received, wrong, example = 0, 0, ""
   for _, thread in ipairs(threads) do
-    answered = answered + thread:get("answered")
+    received = received + thread:get("received")
     wrong = wrong + thread:get("wrong")
     if thread:get("example") ~= "" then example = thread:get("example") end
   end
-  local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
-  io.write(string.format("RESULT %d %d %d %d %.3f %.3f\n", answered, wrong, broken, summary.duration,
+  local missing = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+  io.write(string.format("RESULT %d %d %d %d %.3f %.3f\n", received, wrong, missing, summary.duration,
     latency:percentile(50) / 1000, latency:percentile(99) / 1000))
   io.write("EXAMPLE ", (example:gsub("%s+", " ")), "\n")
 end

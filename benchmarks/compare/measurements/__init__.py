@@ -1,1 +1,1 @@
-"""One module for each part of a run: it measures, and its class makes the part's section of the page."""
+"""Measurements: a module for each kind of part, and the ceiling. Each measures, and formats its figures as Markdown."""

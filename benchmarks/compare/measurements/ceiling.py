@@ -1,4 +1,4 @@
-"""What no server can exceed here: decode and network in a loop, one process a core, nothing to serve."""
+"""The in-process ceiling: decoding and the network in a loop, a process per core. No server can exceed it."""
 
 from __future__ import annotations
 
@@ -22,58 +22,60 @@ from models import architectures
 from models.card import Input
 from models.tensors import load_tensors
 
-# For a process to load; if one cannot, the others do not wait for ever.
+# Time for a process to load. If one fails, the others stop waiting after this time.
 LOAD_SECONDS = 120.0
 CPU = torch.device("cpu")
-_gate: Any = None
+_start_barrier: Any = None
 
 
-def measure(model: Model, images: list[bytes], seconds: float, cores: int, engine: bool) -> float:
-    """Images a second of all processes together, through the project's own decoding and engines, in batches.
+def measure(model: Model, images: list[bytes], seconds: float, cores: int, compiled: bool) -> float:
+    """Return images per second of all processes, with the project's own decoding and engines, in batches.
 
     Args:
-        images: encoded; each process takes them in turn.
-        cores: how many processes; each computes with one thread.
-        engine: the model's compiled program, else eager float32.
+        model: the model that all systems serve.
+        images: encoded images, which each process cycles through.
+        seconds: length of the measurement.
+        cores: number of processes, each with one thread.
+        compiled: use the model's compiled program, else eager float32.
 
     Raises:
-        ValueError: no images, or no compiled program where one is asked for.
+        ValueError: there are no images, or the model has no compiled program.
     """
     if not images:
         raise ValueError("the ceiling needs at least one image")
-    if engine and model.engine is None:
-        raise ValueError(f"{model.name} has no compiled program to find the ceiling of")
+    if compiled and model.engine is None:
+        raise ValueError(f"{model.name} has no compiled program")
     context = multiprocessing.get_context("spawn")
-    # All begin together, after the last has loaded and warmed up: else the first would have the cores to itself.
-    gate = context.Barrier(cores)
-    plain = replace(model, arguments=dict(model.arguments))
-    with ProcessPoolExecutor(cores, context, initializer=_enter, initargs=(gate,)) as pool:
-        work = [pool.submit(_loop, plain, images, seconds, engine) for _ in range(cores)]
+    # All start together when the last one is ready. Otherwise the first one would have all cores for a while.
+    barrier = context.Barrier(cores)
+    picklable = replace(model, arguments=dict(model.arguments))
+    with ProcessPoolExecutor(cores, context, initializer=_initialize, initargs=(barrier,)) as pool:
+        work = [pool.submit(_loop, picklable, images, seconds, compiled) for _ in range(cores)]
         return sum(rate.result() for rate in work)
 
 
-def _enter(gate: Any) -> None:
-    global _gate
-    _gate = gate
+def _initialize(barrier: Any) -> None:
+    global _start_barrier
+    _start_barrier = barrier
 
 
-def _loop(model: Model, images: Sequence[bytes], seconds: float, engine: bool) -> float:
+def _loop(model: Model, images: Sequence[bytes], seconds: float, compiled: bool) -> float:
     torch.set_num_threads(1)
     spec = Input(size=model.size, resize=model.resize, crop=model.crop, mean=model.mean, std=model.std)
-    network = _program(model) if engine else _eager(model, spec)
-    turn = itertools.cycle(images)
+    network = _program(model) if compiled else _eager(model, spec)
+    cycle = itertools.cycle(images)
 
     def batch() -> None:
-        pictures = (image_code.picture(image, spec) for image in itertools.islice(turn, model.batch))
-        network.outputs(image_code.stack([image_code.pixels(picture, spec) for picture in pictures]))
+        decoded = (image_code.picture(image, spec) for image in itertools.islice(cycle, model.batch))
+        network.outputs(image_code.stack([image_code.pixels(image, spec) for image in decoded]))
 
     batch()
-    _gate.wait(LOAD_SECONDS)
-    done, start = 0, time.monotonic()
-    while (passed := time.monotonic() - start) < seconds:
+    _start_barrier.wait(LOAD_SECONDS)
+    count, start = 0, time.monotonic()
+    while (elapsed := time.monotonic() - start) < seconds:
         batch()
-        done += model.batch
-    return done / passed
+        count += model.batch
+    return count / elapsed
 
 
 def _program(model: Model) -> Engine:

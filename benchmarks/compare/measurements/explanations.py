@@ -1,4 +1,4 @@
-"""explain: Integrated Gradients of 20 steps, ours with picture and evidence, TorchServe's with its list of numbers."""
+"""Part `explain`: Integrated Gradients of 20 steps, by Torchlight with overlay and evidence, by TorchServe as JSON."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmarks.compare import workload
 from benchmarks.compare.measurements.throughput import Throughput, compare
 from benchmarks.compare.reference import NO_CLASS
-from benchmarks.compare.run_config import Setting
+from benchmarks.compare.run_config import RunConfig
 from benchmarks.compare.systems import PEERS, Peer, programs, selection, torchlight
-from benchmarks.compare.systems.peer import Plan, raw
+from benchmarks.compare.systems.peer import LaunchPlan, raw
 from benchmarks.compare.systems.server_process import Command
 from serving.runtime.cpu import usable
 
@@ -23,35 +23,36 @@ HANDLER = Path(programs.__file__).with_name("stock_integrated_gradients.py")
 NUMBER = re.compile(rb"-?\d[\d.eE+-]*")
 
 
-def measure(setting: Setting) -> Throughput:
-    """Four clients; ours has as many workers for explanations as TorchServe has workers, one a core."""
-    work = workload.photos(setting)
+def measure(config: RunConfig) -> Throughput:
+    """Measure four clients. Torchlight has an explain worker per core, and TorchServe a worker per core."""
+    work = workload.photos(config)
     work = replace(work, images=work.images[:CLIENTS], expected=work.expected[:CLIENTS])
     query = f"?method=ig&steps={STEPS}"
-    mine = replace(
-        selection.bundle(work, setting),
-        start=partial(torchlight.serve, work, setting.port, "--explain-workers", str(usable())),
-        request=torchlight.request(work, "explanations", query),
+    system = replace(
+        selection.torchlight_system(work, config),
+        start=partial(torchlight.serve, work, config.port, "--explain-workers", str(usable())),
+        request=torchlight.image_request(work, "explanations", query),
     )
-    return compare("explain", setting, work, CLIENTS, [mine, selection.peer(stock(), work, setting, "box", 10)])
+    peer = selection.peer_system(stock_with_explanations(), work, config, "default", 10)
+    return compare("explain", config, work, CLIENTS, [system, peer])
 
 
-def stock() -> Peer:
-    """The peer of that name, with the handler of stock_integrated_gradients.py in its archive."""
-    plain = PEERS["stock"]
+def stock_with_explanations() -> Peer:
+    """Return the peer `stock` with the handler of stock_integrated_gradients.py in its archive."""
+    stock = PEERS["stock"]
     return replace(
-        plain,
+        stock,
         name="stock-ig",
-        requirements=(*plain.requirements, "captum==0.9.0"),
-        launch=partial(_launch, plain),
+        requirements=(*stock.requirements, "captum==0.9.0"),
+        launch=partial(_launch, stock),
         request=raw("/explanations/images"),
-        answer=first_number,
+        parse=parse_first_number,
     )
 
 
-def _launch(plain: Peer, plan: Plan) -> Command:
-    """As the stock peer; then its archive is made again with our handler."""
-    command = plain.launch(plan)
+def _launch(stock: Peer, plan: LaunchPlan) -> Command:
+    """Prepare the peer `stock`, and replace its archive by one with our handler."""
+    command = stock.launch(plan)
     archiver = plan.command(
         *("--model-name", "images", "--version", "1.0", "--handler", str(HANDLER), "--force"),
         *("--export-path", str(plan.scratch / "model_store")),
@@ -61,13 +62,13 @@ def _launch(plain: Peer, plan: Plan) -> Command:
     return command
 
 
-def first_number(body: bytes) -> tuple[int, float]:
-    """An answer without classes is known again by its first number.
+def parse_first_number(body: bytes) -> tuple[int, float]:
+    """Return NO_CLASS and the first number of an explanation, by which it is recognized.
 
     Raises:
-        ValueError: it has none.
+        ValueError: there is no number.
     """
-    found = NUMBER.search(body)
-    if found is None:
+    number = NUMBER.search(body)
+    if number is None:
         raise ValueError(f"an explanation without a number: {body[:100]!r}")
-    return NO_CLASS, float(found[0])
+    return NO_CLASS, float(number[0])

@@ -1,60 +1,75 @@
-"""isolation: what predictions lose while explanations are asked for without a pause."""
+"""Part `interference`: latency of predictions while clients request explanations without a pause."""
 
 from __future__ import annotations
 
 from benchmarks.compare import workload
-from benchmarks.compare.results import Figures, Mark, Spread
-from benchmarks.compare.run_config import Setting
+from benchmarks.compare.results import PartFigures, Spread, Target
+from benchmarks.compare.run_config import RunConfig
 from benchmarks.compare.systems import torchlight
 from benchmarks.explanations import interference
 from benchmarks.report import table
 
+MAX_RATIO = 1.5
 
-class Isolation(Figures):
-    """The 99th percentile of predictions in milliseconds: alone, beside explanations, and beside a program of nobody's.
+
+class Interference(PartFigures):
+    """99th percentiles of predictions in milliseconds, and their ratios.
 
     Attributes:
-        ratio: beside explanations by alone, round by round; `floor` the same beside the other program.
-        explained: explanations a second meanwhile.
+        alone: without other load.
+        with_explanations: while other clients request explanations.
+        with_background_load: while another process computes convolutions.
+        explanations_ratio: `with_explanations` by `alone`, round by round.
+        background_ratio: `with_background_load` by `alone`, round by round.
+        explanations_per_second: explanations that the other clients got.
     """
 
     alone: Spread
-    flooded: Spread
-    burdened: Spread
-    ratio: Spread
-    floor: Spread
-    explained: Spread
+    with_explanations: Spread
+    with_background_load: Spread
+    explanations_ratio: Spread
+    background_ratio: Spread
+    explanations_per_second: Spread
 
-    def page(self) -> str:
-        """A row a neighbor."""
+    def markdown(self) -> str:
+        """Return a table with a row per concurrent load."""
+        clients = "8 clients that request explanations"
+        process = "another process that computes convolutions, at niceness 19"
+        rate = self.explanations_per_second.text()
         rows = [
             ["none", self.alone.text(), "", ""],
-            ["8 clients that request explanations", self.flooded.text(), self.ratio.text(), self.explained.text()],
-            ["another process that computes convolutions, at niceness 19", self.burdened.text(), self.floor.text(), ""],
+            [clients, self.with_explanations.text(), self.explanations_ratio.text(), rate],
+            [process, self.with_background_load.text(), self.background_ratio.text(), ""],
         ]
         return table(["concurrent load", "p99 of predictions, ms", "ratio to no load", "explanations/s"], rows)
 
-    def marks(self) -> list[Mark]:
-        """One."""
-        work = "p99 of predictions under a full load of explanations"
-        holds = self.ratio.median <= 1.5
-        return [Mark(work=work, mark="at most 1.5 x the p99 without load", found=f"{self.ratio.text()} x", holds=holds)]
+    def targets(self) -> list[Target]:
+        """Return the target for the ratio."""
+        return [
+            Target(
+                workload="p99 of predictions under a full load of explanations",
+                requirement=f"at most {MAX_RATIO:g} x the p99 without load",
+                measured=f"{self.explanations_ratio.text()} x",
+                met=self.explanations_ratio.median <= MAX_RATIO,
+            )
+        ]
 
 
-def measure(setting: Setting) -> Isolation:
-    """The digits, four clients that predict."""
-    work = workload.digits(setting)
-    with torchlight.serve(work, setting.port) as url:
-        crowds = interference.crowds(url, work.name, work.images[0])
-        found = interference.measure(*crowds, setting.rounds, setting.seconds)
-    alone, flooded, burdened = (
-        [answers.percentile(0.99) for answers in kind] for kind in (found.alone, found.flooded, found.burdened)
+def measure(config: RunConfig) -> Interference:
+    """Measure four clients that request predictions of the digits."""
+    work = workload.digits(config)
+    with torchlight.serve(work, config.port) as url:
+        groups = interference.client_groups(url, work.name, work.images[0])
+        rounds = interference.measure(*groups, config.rounds, config.seconds)
+    alone, with_explanations, with_background_load = (
+        [responses.percentile(0.99) for responses in load]
+        for load in (rounds.alone, rounds.with_explanations, rounds.with_background_load)
     )
-    return Isolation(
+    return Interference(
         alone=Spread.of(alone),
-        flooded=Spread.of(flooded),
-        burdened=Spread.of(burdened),
-        ratio=Spread.ratios(flooded, alone),
-        floor=Spread.ratios(burdened, alone),
-        explained=Spread.of(found.explained),
+        with_explanations=Spread.of(with_explanations),
+        with_background_load=Spread.of(with_background_load),
+        explanations_ratio=Spread.ratios(with_explanations, alone),
+        background_ratio=Spread.ratios(with_background_load, alone),
+        explanations_per_second=Spread.of(rounds.explanations_per_second),
     )

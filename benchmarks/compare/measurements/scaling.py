@@ -1,4 +1,4 @@
-"""growth: throughput by cores and workers, latency by offered load, memory by workers and versions; as pictures too."""
+"""Part `scaling`: throughput by cores and workers, latency by offered load, memory by workers and versions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.compare import plots, processes, workload
+from benchmarks.compare import plots, processes, reference, workload
 from benchmarks.compare.load import open_loop, wrk
-from benchmarks.compare.reference import Question, ask
-from benchmarks.compare.results import Figure, Figures, Spread, three
-from benchmarks.compare.run_config import Setting
+from benchmarks.compare.reference import ReferenceRequest
+from benchmarks.compare.results import PartFigures, ResultModel, Spread, three_digits
+from benchmarks.compare.run_config import RunConfig
 from benchmarks.compare.systems import torchlight
 from benchmarks.compare.workload import VERSION, Workload
 from benchmarks.report import table
@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 
 WORKERS = (1, 2, 3, 4)
 CLIENTS = 64
-# Of what the server answers at most.
+# Offered loads as factors of the server's capacity.
 LOADS = (0.25, 0.5, 0.75, 0.9, 1.1, 1.5, 2.0, 3.0, 5.0)
 READY_SECONDS = 120.0
 
 
-class Point(Figure):
-    """Answers a second with so many workers on so many cores, the generator on the same."""
+class Point(ResultModel):
+    """Responses per second with a number of workers on some cores, which the load generator shares."""
 
     model: str
     cores: int
@@ -37,8 +37,8 @@ class Point(Figure):
     rate: Spread
 
 
-class Latency(Figure):
-    """What an offered load led to, in requests a second; milliseconds of those that were answered."""
+class Latency(ResultModel):
+    """Result of an offered load: rates in requests per second, latency of accepted requests in milliseconds."""
 
     load: float
     offered: float
@@ -46,45 +46,45 @@ class Latency(Figure):
     p50: float
     p99: float
     refused: dict[str, int]
-    late: float
+    generator_delay: float
 
 
-class Memory(Figure):
-    """Bytes (PSS) of the whole server with 1 to 4 workers that predict, and with one version more."""
+class Memory(ResultModel):
+    """Bytes (PSS) of the whole server with 1 to 4 predict workers, and of one more version."""
 
     model: str
     workers: tuple[float, ...]
-    version: float
+    extra_version: float
 
 
-class Growth(Figures):
-    """All three."""
+class Scaling(PartFigures):
+    """Throughput, latency and memory. `model` is the model of the latencies."""
 
     points: tuple[Point, ...]
     model: str
     latencies: tuple[Latency, ...]
     memories: tuple[Memory, ...]
 
-    def page(self) -> str:
-        """Pictures, and the numbers that they are drawn from."""
+    def markdown(self) -> str:
+        """Return the plots, each with a table of its values."""
         points = [
             [f"`{point.model}`", f"{point.cores}", f"{point.workers}", point.rate.text()] for point in self.points
         ]
         latencies = [
             [
-                f"{one.load:g} x",
-                f"{one.offered:.0f}",
-                f"{one.answered:.0f}",
-                f"{one.p50:.0f}",
-                f"{one.p99:.0f}",
-                _refused(one),
-                f"{one.late:.0f}",
+                f"{latency.load:g} x",
+                f"{latency.offered:.0f}",
+                f"{latency.answered:.0f}",
+                f"{latency.p50:.0f}",
+                f"{latency.p99:.0f}",
+                _refused(latency),
+                f"{latency.generator_delay:.0f}",
             ]
-            for one in self.latencies
+            for latency in self.latencies
         ]
         memories = [
-            [f"`{one.model}`", *(f"{value / 1e6:.0f}" for value in one.workers), f"{one.version / 1e6:.0f}"]
-            for one in self.memories
+            [f"`{memory.model}`", *(_megabytes(value) for value in memory.workers), _megabytes(memory.extra_version)]
+            for memory in self.memories
         ]
         return "\n\n".join(
             (
@@ -113,32 +113,36 @@ class Growth(Figures):
         )
 
 
-def _refused(one: Latency) -> str:
-    return ", ".join(f"{count} x {status}" for status, count in one.refused.items()) or "none"
+def _megabytes(value: float) -> str:
+    return f"{value / 1e6:.0f}"
 
 
-def measure(setting: Setting) -> Growth:
-    """Of the digits, and of the photos where there are some; the latter alone under offered load, if there are."""
-    works = [workload.digits(setting)] + ([workload.photos(setting)] if setting.photos else [])
+def _refused(latency: Latency) -> str:
+    return ", ".join(f"{count} x {status}" for status, count in latency.refused.items()) or "none"
+
+
+def measure(config: RunConfig) -> Scaling:
+    """Measure the digits, and the photos if there are any. Offered load is measured for the last of them."""
+    works = [workload.digits(config)] + ([workload.photos(config)] if config.photos else [])
     cores = sorted(os.sched_getaffinity(0))
     points: list[Point] = []
     for work in works:
         for count in sorted({1, len(cores)}):
-            with _only(cores[:count]), torchlight.serve(work, setting.port, *torchlight.PREDICT_ONLY) as url:
-                points += throughput(work, url, setting, count)
+            with _pinned(cores[:count]), torchlight.serve(work, config.port, *torchlight.PREDICT_ONLY) as url:
+                points += throughput(work, url, config, count)
     memories = []
     for work in works:
-        with torchlight.serve(work, setting.port):
-            memories.append(memory(work, setting.port))
-    latencies = overload(works[-1], setting)
-    found = Growth(points=tuple(points), model=works[-1].name, latencies=tuple(latencies), memories=tuple(memories))
-    draw(found, setting.pictures)
-    return found
+        with torchlight.serve(work, config.port):
+            memories.append(memory(work, config.port))
+    latencies = latency_by_load(works[-1], config)
+    scaling = Scaling(points=tuple(points), model=works[-1].name, latencies=tuple(latencies), memories=tuple(memories))
+    draw(scaling, config.plots)
+    return scaling
 
 
 @contextmanager
-def _only(cores: Sequence[int]) -> Iterator[None]:
-    """This process, and all that it starts, on these cores."""
+def _pinned(cores: Sequence[int]) -> Iterator[None]:
+    """Pin this process, and all that it starts, to these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -147,76 +151,81 @@ def _only(cores: Sequence[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def throughput(work: Workload, url: str, setting: Setting, cores: int) -> list[Point]:
-    """Each number of workers up to two a core in turn, and again in each round."""
-    management, scratch = torchlight.management(work, setting.port), setting.folder / "wrk" / "growth"
+def throughput(work: Workload, url: str, config: RunConfig, cores: int) -> list[Point]:
+    """Measure each number of workers, up to two per core, in interleaved rounds."""
+    management, scratch = torchlight.management(work, config.port), config.folder / "wrk" / "scaling"
     rates: dict[int, list[float]] = {count: [] for count in WORKERS if count <= 2 * cores}
-    questions = _questions(work, url)
-    for number in range(1, setting.rounds + 1):
+    references = _references(work, url)
+    for number in range(1, config.rounds + 1):
         for count in rates:
             _scale(management, work, count)
-            wrk.run(url, questions, CLIENTS, 1, scratch)
-            rates[count].append(wrk.run(url, questions, CLIENTS, setting.seconds, scratch).rate)
-            _questions(work, url)  # behind what wrk left: TorchServe ends a worker in the middle of a batch, if it must
-            told = (work.name, cores, count, number, setting.rounds, three(rates[count][-1]))
-            logger.info("%s, cores: %d, workers: %d, round %d of %d: %s answers a second", *told)
-    return [Point(model=work.name, cores=cores, workers=count, rate=Spread.of(found)) for count, found in rates.items()]
+            wrk.run(url, references, CLIENTS, 1, scratch)
+            rates[count].append(wrk.run(url, references, CLIENTS, config.seconds, scratch).rate)
+            _references(work, url)  # drains wrk's last requests: TorchServe may end a worker in the middle of a batch
+            logger.info(
+                "%s, %d cores, %d workers, round %d of %d: %s responses/s",
+                *(work.name, cores, count, number, config.rounds, three_digits(rates[count][-1])),
+            )
+    return [
+        Point(model=work.name, cores=cores, workers=count, rate=Spread.of(values)) for count, values in rates.items()
+    ]
 
 
-def overload(work: Workload, setting: Setting) -> list[Latency]:
-    """Offered loads of up to five times what the same server answers under wrk, with the workers of its settings."""
-    found, scratch = [], setting.folder / "wrk" / "growth"
-    with torchlight.serve(work, setting.port, *torchlight.PREDICT_ONLY) as url:
-        questions = _questions(work, url)
-        wrk.run(url, questions, CLIENTS, 2, scratch)
-        capacity = wrk.run(url, questions, CLIENTS, setting.seconds, scratch).rate
-        _questions(work, url)  # behind what wrk left in the queue
+def latency_by_load(work: Workload, config: RunConfig) -> list[Latency]:
+    """Measure offered loads of up to five times the capacity, which wrk measures first on the same server."""
+    latencies, scratch = [], config.folder / "wrk" / "scaling"
+    with torchlight.serve(work, config.port, *torchlight.PREDICT_ONLY) as url:
+        references = _references(work, url)
+        wrk.run(url, references, CLIENTS, 2, scratch)
+        capacity = wrk.run(url, references, CLIENTS, config.seconds, scratch).rate
+        _references(work, url)  # drains wrk's last requests
         for load in LOADS:
-            one = open_loop.offer(url, questions, load * capacity, setting.seconds)
-            if one.wrong:
-                raise ValueError(
-                    f"{one.wrong} answers at {load:g} times the capacity were not those of the idle server"
-                )
-            told = (work.name, load, three(one.rate), three(one.answered), three(one.percentile(0.5)))
-            logger.info("%s at %g x its capacity, %s a second: %s answered, median %s ms", *told)
-            refused = {str(status): count for status, count in sorted(one.refused.items())}
-            found.append(
+            offered = open_loop.run(url, references, load * capacity, config.seconds)
+            if offered.wrong:
+                raise ValueError(f"{offered.wrong} responses at {load:g} x the capacity differ from the idle server's")
+            rates = (three_digits(offered.rate), three_digits(offered.answered))
+            median = three_digits(offered.percentile(0.5))
+            message = "%s at %g x its capacity: %s offered/s, %s answered/s, median %s ms"
+            logger.info(message, work.name, load, *rates, median)
+            refused = {str(status): count for status, count in sorted(offered.refused.items())}
+            latencies.append(
                 Latency(
                     load=load,
-                    offered=one.rate,
-                    answered=one.answered,
-                    p50=one.percentile(0.5),
-                    p99=one.percentile(0.99),
+                    offered=offered.rate,
+                    answered=offered.answered,
+                    p50=offered.percentile(0.5),
+                    p99=offered.percentile(0.99),
                     refused=refused,
-                    late=one.late,
+                    generator_delay=offered.generator_delay,
                 )
             )
-    return found
+    return latencies
 
 
 def memory(work: Workload, port: int) -> Memory:
-    """Of everything that this process has started."""
-    management, held = torchlight.management(work, port), []
+    """Measure the memory of all processes below this one."""
+    management, by_workers = torchlight.management(work, port), []
     for count in WORKERS:
         _scale(management, work, count)
-        _each(work, f"http://127.0.0.1:{port}", 4 * count)
-        held.append(processes.memory(processes.descendants()))
-        logger.info("%s, workers: %d: %.0f MB", work.name, count, held[-1] / 1e6)
+        _use_all_workers(work, f"http://127.0.0.1:{port}", 4 * count)
+        by_workers.append(processes.memory(processes.descendants()))
+        logger.info("%s, %d workers: %.0f MB", work.name, count, by_workers[-1] / 1e6)
     _scale(management, work, 1)
     before = processes.memory(processes.descendants())
-    with torchlight.again(work, management):
-        more = processes.memory(processes.descendants()) - before
-    return Memory(model=work.name, workers=tuple(held), version=more)
+    with torchlight.extra_version(work, management):
+        extra_version = processes.memory(processes.descendants()) - before
+    return Memory(model=work.name, workers=tuple(by_workers), extra_version=extra_version)
 
 
-def _each(work: Workload, url: str, times: int) -> None:
-    """Let every worker answer, so that what it takes is taken; two at once, for one alone has a worker of its own."""
+def _use_all_workers(work: Workload, url: str, times: int) -> None:
+    """Let every worker respond, so that it has allocated its memory. Two requests at once reach the batch workers."""
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: _questions(work, url), range(times)))
+        list(pool.map(lambda _: _references(work, url), range(times)))
 
 
-def _questions(work: Workload, url: str) -> list[Question]:
-    return ask(url, work.images, torchlight.request(work), torchlight.answer, work.expected)
+def _references(work: Workload, url: str) -> list[ReferenceRequest]:
+    request = torchlight.image_request(work)
+    return reference.record(url, work.images, request, torchlight.parse_response, work.expected)
 
 
 def _scale(management: Management, work: Workload, workers: int) -> None:
@@ -224,9 +233,9 @@ def _scale(management: Management, work: Workload, workers: int) -> None:
     management.await_ready(work.name, VERSION, READY_SECONDS)
 
 
-def draw(found: Growth, folder: Path) -> None:
-    """The three pictures."""
+def draw(scaling: Scaling, folder: Path) -> None:
+    """Write the three plots."""
     folder.mkdir(parents=True, exist_ok=True)
-    plots.throughput(folder / "throughput.png", [(p.model, p.cores, p.workers, p.rate) for p in found.points])
-    plots.latency(folder / "latency.png", [(o.offered, o.answered, o.p50, o.p99) for o in found.latencies])
-    plots.memory(folder / "memory.png", [(m.model, m.workers) for m in found.memories])
+    plots.throughput(folder / "throughput.png", [(p.model, p.cores, p.workers, p.rate) for p in scaling.points])
+    plots.latency(folder / "latency.png", [(o.offered, o.answered, o.p50, o.p99) for o in scaling.latencies])
+    plots.memory(folder / "memory.png", [(m.model, m.workers) for m in scaling.memories])

@@ -1,13 +1,13 @@
-"""What others serve the same model with: six servers, each in an environment of its own, set up as its pages say.
+"""Systems under test: Torchlight and six peers. Each peer has an environment of its own, and its documented settings.
 
     from benchmarks.compare.systems import PEERS, environment
 
     peer = PEERS["litserve"]
-    python = environment.make(peer, Path(".peers"))
-    with peer.start(python, model, "box", port, scratch) as url:
+    python = environment.create(peer, Path(".peers"))
+    with peer.start(python, model, "default", port, scratch) as url:
         path, headers, body = peer.request(photo)
 
-A file a peer says what to install and how to start it; the server itself is the program of that name in programs/.
+A module per peer says what to install and how to start it. The server is the program of that name in programs/.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""BentoML: a service whose API is batchable.
+"""BentoML: a service with a batchable API.
 
-Out of the box is its page on adaptive batching
-(https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html): a list of images in, `batchable=True` with the
-workload's batch, one worker as it is by default. With our program: a worker a core
+The default mode follows its page on adaptive batching
+(https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html): the input is a list of images, `batchable=True`
+has the batch size of the workload, and there is one worker, the default. The engine mode has a worker per core
 (https://docs.bentoml.com/en/latest/build-with-bentoml/parallelize-requests.html).
 """
 
@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import json
 
-from benchmarks.compare.systems.peer import COMMON, HOST, Peer, Plan, file_part
+from benchmarks.compare.systems.peer import COMMON, HOST, LaunchPlan, Peer, file_part
 from benchmarks.compare.systems.server_process import Command
 
 VERSION = "1.4.40"
 
 
-def _launch(plan: Plan) -> Command:
-    home = {"BENTOML_HOME": str(plan.scratch / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
-    where = ["--host", HOST, "--port", str(plan.port)]
+def _launch(plan: LaunchPlan) -> Command:
+    variables = {"BENTOML_HOME": str(plan.scratch / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+    address = ["--host", HOST, "--port", str(plan.port)]
     return plan.command(
-        "serve", "benchmarks.compare.systems.programs.bentoml:Images", *where, program="bentoml", **home
+        "serve", "benchmarks.compare.systems.programs.bentoml:Images", *address, program="bentoml", **variables
     )
 
 
-def _answer(body: bytes) -> tuple[int, float]:
-    """A list, as what was sent is one."""
-    [answer] = json.loads(body)
-    return int(answer["index"]), float(answer["probability"])
+def _parse(body: bytes) -> tuple[int, float]:
+    """Parse a list with one element, as the request is one."""
+    [response] = json.loads(body)
+    return int(response["index"]), float(response["probability"])
 
 
 PEER = Peer(
@@ -37,5 +37,5 @@ PEER = Peer(
     requirements=(f"bentoml=={VERSION}", *COMMON),
     launch=_launch,
     request=file_part("/classify", "images"),
-    answer=_answer,
+    parse=_parse,
 )

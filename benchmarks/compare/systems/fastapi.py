@@ -1,21 +1,21 @@
-"""FastAPI under Uvicorn: one model a process, one process a core, no batches.
+"""FastAPI under Uvicorn: one model per process, one process per core, no batches.
 
-Out of the box is its page on workers ("uvicorn main:app --workers 4", https://fastapi.tiangolo.com/deployment/server-workers/)
-and the usual endpoint: an image in, the network called in it. With our program: no line of log for each request either.
+The default mode follows its page on workers ("uvicorn main:app --workers 4"), with an endpoint that calls the network:
+https://fastapi.tiangolo.com/deployment/server-workers/. The engine mode has no access log.
 """
 
 from __future__ import annotations
 
-from benchmarks.compare.systems.peer import COMMON, HOST, Peer, Plan, raw
+from benchmarks.compare.systems.peer import COMMON, HOST, LaunchPlan, Peer, raw
 from benchmarks.compare.systems.server_process import Command
 
 VERSION = "0.165.0"
 
 
-def _launch(plan: Plan) -> Command:
-    quiet = ["--no-access-log"] if plan.mode == "engine" else []
-    where = ["--host", HOST, "--port", str(plan.port), "--workers", str(plan.cores)]
-    return plan.command("benchmarks.compare.systems.programs.fastapi:app", *where, *quiet, program="uvicorn")
+def _launch(plan: LaunchPlan) -> Command:
+    log_flags = ["--no-access-log"] if plan.mode == "engine" else []
+    address = ["--host", HOST, "--port", str(plan.port), "--workers", str(plan.cores)]
+    return plan.command("benchmarks.compare.systems.programs.fastapi:app", *address, *log_flags, program="uvicorn")
 
 
 PEER = Peer(

@@ -1,19 +1,19 @@
 """LitServe: a LitAPI with batches.
 
-Out of the box is its page on batching (https://lightning.ai/docs/litserve/features/batching): the workload's batch,
-0.05 s of waiting as its own end-to-end test has (tests/e2e/default_batching.py), one worker. With our program: a worker
-a core, which its server's page offers (https://lightning.ai/docs/litserve/api-reference/litserver), and 5 ms.
+The default mode follows its page on batching (https://lightning.ai/docs/litserve/features/batching): the batch size of
+the workload, a batch timeout of 0.05 s as in its end-to-end test (tests/e2e/default_batching.py), one worker. The
+engine mode has a worker per core (https://lightning.ai/docs/litserve/api-reference/litserver), and 5 ms.
 """
 
 from __future__ import annotations
 
-from benchmarks.compare.systems.peer import COMMON, Peer, Plan, file_part
+from benchmarks.compare.systems.peer import COMMON, LaunchPlan, Peer, file_part
 from benchmarks.compare.systems.server_process import Command
 
 VERSION = "0.2.19"
 
 
-def _launch(plan: Plan) -> Command:
+def _launch(plan: LaunchPlan) -> Command:
     return plan.command("-m", "benchmarks.compare.systems.programs.litserve", str(plan.port))
 
 

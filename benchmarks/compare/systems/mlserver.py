@@ -1,8 +1,8 @@
-"""MLServer: a custom runtime with adaptive batching, asked in the Open Inference Protocol (v2).
+"""MLServer: a custom runtime with adaptive batching, and requests in the Open Inference Protocol (v2).
 
-Out of the box are its pages on custom runtimes (https://docs.seldon.ai/mlserver/user-guide/custom) and batching
-(https://docs.seldon.ai/mlserver/user-guide/adaptive-batching): the workload's batch, 0.1 s of waiting, one inference
-worker as it is by default. With our program: a worker a core, 5 ms, no `debug`
+The default mode follows its pages on custom runtimes (https://docs.seldon.ai/mlserver/user-guide/custom) and batching
+(https://docs.seldon.ai/mlserver/user-guide/adaptive-batching): the batch size of the workload, a batch time of 0.1 s,
+and one inference worker, the default. The engine mode has a worker per core, a batch time of 5 ms, and no `debug`
 (https://docs.seldon.ai/mlserver/user-guide/parallel-inference).
 """
 
@@ -13,24 +13,24 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare.systems.peer import COMMON, HOST, Peer, Plan, Request, free_ports
+from benchmarks.compare.systems.peer import COMMON, HOST, LaunchPlan, Peer, Request, free_ports
 from benchmarks.compare.systems.server_process import Command
 
 VERSION = "1.7.1"
 
 
-def _launch(plan: Plan) -> Command:
-    best = plan.mode == "engine"
-    # Nobody asks its other ports anything, but their defaults may be taken.
+def _launch(plan: LaunchPlan) -> Command:
+    engine_mode = plan.mode == "engine"
+    # Nothing uses its other ports, but another program may use their defaults.
     grpc, metrics = free_ports(2)
     settings: dict[str, Any] = {"host": HOST, "http_port": plan.port, "grpc_port": grpc, "metrics_port": metrics}
-    if best:
+    if engine_mode:
         settings |= {"debug": False, "parallel_workers": plan.cores}
     model = {
         "name": "images",
         "implementation": "benchmarks.compare.systems.programs.mlserver.Images",
         "max_batch_size": plan.model.batch,
-        "max_batch_time": 0.005 if best else 0.1,
+        "max_batch_time": 0.005 if engine_mode else 0.1,
     }
     _write(plan.scratch / "settings.json", settings)
     _write(plan.scratch / "model-settings.json", model)
@@ -49,18 +49,18 @@ def _request(image: bytes) -> Request:
     return Request("/v2/models/images/infer", {"Content-Type": "application/json"}, body)
 
 
-def _answer(body: bytes) -> tuple[int, float]:
-    [answer] = json.loads(body)["outputs"][0]["data"]
-    return int(answer["index"]), float(answer["probability"])
+def _parse(body: bytes) -> tuple[int, float]:
+    [response] = json.loads(body)["outputs"][0]["data"]
+    return int(response["index"]), float(response["probability"])
 
 
 PEER = Peer(
     name="mlserver",
     version=VERSION,
     documentation="https://docs.seldon.ai/mlserver/user-guide/adaptive-batching",
-    # uvloop: with 0.23 its inference workers die, "There is no current event loop".
+    # With uvloop 0.23 its inference workers die: "There is no current event loop".
     requirements=(f"mlserver=={VERSION}", "uvloop==0.21.0", *COMMON),
     launch=_launch,
     request=_request,
-    answer=_answer,
+    parse=_parse,
 )

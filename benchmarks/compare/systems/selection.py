@@ -1,4 +1,4 @@
-"""Who is compared: the bundle as `make serve` runs it, and every peer in both modes."""
+"""The systems under test: Torchlight as `make serve` runs it, and the peers in their modes."""
 
 from __future__ import annotations
 
@@ -7,53 +7,53 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from benchmarks.compare.results import Where
-from benchmarks.compare.rounds import Contestant
-from benchmarks.compare.run_config import Setting
+from benchmarks.compare.results import RunEnvironment
+from benchmarks.compare.rounds import SystemUnderTest
+from benchmarks.compare.run_config import RunConfig
 from benchmarks.compare.systems import PEERS, Mode, Peer, environment, torchlight
 from benchmarks.compare.workload import Workload
 
-MODES: tuple[Mode, ...] = ("box", "engine")
+MODES: tuple[Mode, ...] = ("default", "engine")
 
 
-def bundle(workload: Workload, setting: Setting) -> Contestant:
-    """This project."""
-    return Contestant(
+def torchlight_system(workload: Workload, config: RunConfig) -> SystemUnderTest:
+    """Return Torchlight."""
+    return SystemUnderTest(
         name=torchlight.NAME,
         mode="",
-        version=Where.here().commit,
-        start=partial(torchlight.serve, workload, setting.port),
-        request=torchlight.request(workload),
-        answer=torchlight.answer,
+        version=RunEnvironment.current().commit,
+        start=partial(torchlight.serve, workload, config.port),
+        request=torchlight.image_request(workload),
+        parse=torchlight.parse_response,
     )
 
 
-def peers(
-    workload: Workload, setting: Setting, names: Sequence[str], modes: Sequence[Mode] = MODES
-) -> list[Contestant]:
-    """Those of these names that the setting wants; one that cannot be installed says so when it is started."""
-    found: list[Contestant] = []
+def peer_systems(
+    workload: Workload, config: RunConfig, names: Sequence[str], modes: Sequence[Mode] = MODES
+) -> list[SystemUnderTest]:
+    """Return these peers, as far as the configuration selects them, in each mode.
+
+    A peer that cannot be installed raises an error when it is started.
+    """
+    systems: list[SystemUnderTest] = []
     for name in names:
-        if setting.peers is None or name in setting.peers:
-            found += [
-                peer(PEERS[name], workload, setting, mode, 10 * (len(found) + place + 1))
-                for place, mode in enumerate(modes)
-            ]
-    return found
+        if config.peers is None or name in config.peers:
+            for mode in modes:
+                systems.append(peer_system(PEERS[name], workload, config, mode, 10 * (len(systems) + 1)))
+    return systems
 
 
-def peer(served: Peer, workload: Workload, setting: Setting, mode: Mode, offset: int) -> Contestant:
-    """One peer in one mode, on a port of its own."""
-    python = environment.make(served, setting.folder / "environments")
-    scratch = setting.folder / "peers" / f"{served.name}-{mode}-{workload.name}"
-    place = (mode, setting.port + offset, scratch)
+def peer_system(peer: Peer, workload: Workload, config: RunConfig, mode: Mode, port_offset: int) -> SystemUnderTest:
+    """Return a peer in one mode, on a port of its own."""
+    python = environment.create(peer, config.folder / "environments")
+    scratch = config.folder / "peers" / f"{peer.name}-{mode}-{workload.name}"
     start = (
-        partial(served.start, python, workload.model(), *place)
+        partial(peer.start, python, workload.model(), mode, config.port + port_offset, scratch)
         if isinstance(python, Path)
-        else partial(_absent, python)
+        else partial(_unavailable, python)
     )
-    return Contestant(served.name, mode, served.version, start, served.request, served.answer)
+    return SystemUnderTest(peer.name, mode, peer.version, start, peer.request, peer.parse)
 
 
-def _absent(unavailable: environment.Unavailable) -> AbstractContextManager[str]:
-    raise ValueError(f"it cannot be installed: {unavailable.error}")
+def _unavailable(peer: environment.Unavailable) -> AbstractContextManager[str]:
+    raise ValueError(f"it cannot be installed: {peer.error}")

@@ -1,4 +1,4 @@
-"""A server as a child process: started, waited for, and stopped with everything that it has started itself (Linux)."""
+"""A server as a child process: started, awaited, and stopped with all processes that it has started (Linux)."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.compare.processes import all_pids, is_alive, tree
+
 START_SECONDS = 180.0
 STOP_SECONDS = 15.0
-# In the environment of every process of one server: how those are found that left its process tree.
-MARK = "TORCHLIGHT_PEER"
+# Environment variable of every process of one server. It finds processes that left the process tree.
+MARKER = "TORCHLIGHT_PEER"
 LAST_LINES = 15
-# States of a process that has ended (proc(5)).
-_ENDED = "ZX"
 
 
 class PeerError(RuntimeError):
-    """A peer cannot be started, or did not answer; the message ends with its last lines of output."""
+    """A peer cannot be started, or did not respond. The message ends with its last lines of output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program with its arguments, and what it wants in its environment."""
+    """A program with its arguments and its environment."""
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -35,17 +35,17 @@ class Command:
 
 @contextmanager
 def running(command: Command, folder: Path, log: Path, is_up: Callable[[], bool]) -> Iterator[None]:
-    """Run it in `folder` until the context is left; entered as soon as `is_up`.
+    """Run the command in `folder` until the end of the context, which is entered as soon as `is_up`.
 
     Raises:
-        PeerError: it ended by itself, or was not up within START_SECONDS.
+        PeerError: the command ended, or was not up within START_SECONDS.
     """
-    mark = secrets.token_hex(8)
+    marker = secrets.token_hex(8)
     with log.open("wb") as output:
         child = subprocess.Popen(
             command.arguments,
             cwd=folder,
-            env={**command.environment, MARK: mark},
+            env={**command.environment, MARKER: marker},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -55,16 +55,16 @@ def running(command: Command, folder: Path, log: Path, is_up: Callable[[], bool]
         _wait(child, log, is_up)
         yield
     finally:
-        _stop(child, mark)
+        _stop(child, marker)
 
 
 def _wait(child: subprocess.Popen[bytes], log: Path, is_up: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not is_up():
         if child.poll() is not None:
-            raise PeerError(f"it ended with status {child.returncode} before it answered:\n{_tail(log)}")
+            raise PeerError(f"it ended with status {child.returncode} before it responded:\n{_tail(log)}")
         if time.monotonic() > deadline:
-            raise PeerError(f"it did not answer within {START_SECONDS:.0f} s:\n{_tail(log)}")
+            raise PeerError(f"it did not respond within {START_SECONDS:.0f} s:\n{_tail(log)}")
         time.sleep(0.2)
 
 
@@ -72,59 +72,32 @@ def _tail(log: Path) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:])
 
 
-def _stop(child: subprocess.Popen[bytes], mark: str) -> None:
-    """SIGTERM to the server itself, SIGKILL to whatever is left after STOP_SECONDS, or sooner if it has ended.
+def _stop(child: subprocess.Popen[bytes], marker: str) -> None:
+    """Send SIGTERM to the server. Send SIGKILL to its other processes when it has ended, or after STOP_SECONDS.
 
-    Its tree is taken before: the parents of a killed server's children are no longer known. Not every process shows its
-    environment (Ray's write their titles over it), and not every one stays in the tree: together they are all.
+    The process tree is listed first, because the children of an ended server have another parent. Some processes hide
+    their environment (Ray overwrites it with process titles), and some leave the tree. Tree and marker find all.
     """
-    known = tree({child.pid})
+    members = tree({child.pid})
     child.terminate()
     with suppress(subprocess.TimeoutExpired):
         child.wait(STOP_SECONDS)
     deadline = time.monotonic() + STOP_SECONDS
-    while left := {pid for pid in known if _is_alive(pid)} | _marked(mark):
-        for pid in left:
+    while survivors := {pid for pid in members if is_alive(pid)} | _marked(marker):
+        for pid in survivors:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         child.poll()
         if time.monotonic() > deadline:
-            raise PeerError(f"processes {sorted(left)} outlived SIGKILL")
+            raise PeerError(f"processes {sorted(survivors)} outlived SIGKILL")
         time.sleep(0.05)
     child.wait()
 
 
-def tree(roots: Collection[int]) -> set[int]:
-    """These processes and all below them, as far as they still run (proc(5))."""
-    parents = {pid: int(fields[1]) for pid in _pids() if (fields := stat(pid)) and fields[0] not in _ENDED}
-    found = set(roots) & parents.keys()
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
-def _marked(mark: str) -> set[int]:
-    wanted, found = f"{MARK}={mark}".encode(), set()
-    for pid in _pids():
+def _marked(marker: str) -> set[int]:
+    variable, pids = f"{MARKER}={marker}".encode(), set()
+    for pid in all_pids():
         with suppress(OSError):
-            if wanted in Path(f"/proc/{pid}/environ").read_bytes() and _is_alive(pid):
-                found.add(pid)
-    return found
-
-
-def _pids() -> Collection[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (names alone)
-
-
-def stat(pid: int) -> list[str] | None:
-    """What /proc/<pid>/stat says behind the name: state, parent and so on (proc(5)); None: there is no such process."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return text.rpartition(")")[2].split()
-
-
-def _is_alive(pid: int) -> bool:
-    found = stat(pid)
-    return found is not None and found[0] not in _ENDED
+            if variable in Path(f"/proc/{pid}/environ").read_bytes() and is_alive(pid):
+                pids.add(pid)
+    return pids

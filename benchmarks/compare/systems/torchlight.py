@@ -1,4 +1,4 @@
-"""The bundle itself as a server to be measured: served behind its proxy, stopped as users stop it."""
+"""Torchlight as a system under test: served behind its proxy, and stopped as users stop it."""
 
 from __future__ import annotations
 
@@ -25,34 +25,35 @@ NAME = "torchlight"
 START_SECONDS = 180.0
 READY_SECONDS = 120.0
 STOP_SECONDS = 60.0
-# Flags of a server whose every worker predicts.
+# Flags of a server that has only predict workers.
 PREDICT_ONLY = ("--explain-workers", "0", "--unbatched-worker", "0")
 
 
-def request(workload: Workload, road: str = "predictions", query: str = "") -> Callable[[bytes], Request]:
-    """Raw bytes of an image, as `curl -T` sends them."""
-    return lambda image: Request(f"/{road}/{workload.name}{query}", {"Content-Type": "application/octet-stream"}, image)
+def image_request(workload: Workload, route: str = "predictions", query: str = "") -> Callable[[bytes], Request]:
+    """Return a function that makes the request for an image: its raw bytes, as `curl -T` sends them."""
+    headers = {"Content-Type": "application/octet-stream"}
+    return lambda image: Request(f"/{route}/{workload.name}{query}", headers, image)
 
 
-def answer(body: bytes) -> tuple[int, float]:
-    """The most probable class and its probability."""
-    best = json.loads(body)["predictions"][0]
-    return int(best["index"]), float(best["probability"])
+def parse_response(body: bytes) -> tuple[int, float]:
+    """Return index and probability of the top class."""
+    top = json.loads(body)["predictions"][0]
+    return int(top["index"]), float(top["probability"])
 
 
 @contextmanager
 def serve(workload: Workload, port: int, *flags: str) -> Iterator[str]:
-    """`scripts.serve` with further flags; the context is the URL of the proxy.
+    """Run `scripts.serve` with further flags. The context is the URL of the proxy.
 
     Raises:
-        PeerError: it did not become READY; with what it said.
+        PeerError: the server did not become READY. The message has the last line of its log.
     """
     log = workload.home / f"serve-{port}.log"
     command = [sys.executable, "-m", "scripts.serve", "--foreground", "--port", str(port), "--model", workload.name]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    with log.open("w", encoding="utf-8") as out:
+    with log.open("w", encoding="utf-8") as output:
         child = subprocess.Popen(
-            [*command, *flags], cwd=workload.home, env=environment, stdout=out, stderr=subprocess.STDOUT
+            [*command, *flags], cwd=workload.home, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
     try:
         _await(child, Instance(Ports(port), workload.home / ".run"), log)
@@ -73,8 +74,8 @@ def management(workload: Workload, port: int) -> Management:
 
 
 @contextmanager
-def again(workload: Workload, management: Management) -> Iterator[None]:
-    """The same archive once more, as another model, with all the workers of a version READY; gone again afterwards."""
+def extra_version(workload: Workload, management: Management) -> Iterator[None]:
+    """Register the archive as another model, with all the workers of a version. The context starts when it is READY."""
     name = f"{workload.name}-again"
     archive = Archive(store.path_of(workload.name, VERSION, workload.home / store.ROOT), name, VERSION)
     parts = registrations.of(archive, None, RoleCounts())
@@ -95,5 +96,5 @@ def _await(child: subprocess.Popen[bytes], instance: Instance, log: Path) -> Non
             return
         if child.poll() is not None or time.monotonic() > deadline:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            raise PeerError(f"the bundle is not READY: {lines[-1] if lines else 'it said nothing'}")
+            raise PeerError(f"Torchlight is not READY: {lines[-1] if lines else 'no output'}")
         time.sleep(0.05)

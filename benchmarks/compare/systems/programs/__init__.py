@@ -1,1 +1,1 @@
-"""The servers themselves. Each runs in its peer's environment and imports, of this repository, models alone."""
+"""The peers' servers. Each runs in its peer's environment. The only package of this project that they use is models."""

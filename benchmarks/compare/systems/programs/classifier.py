@@ -1,4 +1,4 @@
-"""What all servers do with an image: bytes -> one input -> a batch -> the top class of each, in either mode."""
+"""Image classification for all peers, in both modes: from bytes to an input, to a batch, to the top classes."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ import numpy as np
 import torch
 from PIL import Image
 
-# The long side that ours never decodes a JPEG to less than: the work is to be the same.
+# Torchlight decodes a JPEG at least to this long side. The peers do the same work.
 VIEW_SIDE = 512
-# The most that a compiled program takes at once.
+# Maximum batch of a compiled program.
 MAX_ROWS = 64
 
 
-# The answer about one image, as JSON: index, label, probability. A TypedDict would say so, but not to pydantic on 3.11.
+# Prediction of an image: index, label, probability. pydantic on Python 3.11 does not accept a TypedDict here.
 Prediction = dict[str, Any]
 
 
 class Classifier:
-    """The model of one worker. A subclass says how it is run.
+    """The model of one worker. A subclass runs it.
 
     Args:
-        model: what `described` gives.
+        model: the description from `read_description`.
     """
 
     def __init__(self, model: dict[str, Any]) -> None:
         self.model = model
         self.size: int = model["size"]
-        self.canvas = self.size
-        if model["resize"] == "crop":  # the same margin on each side: 256 for 224
-            self.canvas += 2 * round((self.size / model["crop"] - self.size) / 2)
+        self.precrop_size = self.size
+        if model["resize"] == "crop":  # with the same margin on each side: 256 for 224
+            self.precrop_size += 2 * round((self.size / model["crop"] - self.size) / 2)
 
     def pixels(self, image: bytes) -> Any:
-        """An encoded image -> one input of `logits`."""
+        """Return the input of `logits` for an encoded image."""
         raise NotImplementedError
 
     def logits(self, inputs: Sequence[Any]) -> torch.Tensor:
-        """Inputs of N images -> float32 (N, classes)."""
+        """Return float32 (N, classes) for the inputs of N images."""
         raise NotImplementedError
 
     def classify(self, inputs: Sequence[Any]) -> list[Prediction]:
-        """Inputs of N images -> N answers."""
+        """Return N predictions for the inputs of N images."""
         with torch.inference_mode():
             probabilities, indices = torch.softmax(self.logits(inputs), dim=1).max(dim=1)
         classes = self.model["classes"]
@@ -58,10 +58,10 @@ class Classifier:
 
 
 class Eager(Classifier):
-    """Out of the box: the network as it is, in float32, and the transforms of every tutorial.
+    """Default mode: the network in float32, and the transforms of the tutorials.
 
-    These are Resize, CenterCrop, ToTensor and Normalize, done with Pillow and torch as torchvision does them: its wheel
-    on the package index needs the CUDA build of torch.
+    These are Resize, CenterCrop, ToTensor and Normalize of torchvision, done with Pillow and torch. The wheel of
+    torchvision on the package index needs the CUDA build of torch.
     """
 
     def __init__(self, model: dict[str, Any]) -> None:
@@ -77,28 +77,28 @@ class Eager(Classifier):
         self.std = torch.tensor(model["std"]).view(3, 1, 1)
 
     def pixels(self, image: bytes) -> torch.Tensor:
-        """Float32 (3, size, size), normalized."""
-        picture = Image.open(io.BytesIO(image)).convert("RGB")
+        """Return normalized float32 (3, size, size)."""
+        decoded = Image.open(io.BytesIO(image)).convert("RGB")
         if self.model["resize"] == "crop":
-            scale = self.canvas / min(picture.size)
-            picture = picture.resize(
-                (int(picture.width * scale), int(picture.height * scale)), Image.Resampling.BILINEAR
+            scale = self.precrop_size / min(decoded.size)
+            decoded = decoded.resize(
+                (int(decoded.width * scale), int(decoded.height * scale)), Image.Resampling.BILINEAR
             )
-            left, top = round((picture.width - self.size) / 2), round((picture.height - self.size) / 2)
-            picture = picture.crop((left, top, left + self.size, top + self.size))
+            x0, y0 = round((decoded.width - self.size) / 2), round((decoded.height - self.size) / 2)
+            decoded = decoded.crop((x0, y0, x0 + self.size, y0 + self.size))
         else:
-            picture = picture.resize((self.size, self.size), Image.Resampling.BILINEAR)
-        tensor = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float() / 255
+            decoded = decoded.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        tensor = torch.from_numpy(np.array(decoded)).permute(2, 0, 1).contiguous().float() / 255
         return (tensor - self.mean) / self.std
 
     def logits(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
-        """One forward pass."""
+        """Run one forward pass."""
         logits: torch.Tensor = self.network(torch.stack(list(inputs)))
         return logits
 
 
 class Compiled(Classifier):
-    """Our compiled program, and Pillow as in handlers/modalities/image/images.py: scaled JPEG decode, crop, resize."""
+    """Engine mode: the compiled program, and Pillow as in Torchlight's images.py: scaled JPEG decode, crop, resize."""
 
     def __init__(self, model: dict[str, Any]) -> None:
         from torch._inductor import aoti_load_package
@@ -108,32 +108,32 @@ class Compiled(Classifier):
         self.program = aoti_load_package(model["engine"])
 
     def pixels(self, image: bytes) -> np.ndarray:
-        """uint8 (size, size, 3)."""
+        """Return uint8 (size, size, 3)."""
         file = Image.open(io.BytesIO(image))
         if file.format == "JPEG":
-            least = max(2 * self.canvas / min(file.size), VIEW_SIDE / max(file.size))
-            file.draft(file.mode, (math.ceil(file.width * least), math.ceil(file.height * least)))
-        picture = file.convert("RGB")
-        box: tuple[float, float, float, float] = (0, 0, *picture.size)
+            scale = max(2 * self.precrop_size / min(file.size), VIEW_SIDE / max(file.size))
+            file.draft(file.mode, (math.ceil(file.width * scale), math.ceil(file.height * scale)))
+        decoded = file.convert("RGB")
+        box: tuple[float, float, float, float] = (0, 0, *decoded.size)
         if self.model["resize"] == "crop":
-            side = min(picture.size) * self.size / self.canvas
-            left, top = (picture.width - side) / 2, (picture.height - side) / 2
-            box = (left, top, left + side, top + side)
-        return np.asarray(picture.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box))
+            side = min(decoded.size) * self.size / self.precrop_size
+            x0, y0 = (decoded.width - side) / 2, (decoded.height - side) / 2
+            box = (x0, y0, x0 + side, y0 + side)
+        return np.asarray(decoded.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box))
 
     def logits(self, inputs: Sequence[np.ndarray]) -> torch.Tensor:
-        """A call for each MAX_ROWS of them."""
+        """Call the program for each MAX_ROWS inputs."""
         rows = torch.from_numpy(np.stack(inputs))
         return torch.cat([self.program(rows[at : at + MAX_ROWS])[0] for at in range(0, len(rows), MAX_ROWS)])
 
 
-def described() -> dict[str, Any]:
-    """What the harness wrote into the file that PEER_MODEL names."""
+def read_description() -> dict[str, Any]:
+    """Return the model's description from the file that PEER_MODEL names."""
     content: dict[str, Any] = json.loads(Path(os.environ["PEER_MODEL"]).read_text(encoding="utf-8"))
     return content
 
 
 def load() -> Classifier:
-    """The model, as its mode says."""
-    found = described()
-    return (Compiled if found["mode"] == "engine" else Eager)(found)
+    """Load the model for its mode."""
+    model = read_description()
+    return (Compiled if model["mode"] == "engine" else Eager)(model)

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-not-found, untyped-decorator"
-"""FastAPI: the network is called in the endpoint."""
+"""FastAPI: an endpoint that calls the network."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ model = load()
 
 @app.post("/predict")
 async def predict(request: Request) -> Prediction:
-    """The body is one image."""
+    """Classify the image in the body."""
     return model.classify([model.pixels(await request.body())])[0]

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-not-found, untyped-decorator, no-any-unimported, attr-defined"
-"""Ray Serve: single requests are collected by @serve.batch; the cluster lives in TMPDIR and ends with this process."""
+"""Ray Serve: @serve.batch collects single requests. The cluster is in TMPDIR, and ends with this process."""
 
 import os
 import signal
@@ -10,26 +10,26 @@ import ray
 from ray import serve
 from starlette.requests import Request
 
-from benchmarks.compare.systems.programs.classifier import Prediction, described, load
+from benchmarks.compare.systems.programs.classifier import Prediction, load, read_description
 
-MODEL = described()
-BEST = MODEL["mode"] == "engine"
+MODEL = read_description()
+ENGINE_MODE = MODEL["mode"] == "engine"
 
 
-@serve.deployment(num_replicas=MODEL["cores"] if BEST else 1, max_ongoing_requests=2 * MODEL["batch"])
+@serve.deployment(num_replicas=MODEL["cores"] if ENGINE_MODE else 1, max_ongoing_requests=2 * MODEL["batch"])
 class Images:
-    """The body of a request -> its class."""
+    """Deployment that classifies the body of a request."""
 
     def __init__(self) -> None:
         self.classifier = load()
 
-    @serve.batch(max_batch_size=MODEL["batch"], batch_wait_timeout_s=0.005 if BEST else 0.1)
+    @serve.batch(max_batch_size=MODEL["batch"], batch_wait_timeout_s=0.005 if ENGINE_MODE else 0.1)
     async def classify(self, images: list[bytes]) -> list[Prediction]:
-        """Bodies of several requests."""
+        """Classify the bodies of several requests."""
         return self.classifier.classify([self.classifier.pixels(image) for image in images])
 
     async def __call__(self, request: Request) -> Any:
-        """One request."""
+        """Classify the body of one request."""
         return await self.classify(await request.body())
 
 

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="misc"
-"""TorchServe: preprocess, inference and postprocess of a BaseHandler, as its image_classifier has them."""
+"""TorchServe: a BaseHandler with preprocess, inference and postprocess, like its image_classifier."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from benchmarks.compare.systems.programs import classifier
 
 
 class Images(BaseHandler):
-    """The bodies of a batch -> their classes."""
+    """Handler that classifies the bodies of a batch."""
 
     def initialize(self, context: Any) -> None:
-        """In each worker."""
+        """Load the model in each worker."""
         self.context = context
         self.classifier = classifier.load()
         self.initialized = True
 
     def preprocess(self, data: list[dict[str, Any]]) -> list[Any]:
-        """Raw bodies, or files of a form."""
+        """Decode raw bodies, or files of a form."""
         return [self.classifier.pixels(row.get("data") or row["body"]) for row in data]
 
     def inference(self, data: list[Any], *args: Any, **kwargs: Any) -> list[classifier.Prediction]:
-        """The whole batch."""
+        """Classify the batch."""
         return self.classifier.classify(data)
 
     def postprocess(self, data: list[classifier.Prediction]) -> list[classifier.Prediction]:
-        """TorchServe makes the JSON."""
+        """Return the predictions, which TorchServe encodes as JSON."""
         return data

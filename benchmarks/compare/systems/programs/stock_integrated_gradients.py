@@ -1,8 +1,8 @@
 # mypy: disable-error-code="misc"
-"""A handler for TorchServe: the peers' stock one, with Integrated Gradients as VisionHandler.get_insights has them.
+"""A handler for TorchServe: the peer `stock`, with Integrated Gradients as in VisionHandler.get_insights.
 
-VisionHandler (ts/torch_handler/vision_handler.py) takes 15 steps and cannot be imported without torchvision; here they
-are 20, as many as are asked of the bundle. BaseHandler.explain_handle calls it, for class 0 unless a request says more.
+VisionHandler (ts/torch_handler/vision_handler.py) has 15 steps, and needs torchvision. This handler has 20 steps, the
+same as Torchlight in the comparison. BaseHandler.explain_handle calls it, for class 0 unless the request names another.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ STEPS = 20
 
 
 class Explained(stock.Images):
-    """Predictions and explanations."""
+    """Handler with predictions and explanations."""
 
     def initialize(self, context: Any) -> None:
-        """In each worker."""
+        """Load the model in each worker."""
         super().initialize(context)
-        assert isinstance(self.classifier, Eager), "explanations need gradients, which a compiled program has not"
+        assert isinstance(self.classifier, Eager), "explanations need gradients, and a compiled program has none"
         self.ig = IntegratedGradients(self.classifier.network)
 
     def get_insights(self, inputs: Sequence[torch.Tensor], _: Any, target: int = 0) -> Any:
-        """Inputs of N images -> attributions (N, 3, size, size), as nested lists."""
+        """Return attributions (N, 3, size, size) of N inputs, as nested lists."""
         return self.ig.attribute(torch.stack(list(inputs)), target=target, n_steps=STEPS).tolist()

@@ -1,4 +1,4 @@
-"""A server in this process that knows the digit it is sent: the body is the class."""
+"""A fake server in this process. The body of a request is the class of its image."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from benchmarks.compare.systems import Request
 
 
 @contextmanager
-def serving(answer: Callable[[bytes], tuple[int, int]], seconds: float = 0.0) -> Iterator[str]:
-    """`answer`: a body -> status and class. One request at a time, each of which takes so many seconds."""
+def serving(respond: Callable[[bytes], tuple[int, int]], seconds: float = 0.0) -> Iterator[str]:
+    """Serve on loopback; the context is the URL. Requests are served one at a time.
+
+    Args:
+        respond: returns status and class for a body.
+        seconds: time that each request takes.
+    """
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -25,7 +30,7 @@ def serving(answer: Callable[[bytes], tuple[int, int]], seconds: float = 0.0) ->
             body = self.rfile.read(int(self.headers["Content-Length"]))
             with lock:
                 time.sleep(seconds)
-                status, index = answer(body)
+                status, index = respond(body)
             content = json.dumps({"predictions": [{"index": index, "probability": 0.5 + index / 100}]}).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
@@ -47,9 +52,9 @@ def serving(answer: Callable[[bytes], tuple[int, int]], seconds: float = 0.0) ->
         server.server_close()
 
 
-def request(image: bytes) -> Request:
+def image_request(image: bytes) -> Request:
     return Request("/predictions/digits", {"Content-Type": "image/png"}, image)
 
 
-def right(body: bytes) -> tuple[int, int]:
+def correct_response(body: bytes) -> tuple[int, int]:
     return 200, int(body)

@@ -1,4 +1,4 @@
-"""What was measured is kept with its circumstances, and pages are made from that alone."""
+"""Results are saved with their environment, and pages are made from the results."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 from benchmarks.compare import page
 from benchmarks.compare.measurements import startup
-from benchmarks.compare.measurements.interference import Isolation
-from benchmarks.compare.measurements.scaling import Growth, Latency, Memory, Point, draw
-from benchmarks.compare.measurements.throughput import Row, Throughput
-from benchmarks.compare.results import Measured, Spread, Where, load, revision
+from benchmarks.compare.measurements.interference import Interference
+from benchmarks.compare.measurements.scaling import Latency, Memory, Point, Scaling, draw
+from benchmarks.compare.measurements.throughput import SystemResult, Throughput
+from benchmarks.compare.results import PartResult, RunEnvironment, Spread, load, revision
 
-WHERE = Where(
+ENVIRONMENT = RunEnvironment(
     date="2026-11-24",
     commit="abc1234",
     machine="AMD EPYC",
@@ -29,8 +29,8 @@ def spread(value: float) -> Spread:
     return Spread.of([value, value * 0.9, value * 1.1])
 
 
-def row(name: str, mode: str, ratio: float | None) -> Row:
-    return Row(
+def system_result(name: str, mode: str, ratio: float | None) -> SystemResult:
+    return SystemResult(
         name=name,
         mode=mode,
         version="1",
@@ -45,49 +45,51 @@ def throughput() -> Throughput:
     return Throughput(
         part="photos",
         clients=64,
-        by="rate",
-        rows=(
-            row("torchlight", "", None),
-            row("stock", "box", 4.5),
-            row("litserve", "box", 3.5),
-            row("litserve", "engine", 1.2),
-            Row(name="bentoml", mode="box", version="1", error="ValueError: a | b"),
+        metric="rate",
+        systems=(
+            system_result("torchlight", "", None),
+            system_result("stock", "default", 4.5),
+            system_result("litserve", "default", 3.5),
+            system_result("litserve", "engine", 1.2),
+            SystemResult(name="bentoml", mode="default", version="1", error="ValueError: a | b"),
         ),
         ceiling=spread(120),
-        share=spread(0.83),
-        served=spread(0.9),
-        generator=spread(0.1),
+        ceiling_share=spread(0.83),
+        available_share=spread(0.9),
+        generator_cores=spread(0.1),
         engine="cpu-int8",
-        costs={"workers": spread(200), "Java": spread(40)},
-        image=spread(150),
+        cpu_microseconds={"workers": spread(200), "Java": spread(40)},
+        ceiling_cpu_microseconds=spread(150),
     )
 
 
-def measured() -> Measured:
+def part_result() -> PartResult:
     figures = throughput().model_dump(mode="json")
-    return Measured(part="photos", where=WHERE, seconds=8, rounds=3, took=99.5, figures=figures)
+    return PartResult(
+        part="photos", environment=ENVIRONMENT, seconds=8, rounds=3, duration_seconds=99.5, figures=figures
+    )
 
 
-def test_ratios_are_of_runs_that_were_paired() -> None:
-    """The machine was half as fast in the second round: the ratio does not know."""
-    assert Spread.ratios([400, 200], [100, 50]) == Spread(median=4, least=4, most=4)
+def test_ratios_are_computed_from_paired_runs() -> None:
+    """The machine was half as fast in the second round, which does not change the ratio."""
+    assert Spread.ratios([400, 200], [100, 50]) == Spread(median=4, minimum=4, maximum=4)
 
 
-def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_result_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     assert load("photos", tmp_path) is None
-    measured().save(tmp_path)
-    assert load("photos", tmp_path) == measured()
+    part_result().save(tmp_path)
+    assert load("photos", tmp_path) == part_result()
     assert [path.name for path in tmp_path.iterdir()] == ["photos.json"]
 
 
-def test_a_result_of_another_kind_says_how_to_make_it_again(tmp_path: Path) -> None:
+def test_invalid_result_is_an_error_that_names_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "photos.json").write_text('{"part": "photos"}')
     with pytest.raises(ValueError, match="--only photos"):
         load("photos", tmp_path)
 
 
-def test_pages_are_made_from_results_and_name_who_failed(tmp_path: Path) -> None:
-    measured().save(tmp_path)
+def test_pages_are_made_from_results_and_show_failures(tmp_path: Path) -> None:
+    part_result().save(tmp_path)
     document, readme = tmp_path / "performance.md", tmp_path / "README.md"
     readme.write_text("# Torchlight\n\nWords.\n")
     missing = page.write(document, readme, tmp_path)
@@ -109,9 +111,9 @@ def test_pages_are_made_from_results_and_name_who_failed(tmp_path: Path) -> None
     assert document.read_text() == text
 
 
-def test_the_mark_is_held_against_the_best_peer() -> None:
-    held = {mark.mark: (mark.found.partition(" ")[0], mark.holds) for mark in throughput().marks()}
-    assert held == {
+def test_targets_are_compared_with_the_best_peer() -> None:
+    targets = {target.requirement: (target.measured.partition(" ")[0], target.met) for target in throughput().targets()}
+    assert targets == {
         "at least 4 x stock": ("4.50", True),
         "at least 4 x every peer, out of the box": ("3.50", False),
         "ahead of every peer, same engine": ("1.20", True),
@@ -119,7 +121,7 @@ def test_the_mark_is_held_against_the_best_peer() -> None:
     }
 
 
-def test_a_start_is_taken_apart_by_the_log() -> None:
+def test_start_is_split_into_steps_by_the_log() -> None:
     log = (
         "Java: /usr/bin/java\n"
         "2026-11-24T10:00:01,500 INFO  [main] ModelServer - Metrics API bind to: http://127.0.0.1:24182\n"
@@ -127,14 +129,14 @@ def test_a_start_is_taken_apart_by_the_log() -> None:
         "2026-11-24T10:00:03,250 INFO  [W-9000-stdout] MODEL_LOG - engine cpu-int8 answers, on cpu\n"
         "2026-11-24T10:00:09,000 INFO  [W-9001-stdout] MODEL_LOG - Torch worker started.\n"
     )
-    began = startup._moment(startup.STAMP.match("2026-11-24T10:00:00,000 ") or pytest.fail("no stamp"))
-    assert list(startup.parts(log, began, began + 5).values()) == [1.5, 1.5, 0.25, 1.75]
+    begin = startup._unix_time(startup.TIMESTAMP.match("2026-11-24T10:00:00,000 ") or pytest.fail("no stamp"))
+    assert list(startup.step_seconds(log, begin, begin + 5).values()) == [1.5, 1.5, 0.25, 1.75]
     with pytest.raises(ValueError, match="Torch worker started"):
-        startup.parts(log.replace("Torch worker", "worker"), began, began + 5)
+        startup.step_seconds(log.replace("Torch worker", "worker"), begin, begin + 5)
 
 
-def test_growth_is_drawn_and_told(tmp_path: Path) -> None:
-    found = Growth(
+def test_scaling_has_plots_and_tables(tmp_path: Path) -> None:
+    scaling = Scaling(
         points=tuple(
             Point(model=name, cores=cores, workers=workers, rate=spread(100.0 * cores))
             for name in ("digits", "photos")
@@ -143,44 +145,50 @@ def test_growth_is_drawn_and_told(tmp_path: Path) -> None:
         model="photos",
         latencies=tuple(
             Latency(
-                load=load, offered=40 * load, answered=min(40, 40 * load), p50=20, p99=90, refused={"503": 7}, late=2
+                load=load,
+                offered=40 * load,
+                answered=min(40, 40 * load),
+                p50=20,
+                p99=90,
+                refused={"503": 7},
+                generator_delay=2,
             )
             for load in (0.5, 1, 5)
         ),
-        memories=(Memory(model="digits", workers=(9e8, 11e8, 13e8, 15e8), version=3e8),),
+        memories=(Memory(model="digits", workers=(9e8, 11e8, 13e8, 15e8), extra_version=3e8),),
     )
-    draw(found, tmp_path)
-    pictures = sorted(tmp_path.iterdir())
-    assert [path.name for path in pictures] == ["latency.png", "memory.png", "throughput.png"]
-    assert all(1_000 < path.stat().st_size < 100_000 for path in pictures)
-    text = found.page()
-    assert all(f"(pictures/{path.name})" in text for path in pictures)
+    draw(scaling, tmp_path)
+    plots = sorted(tmp_path.iterdir())
+    assert [path.name for path in plots] == ["latency.png", "memory.png", "throughput.png"]
+    assert all(1_000 < path.stat().st_size < 100_000 for path in plots)
+    text = scaling.markdown()
+    assert all(f"(pictures/{path.name})" in text for path in plots)
     assert "| 5 x | 200 | 40 | 20 | 90 | 7 x 503 | 2 |" in text
     assert "| `digits` | 900 | 1100 | 1300 | 1500 | 300 |" in text
 
 
-def test_isolation_holds_up_to_one_and_a_half() -> None:
-    def ratio(value: float) -> bool:
-        same = dict.fromkeys(("alone", "flooded", "burdened", "floor", "explained"), spread(1))
-        return Isolation(**same, ratio=spread(value)).marks()[0].holds
+def test_interference_target_is_met_up_to_a_ratio_of_one_and_a_half() -> None:
+    def meets_target(value: float) -> bool:
+        names = set(Interference.model_fields) - {"explanations_ratio"}
+        return Interference(**dict.fromkeys(names, spread(1)), explanations_ratio=spread(value)).targets()[0].met
 
-    assert (ratio(1.5), ratio(1.51)) == (True, False)
+    assert (meets_target(1.5), meets_target(1.51)) == (True, False)
 
 
-def test_only_what_can_change_a_figure_makes_a_revision_another_one(tmp_path: Path) -> None:
+def test_revision_is_marked_as_changed_only_by_files_that_can_change_a_figure(tmp_path: Path) -> None:
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     for words in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "--message", "one"]):
         subprocess.run([*git, *words], check=True)
-    plain = revision(tmp_path)
-    assert plain.isalnum()
+    clean = revision(tmp_path)
+    assert clean.isalnum()
     for written in ("benchmarks/results/photos.json", "docs/performance.md", "README.md"):
         path = tmp_path / written
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("measured")
-        assert revision(tmp_path) == plain
+        assert revision(tmp_path) == clean
     (tmp_path / "handlers.py").write_text("code")
-    assert revision(tmp_path) == f"{plain}+"
+    assert revision(tmp_path) == f"{clean}+"
 
 
-def test_a_copy_without_history_has_no_revision(tmp_path: Path) -> None:
+def test_copy_without_history_has_an_unknown_revision(tmp_path: Path) -> None:
     assert revision(tmp_path) == "unknown"

@@ -1,4 +1,4 @@
-"""All of a server's processes are found, also those that it let go, and a halted one does nothing."""
+"""All processes of a server are found, orphaned ones too, and a paused one does nothing."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from PIL import Image
 from benchmarks.compare import processes
 from benchmarks.compare.workload import sort_by_brightness
 
-# Counts as fast as it can, in a file; its own parent ends at once.
+# Counts in a file as fast as it can. Its parent ends at once.
 COUNTING = "import sys\nn = 0\nwhile True:\n    n += 1\n    open(sys.argv[1], 'w').write(str(n))\n"
 
 
-def until(found: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
-    while not found():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def test_a_process_that_lost_its_parent_is_halted_goes_on_and_is_ended(tmp_path: Path) -> None:
-    processes.adopt()
+def test_orphaned_process_is_found_paused_resumed_and_killed(tmp_path: Path) -> None:
+    processes.become_subreaper()
     file, before = tmp_path / "count", processes.descendants()
     parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {COUNTING!r}, {str(file)!r}])"
     subprocess.run([sys.executable, "-c", parent], check=True)
     until(lambda: file.exists() and bool(file.read_text()))
-    found = processes.descendants() - before
+    pids = processes.descendants() - before
     try:
-        assert len(found) == 1
-        assert processes.memory(found) > 1e6
-        until(lambda: processes.processor_seconds(found)[processes.REST] > 0)
-        assert not any(processes.processor_seconds(found)[part] for part in processes.PARTS)
-        processes.halt(found)
+        assert len(pids) == 1
+        assert processes.memory(pids) > 1e6
+        until(lambda: processes.cpu_seconds(pids)[processes.OTHER] > 0)
+        assert not any(processes.cpu_seconds(pids)[component] for component in processes.COMPONENTS)
+        processes.pause(pids)
         time.sleep(0.05)
-        halted = file.read_text()
+        count_at_pause = file.read_text()
         time.sleep(0.1)
-        assert file.read_text() == halted
-        processes.go_on(found)
-        until(lambda: file.read_text() not in (halted, ""))
+        assert file.read_text() == count_at_pause
+        processes.resume(pids)
+        until(lambda: file.read_text() not in (count_at_pause, ""))
     finally:
-        processes.end(found)
-    until(lambda: not processes.descendants() & found)
+        processes.kill(pids)
+    until(lambda: not processes.descendants() & pids)
 
 
-def test_photos_are_sorted_by_brightness_so_that_there_is_something_to_learn(tmp_path: Path) -> None:
+def test_photos_are_sorted_into_classes_by_brightness(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for gray in range(0, 250, 5):
