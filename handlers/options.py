@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl
 import orjson
 
 from handlers.errors import BadOption, UnknownOption
-from handlers.explain.rendering.colormaps import Signs
-from handlers.explain.rendering.overlay import Size
+from handlers.explain.rendering.colormaps import Sign
+from handlers.explain.rendering.overlay import Resolution
 from handlers.protocols import header_text
 from handlers.table import DEFAULT_NEIGHBORS, DEFAULT_TOP_K, TABLE, Option
 
@@ -43,16 +43,16 @@ class Options:
     contrast: tuple[str, str] | None = None
     steps: int | None = None
     baseline: str | None = None
-    smooth: int = 0
+    smoothgrad_samples: int = 0
     deadline_ms: int | None = None
     faithfulness: bool = False
     counterfactual: bool = False
     neighbors: int = DEFAULT_NEIGHBORS
     output: str | None = None
-    signs: Signs = "both"
+    sign: Sign = "both"
     alpha: float | None = None
-    colors: str | None = None
-    size: Size = "original"
+    colormap: str | None = None
+    resolution: Resolution = "original"
 
 
 _NONE = Options()

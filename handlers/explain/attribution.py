@@ -18,15 +18,15 @@ class Attribution:
     Attributes:
         values: signed: how much each input value adds to the number that is explained; (N, 3, H, W), or (N, 1, H, W)
             where the method tells no channels apart.
-        f_x: (N,), that number for the image.
-        f_baseline: (N,), and for the baseline; None where the method has none.
+        target_logit: (N,), that number for the image.
+        baseline_logit: (N,), and for the baseline; None where the method has none.
         logits: (N, classes), of the images, by the network that was explained.
-        complete: whether the values should add up to f_x - f_baseline.
+        complete: whether the values should add up to target_logit - baseline_logit.
     """
 
     values: torch.Tensor
-    f_x: torch.Tensor
-    f_baseline: torch.Tensor | None
+    target_logit: torch.Tensor
+    baseline_logit: torch.Tensor | None
     logits: torch.Tensor
     complete: bool
 
@@ -37,13 +37,13 @@ class Attribution:
     def completeness(self, row: int) -> dict[str, Any] | None:
         """Whether the attribution of one image adds up to what the network's answer rests on; None: it need not.
 
-        The axiom (Sundararajan et al., arXiv 1703.01365) wants sum(values) = f_x - f_baseline; `delta` is the
-        difference that is left. It is `ok` up to 5 % of the right side, or of 1 where that is smaller: a purely
-        relative bound breaks where the two logits are near each other.
+        The axiom (Sundararajan et al., arXiv 1703.01365) is sum(values) = target_logit - baseline_logit. `delta` is the
+        left side minus the right side. It is `ok` up to 5 % of the right side, or of 1 where that is smaller: a purely
+        relative bound fails if the two logits are close.
         """
-        if not self.complete or self.f_baseline is None:
+        if not self.complete or self.baseline_logit is None:
             return None
-        difference = float(self.f_x[row] - self.f_baseline[row])
+        difference = float(self.target_logit[row] - self.baseline_logit[row])
         delta = float(self.values[row].sum()) - difference
         return {"delta": round(delta, 6), "ok": abs(delta) <= 0.05 * max(abs(difference), 1.0)}
 
@@ -59,20 +59,21 @@ def attribute(method: Method, readout: Readout, question: Question, settings: Se
     # Of one image and its baseline, a pass of two rows takes less than two of one.
     rows = images if baselines is None else torch.cat([images, baselines])
     logits, *beside = torch.split(_logits(readout, rows), len(images))
-    f_x = (logits * weights).sum(dim=1)
-    f_baseline = (beside[0] * weights).sum(dim=1) if beside else None
-    return Attribution(values, f_x, f_baseline, logits, complete=method.complete and not settings.smooth)
+    target_logit = (logits * weights).sum(dim=1)
+    baseline_logit = (beside[0] * weights).sum(dim=1) if beside else None
+    complete = method.complete and not settings.smoothgrad_samples
+    return Attribution(values, target_logit, baseline_logit, logits, complete)
 
 
 def passes(method: Method, settings: Settings) -> Passes:
     """What an image costs in `attribute`: noisy copies counted, and the numbers of image and baseline."""
     forward, backward = method.passes(settings)
-    copies, numbers = max(1, settings.smooth), 1 if settings.baseline is None else 2
+    copies, numbers = max(1, settings.smoothgrad_samples), 1 if settings.baseline is None else 2
     return Passes(forward * copies + numbers, backward * copies)
 
 
 def _values(method: Method, readout: Readout, question: Question, settings: Settings) -> torch.Tensor:
-    if settings.smooth:
+    if settings.smoothgrad_samples:
         return smoothgrad.attribute(method, readout, question, settings)
     return method.attribute(readout, question, settings)
 

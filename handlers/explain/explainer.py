@@ -243,7 +243,7 @@ class Explainer:
         settings = {
             "steps": way.settings.steps,
             "baseline": way.settings.baseline,
-            "smooth": way.settings.smooth or None,
+            "smoothgrad_samples": way.settings.smoothgrad_samples or None,
         }
         target, known = item.target, item.known
         fields: dict[str, Any] = {
@@ -251,7 +251,7 @@ class Explainer:
             **{name: value for name, value in settings.items() if value is not None},
             "target": {
                 **self._class(target.index),
-                "why": target.why,
+                "source": target.source,
                 "probability": round(float(known.probabilities[target.index]), DIGITS),
                 "raw_probability": round(float(known.raw[target.index]), DIGITS),
             },
@@ -260,9 +260,9 @@ class Explainer:
             fields["contrast"] = self._class(target.against)
         if item.choice is not None:
             fields["deadline"] = item.choice.members()
-        fields["f_x"] = round(float(found.f_x[row]), DIGITS)
-        if found.f_baseline is not None:
-            fields["f_baseline"] = round(float(found.f_baseline[row]), DIGITS)
+        fields["target_logit"] = round(float(found.target_logit[row]), DIGITS)
+        if found.baseline_logit is not None:
+            fields["baseline_logit"] = round(float(found.baseline_logit[row]), DIGITS)
         completeness = found.completeness(row)
         return fields | ({"completeness": completeness} if completeness else {})
 
@@ -274,7 +274,7 @@ class Explainer:
         if not torch.isfinite(heat).all():
             raise InferenceFailed(f"method {method.name} gave no number for this image")
         options, target, classes = item.options, item.target, self.card.classes
-        if options.signs == "positive":
+        if options.sign == "positive":
             heat = heat.clamp(min=0)
         caption = Caption(
             title=method.title,
@@ -291,9 +291,9 @@ class Explainer:
 def style(options: Options, side: int) -> Style:
     """How the pictures of a request are drawn, at most so long."""
     asked_for: dict[str, Any] = {
-        "signs": options.signs,
-        "size": options.size,
+        "sign": options.sign,
+        "resolution": options.resolution,
         "alpha": options.alpha,
-        "colors": options.colors,
+        "colormap": options.colormap,
     }
     return Style(side=side, **{name: value for name, value in asked_for.items() if value is not None})

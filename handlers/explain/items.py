@@ -85,6 +85,6 @@ class Explained:
     def pixels(self) -> bytes:
         """The map alone, a pixel for each of its values, as PNG; drawn once."""
         if "pixels" not in self._drawn:
-            style, (height, width) = replace(self.style, size="model"), self.heat.shape
+            style, (height, width) = replace(self.style, resolution="model"), self.heat.shape
             self._drawn["pixels"] = overlay.heatmap(self.heat, self.caption, style, (width, height))
         return self._drawn["pixels"]

@@ -13,15 +13,15 @@ from models.card import Card
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The class that is explained, and why it is this one.
+    """The class that is explained, and the source of this choice.
 
     Attributes:
-        why: predicted, asked, or contrast.
+        source: predicted, requested or contrast.
         against: the class that a contrast sets it against.
     """
 
     index: int
-    why: str
+    source: str
     against: int | None = None
 
 
@@ -34,7 +34,7 @@ def target_of(options: Options, predicted: int, card: Card) -> Target:
     if options.contrast is None:
         if options.target is None:
             return Target(predicted, "predicted")
-        return Target(_class("target", options.target, card), "asked")
+        return Target(_class("target", options.target, card), "requested")
     if options.target is not None:
         raise BadOption(f"target {options.target!r:.60} beside a contrast, which has its own: leave one of them out")
     first, second = (_class("contrast", one, card) for one in options.contrast)
@@ -74,15 +74,18 @@ def settings_of(options: Options, method: Method) -> Settings:
         if method.baseline is None:
             raise BadOption(f"baseline is {options.baseline!r}, and method {method.name} has none: leave it out")
         settings = replace(settings, baseline=options.baseline)
-    if options.smooth:
+    if options.smoothgrad_samples:
         if not method.smooths:
-            raise BadOption(f"smooth is {options.smooth}, and method {method.name} is not of gradients: leave it out")
-        settings = replace(settings, smooth=options.smooth)
+            raise BadOption(
+                f"smoothgrad_samples is {options.smoothgrad_samples}, and method {method.name} is not of gradients: "
+                "leave it out"
+            )
+        settings = replace(settings, smoothgrad_samples=options.smoothgrad_samples)
     return settings
 
 
 # Options of pictures, which these outputs do not have.
-PICTURELESS = {"npy": ("alpha", "colors"), "heatmap": ("alpha",)}
+PICTURELESS = {"npy": ("alpha", "colormap"), "heatmap": ("alpha",)}
 
 
 def check_picture(options: Options) -> None:
@@ -112,7 +115,7 @@ def method_of(options: Options, works: Mapping[str, Method], refused: Mapping[st
         for name, value in (
             ("steps", options.steps),
             ("baseline", options.baseline),
-            ("smooth", options.smooth or None),
+            ("smoothgrad_samples", options.smoothgrad_samples or None),
         ):
             if value is not None:
                 raise BadOption(

@@ -81,16 +81,16 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The class that is explained; `why` is `predicted`, `asked` or `contrast`."""
+    """The class that is explained; `source` is `predicted`, `requested` or `contrast`."""
 
     label: str
     index: int
-    why: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """By how much the attributions miss f_x - f_baseline, and whether that is little enough (a few per cent)."""
+    """Difference of the sum of attributions from target_logit - baseline_logit; ok if it is small."""
 
     delta: float
     ok: bool
@@ -105,7 +105,8 @@ class Explanation(Prediction):
     Attributes:
         sentence: where the evidence lies.
         warnings: what to know before it is trusted: the types of docs/http.md.
-        f_x, f_baseline: the target's logit for the image and for the baseline; of a contrast, the difference of two.
+        target_logit, baseline_logit: the target's logit for the image and for the baseline; in a
+            contrast, the difference of two logits.
         overlay_png: the heat map over the image, a PNG file; red speaks for the target, blue against it.
         heatmap_png: the map alone, a pixel for each of its values, likewise.
         raw: the JSON without these pictures, and with all the rest.
@@ -119,8 +120,8 @@ class Explanation(Prediction):
     heatmap_png: bytes = field(repr=False)
     steps: int | None = None
     baseline: str | None = None
-    f_x: float | None = None
-    f_baseline: float | None = None
+    target_logit: float | None = None
+    baseline_logit: float | None = None
     completeness: Completeness | None = None
 
 
@@ -219,14 +220,14 @@ def _explanation(raw: dict[str, Any]) -> Explanation:
     return Explanation(
         **_common(raw),
         method=raw["method"],
-        target=Target(target["label"], target["index"], target["why"]),
+        target=Target(target["label"], target["index"], target["source"]),
         sentence=raw["regions"]["sentence"],
         warnings=tuple(warning["type"] for warning in raw["warnings"]),
         overlay_png=overlay,
         heatmap_png=heatmap,
         steps=raw.get("steps"),
         baseline=raw.get("baseline"),
-        f_x=raw.get("f_x"),
-        f_baseline=raw.get("f_baseline"),
+        target_logit=raw.get("target_logit"),
+        baseline_logit=raw.get("baseline_logit"),
         completeness=Completeness(completeness["delta"], completeness["ok"]) if completeness else None,
     )

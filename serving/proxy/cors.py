@@ -28,16 +28,16 @@ REQUEST_HEADERS = (
     "X-Explain-Method",
     "X-Explain-Steps",
     "X-Explain-Baseline",
-    "X-Explain-Smooth",
+    "X-Explain-Smoothgrad-Samples",
     "X-Explain-Deadline",
     "X-Explain-Faithfulness",
     "X-Explain-Counterfactual",
     "X-Explain-Neighbors",
     "X-Explain-Output",
-    "X-Explain-Signs",
+    "X-Explain-Sign",
     "X-Explain-Alpha",
-    "X-Explain-Colors",
-    "X-Explain-Size",
+    "X-Explain-Colormap",
+    "X-Explain-Resolution",
 )
 # Headers of an answer that a page may read, beside Content-Type and the few others that browsers always show.
 RESPONSE_HEADERS = (

@@ -51,7 +51,7 @@ def test_a_prediction_has_the_promised_shape(server: Server, digit: dict[str, by
 def test_an_explanation_has_the_promised_shape(server: Server, digit: dict[str, bytes]) -> None:
     body = post(server, "/explanations/digits", digit["7"]).json()
     assert body["method"] == "ig"
-    assert body["target"] == {**body["predictions"][0], "why": "predicted"}
+    assert body["target"] == {**body["predictions"][0], "source": "predicted"}
     assert body["predictions"][0]["label"] == "7"
     assert body["completeness"]["ok"] is True
     picture = Image.open(io.BytesIO(base64.b64decode(body["overlay_png"])))
@@ -85,7 +85,7 @@ def test_options_come_as_query_header_field_or_member(server: Server, digit: dic
         requests.post(url, json={"image": encoded, "target": 3, "top_k": 2}, timeout=30),
     ]
     for answer in answers:
-        assert (answer.json()["target"]["label"], answer.json()["target"]["why"]) == ("3", "asked")
+        assert (answer.json()["target"]["label"], answer.json()["target"]["source"]) == ("3", "requested")
         assert len(answer.json()["predictions"]) == 2
 
 

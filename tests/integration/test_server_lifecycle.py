@@ -313,4 +313,4 @@ def test_explain_writes_a_picture(workspace: Path, server: Server, tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr
     assert out.read_bytes().startswith(b"\x89PNG")
-    assert '"why": "asked"' in done.stdout
+    assert '"source": "requested"' in done.stdout

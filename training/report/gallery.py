@@ -66,7 +66,7 @@ def rows(sample: Sample, maps: Mapping[str, torch.Tensor], shown: Sequence[int])
                 seen,
                 heats[place].cpu().numpy(),
                 Caption(METHODS[name].title, Class(answered, card.classes[answered])),
-                Style(size="model"),
+                Style(resolution="model"),
             )
             for name, heats in maps.items()
         }

@@ -52,12 +52,12 @@ class Settings:
     Attributes:
         steps: of the path, or samples: what the method's `Steps` call them.
         baseline: a name of handlers.explain.methods.baselines.
-        smooth: noisy copies of the image to average over (SmoothGrad); 0 is none.
+        smoothgrad_samples: noisy copies of the image to average over (SmoothGrad); 0 is none.
     """
 
     steps: int | None = None
     baseline: str | None = None
-    smooth: int = 0
+    smoothgrad_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ SEED = 0
 
 
 def attribute(method: Method, readout: Readout, question: Question, settings: Settings) -> torch.Tensor:
-    """The method's mean over `settings.smooth` noisy copies of each image; all images get the same noise.
+    """The method's mean over `settings.smoothgrad_samples` noisy copies of each image; all images get the same noise.
 
     Returns:
         What the method returns. Costs its passes times the copies.
     """
     count, images = len(question.images), question.images
     generator = torch.Generator().manual_seed(SEED)
-    noise = torch.randn(settings.smooth, 1, *images.shape[1:], generator=generator).to(images)
+    noise = torch.randn(settings.smoothgrad_samples, 1, *images.shape[1:], generator=generator).to(images)
     lowest, highest = images.flatten(1).aminmax(dim=1)
     deviation = NOISE * (highest - lowest).view(-1, 1, 1, 1)
     total = torch.zeros(())
@@ -33,6 +33,6 @@ def attribute(method: Method, readout: Readout, question: Question, settings: Se
             question.weights.repeat(len(some), 1),
             None if question.baselines is None else question.baselines.repeat(len(some), 1, 1, 1),
         )
-        values = method.attribute(readout, copies, replace(settings, smooth=0))
+        values = method.attribute(readout, copies, replace(settings, smoothgrad_samples=0))
         total = total.to(values) + values.view(len(some), count, *values.shape[1:]).sum(dim=0)
-    return total / settings.smooth
+    return total / settings.smoothgrad_samples

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from PIL import ImageColor
 
-Signs = Literal["both", "positive"]
+Sign = Literal["both", "positive"]
 
 # Odd, so that one of them is 0.
 LEVELS = 255

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from handlers.explain.rendering.colormaps import Signs
+from handlers.explain.rendering.colormaps import Sign
 
 # Pixels. A picture that is narrower than the strip stands in the middle above it.
 LEAST_WIDTH = 384
@@ -65,12 +65,12 @@ class Scale:
     Attributes:
         top: the value at its end; 0 where the map is zero everywhere.
         colors: from -top to top, uint8 (n, 3).
-        signs: "positive" shows its half from 0 on.
+        sign: "positive" shows its half from 0 on.
     """
 
     top: float
     colors: np.ndarray
-    signs: Signs
+    sign: Sign
 
 
 def below(picture: Image.Image, caption: Caption, scale: Scale) -> Image.Image:
@@ -100,7 +100,7 @@ def strip(caption: Caption, scale: Scale, width: int) -> Image.Image:
     _right(draw, right, 7, sure, _LARGE, _INK)
     _left(draw, left, 7, _question(caption, room - _length(sure, _LARGE) - 2 * _MARGIN), _LARGE, _INK)
 
-    signed = scale.signs == "both"
+    signed = scale.sign == "both"
     shown = scale.colors if signed else scale.colors[len(scale.colors) // 2 :]
     bar = Image.fromarray(shown[None]).resize((room, _BAR_HEIGHT), Image.Resampling.NEAREST)
     image.paste(bar, (left, _BAR_TOP))

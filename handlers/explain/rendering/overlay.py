@@ -15,17 +15,17 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from handlers.explain.rendering import colormaps, legend
-from handlers.explain.rendering.colormaps import LEVELS, Signs
+from handlers.explain.rendering.colormaps import LEVELS, Sign
 from handlers.explain.rendering.legend import Caption, Scale
 from handlers.modalities.image.images import VIEW_SIDE
 
-Size = Literal["original", "model"]
+Resolution = Literal["original", "model"]
 Shape = tuple[int, int]  # width, height in pixels
 
 # One stray pixel must not wash out the rest: the scale ends at this percentile of the absolute values.
 SCALE_PERCENTILE = 99.0
-# A whole PNG has at most this many bytes, unless `size` is "model". At the least side a byte for each pixel, the worst
-# that noise can come to, is less.
+# A whole PNG has at most this many bytes, unless the resolution is "model". At LEAST_SIDE, noise costs at most one
+# byte for each pixel, which is less.
 MOST_BYTES = 150_000
 LEAST_SIDE = 360
 # Of images with fewer pixels than this along a side, which show no more at VIEW_SIDE, for twice the time.
@@ -56,17 +56,18 @@ class Style:
 
     Attributes:
         alpha: how opaque the strongest evidence is, from 0 to 1.
-        colors: one of colors.NAMES.
-        signs: evidence for and against, or for alone.
-        size: as the image came, with a legend, its long side VIEW_SIDE where the bytes allow, or SMALL_SIDE if it is no
-            larger; or one pixel for each of the network's input, without a legend, for programs.
+        colormap: one of colormaps.NAMES.
+        sign: evidence for and against, or for alone.
+        resolution: "original" keeps the shape of the image and adds a legend; the long side is VIEW_SIDE if the bytes
+            allow, or SMALL_SIDE for images that are not larger. "model" draws one pixel for each pixel of the network's
+            input, without a legend, for programs.
         side: at most so long is the long side, where there is little time.
     """
 
     alpha: float = 0.85
-    colors: str = "rdbu"
-    signs: Signs = "both"
-    size: Size = "original"
+    colormap: str = "rdbu"
+    sign: Sign = "both"
+    resolution: Resolution = "original"
     side: int = VIEW_SIDE
 
 
@@ -80,9 +81,9 @@ def overlay(image: Image.Image, heat: np.ndarray, caption: Caption, style: Style
     A map of zeros leaves the image as it is. Cells of a coarse map stay cells: smoothing them would show more than the
     map says. Only the outlines, solid for and dashed against, are of a smoothed copy.
     """
-    share, top = _scaled(heat, style.signs)
+    share, top = _scaled(heat, style.sign)
     opacity = (style.alpha * np.abs(colormaps.shares()) ** _GAMMA * 255).astype(np.uint8)
-    tints = colormaps.tints(style.colors)
+    tints = colormaps.tints(style.colormap)
 
     def drawn(size: Shape) -> Image.Image:
         fitted = _fitted(share, size)
@@ -90,28 +91,28 @@ def overlay(image: Image.Image, heat: np.ndarray, caption: Caption, style: Style
         opaque = Image.fromarray(opacity[level])
         base = _stepped_back(image.resize(size, Image.Resampling.BICUBIC), opaque)
         laid = Image.composite(Image.fromarray(tints[level]), base, opaque)
-        return _outlined(laid, fitted) if style.size == "original" and style.alpha else laid
+        return _outlined(laid, fitted) if style.resolution == "original" and style.alpha else laid
 
     paper = Image.new("RGB", (LEVELS, 1), _BAR_PAPER)
     bar = np.asarray(Image.composite(Image.fromarray(tints[None]), paper, Image.fromarray(opacity[None])))[0]
-    return _png(drawn, image.size, heat.shape, style, caption, Scale(top, bar, style.signs))
+    return _png(drawn, image.size, heat.shape, style, caption, Scale(top, bar, style.sign))
 
 
 def heatmap(heat: np.ndarray, caption: Caption, style: Style, size: Shape) -> bytes:
     """Draw a map (h, w) alone, in the shape of an image of `size` pixels; PNG with a palette."""
-    share, top = _scaled(heat, style.signs)
-    ramp = colormaps.ramp(style.colors)
+    share, top = _scaled(heat, style.sign)
+    ramp = colormaps.ramp(style.colormap)
 
     def drawn(size: Shape) -> Image.Image:
         return Image.fromarray(ramp[colormaps.levels(_fitted(share, size))])
 
-    return _png(drawn, size, heat.shape, style, caption, Scale(top, ramp, style.signs))
+    return _png(drawn, size, heat.shape, style, caption, Scale(top, ramp, style.sign))
 
 
-def _scaled(heat: np.ndarray, signs: Signs) -> tuple[np.ndarray, float]:
+def _scaled(heat: np.ndarray, sign: Sign) -> tuple[np.ndarray, float]:
     """The map as shares of its scale, float32 (h, w) from -1 to 1, and the value at the scale's end."""
     heat = np.nan_to_num(heat.astype(np.float32), nan=0, posinf=0, neginf=0)
-    if signs == "positive":
+    if sign == "positive":
         heat = heat.clip(min=0)
     strength = np.abs(heat)
     top = float(np.percentile(strength, SCALE_PERCENTILE)) or float(strength.max())
@@ -166,7 +167,7 @@ def _png(
     caption: Caption,
     scale: Scale,
 ) -> bytes:
-    if style.size == "model":
+    if style.resolution == "model":
         return _encoded(drawn((cells[1], cells[0])), _NO_COLORS)
     side = max(drawn_size(shape, style.side))
     while True:

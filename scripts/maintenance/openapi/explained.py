@@ -20,12 +20,12 @@ ALWAYS: dict[str, Any] = {
     "target": object_of(
         {
             **_CLASS,
-            "why": {"enum": ["predicted", "asked", "contrast"]},
+            "source": {"enum": ["predicted", "requested", "contrast"]},
             "probability": SHARE,
             "raw_probability": SHARE,
         }
     ),
-    "f_x": NUMBER,
+    "target_logit": NUMBER,
     "regions": object_of({"for": _REGIONS, "against": _REGIONS, "balance": SHARE, "sentence": WORD}),
     "warnings": {"type": "array", "items": object_of({"type": {"enum": list(KINDS)}, "message": WORD})},
     "milliseconds": NUMBER,
@@ -37,9 +37,9 @@ SOMETIMES: dict[str, Any] = {
     "contrast": object_of(_CLASS),
     "steps": COUNT,
     "baseline": {"enum": list(BASELINES)},
-    "smooth": COUNT,
+    "smoothgrad_samples": COUNT,
     "deadline": object_of({"deadline_ms": COUNT, "left_ms": NUMBER, "estimate_ms": NUMBER}),
-    "f_baseline": NUMBER,
+    "baseline_logit": NUMBER,
     "completeness": object_of({"delta": NUMBER, "ok": {"type": "boolean"}}),
     "faithfulness": object_of(
         dict.fromkeys(("deletion", "insertion", "gap", "versus_random", "versus_center"), NUMBER)

@@ -24,8 +24,8 @@ WHY = {
     "target",
     "steps",
     "baseline",
-    "f_x",
-    "f_baseline",
+    "target_logit",
+    "baseline_logit",
     "completeness",
     "regions",
     "neighbors",
@@ -59,7 +59,7 @@ def assert_why(found: dict[str, Any], label: str) -> None:
     assert set(found) == WHY
     assert_classes(found["predictions"], label, "raw_probability")
     assert_judged(found)
-    assert found["target"] == {**found["predictions"][0], "why": "predicted"}
+    assert found["target"] == {**found["predictions"][0], "source": "predicted"}
     assert found["completeness"]["ok"] is True
     assert abs(found["completeness"]["delta"]) < 1
     assert Image.open(io.BytesIO(base64.b64decode(found["overlay_png"]))).format == "PNG"
@@ -215,7 +215,8 @@ def answer_probability(ask: Ask) -> None:
     least = min(answers, key=lambda label: answers[label]["predictions"][0]["probability"])
     first, second = answers[least]["predictions"][:2]
     logits = [
-        ok(ask.post(f"/explanations/digits?target={one['label']}", ask.digit[least]))["f_x"] for one in (first, second)
+        ok(ask.post(f"/explanations/digits?target={one['label']}", ask.digit[least]))["target_logit"]
+        for one in (first, second)
     ]
     odds = math.log(first["probability"] / second["probability"])
     assert odds == pytest.approx((logits[0] - logits[1]) / uncertainty(ask).temperature, rel=1e-3)

@@ -23,9 +23,9 @@ def explained(ask: Ask, query: str = "", label: str = "3") -> dict[str, Any]:
 @row("why-method")
 def why_method(ask: Ask) -> None:
     assert (explained(ask)["method"], explained(ask)["steps"], explained(ask)["baseline"]) == ("ig", 50, "blur")
-    found = explained(ask, "method=gradcam&smooth=3")
-    assert (found["method"], found["smooth"]) == ("gradcam", 3)
-    assert not {"steps", "baseline", "f_baseline", "completeness"} & set(found)
+    found = explained(ask, "method=gradcam&smoothgrad_samples=3")
+    assert (found["method"], found["smoothgrad_samples"]) == ("gradcam", 3)
+    assert not {"steps", "baseline", "baseline_logit", "completeness"} & set(found)
 
 
 @row("why-target")
@@ -34,7 +34,7 @@ def why_target(ask: Ask) -> None:
     found = explained(ask, "target=8&top_k=10")
     target = found["target"]
     (listed,) = [one for one in found["predictions"] if one["label"] == "8"]
-    assert target == {**listed, "why": "asked"}
+    assert target == {**listed, "source": "requested"}
     first, second = found["predictions"][:2]
     odds, raw = (math.log(first[name] / second[name]) for name in ("probability", "raw_probability"))
     assert raw == pytest.approx(odds * uncertainty(ask).temperature, rel=1e-2)
@@ -44,15 +44,15 @@ def why_target(ask: Ask) -> None:
 def why_contrast(ask: Ask) -> None:
     """Explain one logit minus the other."""
     three, eight, both = (explained(ask, query) for query in ("target=3", "target=8", "contrast=3,8"))
-    for name in ("f_x", "f_baseline"):
+    for name in ("target_logit", "baseline_logit"):
         assert both[name] == pytest.approx(three[name] - eight[name], abs=1e-4)
-    assert (both["target"]["why"], both["contrast"]) == ("contrast", {"label": "8", "index": 8})
+    assert (both["target"]["source"], both["contrast"]) == ("contrast", {"label": "8", "index": 8})
 
 
 @row("why-completeness")
 def why_completeness(ask: Ask) -> None:
     found = explained(ask)
-    difference = found["f_x"] - found["f_baseline"]
+    difference = found["target_logit"] - found["baseline_logit"]
     heat = np.load(io.BytesIO(ask.post("/explanations/digits?output=npy", ask.digit["3"]).content))
     assert float(heat.astype(float).sum()) - difference == pytest.approx(found["completeness"]["delta"], abs=0.05)
     assert found["completeness"]["ok"] is (abs(found["completeness"]["delta"]) <= 0.05 * max(abs(difference), 1))

@@ -41,9 +41,9 @@ def method(ask: Ask) -> None:
 @row("target")
 def target(ask: Ask) -> None:
     found = ok(ask.post(EXPLAIN, ask.digit["3"]))["target"]
-    assert (found["label"], found["index"], found["why"]) == ("3", 3, "predicted")
+    assert (found["label"], found["index"], found["source"]) == ("3", 3, "predicted")
     found = ok(ask.post(f"{EXPLAIN}?target=8", ask.digit["3"]))["target"]
-    assert (found["label"], found["index"], found["why"]) == ("8", 8, "asked")
+    assert (found["label"], found["index"], found["source"]) == ("8", 8, "requested")
     failed(ask.post(f"{EXPLAIN}?target=10", ask.digit["3"]), 400, "BadOption")
     failed(ask.post(f"{PREDICT}?target=8", ask.digit["3"]), 400, "UnknownOption")
 
@@ -82,12 +82,12 @@ def baseline(ask: Ask) -> None:
     refused(ask, "baseline=blur&method=gradcam", "method gradcam has none")
 
 
-@row("smooth")
-def smooth(ask: Ask) -> None:
-    assert ok(ask.post(f"{EXPLAIN}?smooth=4&method=ixg", ask.digit["3"]))["smooth"] == 4
-    assert "smooth" not in ok(ask.post(f"{EXPLAIN}?smooth=0&method=ixg", ask.digit["3"]))
-    refused(ask, "smooth=4&method=occlusion", "is not of gradients")
-    refused(ask, "smooth=51", "from 0 to 50")
+@row("smoothgrad_samples")
+def smoothgrad_samples(ask: Ask) -> None:
+    assert ok(ask.post(f"{EXPLAIN}?smoothgrad_samples=4&method=ixg", ask.digit["3"]))["smoothgrad_samples"] == 4
+    assert "smoothgrad_samples" not in ok(ask.post(f"{EXPLAIN}?smoothgrad_samples=0&method=ixg", ask.digit["3"]))
+    refused(ask, "smoothgrad_samples=4&method=occlusion", "is not of gradients")
+    refused(ask, "smoothgrad_samples=51", "from 0 to 50")
 
 
 @row("deadline_ms", "why-deadline")
@@ -153,35 +153,35 @@ def output(ask: Ask) -> None:
     refused(ask, "output=jpeg", "there is json, overlay, heatmap, npy")
 
 
-@row("signs")
-def signs(ask: Ask) -> None:
+@row("sign")
+def sign(ask: Ask) -> None:
     maps = [
-        np.load(io.BytesIO(ask.post(f"{EXPLAIN}?output=npy&signs={kind}", ask.digit["3"]).content))
+        np.load(io.BytesIO(ask.post(f"{EXPLAIN}?output=npy&sign={kind}", ask.digit["3"]).content))
         for kind in ("both", "positive")
     ]
     assert maps[0].min() < 0 == maps[1].min()
     assert np.allclose(maps[0].clip(min=0), maps[1], atol=1e-2)
-    refused(ask, "signs=negative", "there is both, positive")
+    refused(ask, "sign=negative", "there is both, positive")
 
 
-@row("alpha", "colors")
-def alpha_and_colors(ask: Ask) -> None:
+@row("alpha", "colormap")
+def alpha_and_colormap(ask: Ask) -> None:
     usual = picture(ask, "output=overlay").tobytes()
-    assert picture(ask, "output=overlay&alpha=0.85&colors=rdbu").tobytes() == usual
+    assert picture(ask, "output=overlay&alpha=0.85&colormap=rdbu").tobytes() == usual
     assert picture(ask, "output=overlay&alpha=0.3").tobytes() != usual
     for name in ("puor", "brbg", "vik", "berlin"):
-        assert picture(ask, f"output=overlay&colors={name}").tobytes() != usual
+        assert picture(ask, f"output=overlay&colormap={name}").tobytes() != usual
     refused(ask, "alpha=2", "a number from 0 to 1")
     refused(ask, "alpha=0.5&output=npy", "leave one of them out")
-    refused(ask, "colors=jet", "there is rdbu, puor, brbg, vik, berlin")
+    refused(ask, "colormap=jet", "there is rdbu, puor, brbg, vik, berlin")
 
 
-@row("size")
-def size(ask: Ask) -> None:
+@row("resolution")
+def resolution(ask: Ask) -> None:
     side = np.load(io.BytesIO(ask.post(f"{EXPLAIN}?output=npy", ask.digit["3"]).content)).shape
-    assert picture(ask, "output=overlay&size=model").size == side
-    assert max(picture(ask, "output=overlay&size=original").size) > 10 * max(side)
-    refused(ask, "size=huge", "there is original, model")
+    assert picture(ask, "output=overlay&resolution=model").size == side
+    assert max(picture(ask, "output=overlay&resolution=original").size) > 10 * max(side)
+    refused(ask, "resolution=huge", "there is original, model")
 
 
 @row("in-query")

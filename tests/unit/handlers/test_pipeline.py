@@ -86,7 +86,7 @@ def test_an_explanation_has_this_shape_and_no_other(plain: Classifier, some: Seq
         "baseline": "blur",
     }
     probability, raw = (document["target"].pop(name) for name in ("probability", "raw_probability"))
-    assert document["target"] == {"label": "8", "index": 8, "why": "asked"}
+    assert document["target"] == {"label": "8", "index": 8, "source": "requested"}
     assert 0 <= probability == raw < 0.5, "without uncertainty there is no temperature"
     assert set(document) == {
         *(
@@ -98,8 +98,8 @@ def test_an_explanation_has_this_shape_and_no_other(plain: Classifier, some: Seq
             "predictions",
             "steps",
             "baseline",
-            "f_x",
-            "f_baseline",
+            "target_logit",
+            "baseline_logit",
         ),
         *("completeness", "regions", "warnings", "milliseconds", "overlay_png", "heatmap_png"),
     }
@@ -132,7 +132,7 @@ def test_the_predicted_class_is_explained_where_none_is_asked_for(
 ) -> None:
     (answer,) = classifier.answer([request(some[0], kind="explain")])
     first = body(answer)["predictions"][0]
-    assert body(answer)["target"] == {**first, "why": "predicted"}
+    assert body(answer)["target"] == {**first, "source": "predicted"}
 
 
 def test_top_k_counts_classes_most_probable_first(classifier: Classifier, some: Sequence[bytes]) -> None:

@@ -74,10 +74,12 @@ def test_an_explanation_writes_its_picture(
 
 def test_an_explanation_is_asked_for_with_any_option(images: list[str], server: Server) -> None:
     server.steps = [Say(body=WHY)]
-    explain.main(["a.png", "--url", server.url, "--contrast", "cat,dog", "--method", "ixg", "--option", "smooth=9"])
-    assert server.seen[0].path == "/explanations/digits?top_k=5&method=ixg&smooth=9&contrast=cat%2Cdog"
-    with pytest.raises(SystemExit, match="--option 'smooth' is no NAME=VALUE"):
-        explain.main(["a.png", "--url", server.url, "--option", "smooth"])
+    explain.main(
+        ["a.png", "--url", server.url, "--contrast", "cat,dog", "--method", "ixg", "--option", "smoothgrad_samples=9"]
+    )
+    assert server.seen[0].path == "/explanations/digits?top_k=5&method=ixg&smoothgrad_samples=9&contrast=cat%2Cdog"
+    with pytest.raises(SystemExit, match="--option 'smoothgrad_samples' is no NAME=VALUE"):
+        explain.main(["a.png", "--url", server.url, "--option", "smoothgrad_samples"])
 
 
 @pytest.mark.parametrize("main", [predict.main, explain.main])

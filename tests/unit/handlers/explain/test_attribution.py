@@ -13,11 +13,11 @@ from handlers.explain.methods.method import MAX_ROWS
 from tests.unit.handlers.explain.asking import CLASSES, ask, images, linear_network, slopes, targets
 
 
-def attribution(total: float, f_x: float, f_baseline: float | None, complete: bool = True) -> Attribution:
+def attribution(total: float, target_logit: float, baseline_logit: float | None, complete: bool = True) -> Attribution:
     values = torch.zeros(1, 3, 2, 2)
     values[0, 0, 0, 0], values[0, 2, 0, 0] = total - 1, 1
-    baseline = None if f_baseline is None else torch.tensor([f_baseline])
-    return Attribution(values, torch.tensor([f_x]), baseline, torch.zeros(1, 2), complete)
+    baseline = None if baseline_logit is None else torch.tensor([baseline_logit])
+    return Attribution(values, torch.tensor([target_logit]), baseline, torch.zeros(1, 2), complete)
 
 
 def test_the_map_is_the_sum_over_channels_with_its_sign() -> None:
@@ -25,7 +25,7 @@ def test_the_map_is_the_sum_over_channels_with_its_sign() -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "f_x", "f_baseline", "delta", "ok"),
+    ("total", "target_logit", "baseline_logit", "delta", "ok"),
     [
         (8, 10, 2, 0, True),
         (8.4, 10, 2, 0.4, True),
@@ -36,9 +36,9 @@ def test_the_map_is_the_sum_over_channels_with_its_sign() -> None:
     ],
 )
 def test_up_to_five_percent_may_be_left_over(
-    total: float, f_x: float, f_baseline: float, delta: float, ok: bool
+    total: float, target_logit: float, baseline_logit: float, delta: float, ok: bool
 ) -> None:
-    found = attribution(total, f_x, f_baseline).completeness(0)
+    found = attribution(total, target_logit, baseline_logit).completeness(0)
     assert found == {"delta": pytest.approx(delta, abs=1e-5), "ok": ok}
 
 
@@ -57,20 +57,20 @@ def test_it_tells_the_number_of_image_and_baseline_and_the_logits(linear: nn.Seq
     found = ask(METHODS["ig"], linear, shown, weights)
     logits, blurred = (linear(inputs).detach() for inputs in (shown, blur(shown)))
     assert torch.allclose(found.logits, logits)
-    for of, number in ((logits, found.f_x), (blurred, found.f_baseline)):
+    for of, number in ((logits, found.target_logit), (blurred, found.baseline_logit)):
         assert number is not None
         assert torch.allclose(number, torch.stack([of[0, 0], of[1, 4], of[2, 2] - of[2, 1]]), atol=1e-5)
 
 
 def test_without_a_baseline_there_is_no_number_for_it(linear: nn.Sequential) -> None:
-    assert ask(METHODS["ixg"], linear, images(1), targets(0)).f_baseline is None
+    assert ask(METHODS["ixg"], linear, images(1), targets(0)).baseline_logit is None
 
 
 def test_noisy_copies_need_not_add_up(linear: nn.Sequential) -> None:
     method = METHODS["ig"]
     assert ask(method, linear, images(1), targets(0)).completeness(0) is not None
-    smooth = replace(method.settings, smooth=2)
-    assert ask(method, linear, images(1), targets(0), smooth).completeness(0) is None
+    smoothed = replace(method.settings, smoothgrad_samples=2)
+    assert ask(method, linear, images(1), targets(0), smoothed).completeness(0) is None
 
 
 def test_more_images_than_go_through_at_once_are_explained_in_parts(linear: nn.Sequential) -> None:

@@ -119,8 +119,8 @@ def test_deeplift_adds_up_where_windows_overlap_and_activations_are_neighbors(la
     explained = nn.Sequential(nn.Conv2d(3, 4, 3), *layers, nn.Flatten(), nn.LazyLinear(CLASSES))
     explained(images(1))
     found = ask(METHODS["deeplift"], explained, images(4), targets(0, 1, 2, (3, 4)))
-    assert found.f_baseline is not None
-    assert torch.allclose(found.values.sum(dim=(1, 2, 3)), found.f_x - found.f_baseline, atol=1e-5)
+    assert found.baseline_logit is not None
+    assert torch.allclose(found.values.sum(dim=(1, 2, 3)), found.target_logit - found.baseline_logit, atol=1e-5)
 
 
 def shapley(worth: dict[frozenset[int], float], players: int) -> list[float]:
@@ -167,6 +167,6 @@ def test_more_steps_add_up_better() -> None:
     left = []
     for steps in (3, 100):
         found = ask(method, explained, shown, weights, replace(method.settings, steps=steps))
-        assert found.f_baseline is not None
-        left.append(float((found.values.sum(dim=(1, 2, 3)) - found.f_x + found.f_baseline).abs().mean()))
+        assert found.baseline_logit is not None
+        left.append(float((found.values.sum(dim=(1, 2, 3)) - found.target_logit + found.baseline_logit).abs().mean()))
     assert left[1] < left[0] / 5

@@ -72,9 +72,9 @@ def test_every_method_answers_in_one_shape(classifier: Classifier, some: Sequenc
     found, default = ask(classifier, some[0], method=name), ask(classifier, some[0])
     assert found["method"] == name
     assert set(found) <= set(default)
-    assert set(default) - set(found) <= {"steps", "baseline", "f_baseline", "completeness"}
+    assert set(default) - set(found) <= {"steps", "baseline", "baseline_logit", "completeness"}
     assert ("steps" in found) is (METHODS[name].steps is not None)
-    assert ("f_baseline" in found) is (METHODS[name].baseline is not None)
+    assert ("baseline_logit" in found) is (METHODS[name].baseline is not None)
     assert ("completeness" in found) is METHODS[name].complete
 
 
@@ -176,6 +176,6 @@ def test_boxes_are_of_the_picture_that_was_sent(classifier: Classifier) -> None:
 
 
 def test_positive_evidence_alone_where_that_is_asked_for(classifier: Classifier, some: Sequence[bytes]) -> None:
-    both, positive = ask(classifier, some[0]), ask(classifier, some[0], signs="positive")
+    both, positive = ask(classifier, some[0]), ask(classifier, some[0], sign="positive")
     assert both["regions"] == positive["regions"], "what is said of the evidence is of all of it"
     assert both["overlay_png"] != positive["overlay_png"]

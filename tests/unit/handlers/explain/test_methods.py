@@ -84,7 +84,9 @@ def test_network_and_images_are_left_as_they_were(method: Method, frozen: bool) 
     members = {name: set(module.__dict__) for name, module in explained.named_modules()}
     weights = targets(0, 1, (2, 3))
     kept, kept_weights = shown.clone(), weights.clone()
-    found = ask(method, explained, shown, weights, replace(method.settings, smooth=2 if method.smooths else 0))
+    found = ask(
+        method, explained, shown, weights, replace(method.settings, smoothgrad_samples=2 if method.smooths else 0)
+    )
     assert all(torch.equal(value, before[name]) for name, value in explained.state_dict().items())
     assert {parameter.requires_grad for parameter in explained.parameters()} == {not frozen}
     assert {parameter.grad for parameter in explained.parameters()} == {None}
@@ -97,7 +99,7 @@ def test_network_and_images_are_left_as_they_were(method: Method, frozen: bool) 
     assert torch.equal(shown, kept)
     assert torch.equal(weights, kept_weights)
     assert (shown.requires_grad, shown.grad, weights.requires_grad) == (False, None, False)
-    assert not any(value.requires_grad for value in (found.values, found.logits, found.f_x))
+    assert not any(value.requires_grad for value in (found.values, found.logits, found.target_logit))
 
 
 @pytest.mark.parametrize("method", ALL, ids=by_name)
@@ -113,7 +115,7 @@ def test_it_works_where_gradients_are_switched_off(method: Method) -> None:
 def test_no_more_rows_go_through_the_network_at_once_than_may(method: Method, count: int) -> None:
     watched = Watched(network("cnn"))
     steps = method.steps.least if method.steps else None
-    settings = replace(method.settings, steps=steps, smooth=2 if method.smooths else 0)
+    settings = replace(method.settings, steps=steps, smoothgrad_samples=2 if method.smooths else 0)
     ask(method, watched, images(count), targets(*[0] * count), settings)
     assert max(watched.rows) <= MAX_ROWS
 
@@ -146,7 +148,7 @@ def test_it_costs_what_it_says(method: Method) -> None:
 
 def test_noisy_copies_cost_as_many_times_as_much() -> None:
     method = METHODS["ig"]
-    assert attribution.passes(method, replace(method.settings, steps=10, smooth=3)) == Passes(32, 30)
+    assert attribution.passes(method, replace(method.settings, steps=10, smoothgrad_samples=3)) == Passes(32, 30)
     assert attribution.passes(method, replace(method.settings, steps=10)) == Passes(12, 10)
 
 
@@ -156,8 +158,8 @@ def test_values_add_up_to_what_the_image_adds(name: str, method: Method) -> None
     if method.name == "deeplift" and name == "vit_tiny":
         return  # which it refuses
     found = ask(method, network(name), images(5), targets(*MIXED))
-    assert found.f_baseline is not None
-    difference = found.f_x - found.f_baseline
+    assert found.baseline_logit is not None
+    difference = found.target_logit - found.baseline_logit
     sums = found.values.sum(dim=(1, 2, 3))
     assert torch.allclose(sums, difference, atol=0.05 * float(difference.abs().max()))
 

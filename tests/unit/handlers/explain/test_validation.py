@@ -21,10 +21,10 @@ WORKS = {name: method for name, method in METHODS.items() if name not in REFUSED
     ("asked", "target"),
     [
         (None, Target(1, "predicted")),
-        ("dog", Target(1, "asked")),
-        ("0", Target(0, "asked")),
-        ("2", Target(2, "asked")),
-        ("7", Target(2, "asked")),  # a label that looks like an index
+        ("dog", Target(1, "requested")),
+        ("0", Target(0, "requested")),
+        ("2", Target(2, "requested")),
+        ("7", Target(2, "requested")),  # a label that looks like an index
     ],
 )
 def test_a_target_is_a_label_or_else_an_index(card: Card, asked: str | None, target: Target) -> None:
@@ -57,7 +57,7 @@ def test_a_contrast_is_of_two_classes_of_its_own(card: Card) -> None:
 def test_a_method_has_the_settings_that_it_has_unless_asked() -> None:
     ig = METHODS["ig"]
     assert settings_of(Options(), ig) == ig.settings == Settings(50, "blur")
-    assert settings_of(Options(steps=20, baseline="black", smooth=4), ig) == Settings(20, "black", 4)
+    assert settings_of(Options(steps=20, baseline="black", smoothgrad_samples=4), ig) == Settings(20, "black", 4)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -74,8 +74,8 @@ def test_what_a_method_does_not_have_is_refused(name: str) -> None:
         with pytest.raises(BadOption, match=f"baseline is 'blur', and method {name} has none"):
             settings_of(Options(baseline="blur"), method)
     if not method.smooths:
-        with pytest.raises(BadOption, match=f"smooth is 5, and method {name} is not of gradients"):
-            settings_of(Options(smooth=5), method)
+        with pytest.raises(BadOption, match=f"smoothgrad_samples is 5, and method {name} is not of gradients"):
+            settings_of(Options(smoothgrad_samples=5), method)
 
 
 def test_the_methods_own_is_taken_where_none_is_asked_for() -> None:
@@ -98,16 +98,16 @@ def test_a_deadline_chooses_unless_a_method_is_named() -> None:
     assert method_of(Options(deadline_ms=50, method="ixg"), WORKS, REFUSED, "ig") is METHODS["ixg"]
 
 
-@pytest.mark.parametrize("options", [Options(steps=5), Options(baseline="mean"), Options(smooth=2)])
+@pytest.mark.parametrize("options", [Options(steps=5), Options(baseline="mean"), Options(smoothgrad_samples=2)])
 def test_settings_of_no_method_cannot_go_with_a_deadline(options: Options) -> None:
     with pytest.raises(BadOption, match="beside a deadline that chooses the method: name the method too"):
         method_of(replace(options, deadline_ms=50), WORKS, REFUSED, "ig")
 
 
 def test_what_says_how_to_draw_needs_something_drawn() -> None:
-    check_picture(Options(output="overlay", alpha=0.5, colors="vik"))
-    check_picture(Options(output="heatmap", colors="vik"))
+    check_picture(Options(output="overlay", alpha=0.5, colormap="vik"))
+    check_picture(Options(output="heatmap", colormap="vik"))
     with pytest.raises(BadOption, match=r"alpha is 0\.5, and output 'heatmap' has none: leave one of them out"):
         check_picture(Options(output="heatmap", alpha=0.5))
-    with pytest.raises(BadOption, match="colors is 'vik', and output 'npy' has none"):
-        check_picture(Options(output="npy", colors="vik"))
+    with pytest.raises(BadOption, match="colormap is 'vik', and output 'npy' has none"):
+        check_picture(Options(output="npy", colormap="vik"))

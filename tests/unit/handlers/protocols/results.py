@@ -16,11 +16,11 @@ from handlers.protocols import Result
 
 FIELDS: dict[str, Any] = {
     "method": "ig",
-    "target": {"label": "dog", "index": 1, "why": "predicted"},
+    "target": {"label": "dog", "index": 1, "source": "predicted"},
     "steps": 20,
     "baseline": "blur",
-    "f_x": 2.5,
-    "f_baseline": -0.5,
+    "target_logit": 2.5,
+    "baseline_logit": -0.5,
     "completeness": {"delta": 0.0, "ok": True},
 }
 

@@ -76,7 +76,7 @@ def test_a_switch_with_another_word_is_still_refused() -> None:
         send((FILE, PNG), ('name="faithfulness"', "perhaps"))
 
 
-@pytest.mark.parametrize("name", ["topk", "Top_K", "top-k", "targets", "step", "colour"])
+@pytest.mark.parametrize("name", ["topk", "Top_K", "top-k", "targets", "step", "colourmap"])
 def test_a_misspelt_option_is_not_taken_for_a_field_of_the_form(name: str) -> None:
     with pytest.raises(UnknownOption, match="did you mean"):
         send((FILE, PNG), (f'name="{name}"', "3"))

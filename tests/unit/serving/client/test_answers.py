@@ -28,11 +28,11 @@ WHY = {
     "request_id": "r1",
     "predictions": CLASSES,
     "method": "ig",
-    "target": {"label": "dog", "index": 1, "why": "asked"},
+    "target": {"label": "dog", "index": 1, "source": "requested"},
     "steps": 20,
     "baseline": "blur",
-    "f_x": 1.5,
-    "f_baseline": -0.5,
+    "target_logit": 1.5,
+    "baseline_logit": -0.5,
     "completeness": {"delta": 0.01, "ok": True},
     "regions": {"for": [], "against": [], "balance": 0.5, "sentence": "It lies in the middle."},
     "warnings": [{"type": "low_confidence", "message": "only 0.3"}],
@@ -98,8 +98,8 @@ def test_an_explanation_is_typed(serve: Serve, connect: Connect) -> None:
     assert isinstance(answer, Explanation)
     assert (answer.overlay_png, answer.heatmap_png) == (PNG, PNG[::-1])
     assert (answer.sentence, answer.warnings) == ("It lies in the middle.", ("low_confidence",))
-    assert answer.target == Target("dog", 1, "asked")
-    assert (answer.method, answer.steps, answer.baseline, answer.f_x, answer.f_baseline) == (
+    assert answer.target == Target("dog", 1, "requested")
+    assert (answer.method, answer.steps, answer.baseline, answer.target_logit, answer.baseline_logit) == (
         "ig",
         20,
         "blur",
@@ -121,9 +121,11 @@ def test_further_options_are_sent_as_a_query_has_them(serve: Serve, connect: Con
 
 
 def test_a_method_without_a_baseline_has_none(serve: Serve, connect: Connect) -> None:
-    body = {name: value for name, value in WHY.items() if name not in ("steps", "baseline", "f_x", "completeness")}
+    body = {
+        name: value for name, value in WHY.items() if name not in ("steps", "baseline", "target_logit", "completeness")
+    }
     answer = connect(serve(Say(body=body)).url).explain("pets", PNG)
-    assert (answer.steps, answer.baseline, answer.f_x, answer.completeness) == (None, None, None, None)
+    assert (answer.steps, answer.baseline, answer.target_logit, answer.completeness) == (None, None, None, None)
 
 
 def test_several_explanations_come_in_order(serve: Serve, connect: Connect) -> None:

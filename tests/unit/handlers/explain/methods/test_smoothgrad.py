@@ -21,7 +21,7 @@ def test_many_noisy_copies_of_a_linear_network_come_to_the_map_without_noise() -
     linear = linear_network()
     method, shown, weights = METHODS["ixg"], images(2), targets(0, (1, 2))
     plain = ask(method, linear, shown, weights).values
-    smoothed = ask(method, linear, shown, weights, replace(method.settings, smooth=50)).values
+    smoothed = ask(method, linear, shown, weights, replace(method.settings, smoothgrad_samples=50)).values
     assert not torch.equal(smoothed, plain)
     deviation = (
         smoothgrad.NOISE * float(shown.max() - shown.min()) * float(slopes(linear, weights).abs().max()) / 50**0.5
@@ -32,7 +32,7 @@ def test_many_noisy_copies_of_a_linear_network_come_to_the_map_without_noise() -
 @pytest.mark.parametrize("method", SMOOTHING, ids=lambda method: method.name)
 def test_batched_equals_single(method: Method) -> None:
     explained, shown, weights = network("cnn"), images(3), targets(0, 1, (2, 3))
-    settings = replace(method.settings, smooth=5)
+    settings = replace(method.settings, smoothgrad_samples=5)
     together = ask(method, explained, shown, weights, settings).values
     alone = ask(method, explained, shown[1:2], weights[1:2], settings).values
     assert torch.allclose(together[1], alone[0], rtol=1e-3, atol=1e-4 * float(alone.abs().max()))
@@ -43,6 +43,6 @@ def test_batched_equals_single(method: Method) -> None:
 def test_noise_is_in_proportion_to_the_images_contrast() -> None:
     explained, method, weights = network("cnn"), METHODS["ixg"], targets(0)
     flat = torch.full((1, 3, SIZE, SIZE), 0.3)
-    settings = replace(method.settings, smooth=5)
+    settings = replace(method.settings, smoothgrad_samples=5)
     smoothed = ask(method, explained, flat, weights, settings).values
     assert torch.allclose(smoothed, ask(method, explained, flat, weights).values, atol=1e-7)

@@ -5,14 +5,14 @@ import pytest
 from PIL import Image
 
 from handlers.explain.rendering import colormaps, legend
-from handlers.explain.rendering.colormaps import Signs
+from handlers.explain.rendering.colormaps import Sign
 from handlers.explain.rendering.legend import HEIGHT, LEAST_WIDTH, Caption, Class, Scale
 
 FROG = Class(6, "frog")
 
 
-def strip(caption: Caption, signs: Signs = "both", top: float = 0.25, width: int = 512) -> np.ndarray:
-    return np.asarray(legend.strip(caption, Scale(top, colormaps.ramp("rdbu"), signs), width)).astype(int)
+def strip(caption: Caption, sign: Sign = "both", top: float = 0.25, width: int = 512) -> np.ndarray:
+    return np.asarray(legend.strip(caption, Scale(top, colormaps.ramp("rdbu"), sign), width)).astype(int)
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ def test_the_picture_keeps_its_shape_and_has_a_size_to_look_at(
 def test_for_programs_it_has_the_pixels_of_the_networks_input_and_no_legend() -> None:
     heat = sides()[:12]
     for content in (
-        overlay.overlay(gray(), heat, CAPTION, Style(size="model")),
-        overlay.heatmap(heat, CAPTION, Style(size="model"), (640, 480)),
+        overlay.overlay(gray(), heat, CAPTION, Style(resolution="model")),
+        overlay.heatmap(heat, CAPTION, Style(resolution="model"), (640, 480)),
     ):
         assert opened(content).shape == (12, 24, 3)
 
@@ -105,14 +105,14 @@ def test_evidence_for_is_red_and_against_is_blue_on_any_image(value: int) -> Non
 
 @pytest.mark.parametrize("name", colormaps.NAMES)
 def test_other_colors_are_warm_for_and_cold_against_too(name: str) -> None:
-    laid = drawn(gray(), sides(), Style(colors=name))
+    laid = drawn(gray(), sides(), Style(colormap=name))
     assert laid[256, 60, 0] > laid[256, 60, 2] + 30
     assert laid[256, 450, 2] > laid[256, 450, 0] - 5
     assert np.abs(laid[256, 60] - laid[256, 450]).max() > 60
 
 
 def test_positive_hides_what_speaks_against() -> None:
-    style = Style(signs="positive")
+    style = Style(sign="positive")
     laid = drawn(gray(), sides(), style)
     assert laid[256, 60, 0] > laid[256, 60, 2] + 70
     assert np.abs(laid[256, 450] - 128).max() <= NEAR
