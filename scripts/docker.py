@@ -16,8 +16,9 @@ from serving.artifacts import store
 from serving.docker import container, errors, image
 from serving.errors import ContainerEnded, DockerError
 from serving.proxy import client_token, cors
+from serving.proxy.haproxy import KEEP_ALIVE_SECONDS
 from serving.runtime.instance import http_url
-from serving.server.launch_options import KEEP_ALIVE_SECONDS, LOOPBACK
+from serving.server.launch_options import LOOPBACK
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -19,14 +19,15 @@ from scripts.command import command
 from serving.artifacts import store
 from serving.errors import StartError
 from serving.proxy import client_token, cors
+from serving.proxy.haproxy import KEEP_ALIVE_SECONDS, MAX_KEEP_ALIVE_SECONDS
 from serving.rollout import state
 from serving.runtime import atomic_files, last_run, private_folder
 from serving.runtime.instance import Instance, Ports
 from serving.runtime.log import Log, LogFile, StandardOutput, open_log
-from serving.server.launch_options import KEEP_ALIVE_SECONDS, MAX_KEEP_ALIVE_SECONDS, Launch
+from serving.server.launch_options import Launch
 from serving.server.supervisor import START_SECONDS, Supervisor
 from serving.torchserve import worker_roles
-from serving.torchserve.worker_roles import RoleCounts
+from serving.torchserve.worker_roles import PREDICT_ONLY, RoleCounts
 
 
 @command
@@ -111,7 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     wanted = state.wanted(instance.folder, arguments.model, arguments.version, order)
     present, missing = state.archives(wanted)
     for model in wanted.models:
-        worker_roles.check(model)
+        worker_roles.check_model_name(model)
     chosen, remarks = state.check(wanted, present)
     for sentence in [*missing, *remarks, *_newer(wanted)]:
         print(sentence)
@@ -124,7 +125,7 @@ def main(argv: list[str] | None = None) -> None:
             proxy=arguments.proxy == "1",
             production=arguments.mode == "production",
             token=token,
-            role_counts=beside if arguments.proxy == "1" else RoleCounts(0, 0),
+            role_counts=beside if arguments.proxy == "1" else PREDICT_ONLY,
             cors_origins=origins,
             keep_alive_seconds=arguments.keep_alive,
             container=arguments.container,

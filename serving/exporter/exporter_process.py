@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from serving.runtime import processes
+from serving.runtime import exit_status, processes
 from serving.runtime.instance import Instance
-from serving.server.crash import how
 
 ROOT = Path(__file__).resolve().parents[2]
 # Between two starts, so that an endpoint that cannot run costs little.
@@ -38,7 +37,7 @@ class Exporter:
         if self._child is None:
             return []
         if self._child.poll() is not None and time.monotonic() - self._started >= PAUSE_SECONDS:
-            self._say(f"the metrics endpoint {how(self._child.returncode, 0)}; starting it again")
+            self._say(f"the metrics endpoint {exit_status.describe(self._child.returncode, 0)}; starting it again")
             self._spawn()
         return [self._child.pid]
 

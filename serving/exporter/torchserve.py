@@ -21,7 +21,7 @@ from serving.exporter.definitions import (
     WORKERS,
     Definition,
 )
-from serving.torchserve.worker_roles import Role
+from serving.torchserve import worker_roles
 
 SECONDS_PER_MICROSECOND = 1e-6
 # TorchServe's own counters: the name that TorchServe gives each, and the factor to the unit of ours.
@@ -102,11 +102,9 @@ def _registration_labels(sample: Sample) -> tuple[str, ...]:
 
 
 def split(registration: str) -> tuple[str, str]:
-    """The model and the role behind a name in TorchServe."""
-    for role in (Role.EXPLAIN, Role.UNBATCHED):
-        if registration.endswith(role.value):
-            return registration.removesuffix(role.value), role.name.lower()
-    return registration, Role.PREDICT.name.lower()
+    """Return the model and the name of the role behind a name in TorchServe."""
+    model, role = worker_roles.parse(registration)
+    return model, role.name.lower()
 
 
 def _bound(sample: Sample) -> float:

@@ -23,6 +23,6 @@ def collect(management: Management) -> Iterator[Metric]:
         model, role = torchserve.split(registration)
         for version in management.describe(registration):
             labels = (model, version.version, role)
-            ready[labels], configured[labels] = float(version.ready), float(version.wanted)
+            ready[labels], configured[labels] = float(version.ready), float(version.configured)
     yield families.scalars(WORKERS_READY, ready)
     yield families.scalars(WORKERS_CONFIGURED, configured)

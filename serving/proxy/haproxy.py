@@ -14,9 +14,9 @@ from pathlib import Path
 
 from serving import VERSION
 from serving.errors import StartError
-from serving.proxy import cors, open_files, readiness, routing, unbatched_routing
+from serving.proxy import cors, open_files, readiness, routing
 from serving.runtime import atomic_files, processes
-from serving.server.launch_options import KEEP_ALIVE_SECONDS
+from serving.torchserve import worker_roles
 from serving.torchserve.worker_roles import Role
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +47,12 @@ LEAST_WAIT_MS = 40
 # Of a deadline, what its 504 needs to get back. Workers keep as much for their answers.
 RESERVE_MS = 8
 
+# Longer than the idle timeouts of load balancers (AWS ALB, nginx: 60 s), which would otherwise send a request into a
+# connection that is just being closed.
+KEEP_ALIVE_SECONDS = 75
+MAX_KEEP_ALIVE_SECONDS = 3600
+# After an unbatched worker broke a request, it gets none for this long.
+UNBATCHED_PAUSE_SECONDS = 30
 # Connections from all clients together; each takes two file descriptors while its request is being answered.
 MAX_CONNECTIONS = 8192
 # Connections from one address: this share of them. A reverse proxy in front is one address too.
@@ -159,8 +165,8 @@ def render(proxy: ProxyConfig) -> str:
         "unbatched_map": _escaped(proxy.map_file.with_name(routing.UNBATCHED)),
         "health": _escaped(proxy.map_file.with_name(routing.HEALTH)),
         "heartbeat_seconds": readiness.HEARTBEAT_TIMEOUT_SECONDS,
-        "unbatched": Role.UNBATCHED.value,
-        "unbatched_pause": unbatched_routing.PAUSE_SECONDS,
+        "unbatched": Role.UNBATCHED.suffix,
+        "unbatched_pause": UNBATCHED_PAUSE_SECONDS,
         "socket": _escaped(proxy.socket),
         "max_request_size": proxy.max_request_size,
         "drain_seconds": proxy.drain_seconds,
@@ -174,7 +180,7 @@ def render(proxy: ProxyConfig) -> str:
         "wrong_token_seconds": WRONG_TOKEN_SECONDS,
         "forwarded_headers": "|".join(FORWARDED_HEADERS),
         "authorization": _authorization(proxy.tokens),
-        "explain": Role.EXPLAIN.value if proxy.explain_at_once else "",
+        "explain": worker_roles.explaining_role(proxy.explain_at_once).suffix,
         "explain_at_once": proxy.explain_at_once or AT_ONCE,
         "at_once": AT_ONCE,
         "most_waiting": MOST_WAITING,

@@ -67,7 +67,7 @@ class WorkerPoll:
         workers: dict[Registration, tuple[Worker, ...]] = {}
         management = self._management()
         for model in {key.partition("/")[0] for key in routing.read(self._versions_map)}:
-            for name in self._role_counts.names(model):
+            for name in self._role_counts.registered_names(model):
                 with suppress(NotRegistered):
                     for version in management.describe(name):
                         workers[name, version.version] = version.workers

@@ -12,11 +12,10 @@ import threading
 
 from serving.proxy.routing import Routing
 from serving.runtime import processes
+from serving.torchserve import worker_roles
 from serving.torchserve.process import LINE, THREAD
 from serving.torchserve.worker_roles import Role
 
-# After it broke a request, none is sent there for so long.
-PAUSE_SECONDS = 30
 # What it says when it is ready for them (handlers/torchserve_handler.py).
 READY = "this worker answers single predictions"
 
@@ -36,13 +35,15 @@ class UnbatchedRouting:
         """Take in one line of TorchServe's log."""
         match = LINE.match(line)
         worker = match and THREAD.match(match["thread"] or "")
-        if not match or not worker or not worker["model"].endswith(Role.UNBATCHED.value):
+        if not match or not worker:
+            return
+        model, role = worker_roles.parse(worker["model"])
+        if role is not Role.UNBATCHED:
             return
         with self._lock:
             if pid := _PID.match(match["message"]):
                 self._starting[worker[0]] = int(pid[1])
             elif match["message"] == READY and worker[0] in self._starting:
-                model = worker["model"].removesuffix(Role.UNBATCHED.value)
                 self._workers[self._starting.pop(worker[0])] = (model, worker["version"])
 
     def reconcile(self, routing: Routing) -> None:

@@ -12,11 +12,11 @@ from serving.artifacts import store
 from serving.artifacts.store import Archive
 from serving.errors import ArchiveError, Conflict, NotRegistered, Refused, VersionError
 from serving.rollout.journal import Journal
-from serving.torchserve import registrations
+from serving.torchserve import registrations, worker_roles
 from serving.torchserve.management import Management, Version
 from serving.torchserve.process import WORKER_ERRORS
-from serving.torchserve.registrations import Part
-from serving.torchserve.worker_roles import Role, RoleCounts, is_models_own
+from serving.torchserve.registrations import Registration
+from serving.torchserve.worker_roles import Role, RoleCounts
 
 LOAD_SECONDS = 180.0
 
@@ -60,7 +60,7 @@ class Registry:
 
     def models(self) -> list[str]:
         """The models that are served, by name."""
-        return sorted(name for name in self._management.models() if is_models_own(name))
+        return sorted(name for name in self._management.models() if worker_roles.parse(name)[1] is Role.PREDICT)
 
     def versions(self, model: str) -> list[Registered]:
         """The versions of a model, in TorchServe's order."""
@@ -69,7 +69,7 @@ class Registry:
         }
         for role in self._role_counts.roles[1:]:
             with suppress(NotRegistered):
-                for found in self._management.describe(role.of(model)):
+                for found in self._management.describe(role.registered_name(model)):
                     roles.get(found.version, {})[role] = found
         return [Registered(found) for found in roles.values()]
 
@@ -77,7 +77,7 @@ class Registry:
         """One version, or None where it is not registered or lacks workers that it should have."""
         found: dict[Role, Version] = {}
         for role in self._role_counts.roles:
-            if (part := self._management.find(role.of(model), version)) is None:
+            if (part := self._management.find(role.registered_name(model), version)) is None:
                 return None
             found[role] = part
         return Registered(found)
@@ -111,39 +111,43 @@ class Registry:
 
     def holds(self, model: str, version: str) -> bool:
         """Say whether anything of a version is registered, as a command that was killed may leave it."""
-        return any(self._management.find(name, version) is not None for name in self._role_counts.names(model))
+        return any(
+            self._management.find(name, version) is not None for name in self._role_counts.registered_names(model)
+        )
 
     def set_default(self, model: str, version: str) -> None:
         """Make a version the one that answers those who name none."""
-        for name in self._role_counts.names(model):
+        for name in self._role_counts.registered_names(model):
             self._management.set_default(name, version)
 
     def remove(self, model: str, version: str) -> None:
         """Unregister a version. Requests that it still has are never answered: drain first."""
-        for name in reversed(self._role_counts.names(model)):
+        for name in reversed(self._role_counts.registered_names(model)):
             with suppress(NotRegistered):  # a version whose workers cannot start may remove itself
                 self._management.unregister(name, version)
 
     def pending(self, model: str, version: str) -> int:
         """Requests that wait in the queues of a version, or of what is left of it."""
-        found = (self._management.find(name, version) for name in self._role_counts.names(model))
+        found = (self._management.find(name, version) for name in self._role_counts.registered_names(model))
         return sum(part.pending for part in found if part is not None)
 
-    def _register(self, part: Part, journal: Journal) -> None:
-        name, version, count = part.name, part.version, part.workers or 1
+    def _register(self, registration: Registration, journal: Journal) -> None:
+        name, version, count = registration.name, registration.version, registration.workers or 1
         if self._management.find(name, version) is None:
             try:
-                self._management.register(name, part.archive, count, part.batch_size, part.max_batch_delay)
+                self._management.register(
+                    name, registration.archive, count, registration.batch_size, registration.max_batch_delay
+                )
             except Conflict:  # by somebody else since, which is what was wanted
                 pass
             except Refused as error:
                 raise Refused(f"{name} {version} cannot be registered: {error}") from None
-            journal.write("registered", archive=part.archive, name=name)
+            journal.write("registered", archive=registration.archive, name=name)
         # It was registered before with other workers, or its archive says minWorkers, which beat a registration's.
         started = self._management.find(name, version)
-        if started is not None and started.wanted != count:
+        if started is not None and started.configured != count:
             self._management.scale(name, version, count)
-            journal.write("scaled", workers=count, before=started.wanted, name=name)
+            journal.write("scaled", workers=count, before=started.configured, name=name)
 
     def _failure(self, before: dict[str, tuple[str, int] | None], version: str) -> str | None:
         """The Python error of a worker that has died since."""

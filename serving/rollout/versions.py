@@ -29,7 +29,7 @@ from serving.runtime import atomic_files, last_run
 from serving.runtime.instance import Instance
 from serving.torchserve import worker_roles
 from serving.torchserve.management import Management
-from serving.torchserve.worker_roles import Role
+from serving.torchserve.worker_roles import Role, RoleCounts
 
 DRAIN_SECONDS = 120.0
 DRAIN_POLL_SECONDS = 0.2
@@ -77,7 +77,7 @@ class Versions:
         self._folder = instance.folder
         self._say = say
         self._root = root
-        self._registry = Registry(Management.of(instance), status.role_counts, self._folder)
+        self._registry = Registry(Management.of(instance), RoleCounts.of(status), self._folder)
         self._routing = Routing(self._folder / MAP, Path(status.temp) / SOCKET)
 
     def table(self) -> list[Row]:
@@ -94,7 +94,7 @@ class Versions:
                         model,
                         version,
                         default=version == default,
-                        workers=found.predicting.wanted,
+                        workers=found.predicting.configured,
                         ready=found.predicting.ready,
                         explaining=found.ready_as(Role.EXPLAIN),
                         unbatched=found.ready_as(Role.UNBATCHED),
@@ -117,7 +117,7 @@ class Versions:
         """
         if workers is not None and not 1 <= workers <= state.MAX_WORKERS:
             raise VersionError(f"workers is {workers}: give a number from 1 to {state.MAX_WORKERS}")
-        path = store.path_of(worker_roles.check(model), version, self._root)
+        path = store.path_of(worker_roles.check_model_name(model), version, self._root)
         check_spelling(model, version, store.versions(model, self._root), f"in {self._root}/")
         archive = store.checked(store.Archive(path, model, version))
         if not archive.listed:

@@ -17,7 +17,6 @@ from typing import IO, Literal
 from models.documents import read_json
 from serving.errors import ConfigError, StartError
 from serving.runtime import atomic_files, private_folder, processes
-from serving.torchserve.worker_roles import RoleCounts
 
 ROOT = Path(".run")
 LOCK, STATUS = "lock", "status.json"
@@ -103,9 +102,10 @@ def free_ports() -> Ports:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the supervisor last said of itself; the workers are those of RoleCounts.
+    """Status that the supervisor last wrote.
 
     Attributes:
+        explain_workers, unbatched_workers: extra workers of each version, by role.
         tokens: whether clients must send a token.
         proxy: whether clients talk to the proxy, not to TorchServe itself.
         start_ticks: when the process `pid` started (serving/runtime/processes.py): the id alone may be used again.
@@ -121,11 +121,6 @@ class Status:
     unbatched_workers: int = 0
     proxy: bool = True
     start_ticks: int | None = None
-
-    @property
-    def role_counts(self) -> RoleCounts:
-        """What each version has beside the workers that predict."""
-        return RoleCounts(self.explain_workers, self.unbatched_workers)
 
 
 def http_url(host: str, port: int) -> str:

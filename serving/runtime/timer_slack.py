@@ -13,7 +13,7 @@ SLACK_NANOSECONDS = 1_000
 _PR_SET_TIMERSLACK = 29  # <linux/prctl.h>
 
 
-def sharpen() -> None:
+def reduce() -> None:
     """From now on this thread's waits, and those of what it starts, end within a microsecond; on Linux alone.
 
     A kernel that refuses leaves waits as they were: they are late, and nothing is wrong.

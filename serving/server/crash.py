@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from serving.runtime import processes
+from serving.runtime import exit_status, processes
 
 MAX_LINES = 50
 SHOWN_LINES = 3
@@ -39,33 +37,6 @@ class LastLines:
         return [line if len(line) <= MAX_WIDTH else line[:MAX_WIDTH] + "…" for line in telling[-SHOWN_LINES:]]
 
 
-def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
-    """Return the number of processes that the kernel has killed for lack of memory; 0 where it does not say."""
-    try:
-        match = re.search(r"^oom_kill (\d+)$", vmstat.read_text(encoding="ascii"), re.MULTILINE)
-    except OSError:
-        return 0
-    return int(match[1]) if match else 0
-
-
-def how(status: int, oom_kills_since: int) -> str:
-    """Describe how a process ended, by its return code as subprocess has it: negative for a signal."""
-    if status >= 0:
-        return f"ended with status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = "unknown"
-    said = f"was killed by signal {-status} ({name})"
-    if -status != signal.SIGKILL:
-        return said
-    if oom_kills_since:
-        return (
-            f"{said}: memory ran out (the kernel killed {oom_kills_since} processes); use fewer workers or add memory"
-        )
-    return f"{said}: somebody sent it, or a memory limit was reached (`dmesg` may say so)"
-
-
 class Children:
     """The child processes of one run, by the names that messages give them, with the last lines of each."""
 
@@ -74,7 +45,7 @@ class Children:
         self._log = log
         self._restart = restart
         self._log_path = log_path
-        self._oom_kills = oom_kills()
+        self._oom_kills = exit_status.oom_kills()
         self._lines: dict[str, LastLines] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -102,7 +73,8 @@ class Children:
         for name, child in self._processes.items():
             if (status := child.poll()) is not None:
                 telling = "".join(f"\n  {line}" for line in self._lines[name].telling())
-                words = f"{name} {how(status, oom_kills() - self._oom_kills)}; everything was stopped"
+                ending = exit_status.describe(status, exit_status.oom_kills() - self._oom_kills)
+                words = f"{name} {ending}; everything was stopped"
                 words += f"\nthe last it said:{telling}" if telling else ""
                 words += f"\nlog: {self._log_path}\nstart again: {self._restart}"
                 return 128 - status if status < 0 else status or 1, words

@@ -35,7 +35,7 @@ def problems(instance: Instance) -> list[str]:
     asked_for = (key.partition("/") for key in routing.read(instance.folder / routing.FILE_NAME))
     named = [(model, version) for model, slash, version in asked_for if slash]
     try:
-        found = [_version(management, model, version, status.role_counts) for model, version in named]
+        found = [_version(management, model, version, RoleCounts.of(status)) for model, version in named]
     except ManagementError as error:
         return [str(error)]
     return [sentence for sentences in found for sentence in sentences]
@@ -49,10 +49,10 @@ def _headers(instance: Instance) -> dict[str, str]:
 
 def _version(management: Management, model: str, version: str, role_counts: RoleCounts) -> list[str]:
     sentences = []
-    for name in role_counts.names(model):
+    for name in role_counts.registered_names(model):
         found = management.find(name, version)
         if found is None:
             sentences.append(f"{name} {version} is not registered")
-        elif not found.ready >= found.wanted > 0:
-            sentences.append(f"{name} {version}: {found.ready} of {found.wanted} READY")
+        elif not found.ready >= found.configured > 0:
+            sentences.append(f"{name} {version}: {found.ready} of {found.configured} READY")
     return sentences

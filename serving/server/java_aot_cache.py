@@ -25,7 +25,7 @@ from serving.runtime.instance import free_ports
 from serving.runtime.temp_folder import TempFolder
 from serving.torchserve import executables, process, properties
 from serving.torchserve.management import Management
-from serving.torchserve.registrations import Part
+from serving.torchserve.registrations import Registration
 from serving.torchserve.tokens import FILE_NAME as KEY_FILE
 from serving.torchserve.tokens import KeyFile
 
@@ -75,19 +75,19 @@ def make(say: Callable[[str], None]) -> Path | None:
 
 def _perform(folder: Path, cache: Path, say: Callable[[str], None]) -> None:
     ports = free_ports()
-    part = Part(MODEL, VERSION, _archive(folder), 1, BATCH, 1)
+    registration = Registration(MODEL, VERSION, _archive(folder), 1, BATCH, 1)
     settings = (
         properties.load()
         | process.addresses(ports, ports.inference)
         | {
             "metrics_config": str(process.METRICS_CONFIG),
-            "models": process.models([part]),
+            "models": process.models([registration]),
             "model_store": str(folder),
         }
     )
     config = folder / "config.properties"
     atomic_files.write(config, properties.render(settings))
-    command = process.command(config, settings, [part], folder, recorded=cache)
+    command = process.command(config, settings, [registration], folder, recorded=cache)
     lines: list[str] = []
     say("rehearsing TorchServe, so that every later start is faster: some 20 s, once")
     child = processes.spawn(command, cwd=folder, env=process.environment(folder, 1), on_line=lines.append)

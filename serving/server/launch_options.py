@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from serving.artifacts import store
 from serving.artifacts.store import Archive
 from serving.errors import StartError
+from serving.proxy.haproxy import KEEP_ALIVE_SECONDS
 from serving.rollout.state import State
 from serving.runtime.instance import ROOT, TOKEN, TORCHSERVE_TOKEN, Ports, http_url
+from serving.torchserve import registrations
+from serving.torchserve.registrations import Registration
 from serving.torchserve.worker_roles import RoleCounts
 
-# Longer than the idle timeouts of load balancers (AWS ALB, nginx: 60 s), which would otherwise send a request into a
-# connection that is just being closed.
-KEEP_ALIVE_SECONDS = 75
-MAX_KEEP_ALIVE_SECONDS = 3600
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # How the line begins that says, once, that every worker is READY and the proxy open.
 READY = "serving "
@@ -46,6 +45,17 @@ class Launch:
     cors_origins: tuple[str, ...] = ()
     keep_alive_seconds: int = KEEP_ALIVE_SECONDS
     container: bool = False
+
+    def registrations(self) -> list[Registration]:
+        """Return everything that this start registers in TorchServe, in the order of `archives`."""
+        models = self.state.models
+        return [
+            registration
+            for archive in self.archives
+            for registration in registrations.of(
+                archive, models[archive.model].versions[archive.version].workers, self.role_counts
+            )
+        ]
 
     def check_archives(self) -> None:
         """Check, once TorchServe has read the archives, that they are the files that were checked before.

@@ -62,7 +62,7 @@ class Supervisor:
         self._presence: Presence | None = None
         self._temp: TempFolder | None = None
         self._properties: dict[str, str] = {}
-        self._parts = registrations.parts(launch)
+        self._registrations = launch.registrations()
         self._unbatched = UnbatchedRouting()
         versions_map = instance.folder / routing.FILE_NAME
         self._poll = WorkerPoll(self._management, launch.role_counts, versions_map)
@@ -112,7 +112,7 @@ class Supervisor:
         self._start_java()
         self._exporter.start(self._socket if launch.proxy else None)
         self._await_workers()
-        registrations.scale(self._parts, self._management(), START_SECONDS, self._say)
+        registrations.scale(self._registrations, self._management(), START_SECONDS, self._say)
         if haproxy:
             self._start_gateway()
             self._start_haproxy(haproxy)
@@ -129,7 +129,7 @@ class Supervisor:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
         usable = cpu.usable()
         # The others do not count: they run on what those that predict leave idle, or while they do.
-        threads = cpu.threads_per_worker(registrations.predicting(self._parts), usable)
+        threads = cpu.threads_per_worker(registrations.predict_workers(self._registrations), usable)
         inference = ports.inference if launch.proxy else ports.public
         self._properties = (
             properties.load()
@@ -138,18 +138,18 @@ class Supervisor:
                 "number_of_netty_threads": str(usable),
                 "netty_client_threads": str(usable),
                 "metrics_config": str(process.METRICS_CONFIG),
-                "models": process.models(self._parts),
+                "models": process.models(self._registrations),
                 "model_store": str(launch.archives[0].path.parent.resolve()),
             }
         )
         config = folder / "config.properties"
         atomic_files.write(config, properties.render(self._properties))
         (folder / tokens.FILE_NAME).unlink(missing_ok=True)
-        timer_slack.sharpen()
+        timer_slack.reduce()
         self._java = self._children.add(
             JAVA,
             processes.spawn(
-                process.command(config, self._properties, self._parts, self._temp_path),
+                process.command(config, self._properties, self._registrations, self._temp_path),
                 cwd=folder,
                 env=process.environment(self._temp_path, threads),
                 on_line=self._listen_to_java,
@@ -165,7 +165,7 @@ class Supervisor:
             if (self._java is not None and self._java.poll() is not None) or self._reader.failed:
                 self._stop.wait(1.0)  # the rest of the traceback
                 raise StartError(f"the model server did not come up: {self._reader.error or 'see its log'}")
-            counts = registrations.count(self._parts, self._management())
+            counts = registrations.count(self._registrations, self._management())
             if all(0 < wanted <= ready for ready, wanted in counts):
                 return self._launch.check_archives()
             ready, wanted = (sum(column) for column in zip(*counts, strict=True))
@@ -202,7 +202,7 @@ class Supervisor:
             drain_seconds=draining.DRAIN_SECONDS,
             threads=max(1, cpu.usable() // 4),
             keep_alive_seconds=launch.keep_alive_seconds,
-            explain_at_once=registrations.explain_at_once(self._parts, self._management()),
+            explain_at_once=registrations.explain_at_once(self._registrations, self._management()),
             only_model=next(iter(launch.state.models)) if len(launch.state.models) == 1 else "",
             tokens=self._tokens(),
             cors_origins=launch.cors_origins,

@@ -42,7 +42,7 @@ class Version:
     model: str
     version: str
     archive: str
-    wanted: int
+    configured: int
     workers: tuple[Worker, ...]
     pending: int
     queue_left: int
@@ -55,7 +55,7 @@ class Version:
     @property
     def is_ready(self) -> bool:
         """Whether as many workers as wanted are READY, and no others are left."""
-        return 0 < self.wanted == self.ready == len(self.workers)
+        return 0 < self.configured == self.ready == len(self.workers)
 
 
 class Management:
@@ -142,7 +142,7 @@ class Management:
                 return found
             if (reason := failure()) is not None:
                 raise Refused(f"{model} {version} cannot be loaded: {reason}")
-            state = f"{found.ready} of {found.wanted} READY" if found else "not registered"
+            state = f"{found.ready} of {found.configured} READY" if found else "not registered"
             if state != shown:
                 shown = state
                 progress(f"{model} {version}: {state}")
@@ -192,7 +192,7 @@ def _version(item: dict[str, Any]) -> Version:
         model=item["modelName"],
         version=item["modelVersion"],
         archive=item["modelUrl"],
-        wanted=int(item["minWorkers"]),
+        configured=int(item["minWorkers"]),
         workers=tuple(
             Worker(worker["id"], worker["status"], int(worker["pid"]), bool(worker["gpu"]), worker["startTime"])
             for worker in item["workers"]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from serving.runtime.instance import Ports
 from serving.torchserve import executables
-from serving.torchserve.registrations import Part
+from serving.torchserve.registrations import Registration
 
 METRICS_CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "torchserve" / "metrics.yaml"
 LOG_CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "torchserve" / "log4j2.xml"
@@ -33,14 +33,18 @@ JAVA_CACHE_FLAGS = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTAdapterCaching")
 WORKER_ERRORS = "worker-errors.json"
 
 
-def models(parts: Sequence[Part]) -> str:
-    """The property `models`: how each part is run, where its archive does not say (ConfigManager.getJsonIntValue)."""
-    found: dict[str, dict[str, dict[str, int]]] = {}
-    for part in parts:
-        workers = {} if part.workers is None else {"minWorkers": part.workers, "maxWorkers": part.workers}
-        batch = {"batchSize": part.batch_size, "maxBatchDelay": part.max_batch_delay}
-        found.setdefault(part.name, {})[part.version] = workers | batch
-    return json.dumps(found)
+def models(registrations: Sequence[Registration]) -> str:
+    """Return the property `models`: settings of each registration, for archives without their own.
+
+    TorchServe reads them in ConfigManager.getJsonIntValue.
+    """
+    settings: dict[str, dict[str, dict[str, int]]] = {}
+    for registration in registrations:
+        count = registration.workers
+        workers = {} if count is None else {"minWorkers": count, "maxWorkers": count}
+        batch = {"batchSize": registration.batch_size, "maxBatchDelay": registration.max_batch_delay}
+        settings.setdefault(registration.name, {})[registration.version] = workers | batch
+    return json.dumps(settings)
 
 
 def addresses(ports: Ports, inference: int) -> dict[str, str]:
@@ -55,14 +59,19 @@ def addresses(ports: Ports, inference: int) -> dict[str, str]:
 
 
 def command(
-    config: Path, properties: Mapping[str, str], parts: Sequence[Part], temp: Path, *, recorded: Path | None = None
+    config: Path,
+    properties: Mapping[str, str],
+    registrations: Sequence[Registration],
+    temp: Path,
+    *,
+    recorded: Path | None = None,
 ) -> list[str]:
     """The command line of TorchServe's Java frontend, as ts/model_server.py builds it.
 
     Args:
         config: the rendered config.properties.
         properties: the same, as values.
-        parts: what to load; the first version of a model becomes its default.
+        registrations: what to load; the first version of a model becomes its default.
         temp: a folder of its own: worker sockets and unpacked archives go there.
         recorded: where Java is to write its cache when it ends, instead of taking the one that there is.
 
@@ -84,7 +93,7 @@ def command(
         *("-s", properties["model_store"]),
         "-ncs",  # no snapshots: what runs is what this command line says
         "-m",
-        *(f"{part.name}={part.archive}" for part in parts),
+        *(f"{registration.name}={registration.archive}" for registration in registrations),
     ]
 
 

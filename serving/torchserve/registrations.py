@@ -1,7 +1,7 @@
-"""The parts of a version in TorchServe: what each role of `serving/torchserve/worker_roles.py` is registered with.
+"""Registrations of a version in TorchServe: one for each role of `serving/torchserve/worker_roles.py`.
 
-TorchServe puts requests into batches by registration: those of explanations are of one on a CPU, and a prediction that
-has no company (`serving/proxy/unbatched_routing.py`) waits for no batch to fill.
+TorchServe fills batches by registration. Explanations run one at a time on a CPU, and a single prediction does not wait
+for a batch (`serving/proxy/unbatched_routing.py`), so both have a registration with its own batch size.
 """
 
 from __future__ import annotations
@@ -14,25 +14,24 @@ from serving.artifacts.model_config import ModelConfig
 from serving.artifacts.store import Archive
 from serving.errors import ConfigError, ManagementError
 from serving.runtime import cpu
-from serving.server.launch_options import Launch
 from serving.torchserve.management import Management
 from serving.torchserve.worker_roles import Role, RoleCounts
 
-# A CPU gains nothing from explaining several images at once, a GPU does. What waits for a worker that is busy waits in
-# the proxy, which lets the earliest deadline go first.
+# A CPU gains nothing from explaining several images at once, a GPU does. Explanations beyond that wait in the proxy,
+# which sends the earliest deadline first.
 CPU_AT_ONCE = 1
 GPU_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What a version is registered as in TorchServe.
+class Registration:
+    """The arguments with which one role of a version is registered in TorchServe.
 
     Attributes:
         archive: the file's name in the store.
-        workers: None where neither a person nor the archive says how many: TorchServe starts one a core.
-        batch_size: the most requests in one batch.
-        max_batch_delay: milliseconds that a request waits for others; a batch of one waits for nobody.
+        workers: None if neither the user nor the archive gives a number: TorchServe then starts one per core.
+        batch_size: the maximum number of requests in a batch.
+        max_batch_delay: milliseconds that a request waits for its batch to fill; a batch of one never waits.
     """
 
     name: str
@@ -44,11 +43,14 @@ class Part:
     role: Role = Role.PREDICT
 
 
-def of(archive: Archive, workers: int | None, role_counts: RoleCounts) -> list[Part]:
-    """The parts of one version, those that predict first; `workers` None leaves their number to the archive.
+def of(archive: Archive, workers: int | None, role_counts: RoleCounts) -> list[Registration]:
+    """Return the registrations of one version, the predict role first.
 
-    An archive that something else made carries no settings of ours: its handler gets one request at a time, as from
-    TorchServe by default.
+    An archive that another tool made has no settings of ours: its handler gets one request at a time, which is
+    TorchServe's default.
+
+    Args:
+        workers: number of predict workers; None leaves it to the archive.
     """
     try:
         config = model_config.of_archive(archive.path)
@@ -56,57 +58,61 @@ def of(archive: Archive, workers: int | None, role_counts: RoleCounts) -> list[P
     except ConfigError:
         config = ModelConfig(batchSize=1)
     file, delay = archive.path.name, config.maxBatchDelay
-    found = [Part(archive.model, archive.version, file, workers, config.batchSize, delay)]
-    explained = 1 if config.deviceType == "cpu" or not cpu.has_gpu() else config.batchSize
-    for role, count, size in (
-        (Role.EXPLAIN, role_counts.explain, explained),
+    registrations = [Registration(archive.model, archive.version, file, workers, config.batchSize, delay)]
+    explain_batch_size = 1 if config.deviceType == "cpu" or not cpu.has_gpu() else config.batchSize
+    for role, count, batch_size in (
+        (Role.EXPLAIN, role_counts.explain, explain_batch_size),
         (Role.UNBATCHED, role_counts.unbatched, 1),
     ):
         if count:
-            found.append(Part(role.of(archive.model), archive.version, file, count, size, delay, role))
-    return found
+            name = role.registered_name(archive.model)
+            registrations.append(Registration(name, archive.version, file, count, batch_size, delay, role))
+    return registrations
 
 
-def parts(launch: Launch) -> list[Part]:
-    """All that a launch registers, in its order."""
-    wanted = launch.state.models
-    return [
-        part
-        for archive in launch.archives
-        for part in of(archive, wanted[archive.model].versions[archive.version].workers, launch.role_counts)
-    ]
+def predict_workers(registrations: Sequence[Registration]) -> int:
+    """Return the number of predict workers when all of them run, counting one for a version without a number."""
+    return sum(registration.workers or 1 for registration in registrations if registration.role is Role.PREDICT)
 
 
-def predicting(parts: Sequence[Part]) -> int:
-    """How many workers predict when all of them run; one for each version that does not say."""
-    return sum(part.workers or 1 for part in parts if part.role is Role.PREDICT)
-
-
-def count(parts: Sequence[Part], management: Management) -> list[tuple[int, int]]:
-    """READY and wanted workers of each part; (0, 0) while TorchServe does not answer yet."""
+def count(registrations: Sequence[Registration], management: Management) -> list[tuple[int, int]]:
+    """Return the READY and the configured workers of each registration; (0, 0) while TorchServe does not answer."""
     counts = []
-    for part in parts:
+    for registration in registrations:
         try:
-            found = management.find(part.name, part.version)
+            version = management.find(registration.name, registration.version)
         except ManagementError:
-            found = None
-        counts.append((found.ready, found.wanted) if found else (0, 0))
+            version = None
+        counts.append((version.ready, version.configured) if version else (0, 0))
     return counts
 
 
-def scale(parts: Sequence[Part], management: Management, seconds: float, say: Callable[[str], None]) -> None:
-    """Wait until each part has as many READY workers as are wanted, where an archive's own number came before that."""
-    for part in parts:
-        found = management.find(part.name, part.version)
-        if part.workers is not None and found is not None and found.wanted != part.workers:
-            management.scale(part.name, part.version, part.workers)
-            management.await_ready(part.name, part.version, seconds, progress=say)
+def scale(
+    registrations: Sequence[Registration], management: Management, seconds: float, log: Callable[[str], None]
+) -> None:
+    """Scale each registration to its number of workers, where the archive's own number came first, and wait for them.
 
-
-def explain_at_once(parts: Sequence[Part], management: Management) -> int:
-    """How many explanations TorchServe is sent at once, the others wait at the proxy: one in work and one at hand for
-    each explain worker on a CPU, two batches on a GPU; 0 without explain workers.
+    Args:
+        seconds: time limit for the workers of one registration.
+        log: called with each line of progress.
     """
-    found = [management.find(part.name, part.version) for part in parts if part.role is Role.EXPLAIN]
-    workers = [worker for version in found if version is not None for worker in version.workers]
+    for registration in registrations:
+        name, version, workers = registration.name, registration.version, registration.workers
+        registered = management.find(name, version)
+        if workers is not None and registered is not None and registered.configured != workers:
+            management.scale(name, version, workers)
+            management.await_ready(name, version, seconds, progress=log)
+
+
+def explain_at_once(registrations: Sequence[Registration], management: Management) -> int:
+    """Return how many explanations may be in TorchServe at once; the proxy holds the others back.
+
+    For each explain worker that is CPU_AT_ONCE or GPU_AT_ONCE. 0 means that there is no explain worker.
+    """
+    versions = [
+        management.find(registration.name, registration.version)
+        for registration in registrations
+        if registration.role is Role.EXPLAIN
+    ]
+    workers = [worker for version in versions if version is not None for worker in version.workers]
     return sum(GPU_AT_ONCE if worker.gpu else CPU_AT_ONCE for worker in workers)

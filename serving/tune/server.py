@@ -28,7 +28,7 @@ from serving.runtime import processes
 from serving.runtime.instance import Instance, Ports, free_ports
 from serving.server.launch_options import Launch
 from serving.server.supervisor import START_SECONDS, Supervisor
-from serving.torchserve.worker_roles import RoleCounts
+from serving.torchserve.worker_roles import PREDICT_ONLY
 from serving.tune.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,7 +147,7 @@ class Server:
 def main(port: str, run: str, root: str, model: str, version: str) -> int:
     """The server's own process: serve one archive until it is told to stop."""
     archive = Archive(store.path_of(model, version, Path(root)), model, version)
-    launch = Launch(archives=[archive], state=state.from_archives([archive]), role_counts=RoleCounts(0, 0))
+    launch = Launch(archives=[archive], state=state.from_archives([archive]), role_counts=PREDICT_ONLY)
     return Supervisor(Instance(Ports(int(port)), Path(run)), launch).run()
 
 

@@ -21,7 +21,7 @@ from serving.torchserve.worker_roles import Role, RoleCounts
 from tests.support.server import PREDICT_ONLY, Server, run
 from tests.support.version_commands import run_ok, run_versions
 
-EXPLAIN = Role.EXPLAIN.of("digits")
+EXPLAIN = Role.EXPLAIN.registered_name("digits")
 SAGEMAKER = {"X-Amzn-SageMaker-Custom-Attributes": "explain=true"}
 
 
@@ -64,7 +64,7 @@ def flood(server: Server, image: bytes, clients: int, **headers: str) -> Iterato
 
 
 def test_explain_workers_have_their_own_name_and_a_lower_priority(server: Server) -> None:
-    (predicts,), (explains,), (unbatched,) = (pids(server, name) for name in RoleCounts().names("digits"))
+    (predicts,), (explains,), (unbatched,) = (pids(server, name) for name in RoleCounts().registered_names("digits"))
     assert len({predicts, explains, unbatched}) == 3
     own = os.getpriority(os.PRIO_PROCESS, 0)
     assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (predicts, unbatched)] == [own, own]
@@ -191,7 +191,7 @@ def test_explain_workers_come_and_go_with_their_version(served: Server, digit: d
         assert [one.result().status_code for one in asked] == [200] * 12
     steps = [entry["step"] for entry in journal.read(served.instance.folder) if entry["command"] == "retire"]
     assert steps == ["started", "closed", "drained", "unregistered", "done"]
-    for name in RoleCounts().names("digits"):
+    for name in RoleCounts().registered_names("digits"):
         registered = served.describe(f"/models/{name}/all")
         assert [entry["modelVersion"] for entry in registered] == ["2.0"]
 

@@ -21,7 +21,7 @@ SETTINGS = (1, 5, 7)
 
 def test_the_client_raises_its_own_errors(served: Server) -> None:
     management = Management.of(served.instance)
-    assert management.models() == dict.fromkeys(RoleCounts().names("digits"), "digits-1.0.mar")
+    assert management.models() == dict.fromkeys(RoleCounts().registered_names("digits"), "digits-1.0.mar")
     with pytest.raises(NotRegistered, match=r"404: Model version 9\.0 does not exist"):
         management.set_default("digits", "9.0")
     with pytest.raises(NotRegistered, match=r"Model not found at: nothing\.mar"):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from serving.proxy import unbatched_routing
+from serving.proxy import haproxy
 from tests.integration.conftest import batching
 from tests.support.server import Server
 from tests.support.stub_backend import ProxyClient, running_proxy
@@ -171,7 +171,7 @@ def test_unbatched_worker_rests_after_it_broke_a_request(proxy: ProxyClient, sta
 
 
 def test_and_then_they_are_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unbatched_routing, "PAUSE_SECONDS", 1)
+    monkeypatch.setattr(haproxy, "UNBATCHED_PAUSE_SECONDS", 1)
     with running_proxy(explain_at_once=1, unbatched_map="digits/1.0 open\n") as proxy:
         proxy.answers(500)
         proxy.answers(200)

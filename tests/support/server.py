@@ -133,7 +133,7 @@ class Server:
 
     def all_workers(self) -> list[tuple[int, str]]:
         """Return the workers of every role."""
-        return [worker for name in RoleCounts().names("digits") for worker in self.workers(name)]
+        return [worker for name in RoleCounts().registered_names("digits") for worker in self.workers(name)]
 
     def asked(self) -> Counter[str]:
         """The number of requests that TorchServe counted for each registration, over all its versions."""

@@ -47,6 +47,8 @@ def server_state(server: Server) -> dict[str, Any]:
         "map at run time": proxy._running(),
         "TorchServe": management.models(),
         "registered": sorted(
-            (v.model, v.version, v.wanted, v.ready) for name in management.models() for v in management.describe(name)
+            (v.model, v.version, v.configured, v.ready)
+            for name in management.models()
+            for v in management.describe(name)
         ),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,19 @@ OURS = {*MAY_IMPORT, "tests", "benchmarks", "playground"}
 # What a worker has beside the standard library: both packages run from an unpacked .mar.
 IN_A_WORKER = {"torch", "numpy", "PIL", "captum", "safetensors", "pydantic", "yaml", "orjson", "simplejpeg"}
 ENTRY = ROOT / "handlers" / "torchserve_handler.py"
+# The sub-packages of serving, from the bottom up. Each may import itself and what stands before its own row; two in one
+# row know nothing of each other. `client`, `grpc` and `exporter` stand beside the others: each is a process of its own,
+# or code that users run without a server.
+SERVING_ORDER = [
+    ("errors",),
+    ("client", "runtime"),
+    ("artifacts",),
+    ("torchserve",),
+    ("grpc", "proxy"),
+    ("exporter", "rollout"),
+    ("server",),
+    ("docker", "tune"),
+]
 
 
 def sources(package: str) -> list[Path]:
@@ -37,6 +51,23 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names.add(node.module.partition(".")[0])
     return names
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return the dotted names that a file of ours imports, of modules and of what is taken out of them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def serving_modules() -> dict[str, Path]:
+    """Return the file of each module of serving, by its dotted name; a package by the name of its folder."""
+    paths = {path: path.relative_to(ROOT).with_suffix("").parts for path in sources("serving")}
+    return {".".join(parts[:-1] if parts[-1] == "__init__" else parts): path for path, parts in paths.items()}
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
@@ -61,3 +92,33 @@ def test_torchserve_handler_defines_one_class_and_imports_nothing_relative() -> 
     tree = ast.parse(ENTRY.read_text(encoding="utf-8"))
     assert [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)] == ["ImageClassifier"]
     assert [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level] == []
+
+
+def test_serving_imports_nothing_that_stands_above() -> None:
+    below: set[str] = set()
+    upwards = []
+    for row in SERVING_ORDER:
+        for package in row:
+            modules = {name: path for name, path in serving_modules().items() if name.split(".")[1:2] == [package]}
+            assert modules, f"serving has no {package}"
+            for module, path in modules.items():
+                rooms = {name.split(".")[1] for name in imported_modules(path) if name.startswith("serving.")}
+                rooms &= {name for names in SERVING_ORDER for name in names}
+                upwards += [f"{module} imports serving.{room}" for room in sorted(rooms - below - {package})]
+        below |= set(row)
+    assert upwards == []
+
+
+def test_each_part_of_serving_has_its_place_in_the_order() -> None:
+    parts = {name.split(".")[1] for name in serving_modules() if "." in name}
+    assert parts == {name for row in SERVING_ORDER for name in row}
+
+
+def test_modules_of_serving_import_each_other_in_no_circle() -> None:
+    modules = serving_modules()
+    graph = {name: imported_modules(path) & modules.keys() - {name, "serving"} for name, path in modules.items()}
+    # `from serving.client.answers import ...` runs serving/client/__init__.py, which imports it: a package and its own
+    # modules are one here.
+    for name in graph:
+        graph[name] -= {package for package in graph[name] if name.startswith(f"{package}.")}
+    assert list(TopologicalSorter(graph).static_order())

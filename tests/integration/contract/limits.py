@@ -20,7 +20,6 @@ from handlers.pipeline import BATCH_BYTES, BUDGET_SECONDS, Classifier
 from handlers.request import Incoming
 from serving.artifacts.model_config import ModelConfig
 from serving.proxy import haproxy
-from serving.server import launch_options
 from tests.integration.contract import Ask, failed, labels, row, told
 from tests.integration.contract.bodies import npy
 from tests.support.stub_backend import SHORTER, TOKEN, running_proxy
@@ -206,7 +205,7 @@ def drip(port: int, path: str) -> bytes:
 
 @row("time-idle")
 def time_idle(ask: Ask) -> None:
-    assert launch_options.KEEP_ALIVE_SECONDS == 75
+    assert haproxy.KEEP_ALIVE_SECONDS == 75
     config = (ask.server.instance.folder / "haproxy.cfg").read_text()
     assert "timeout http-keep-alive 75s" in config
 

@@ -130,4 +130,4 @@ def test_what_a_proxy_was_not_told_it_is_told_again(child: Child) -> None:
 def test_workers_say_it_in_the_same_words() -> None:
     from handlers.torchserve_handler import READY_FOR_UNBATCHED, UNBATCHED
 
-    assert (Role.UNBATCHED.value, READY) == (UNBATCHED, READY_FOR_UNBATCHED)
+    assert (Role.UNBATCHED.suffix, READY) == (UNBATCHED, READY_FOR_UNBATCHED)

@@ -13,7 +13,7 @@ from serving.rollout import journal
 from serving.rollout.journal import Journal
 from serving.rollout.registry import Registry
 from serving.torchserve.process import WORKER_ERRORS
-from serving.torchserve.worker_roles import Role, RoleCounts
+from serving.torchserve.worker_roles import PREDICT_ONLY, Role, RoleCounts
 from tests.unit.serving.fake_management import FakeManagement
 
 ALL = {("digits", "1.0"): 2, ("digits-explain", "1.0"): 1, ("digits-unbatched", "1.0"): 1}
@@ -41,14 +41,14 @@ def test_a_version_is_loaded_under_each_name_with_its_workers(tmp_path: Path) ->
     assert registry.models() == ["digits"]
     (found,) = registry.versions("digits")
     assert found == registry.find("digits", "1.0")
-    assert [found.roles[role].wanted for role in Role] == [2, 1, 1]
+    assert [found.roles[role].configured for role in Role] == [2, 1, 1]
     assert [found.ready_as(role) for role in Role] == [2, 1, 1]
     assert found.ready
 
 
 def test_without_a_crew_it_is_loaded_once(tmp_path: Path) -> None:
     management = FakeManagement()
-    registry = load(tmp_path, management, RoleCounts(0, 0))
+    registry = load(tmp_path, management, PREDICT_ONLY)
     assert management.registered == {("digits", "1.0"): 2}
     (found,) = registry.versions("digits")
     assert (list(found.roles), found.ready_as(Role.EXPLAIN), found.ready) == ([Role.PREDICT], 0, True)
@@ -72,7 +72,7 @@ def test_what_a_kill_left_of_it_is_no_version_and_loading_again_completes_it(
     assert management.registered == ALL
 
 
-@pytest.mark.parametrize("broken", RoleCounts().names("digits"))
+@pytest.mark.parametrize("broken", RoleCounts().registered_names("digits"))
 def test_where_one_of_them_cannot_be_loaded_none_stays(tmp_path: Path, broken: str) -> None:
     management = FakeManagement(broken=(broken,))
     with pytest.raises(VersionError, match=r"cannot be loaded: .*; it is not registered, and nothing else changed$"):
@@ -113,7 +113,7 @@ def test_all_follow_a_promotion_and_a_retirement(tmp_path: Path) -> None:
     management = FakeManagement(pending=4)
     registry = load(tmp_path, management)
     registry.set_default("digits", "1.0")
-    assert management.defaults == dict.fromkeys(RoleCounts().names("digits"), "1.0")
+    assert management.defaults == dict.fromkeys(RoleCounts().registered_names("digits"), "1.0")
     assert registry.pending("digits", "1.0") == 12, "requests wait in all queues"
     del management.registered["digits-explain", "1.0"]  # by a retirement that was killed
     assert registry.pending("digits", "1.0") == 8

@@ -17,7 +17,7 @@ def test_what_a_thread_starts_has_its_slack_and_others_keep_theirs() -> None:
         return int(subprocess.run([sys.executable, "-c", SLACK], capture_output=True, text=True, check=True).stdout)
 
     before, sharp = child(), []
-    thread = threading.Thread(target=lambda: (timer_slack.sharpen(), sharp.append(child())))
+    thread = threading.Thread(target=lambda: (timer_slack.reduce(), sharp.append(child())))
     thread.start()
     thread.join()
     assert sharp == [timer_slack.SLACK_NANOSECONDS] != [before]
@@ -27,4 +27,4 @@ def test_what_a_thread_starts_has_its_slack_and_others_keep_theirs() -> None:
 def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timer_slack.sys, "platform", "darwin")
     monkeypatch.setattr(timer_slack.ctypes, "CDLL", lambda name: pytest.fail("asked for prctl"))
-    timer_slack.sharpen()
+    timer_slack.reduce()

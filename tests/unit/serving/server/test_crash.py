@@ -20,21 +20,6 @@ def heard(*lines: str) -> LastLines:
 
 
 @pytest.mark.parametrize(
-    ("status", "kills", "words"),
-    [
-        (1, 0, "ended with status 1"),
-        (0, 0, "ended with status 0"),
-        (-11, 0, "was killed by signal 11 (SIGSEGV)"),
-        (-9, 0, "was killed by signal 9 (SIGKILL): somebody sent it, or a memory limit was reached"),
-        (-9, 2, "was killed by signal 9 (SIGKILL): memory ran out (the kernel killed 2 processes"),
-        (-64, 0, "was killed by signal 64 (SIGRTMAX)"),
-    ],
-)
-def test_the_end_of_a_process_is_said_with_its_signal(status: int, kills: int, words: str) -> None:
-    assert crash.how(status, kills).startswith(words)
-
-
-@pytest.mark.parametrize(
     "line",
     [
         "2026-11-26T15:39:37,671 ERROR [main] org.pytorch.serve.ModelServer - cannot bind",
@@ -82,9 +67,3 @@ def test_few_lines_of_bounded_length_are_shown() -> None:
     telling = lines.telling()
     assert [line.split()[1] for line in telling] == ["197", "198", "199"]
     assert max(map(len, telling)) == crash.MAX_WIDTH + 1
-
-
-def test_kills_by_the_kernel_are_counted(tmp_path: Path) -> None:
-    (tmp_path / "vmstat").write_text("nr_free_pages 12\noom_kill 3\nother 1\n")
-    assert crash.oom_kills(tmp_path / "vmstat") == 3
-    assert crash.oom_kills(tmp_path / "nothing") == 0

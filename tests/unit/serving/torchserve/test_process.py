@@ -9,12 +9,12 @@ import pytest
 
 from serving.torchserve import executables, process
 from serving.torchserve.process import LogReader
-from serving.torchserve.registrations import Part
+from serving.torchserve.registrations import Registration
 from serving.torchserve.worker_roles import Role
 
 PARTS = [
-    Part("digits", "2.0", "digits-2.0.mar", None, 16, 3),
-    Part("digits-explain", "2.0", "digits-2.0.mar", 2, 1, 3, Role.EXPLAIN),
+    Registration("digits", "2.0", "digits-2.0.mar", None, 16, 3),
+    Registration("digits-explain", "2.0", "digits-2.0.mar", 2, 1, 3, Role.EXPLAIN),
 ]
 DIED = """\
 2026-11-23T23:46:36,015 INFO  MODEL_LOG - Backend worker process died.
@@ -99,7 +99,7 @@ def test_nonsense_is_no_error() -> None:
 
 @pytest.fixture
 def line(tmp_path: Path) -> list[str]:
-    parts = [Part("digits", version, f"digits-{version}.mar", 1, 32, 1) for version in ("2.0", "1.0")]
+    parts = [Registration("digits", version, f"digits-{version}.mar", 1, 32, 1) for version in ("2.0", "1.0")]
     properties = {"vmargs": '-Xmx1g -Dname="two words"', "model_store": "model_store"}
     return process.command(tmp_path / "config.properties", properties, parts, tmp_path)
 

@@ -12,8 +12,8 @@ from serving.rollout import state
 from serving.runtime import cpu
 from serving.server.launch_options import Launch
 from serving.torchserve import registrations
-from serving.torchserve.registrations import Part
-from serving.torchserve.worker_roles import Role, RoleCounts
+from serving.torchserve.registrations import Registration
+from serving.torchserve.worker_roles import PREDICT_ONLY, Role, RoleCounts
 from tests.unit.serving.fake_management import FakeManagement
 
 SETTINGS = ModelConfig(minWorkers=2, maxWorkers=2, batchSize=16, maxBatchDelay=3)
@@ -35,7 +35,7 @@ def launch(folder: Path, role_counts: RoleCounts | None = None, predict_workers:
     return Launch(archives=archives, state=wanted, role_counts=role_counts or RoleCounts())
 
 
-def running(parts: Sequence[Part], *, gpu: bool = False) -> FakeManagement:
+def running(parts: Sequence[Registration], *, gpu: bool = False) -> FakeManagement:
     """A TorchServe that has all of it, with one worker each."""
     management = FakeManagement(gpu=gpu)
     management.registered = {(part.name, part.version): 1 for part in parts}
@@ -48,15 +48,15 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_version_has_its_own_that_take_one_at_a_time_and_the_default_comes_first(tmp_path: Path) -> None:
-    assert registrations.parts(launch(tmp_path, RoleCounts(explain=2), predict_workers=3)) == [
-        Part("digits", "2.0", "digits-2.0.mar", 2, 16, 3),
-        Part("digits-explain", "2.0", "digits-2.0.mar", 2, 1, 3, Role.EXPLAIN),
-        Part("digits-unbatched", "2.0", "digits-2.0.mar", 1, 1, 3, Role.UNBATCHED),
-        Part("digits", "1.0", "digits-1.0.mar", 3, 16, 3),
-        Part("digits-explain", "1.0", "digits-1.0.mar", 2, 1, 3, Role.EXPLAIN),
-        Part("digits-unbatched", "1.0", "digits-1.0.mar", 1, 1, 3, Role.UNBATCHED),
+    assert launch(tmp_path, RoleCounts(explain=2), predict_workers=3).registrations() == [
+        Registration("digits", "2.0", "digits-2.0.mar", 2, 16, 3),
+        Registration("digits-explain", "2.0", "digits-2.0.mar", 2, 1, 3, Role.EXPLAIN),
+        Registration("digits-unbatched", "2.0", "digits-2.0.mar", 1, 1, 3, Role.UNBATCHED),
+        Registration("digits", "1.0", "digits-1.0.mar", 3, 16, 3),
+        Registration("digits-explain", "1.0", "digits-1.0.mar", 2, 1, 3, Role.EXPLAIN),
+        Registration("digits-unbatched", "1.0", "digits-1.0.mar", 1, 1, 3, Role.UNBATCHED),
     ]
-    assert [part.name for part in registrations.parts(launch(tmp_path, RoleCounts(0, 0)))] == ["digits", "digits"]
+    assert [part.name for part in launch(tmp_path, PREDICT_ONLY).registrations()] == ["digits", "digits"]
 
 
 @pytest.mark.parametrize(("device", "size"), [(None, 16), ("gpu", 16), ("cpu", 1)])
@@ -70,15 +70,15 @@ def test_a_gpu_explains_in_batches(
 
 
 def test_settings_that_stand_where_torchserve_reads_them_hold_too(tmp_path: Path) -> None:
-    (predicts,) = registrations.of(written(tmp_path, SETTINGS.to_yaml()), None, RoleCounts(0, 0))
-    assert predicts == Part("digits", "1.0", "digits-1.0.mar", 2, 16, 3)
+    (predicts,) = registrations.of(written(tmp_path, SETTINGS.to_yaml()), None, PREDICT_ONLY)
+    assert predicts == Registration("digits", "1.0", "digits-1.0.mar", 2, 16, 3)
 
 
 @pytest.mark.parametrize("text", [None, "", "- a list", "batchSize: many"])
 def test_an_archive_without_settings_of_ours_gets_one_request_at_a_time(tmp_path: Path, text: str | None) -> None:
-    (predicts,) = registrations.of(written(tmp_path, text), None, RoleCounts(0, 0))
+    (predicts,) = registrations.of(written(tmp_path, text), None, PREDICT_ONLY)
     assert (predicts.workers, predicts.batch_size) == (None, 1)
-    (predicts,) = registrations.of(written(tmp_path, text), 4, RoleCounts(0, 0))
+    (predicts,) = registrations.of(written(tmp_path, text), 4, PREDICT_ONLY)
     assert predicts.workers == 4
 
 
@@ -86,15 +86,15 @@ def test_cores_are_shared_among_all_that_predict(tmp_path: Path) -> None:
     archives = [written(tmp_path, SETTINGS, "2.0"), written(tmp_path, None, "1.0")]
     wanted = state.from_archives(archives)
     what = Launch(archives=archives, state=wanted, role_counts=RoleCounts(explain=4))
-    assert registrations.predicting(registrations.parts(what)) == 3, (
+    assert registrations.predict_workers(what.registrations()) == 3, (
         "two of the first archive's settings, one where there are none"
     )
     wanted.models["digits"].versions["1.0"].workers = 4
-    assert registrations.predicting(registrations.parts(what)) == 6
+    assert registrations.predict_workers(what.registrations()) == 6
 
 
 def test_they_are_counted_as_soon_as_they_are_there(tmp_path: Path) -> None:
-    what = registrations.parts(launch(tmp_path))
+    what = launch(tmp_path).registrations()
     assert registrations.count(what, FakeManagement()) == [(0, 0)] * 6
     management = running(what)
     assert registrations.count(what, management) == [(1, 1)] * 6
@@ -103,7 +103,7 @@ def test_they_are_counted_as_soon_as_they_are_there(tmp_path: Path) -> None:
 
 
 def test_they_are_scaled_to_what_is_wanted(tmp_path: Path) -> None:
-    what = registrations.parts(launch(tmp_path, RoleCounts(explain=2), predict_workers=3))
+    what = launch(tmp_path, RoleCounts(explain=2), predict_workers=3).registrations()
     management = running(what)
     registrations.scale(what, management, 1, lambda message: None)
     assert list(management.registered.values()) == [2, 2, 1, 3, 2, 1]
@@ -111,6 +111,6 @@ def test_they_are_scaled_to_what_is_wanted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("gpu", "at_once"), [(False, 2), (True, 128)])
 def test_explanations_are_sent_on_as_many_at_once_as_gains_something(tmp_path: Path, gpu: bool, at_once: int) -> None:
-    what = registrations.parts(launch(tmp_path))
+    what = launch(tmp_path).registrations()
     assert registrations.explain_at_once(what, running(what, gpu=gpu)) == at_once
-    assert registrations.explain_at_once(registrations.parts(launch(tmp_path, RoleCounts(0, 0))), running(what)) == 0
+    assert registrations.explain_at_once(launch(tmp_path, PREDICT_ONLY).registrations(), running(what)) == 0
