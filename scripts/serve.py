@@ -20,7 +20,8 @@ from serving.artifacts import store
 from serving.errors import StartError
 from serving.proxy import client_token, cors
 from serving.proxy.haproxy import KEEP_ALIVE_SECONDS, MAX_KEEP_ALIVE_SECONDS
-from serving.rollout import state
+from serving.rollout import startup
+from serving.rollout.state import State
 from serving.runtime import atomic_files, last_run, private_folder
 from serving.runtime.instance import Instance, Ports
 from serving.runtime.log import Log, LogFile, StandardOutput, open_log
@@ -109,11 +110,11 @@ def main(argv: list[str] | None = None) -> None:
         archive.run(archive.BUNDLED, arguments.version)
     # A container's host name is its id unless somebody chose another: it stays over restarts, and a new one is new.
     order = socket.gethostname() if arguments.container else None
-    wanted = state.wanted(instance.folder, arguments.model, arguments.version, order)
-    present, missing = state.archives(wanted)
+    wanted = startup.desired_state(instance.folder, arguments.model, arguments.version, order)
+    present, missing = startup.stored_archives(wanted)
     for model in wanted.models:
         worker_roles.check_model_name(model)
-    chosen, remarks = state.check(wanted, present)
+    chosen, remarks = startup.check_archives(wanted, present)
     for sentence in [*missing, *remarks, *_newer(wanted)]:
         print(sentence)
     if arguments.foreground:
@@ -136,7 +137,7 @@ def main(argv: list[str] | None = None) -> None:
     _in_background(instance, sys.argv[1:] if argv is None else argv)
 
 
-def _newer(wanted: state.State) -> list[str]:
+def _newer(wanted: State) -> list[str]:
     """Sentences on archives that are newer than what is served: a start brings back what was promoted, no more."""
     found = []
     for newest in {stored.model: stored for stored in store.archives()}.values():

@@ -1,33 +1,54 @@
-"""Golden answers over HTTP: the images that travel in an archive, asked of a server that runs it."""
+"""Golden check over HTTP: a server that runs an archive answers its golden images, and the answers are compared."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from models.golden import ANSWERS, FOLDER, MAX_BYTES, Golden, GoldenError, answers_of
 from serving.artifacts import mar
+from serving.artifacts.store import Archive
 from serving.client import Client, Prediction
 
 
-def ask(client: Client, path: Path, model: str, version: str) -> list[tuple[bytes, Prediction]]:
-    """Ask for each golden image of the .mar at `path` once, and compare; returns the images with their answers.
+@dataclass(frozen=True, slots=True)
+class HttpGoldenCheck:
+    """The golden check of one server; `connect` makes a client of it."""
 
-    Each is compared with the answers of the engine that gave it: of several workers one may have fallen back.
+    connect: Callable[[], Client]
+
+    def __call__(self, archive: Archive) -> int:
+        """Check a version that the server runs, and return the number of golden images.
+
+        Raises:
+            ArchiveError: the archive is damaged, or lacks a golden image or its answer.
+            GoldenError: an answer differs.
+            ClientError: an image is not answered.
+        """
+        with self.connect() as client:
+            return len(predict_golden(client, archive.path, archive.model, archive.version))
+
+
+def predict_golden(client: Client, path: Path, model: str, version: str) -> list[tuple[bytes, Prediction]]:
+    """Predict each golden image of the .mar at `path` once, compare, and return the images with their predictions.
+
+    A prediction is compared with the answers of the engine that made it: one of several workers may have fallen back.
 
     Raises:
         ArchiveError: the archive is damaged, or lacks a golden image or its answer.
-        GoldenError: an answer is another one, or the archive has none of that engine.
+        GoldenError: an answer differs, or the archive has no answers of that engine.
         ClientError: an image is not answered.
     """
-    answered = []
+    predictions = []
     with mar.opened(path) as archive:
-        for name, wanted in Golden.from_json(mar.read(archive, ANSWERS, MAX_BYTES)).probabilities.items():
+        for name, probabilities in Golden.from_json(mar.read(archive, ANSWERS, MAX_BYTES)).probabilities.items():
             image = mar.read(archive, f"{FOLDER}/{name}", MAX_BYTES)
-            answer = client.predict(model, image, version, top_k=len(wanted))
-            if (answers := answers_of(answer.engine)) not in archive.namelist():
-                raise GoldenError(f"{path.name} has no golden answers of engine {answer.engine!r}")
+            prediction = client.predict(model, image, version, top_k=len(probabilities))
+            if (answers := answers_of(prediction.engine)) not in archive.namelist():
+                raise GoldenError(f"{path.name} has no golden answers of engine {prediction.engine!r}")
             expected = Golden.from_json(mar.read(archive, answers, MAX_BYTES))
-            by_index = sorted(answer.predictions, key=lambda item: item.index)
+            by_index = sorted(prediction.predictions, key=lambda item: item.index)
             expected.check(name, [item.probability for item in by_index], [item.label for item in by_index])
-            answered.append((image, answer))
-    return answered
+            predictions.append((image, prediction))
+    return predictions

@@ -1,43 +1,46 @@
-"""Desired state: which versions of which models run, with how many workers, and which is the default.
+"""Desired state of one server: which versions of which models run, with how many workers, and which is the default.
 
-A small file in the server's folder, `state.json`. A start brings back what it says, default first, in whatever order
-the store is. Where it and the proxy's map on disk differ, a command was killed after its commit: the map wins.
+`state_file.py` keeps it on disk, `startup.py` starts a server from it.
 """
 
 from __future__ import annotations
 
 import datetime
-from contextlib import suppress
-from pathlib import Path
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from models import documents
-from models.card import Name, Sha256, Version, describe
-from models.documents import DocumentError
-from models.release import check_spelling, version_key
-from serving.artifacts import store
+from models.card import Name, Sha256, Version
+from models.release import check_spelling
 from serving.artifacts.store import Archive
-from serving.errors import ArchiveError, ConfigError
-from serving.proxy import routing
-from serving.runtime import atomic_files
 
-FILE_NAME = "state.json"
+SCHEMA_VERSION: Literal[2] = 2
 # Worker processes that one version may have.
 MAX_WORKERS = 256
 
 
-class _Part(BaseModel):
+class Phase(StrEnum):
+    """Phase of a model's rollout."""
+
+    STABLE = "stable"
+    """The default answers, and no change has begun."""
+    ROLLING_BACK = "rolling_back"
+    """A rollback has begun. The proxy's map does not have its version yet, as far as the state knows."""
+
+
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class VersionState(_Part):
-    """A version that runs.
+class VersionState(_StrictModel):
+    """One version that runs.
 
     Attributes:
-        workers: None leaves their number to the archive's model-config.yaml.
-        sha256: of the archive that was registered; None where an older state does not say.
+        workers: number of predict workers; None leaves it to the archive's model-config.yaml.
+        since: time of its registration.
+        sha256: digest of the registered archive; None if an older state does not record it.
     """
 
     workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] | None = None
@@ -45,15 +48,18 @@ class VersionState(_Part):
     sha256: Sha256 | None = None
 
 
-class ModelState(_Part):
-    """A model that is served.
+class ModelState(_StrictModel):
+    """One model that is served. Its methods are the only transitions between phases.
 
     Attributes:
-        previous: the default before this one, which `rollback` goes back to.
-        rolled_back_from: set by a rollback, so that a second one changes nothing. While it still equals the default,
-            the rollback has begun and not been committed.
+        phase: phase of its rollout.
+        default: the version that answers requests without a version.
+        previous: the default before this one: `rollback` goes back to it.
+        rolled_back_from: the version that the last rollback left, so that a second rollback changes nothing.
+        versions: the registered versions, by their name.
     """
 
+    phase: Phase = Phase.STABLE
     default: Version
     previous: Version | None = None
     rolled_back_from: Version | None = None
@@ -61,171 +67,127 @@ class ModelState(_Part):
 
     @field_validator("versions")
     @classmethod
-    def versions_are_spelled_once(cls, versions: dict[str, VersionState]) -> dict[str, VersionState]:
+    def versions_have_one_spelling(cls, versions: dict[str, VersionState]) -> dict[str, VersionState]:
         """Refuse two spellings of one version."""
         for version in versions:
             check_spelling("version", version, versions, "listed too")
         return versions
 
     @property
-    def rolling_back(self) -> bool:
-        """Whether a rollback has begun and not been committed."""
-        return self.rolled_back_from == self.default
+    def rolled_back(self) -> bool:
+        """True if the last change of the default was a rollback that is complete."""
+        return self.phase is Phase.STABLE and self.rolled_back_from is not None
+
+    def promote(self, version: str) -> None:
+        """Make a version the default. Promoting the default again keeps `previous`."""
+        if version != self.default:
+            self.previous, self.default = self.default, version
+        self.rolled_back_from = None
+        self.phase = Phase.STABLE
+
+    def begin_rollback(self) -> None:
+        """Record the intent: after a kill, the next run knows the direction from it."""
+        self.rolled_back_from = self.default
+        self.phase = Phase.ROLLING_BACK
+
+    def finish_rollback(self, version: str) -> None:
+        """Make `version` the default again, once the proxy's map has it."""
+        self.default, self.previous = version, None
+        self.phase = Phase.STABLE
+
+    def remove(self, version: str) -> None:
+        """Remove a version that is not the default. A rollback to it that has begun is given up."""
+        self.versions.pop(version, None)
+        if self.previous == version:
+            self.previous = None
+            if self.phase is Phase.ROLLING_BACK:
+                self.phase, self.rolled_back_from = Phase.STABLE, None
 
     def follow(self, committed: str) -> None:
-        """Catch up with a default that was committed to the map by a command that was killed then."""
-        if committed != self.default and committed in self.versions:
-            self.previous = None if self.rolling_back else self.default
-            self.default = committed
+        """Adopt the default of the proxy's map, which a killed command has changed without writing the state."""
+        if committed == self.default or committed not in self.versions:
+            return
+        if self.phase is Phase.ROLLING_BACK and committed == self.previous:
+            self.finish_rollback(committed)
+        else:
+            self.promote(committed)
 
 
-class State(_Part):
-    """The desired state of one server.
+class State(_StrictModel):
+    """Desired state of one server.
 
     Attributes:
-        generation: counts its changes.
-        order: of the container whose VERSION= or MODEL= made this state; given again, it is not followed again.
+        schema_version: format of the document. Version 1 had no `phase`; it is converted when it is read.
+        generation: number of changes so far.
+        order: the container, and the VERSION= or MODEL= of its launch, that made this state. A container follows its
+            launch once.
+        models: the models that are served, by their name.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = SCHEMA_VERSION
     generation: int = 0
     order: str | None = None
     models: dict[Name, ModelState] = {}
 
+    @model_validator(mode="before")
+    @classmethod
+    def convert_schema_1(cls, document: Any) -> Any:
+        """Give each model of a version 1 document the phase that two equal fields stood for."""
+        if not isinstance(document, dict):
+            return document
+        schema_version = document.get("schema_version", SCHEMA_VERSION)
+        if schema_version not in (1, SCHEMA_VERSION):
+            raise ValueError(
+                f"schema_version is {schema_version}, and this release of Torchlight reads 1 and {SCHEMA_VERSION}"
+            )
+        models = document.get("models", {})
+        if schema_version == SCHEMA_VERSION or not isinstance(models, dict):
+            return document
+        converted = {
+            name: {"phase": _phase_of_schema_1(model), **model} if isinstance(model, dict) else model
+            for name, model in models.items()
+        }
+        return {**document, "schema_version": SCHEMA_VERSION, "models": converted}
+
     def add(self, model: str, version: str, workers: int | None, sha256: str | None = None) -> None:
-        """Add a version that runs; the first of a model is its default.
+        """Add a version that runs; the first one of a model is its default.
 
         Raises:
-            ReleaseError: it runs already in another spelling.
+            ReleaseError: the version runs already in another spelling.
         """
-        known = self.models.get(model)
-        since = known.versions[version].since if known and version in known.versions else now()
-        check_spelling(model, version, known.versions if known else (), "running")
-        entry = VersionState(workers=workers, since=since, sha256=sha256)
-        if known is None:
-            self.models[model] = ModelState(default=version, versions={version: entry})
+        model_state = self.models.get(model)
+        versions = model_state.versions if model_state else {}
+        since = versions[version].since if version in versions else now()
+        check_spelling(model, version, versions, "running")
+        version_state = VersionState(workers=workers, since=since, sha256=sha256)
+        if model_state is None:
+            self.models[model] = ModelState(default=version, versions={version: version_state})
         else:
-            known.versions[version] = entry
+            versions[version] = version_state
 
-    def remember(self, before: State) -> None:
-        """Take over which archives ran, so that a start can name those that changed since."""
+    def copy_digests(self, before: State) -> None:
+        """Copy the digests of an earlier state, so that a start can name the archives that changed since."""
         for name, model in self.models.items():
-            if name in before.models:
-                for version, entry in model.versions.items():
-                    if version in before.models[name].versions:
-                        entry.sha256 = before.models[name].versions[version].sha256
-
-    def save(self, folder: Path) -> None:
-        """Write it: whole or not at all."""
-        self.generation += 1
-        atomic_files.write(folder / FILE_NAME, self.model_dump_json(indent=2) + "\n")
+            earlier = before.models[name].versions if name in before.models else {}
+            for version, version_state in model.versions.items():
+                if version in earlier:
+                    version_state.sha256 = earlier[version].sha256
 
 
-def now() -> str:
-    """The time, as it stands in state and journal: ISO 8601, UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+def _phase_of_schema_1(model: dict[str, Any]) -> Phase:
+    """Return the phase of a model in a version 1 document: there, a begun rollback kept the default it was to leave."""
+    left = model.get("rolled_back_from")
+    return Phase.ROLLING_BACK if left is not None and left == model.get("default") else Phase.STABLE
 
 
-def load(folder: Path) -> State | None:
-    """The state of a server's folder, or None where it never ran.
-
-    Raises:
-        ConfigError: the file is damaged; the message says where it lies.
-    """
-    path = folder / FILE_NAME
-    try:
-        state = State.model_validate(documents.read_json(path))
-    except FileNotFoundError:
-        return None
-    except (ValidationError, DocumentError) as error:
-        reason = f"{path}: {describe(error)}" if isinstance(error, ValidationError) else str(error)
-        raise ConfigError(f"{reason}; correct it, or remove it to start from the newest versions") from None
-    committed = routing.read(folder / routing.FILE_NAME)
-    for name, model in state.models.items():
-        if name in committed:
-            model.follow(committed[name])
-    return state
-
-
-def from_archives(archives: list[Archive]) -> State:
-    """The state of a first start: these versions, the first of each model its default."""
+def from_archives(archives: Iterable[Archive]) -> State:
+    """Return the state of a first start: these versions, the first one of each model as its default."""
     state = State()
     for archive in archives:
         state.add(archive.model, archive.version, None)
     return state
 
 
-def wanted(folder: Path, model: str | None, version: str | None, order: str | None = None) -> State:
-    """What a start brings up: `model` and `version` where they are asked for, else what the folder's state says.
-
-    Args:
-        order: who asks. Docker restarts a container with the flags of its launch, and what was promoted since must not
-            be undone by a crash: of one order the flags are followed once.
-
-    Raises:
-        ConfigError, ArchiveError: the state is damaged, or the store lacks what is asked for.
-    """
-    asked = f"{order} {model or ''} {version or ''}" if order and (model or version) else None
-    kept = load(folder) if asked or not (model or version) else None
-    if kept is not None and (asked is None or kept.order == asked):
-        return kept
-    state = from_archives(store.choose(model, version))
-    state.order = asked
-    with suppress(ConfigError):  # what is asked for replaces a damaged state
-        state.remember(load(folder) or State())
-    return state
-
-
-def check(state: State, archives: list[Archive]) -> tuple[list[Archive], list[str]]:
-    """Check the archives of a start, and note their digests in `state`.
-
-    Returns:
-        Those to start. Second, sentences on those that are left out, changed since they last ran, or have no digest.
-
-    Raises:
-        ArchiveError: that of a default is damaged, or was replaced since it was archived.
-    """
-    sound, sentences = [], []
-    for archive in archives:
-        model = state.models[archive.model]
-        entry = model.versions[archive.version]
-        try:
-            checked = store.checked(archive)
-        except ArchiveError as error:
-            if archive.version == model.default:
-                raise
-            sentences.append(f"{error}; {archive.model} {archive.version} is not started")
-            continue
-        if not checked.listed:
-            sentences.append(store.unlisted(checked))
-        if entry.sha256 not in (None, checked.sha256):
-            sentences.append(
-                f"{archive.model} {archive.version} is not the file that ran last: {archive.path} has changed, from "
-                f"SHA-256 {str(entry.sha256)[:12]}… to {checked.sha256[:12]}…"
-            )
-        entry.sha256 = checked.sha256
-        sound.append(checked)
-    return sound, sentences
-
-
-def archives(state: State, root: Path = store.ROOT) -> tuple[list[Archive], list[str]]:
-    """What to start from the store: each model's default first. Second, sentences on what is missing.
-
-    Raises:
-        ArchiveError: the archive of a default is gone; without another version it cannot be replaced by a guess.
-    """
-    found, missing = [], []
-    for name, model in sorted(state.models.items()):
-        others = sorted((v for v in model.versions if v != model.default), key=version_key, reverse=True)
-        for version in (model.default, *others):
-            archive = Archive(store.path_of(name, version, root), name, version)
-            if archive.path.is_file():
-                found.append(archive)
-            elif version == model.default:
-                raise ArchiveError(
-                    f"{archive.path} is gone, and {version} is the default version of {name!r}: put it back, or choose "
-                    f"another with `make serve MODEL={name} VERSION=`"
-                )
-            else:
-                missing.append(f"{archive.path} is gone: {name} {version} is not started")
-    return found, missing
+def now() -> str:
+    """Return the time as state and journal write it: ISO 8601, UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -22,7 +22,7 @@ from serving.proxy import client_token, haproxy, routing
 from serving.proxy.haproxy import ProxyConfig, Tokens
 from serving.proxy.readiness import Readiness, WorkerPoll
 from serving.proxy.unbatched_routing import UnbatchedRouting
-from serving.rollout import journal
+from serving.rollout import startup
 from serving.runtime import atomic_files, cpu, processes, temp_folder, timer_slack
 from serving.runtime.instance import TOKEN, TORCHSERVE_TOKEN, Instance
 from serving.runtime.instance import State as RunState
@@ -120,7 +120,7 @@ class Supervisor:
             atomic_files.write(
                 self._instance.folder / TORCHSERVE_TOKEN, KeyFile.of(self._instance).token("inference") + "\n"
             )
-        journal.record_start(self._instance.folder, launch.state)
+        startup.record_start(self._instance.folder, launch.state)
         self._presence = Presence(self._instance.folder, self._temp_path, proxy=launch.proxy)
         self._report("ready", welcome(self._launch, self._instance.ports))
         self._say(welcome(self._launch, self._instance.ports))

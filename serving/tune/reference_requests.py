@@ -55,7 +55,7 @@ def learn(client: Client, mar: Path, model: str, version: str, files: Sequence[P
         ClientError: an image is not answered.
     """
     try:
-        answered = golden_check.ask(client, mar, model, version)
+        answered = golden_check.predict_golden(client, mar, model, version)
     except GoldenError as error:
         raise ArchiveError(f"{model} cannot be tuned: {error}") from None
     asked = [Known(image, answer.best.label, answer.best.probability) for image, answer in answered]

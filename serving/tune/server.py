@@ -23,7 +23,7 @@ from serving.artifacts.model_config import FILE_NAME, ModelConfig
 from serving.artifacts.store import Archive
 from serving.errors import StartError
 from serving.rollout import state
-from serving.rollout.versions import Versions
+from serving.rollout.local import versions_of
 from serving.runtime import processes
 from serving.runtime.instance import Instance, Ports, free_ports
 from serving.server.launch_options import Launch
@@ -115,14 +115,14 @@ class Server:
         """
         if settings not in self._versions:
             version = self._archive(settings)
-            Versions(self._instance, root=self._store).register(self._model, version)
+            versions_of(self._instance, root=self._store).register(self._model, version)
             self._versions[settings] = version
         return f"/predictions/{self._model}/{self._versions[settings]}"
 
     def remove(self, settings: Settings) -> None:
         """Unload these settings, unless they are those of the start. Asked for again, they are loaded again."""
         if settings != self._first and (version := self._versions.pop(settings, None)):
-            Versions(self._instance, root=self._store).retire(self._model, version)
+            versions_of(self._instance, root=self._store).retire(self._model, version)
             store.path_of(self._model, version, self._store).unlink()
 
     def _archive(self, settings: Settings) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from serving.rollout import journal
+from serving.rollout.journal import Journal
 from serving.torchserve.worker_roles import Role, RoleCounts
 from tests.support.server import PREDICT_ONLY, Server, run
 from tests.support.version_commands import run_ok, run_versions
@@ -189,7 +189,7 @@ def test_explain_workers_come_and_go_with_their_version(served: Server, digit: d
         assert not any(one.run_ok() for one in asked[2:]), "they must be in flight for this to mean anything"
         run_ok(served, "retire", "--version", "1.0")
         assert [one.result().status_code for one in asked] == [200] * 12
-    steps = [entry["step"] for entry in journal.read(served.instance.folder) if entry["command"] == "retire"]
+    steps = [entry["step"] for entry in Journal(served.instance.folder).entries() if entry["command"] == "retire"]
     assert steps == ["started", "closed", "drained", "unregistered", "done"]
     for name in RoleCounts().registered_names("digits"):
         registered = served.describe(f"/models/{name}/all")

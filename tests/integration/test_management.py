@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from serving.errors import Conflict, NotRegistered, Refused, Unreachable
-from serving.rollout import state
+from serving.rollout.state_file import StateFile
 from serving.torchserve.management import Management
 from serving.torchserve.tokens import KeyFile
 from serving.torchserve.worker_roles import RoleCounts
@@ -60,6 +60,6 @@ def test_a_management_token_is_used_and_renewed_in_time(store: Path) -> None:
 def test_state_survives_what_it_should(served: Server) -> None:
     path = served.instance.folder / "state.json"
     assert oct(path.stat().st_mode & 0o777) == "0o600"
-    kept = state.load(served.instance.folder)
+    kept = StateFile(served.instance.folder).load()
     assert kept is not None
     assert kept.models["digits"].default == "1.0"

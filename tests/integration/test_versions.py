@@ -16,14 +16,16 @@ import requests
 from models.release import sha256
 from scripts import versions
 from serving.artifacts.store import digest_file
-from serving.rollout import journal
+from serving.rollout.journal import Journal
 from tests.support.server import Server, free_port, run
 from tests.support.version_commands import answering, run_ok, run_versions, server_state
 
 
 def test_a_version_is_registered_promoted_rolled_back_and_retired(served: Server, digit: dict[str, bytes]) -> None:
     image = digit["3"]
-    assert run_ok(served, "register", "--version", "2.0") == "digits 2.0: registered; it answers those who name it\n"
+    assert (
+        run_ok(served, "register", "--version", "2.0") == "digits 2.0: registered; it answers requests that name it\n"
+    )
     assert (answering(served, image), answering(served, image, "/2.0")) == ("1.0", "2.0")
     run_ok(served, "promote", "--version", "2.0")
     assert (answering(served, image), answering(served, image, "/1.0")) == ("2.0", "1.0")
@@ -38,7 +40,7 @@ def test_a_version_is_registered_promoted_rolled_back_and_retired(served: Server
     assert gone.json()["type"] == "VersionNotFound"
     rows = json.loads(run_ok(served, "models", "--json"))
     assert [(row["version"], row["default"], row["ready"]) for row in rows] == [("1.0", True, 1)]
-    steps = [(entry["command"], entry["step"]) for entry in journal.read(served.instance.folder)]
+    steps = [(entry["command"], entry["step"]) for entry in Journal(served.instance.folder).entries()]
     assert steps.count(("promote", "committed")) == 1
     assert ("retire", "drained") in steps
     assert "promote digits 2.0: committed" in run_ok(served, "history")

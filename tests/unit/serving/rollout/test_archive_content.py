@@ -11,7 +11,7 @@ from serving.artifacts.store import Archive
 from serving.errors import VersionError
 from serving.rollout import archive_content
 from serving.rollout.journal import Journal
-from serving.rollout.registry import Registry
+from serving.rollout.registry import TorchServeRegistry
 from serving.rollout.state import State
 from serving.torchserve.worker_roles import RoleCounts
 from tests.unit.serving.fake_management import FakeManagement
@@ -27,8 +27,9 @@ def check(folder: Path, sha256: str, *, registered: bool, recorded: str | None =
     state = State()
     if recorded is not None:
         state.add("digits", "1.0", None, recorded)
+    registry = TorchServeRegistry(management, RoleCounts(), folder)
     archive = Archive(folder / f"digits-{version}.mar", "digits", version, sha256, listed=True)
-    archive_content.check_registered(Registry(management, RoleCounts(), folder), folder, state, archive)
+    archive_content.check_registered(registry, Journal(folder), state, archive)
 
 
 def test_the_same_content_may_be_registered_again(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_what_is_not_registered_any_more_may_have_other_content(tmp_path: Path) 
 
 
 def test_a_registration_that_was_killed_is_completed_with_the_same_content_alone(tmp_path: Path) -> None:
-    Journal(tmp_path, "register", "digits", "1.0").write("checked", sha256=OLD)
+    Journal(tmp_path).begin("register", "digits", "1.0").write("checked", sha256=OLD)
     check(tmp_path, OLD, registered=True)
     with pytest.raises(VersionError, match=r"run `make retire MODEL=digits VERSION=1\.0` first"):
         check(tmp_path, NEW, registered=True)

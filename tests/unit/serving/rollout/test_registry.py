@@ -9,9 +9,8 @@ import pytest
 from serving.artifacts.model_config import ModelConfig
 from serving.artifacts.store import Archive
 from serving.errors import Refused, VersionError
-from serving.rollout import journal
 from serving.rollout.journal import Journal
-from serving.rollout.registry import Registry
+from serving.rollout.registry import TorchServeRegistry
 from serving.torchserve.process import WORKER_ERRORS
 from serving.torchserve.worker_roles import PREDICT_ONLY, Role, RoleCounts
 from tests.unit.serving.fake_management import FakeManagement
@@ -19,17 +18,19 @@ from tests.unit.serving.fake_management import FakeManagement
 ALL = {("digits", "1.0"): 2, ("digits-explain", "1.0"): 1, ("digits-unbatched", "1.0"): 1}
 
 
-def load(folder: Path, management: FakeManagement, role_counts: RoleCounts | None = None, workers: int = 2) -> Registry:
-    registry = Registry(management, role_counts or RoleCounts(), folder)
-    said = Journal(folder, "register", "digits", "1.0")
+def load(
+    folder: Path, management: FakeManagement, role_counts: RoleCounts | None = None, workers: int = 2
+) -> TorchServeRegistry:
+    registry = TorchServeRegistry(management, role_counts or RoleCounts(), folder)
+    run = Journal(folder).begin("register", "digits", "1.0")
     with zipfile.ZipFile(folder / "digits-1.0.mar", "w") as mar:
         mar.writestr("model-config.yaml", ModelConfig(batchSize=16, maxBatchDelay=3).archived())
-    registry.load(Archive(folder / "digits-1.0.mar", "digits", "1.0"), workers, said, lambda message: None)
+    registry.load(Archive(folder / "digits-1.0.mar", "digits", "1.0"), workers, run, lambda message: None)
     return registry
 
 
 def steps(folder: Path) -> list[str]:
-    return [entry["step"] for entry in journal.read(folder)]
+    return [entry["step"] for entry in Journal(folder).entries()]
 
 
 def test_a_version_is_loaded_under_each_name_with_its_workers(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_what_a_kill_left_of_it_is_no_version_and_loading_again_completes_it(
 ) -> None:
     management = FakeManagement()
     management.registered[left] = 1
-    registry = Registry(management, RoleCounts(), tmp_path)
+    registry = TorchServeRegistry(management, RoleCounts(), tmp_path)
     assert registry.find("digits", "1.0") is None
     load(tmp_path, management)
     assert management.registered == ALL
