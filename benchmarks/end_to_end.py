@@ -1,4 +1,4 @@
-"""Train, archive, start and ask the digits model in an empty folder, and print what each step costs, as Markdown."""
+"""Train, archive and serve the digits model in an empty folder, and write the cost of each step to docs/measured.md."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ IMAGE = (REPOSITORY / "samples" / "3.png").read_bytes()
 def main(argv: list[str] | None = None) -> None:
     """Parse the flags, measure, print and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.end_to_end", description=__doc__)
+    parser.add_argument("--port", type=int, default=18_180, help="first of the server's 8 ports (default: 18180)")
+    parser.add_argument("--starts", type=int, default=5, help="number of starts (default: 5)")
+    parser.add_argument("--requests", type=int, default=500, help="number of predictions for each path (default: 500)")
     parser.add_argument(
-        "--port", type=int, default=18_180, help="for the servers (default: 18180); +1 to +7 are used too"
+        "--out", type=Path, default=Path("docs/measured.md"), help="page to write (default: docs/measured.md)"
     )
-    parser.add_argument("--starts", type=int, default=5, help="how often to start (default: 5)")
-    parser.add_argument("--requests", type=int, default=500, help="how many predictions a road (default: 500)")
-    parser.add_argument("--out", type=Path, default=Path("docs/measured.md"), help="file to write")
     arguments = parser.parse_args(argv)
     out = arguments.out.resolve()
     with tempfile.TemporaryDirectory(prefix="torchlight-measure-") as folder:
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def measure(folder: Path, port: int, starts: int, requests: int) -> list[tuple[str, str]]:
-    """Run the whole road once; returns the rows of the table."""
+    """Run all steps once, and return the rows of the table."""
     run(folder, "scripts.archive")
     metrics = find("digits", root=folder / "releases").card.metrics
     rows = [
@@ -54,75 +54,78 @@ def measure(folder: Path, port: int, starts: int, requests: int) -> list[tuple[s
     ]
     seconds = []
     for number in range(starts):
-        began = time.perf_counter()
+        start = time.perf_counter()
         run(folder, "scripts.serve", "--port", str(port))
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
         if number < starts - 1:
             run(folder, "scripts.stop", "--port", str(port))
     rows.append((f"from the command to READY, {starts} starts", spread(seconds, "s", 1)))
     try:
-        rows += ask(port, requests)
+        rows += measure_requests(port, requests)
     finally:
         run(folder, "scripts.stop", "--port", str(port))
     return rows
 
 
-def ask(port: int, requests: int) -> list[tuple[str, str]]:
-    """One client, connections kept open; the two roads take turns, so that noise hits both alike."""
-    # Without retries: a request that had to be sent twice must not pass for a slow one.
+def measure_requests(port: int, requests: int) -> list[tuple[str, str]]:
+    """Measure one client with persistent connections. Paths are interleaved, so that noise affects all of them."""
+    # Without retries: a request that fails must not count as a slow one.
     with (
         Client(f"http://127.0.0.1:{port}", retries=0) as proxy,
         Client(f"http://127.0.0.1:{port + 5}", retries=0) as direct,
     ):
-        roads: dict[str, Callable[[], Prediction]] = {
+        paths: dict[str, Callable[[], Prediction]] = {
             "direct": lambda: direct.predict("digits", IMAGE, "1.0"),
             "proxy": lambda: proxy.predict("digits", IMAGE),
             "explain": lambda: proxy.explain("digits", IMAGE),
         }
-        for road in roads.values():
+        for send in paths.values():
             for _ in range(20):
-                check(road())
-        took: dict[str, list[float]] = {name: [] for name in roads}
+                check(send())
+        milliseconds: dict[str, list[float]] = {name: [] for name in paths}
         for number in range(requests):
-            for name, road in roads.items():
+            for name, send in paths.items():
                 if name == "explain" and number % 5:
                     continue
-                began = time.perf_counter()
-                answer = road()
-                took[name].append((time.perf_counter() - began) * 1000)
-                check(answer)
-    ratio = statistics.median(took["proxy"]) / statistics.median(took["direct"])
+                start = time.perf_counter()
+                prediction = send()
+                milliseconds[name].append((time.perf_counter() - start) * 1000)
+                check(prediction)
+    ratio = statistics.median(milliseconds["proxy"]) / statistics.median(milliseconds["direct"])
     return [
-        (f"one prediction, one client, {requests} requests", spread(took["proxy"], "ms", 1)),
+        (f"one prediction, one client, {requests} requests", spread(milliseconds["proxy"], "ms", 1)),
         (
             "the same, sent to TorchServe without the proxy",
-            f"{spread(took['direct'], 'ms', 1)}; ratio with / without the proxy: {ratio:.2f}",
+            f"{spread(milliseconds['direct'], 'ms', 1)}; ratio with / without the proxy: {ratio:.2f}",
         ),
-        (f"one explanation with its overlay, {len(took['explain'])} requests", spread(took["explain"], "ms", 0)),
+        (
+            f"one explanation with its overlay, {len(milliseconds['explain'])} requests",
+            spread(milliseconds["explain"], "ms", 0),
+        ),
     ]
 
 
-def check(answer: Prediction) -> None:
-    """A fast wrong answer is worth nothing."""
-    if answer.best.label != "3":
-        raise ValueError(f"samples/3.png was taken for {answer.best.label!r}")
+def check(prediction: Prediction) -> None:
+    """Raise ValueError if the prediction is wrong. A fast wrong response does not count."""
+    if prediction.best.label != "3":
+        raise ValueError(f"samples/3.png was classified as {prediction.best.label!r}; expected 3")
 
 
 def run(folder: Path, module: str, *flags: str) -> None:
-    """A command of the repository, in `folder`."""
+    """Run a command of this repository in `folder`."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     subprocess.run([sys.executable, "-m", module, *flags], cwd=folder, env=environment, check=True, capture_output=True)
 
 
 def spread(values: list[float], unit: str, digits: int) -> str:
-    """Median, and the 5th and 95th percentile (all values where there are few)."""
+    """Return the median, and the 5th and 95th percentile. With few values, these are the minimum and the maximum."""
     ordered = sorted(values)
     low, high = ordered[len(ordered) // 20], ordered[-1 - len(ordered) // 20]
     return f"{statistics.median(ordered):.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def report(rows: list[tuple[str, str]]) -> str:
-    """The page: where and when, then the table."""
+    """Return the page: machine and date, then the table."""
     cores = len(os.sched_getaffinity(0))
     where = f"{cores} cores, {machine.processor()}, Python {platform.python_version()}, torch {torch.__version__}"
     lines = [
@@ -136,7 +139,7 @@ def report(rows: list[tuple[str, str]]) -> str:
         "",
         "| step | measured |",
         "| --- | --- |",
-        *(f"| {what} | {figure} |" for what, figure in rows),
+        *(f"| {step} | {figure} |" for step, figure in rows),
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""What a measurement leaves behind: a table in a page of docs/, with where and when it was made."""
+"""Generated sections and tables of pages in docs/, with the machine and the date of a measurement."""
 
 from __future__ import annotations
 
@@ -13,25 +13,31 @@ from handlers.engines import machine
 
 
 def where() -> str:
-    """The machine and the day, as a half sentence."""
+    """Return the machine and the date, as the end of a sentence."""
     cores = len(os.sched_getaffinity(0))
-    about = f"{cores} cores, {machine.processor()}, Python {platform.python_version()}, torch {torch.__version__}"
-    return f"on {datetime.date.today()}: {about}"
+    machine_text = (
+        f"{cores} cores, {machine.processor()}, Python {platform.python_version()}, torch {torch.__version__}"
+    )
+    return f"on {datetime.date.today()}: {machine_text}"
 
 
 def put(page: Path, name: str, text: str) -> None:
-    """Replace what stands between the markers of this name, or add them at the end of the page."""
+    """Replace the text between the markers of this name. If there are none, add them at the end of the page.
+
+    Raises:
+        ValueError: the page has the first marker without the second.
+    """
     begin, end = f"<!-- {name}: measured, do not edit -->", f"<!-- {name}: end -->"
     old = page.read_text(encoding="utf-8") if page.exists() else ""
-    before, found, rest = old.partition(begin)
-    if found and end not in rest:
-        raise ValueError(f"{page}: has {begin!r} without {end!r} after it; put the second back, or remove the first")
-    after = rest.partition(end)[2] if found else "\n"
-    lead = before if found or not before else before.rstrip() + "\n\n"
-    page.write_text(f"{lead}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
+    before, marker, tail = old.partition(begin)
+    if marker and end not in tail:
+        raise ValueError(f"{page}: {begin!r} has no {end!r} after it; add the second marker, or remove the first")
+    after = tail.partition(end)[2] if marker else "\n"
+    head = before if marker or not before else before.rstrip() + "\n\n"
+    page.write_text(f"{head}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,7 +1,7 @@
-"""Train what the documents quote, each by the command that a user would type, and write what came of it as a table.
+"""Train the models of docs/training.md with the commands that users type, and write a table of metrics for each.
 
-CIFAR-10 is fetched where there is internet, or read from --cifar10. Everything together takes more than an hour of two
-cores; --only does a part, and leaves the rest of the page as it is.
+CIFAR-10 is downloaded, or read from --cifar10. All trainings take more than an hour on two cores. --only runs one of
+them, and leaves the other tables of the page unchanged.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ CIFAR10 = "cifar10"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training: its name, flags of scripts.train beside --data, and what its accuracy must reach, as a share."""
+    """A training: its name, flags of scripts.train without --data, and its target for the accuracy (a share)."""
 
     name: str
     flags: tuple[str, ...]
-    least: float
+    min_accuracy: float
 
 
 RUNS = (
@@ -39,42 +39,46 @@ RUNS = (
     Run("resnet9", ("--architecture", "resnet9"), 0.88),
     Run("resnet9-6-epochs", ("--architecture", "resnet9", "--epochs", "6", "--set", "progressive.epochs=3"), 0.81),
 )
-# A user's folder, by the one command of the README.
+# A user's own folder, with the command of the README.
 FOLDER = Run("folder", ("--recipe", "small"), 0.98)
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags, train, print and write."""
+    """Parse the flags, train, print and write the tables."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cifar10", default=CIFAR10, help="folder or archive in its python layout (default: fetched)")
-    parser.add_argument("--folder", help="a folder of images with a sub-folder for each class, to train on")
+    parser.add_argument(
+        "--cifar10", default=CIFAR10, help="folder or archive of CIFAR-10, Python version (default: download)"
+    )
+    parser.add_argument("--folder", help="folder of images with a sub-folder for each class, for the training `folder`")
     names = [run.name for run in (*RUNS, FOLDER)]
-    parser.add_argument("--only", choices=names, action="append", help="this one alone; may be given several times")
-    parser.add_argument("--out", type=Path, default=Path("docs/training.md"), help="page to write into")
-    parser.add_argument("--keep", type=Path, help="folder to leave the releases in (default: nowhere)")
+    parser.add_argument("--only", choices=names, action="append", help="run only this training; may be repeated")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs/training.md"), help="page to write (default: docs/training.md)"
+    )
+    parser.add_argument("--keep", type=Path, help="folder to keep the releases in (default: a temporary folder)")
     arguments = parser.parse_args(argv)
-    wanted = arguments.only or [run.name for run in RUNS] + ([FOLDER.name] if arguments.folder else [])
-    if FOLDER.name in wanted and not arguments.folder:
-        raise ValueError("--only folder needs --folder, a folder of images to train on")
+    selected = arguments.only or [run.name for run in RUNS] + ([FOLDER.name] if arguments.folder else [])
+    if FOLDER.name in selected and not arguments.folder:
+        raise ValueError("--only folder needs --folder, a folder of images with a sub-folder for each class")
     with tempfile.TemporaryDirectory(prefix="torchlight-training-") as scratch:
         root = (arguments.keep or Path(scratch)).resolve()
         root.mkdir(parents=True, exist_ok=True)
         for run in (*RUNS, FOLDER):
-            if run.name in wanted:
+            if run.name in selected:
                 data = arguments.folder if run is FOLDER else arguments.cifar10
-                found = train(run, data if data == CIFAR10 else str(Path(data).resolve()), root)
-                text = f"`make measure-training ONLY={run.name}`, {where()}.\n\n{rows(found, run)}"
+                metrics = train(run, data if data == CIFAR10 else str(Path(data).resolve()), root)
+                text = f"`make measure-training ONLY={run.name}`, {where()}.\n\n{rows(metrics, run)}"
                 put(arguments.out.resolve(), f"training {run.name}", text)
                 print(text)
 
 
 def train(run: Run, data: str, root: Path) -> Mapping[str, Any]:
-    """Train in `root` and return what the release's metrics.json says."""
+    """Train in `root`, and return the metrics.json of the release."""
     flags = ("--data", data, "--model", run.name, "--version", "1.0", *run.flags)
-    # CPU seconds are what is quoted, and several threads wait for each other in some of them.
+    # The page quotes CPU seconds, which threads would also spend on waiting for each other.
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-m", "scripts.train", *flags], cwd=root, env=environment, check=True)
     path = root / "releases" / run.name / "1.0" / "report" / "metrics.json"
@@ -83,23 +87,25 @@ def train(run: Run, data: str, root: Path) -> Mapping[str, Any]:
 
 
 def rows(metrics: Mapping[str, Any], run: Run) -> str:
-    """The table of one training; marks stand beside what they are for, all but the first for CIFAR-10 alone."""
-    calibrated, covered, told = ("", "", "") if run is FOLDER else ("below 0.02", "within 1 point", "at least 80%")
-    sets, strange, decisions = metrics["sets"], metrics["strangeness"], metrics["decisions"]
+    """Return the table of a training. All targets but the first are for CIFAR-10 only."""
+    calibration_target, coverage_target, detection_target = (
+        ("", "", "") if run is FOLDER else ("below 0.02", "within 1 point", "at least 80%")
+    )
+    sets, ood, decisions = metrics["sets"], metrics["strangeness"], metrics["decisions"]
     lines: Sequence[tuple[str, str, str]] = (
-        ("accuracy", share(metrics["right"]), f"at least {run.least:.1%}"),
+        ("accuracy", share(metrics["right"]), f"at least {run.min_accuracy:.1%}"),
         ("training, CPU seconds", f"{metrics['cost']['cpu_seconds']:.0f}", ""),
         ("calibration error (ECE), as trained", f"{metrics['before']['ece']:.4f}", ""),
-        ("calibration error (ECE), after temperature scaling", f"{metrics['after']['ece']:.4f}", calibrated),
-        (f"coverage of the prediction sets (target {sets['target']:.0%})", share(sets["coverage"]), covered),
+        ("calibration error (ECE), after temperature scaling", f"{metrics['after']['ece']:.4f}", calibration_target),
+        (f"coverage of the prediction sets (target {sets['target']:.0%})", share(sets["coverage"]), coverage_target),
         ("mean size of the prediction sets", f"{sets['mean_size']:.2f}", ""),
         (
-            f"false positive rate of OOD detection (expected {strange['expected']:.0%})",
-            share(strange["false_alarms"]),
+            f"false positive rate of OOD detection (expected {ood['expected']:.0%})",
+            share(ood["false_alarms"]),
             "",
         ),
-        (f"images of {strange['unlike']} detected as OOD by {strange['method']}", share(strange["caught"]), told),
-        ("AUROC of this detection", f"{strange['auroc']:.3f}", ""),
+        (f"images of {ood['unlike']} detected as OOD by {ood['method']}", share(ood["caught"]), detection_target),
+        ("AUROC of this detection", f"{ood['auroc']:.3f}", ""),
         ("accepted predictions", share(decisions["accepted"]), ""),
         ("accuracy of the accepted predictions", share(decisions["accuracy"]), ""),
     )
@@ -107,7 +113,7 @@ def rows(metrics: Mapping[str, Any], run: Run) -> str:
 
 
 def share(value: Mapping[str, Any] | None) -> str:
-    """A share with its interval, in percent."""
+    """Return a share with its interval, in percent."""
     return "-" if value is None else f"{value['value']:.2%} ({value['low']:.1%} to {value['high']:.1%})"
 
 

@@ -1,1 +1,1 @@
-"""Attacks on a server of our own, on loopback: each is bounded, ends by itself, and returns figures."""
+"""Attacks on servers of this machine, on loopback. Each attack is bounded, ends on its own, and returns figures."""

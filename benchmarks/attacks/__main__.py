@@ -1,7 +1,7 @@
-"""Attack servers of our own, and write docs/security.md's table of what held.
+"""Attack servers on this machine, and write the table of results to docs/security.md.
 
-Starts a server in development mode and one in production mode, on this machine, and attacks them: some eight minutes.
-Exit status 1 where something did not hold.
+Starts one server in development mode and one in production mode, and attacks them. This takes some eight minutes. The
+exit status is 1 if an attack succeeds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks import report
 from benchmarks.attacks import archives, local_user, make_variables, outage, smuggling, starvation, wrong_tokens
 from benchmarks.attacks.finding import Finding
 from benchmarks.attacks.hostile import MARK, generate
-from benchmarks.attacks.hostile_h2 import REQUESTS, ask
+from benchmarks.attacks.hostile_h2 import REQUESTS, send
 from benchmarks.attacks.smuggling import Victim
 from scripts.command import command
 from serving.runtime.instance import Ports
@@ -27,7 +27,7 @@ from tests.support.server import REPOSITORY, TOKEN, Server, free_port, run
 
 PAGE = REPOSITORY / "docs" / "security.md"
 HOSTILE_REQUESTS = 5_000
-# Others' p99 may grow by this much while one client sends what is costly.
+# Limit for the p99 of other clients while one client sends expensive requests, as a ratio to the p99 without it.
 STARVATION_RATIO = 3.0
 PREDICT = "/predictions/digits"
 
@@ -36,14 +36,16 @@ Attack = Callable[[], Iterator[Finding]]
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags, attack, write the table."""
+    """Parse the flags, attack the servers, write the table."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.attacks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--page", type=Path, default=PAGE, help="page to write the table into (default: docs/security.md)"
     )
-    parser.add_argument("--count", type=int, default=HOSTILE_REQUESTS, help="hostile requests (default: 5000)")
+    parser.add_argument(
+        "--count", type=int, default=HOSTILE_REQUESTS, help="number of hostile requests (default: 5000)"
+    )
     parser.add_argument("--only", choices=NAMES, action="append", help="run only this part; may be repeated")
     arguments = parser.parse_args(argv)
     findings = [finding for part in attack(arguments.only or NAMES, arguments.count) for finding in part]
@@ -55,18 +57,18 @@ def main(argv: list[str] | None = None) -> None:
         report.put(arguments.page, "attacks", f"By `make measure-attacks` {report.where()}.\n\n{table}")
         print(table)
     if not all(finding.holds for finding in findings):
-        sys.exit("error: an attack succeeded: see the rows with no")
+        sys.exit('error: an attack succeeded; see the rows with "no" in the table')
 
 
 def attack(names: tuple[str, ...] | list[str], count: int) -> Iterator[list[Finding]]:
-    """Start both servers, run the named parts, and yield what each came to."""
+    """Start both servers, run the named parts, and yield the findings of each."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torchlight-attacks-")))
         workspace = folder / "workspace"
         workspace.mkdir()
-        done = run(workspace, "scripts.archive")
-        if done.returncode:
-            sys.exit(done.stderr)
+        archived = run(workspace, "scripts.archive")
+        if archived.returncode:
+            sys.exit(archived.stderr)
         development = stack.enter_context(Server(workspace))
         production = stack.enter_context(Server(workspace, "--mode", "production", TORCHLIGHT_TOKEN=TOKEN))
         image = (REPOSITORY / "samples" / "3.png").read_bytes()
@@ -88,12 +90,12 @@ NAMES = ("smuggling", "outage", "local user", "starvation", "archives", "tokens"
 
 
 def smuggle(development: Server, production: Server, image: bytes, count: int) -> Iterator[Finding]:
-    """Send requests that two parsers could read differently."""
-    right = {"Authorization": f"Bearer {TOKEN}"}
+    """Send requests that two parsers could parse differently."""
+    headers_with_token = {"Authorization": f"Bearer {TOKEN}"}
     for name, server, token, headers in (
         ("development mode", development, None, {}),
-        ("with a valid token", production, TOKEN, right),
-        ("without a token", production, None, right),
+        ("with a valid token", production, TOKEN, headers_with_token),
+        ("without a token", production, None, headers_with_token),
     ):
         victim = Victim(server.ports.public, PREDICT, image, headers)
         hostile = generate(count, seed=1, model="digits", image=image, token=token)
@@ -104,18 +106,18 @@ def smuggle(development: Server, production: Server, image: bytes, count: int) -
             f"{outcome.victims:,} responses"
         )
         yield Finding(f"request smuggling, {name}", measured, not outcome.violations)
-    replies = [ask(development.ports.public, fields) for fields in REQUESTS.values()]
-    leaked = sum(MARK in reply.headers.get("x-request-id", "") + reply.body.decode() for reply in replies)
-    measured = f"{len(replies)} requests: {leaked} hidden requests were answered"
+    responses = [send(development.ports.public, fields) for fields in REQUESTS.values()]
+    leaked = sum(MARK in response.headers.get("x-request-id", "") + response.body.decode() for response in responses)
+    measured = f"{len(responses)} requests: {leaked} hidden requests were answered"
     yield Finding("request smuggling over HTTP/2", measured, leaked == 0)
 
 
 def take_connections(production: Server, image: bytes) -> Iterator[Finding]:
-    """Hold connections while somebody with a token wants answers."""
-    right = {"Authorization": f"Bearer {TOKEN}"}
-    idle = outage.run(production.ports.public, outage.NOTHING, PREDICT, image, right, outage.SECONDS)
+    """Hold connections while a client with a token sends requests."""
+    headers_with_token = {"Authorization": f"Bearer {TOKEN}"}
+    idle = outage.run(production.ports.public, outage.NOTHING, PREDICT, image, headers_with_token, outage.SECONDS)
     for flood in outage.ATTACKS:
-        outcome = outage.run(production.ports.public, flood, PREDICT, image, right, outage.SECONDS)
+        outcome = outage.run(production.ports.public, flood, PREDICT, image, headers_with_token, outage.SECONDS)
         answered = outcome.statuses[200] / outcome.statuses.total()
         ratio = outcome.percentile(50) / idle.percentile(50)
         measured = (
@@ -126,7 +128,7 @@ def take_connections(production: Server, image: bytes) -> Iterator[Finding]:
 
 
 def act_locally(development: Server, folder: Path, image: bytes) -> Iterator[Finding]:
-    """Be another user of the machine, or a page in the browser."""
+    """Act as another user of the machine, and as a page in the browser."""
     yield local_user.attack_management(development, folder)
     yield local_user.attack_from_a_page(development, image)
     yield local_user.look_at_files(development)
@@ -134,7 +136,7 @@ def act_locally(development: Server, folder: Path, image: bytes) -> Iterator[Fin
 
 
 def starve(development: Server, image: bytes) -> Iterator[Finding]:
-    """Send what is costly while others want little."""
+    """Send expensive requests while other clients send cheap ones."""
     for name in starvation.ATTACKS:
         figures = starvation.measure(development.url, "digits", image, name)
         worst = max(p99 for _, p99 in figures.ratios.values())
@@ -146,13 +148,13 @@ def starve(development: Server, image: bytes) -> Iterator[Finding]:
 
 
 def replace(workspace: Path, folder: Path) -> Iterator[Finding]:
-    """Replace archives and cards."""
+    """Serve replaced archives, and read hostile cards."""
     yield archives.serve_replaced_code(workspace, folder / "replaced")
     yield archives.read_bombs(workspace, folder / "bombs")
 
 
 def guess(production: Server) -> Iterator[Finding]:
-    """Try tokens."""
+    """Try wrong tokens and malformed credentials."""
     yield wrong_tokens.try_tokens(production.ports.public)
     yield wrong_tokens.send_odd_credentials(production.ports.public, TOKEN)
 

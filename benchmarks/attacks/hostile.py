@@ -1,7 +1,7 @@
-"""Requests that two HTTP/1.1 parsers could read differently (request smuggling: RFC 9112, 11.2).
+"""Requests that two HTTP/1.1 parsers could parse differently (request smuggling: RFC 9112, 11.2).
 
-Each carries another request in its body, or where a careless parser would look for the next one. A proxy and a server
-that agree answer it once, or refuse it; the inner request is never answered.
+Each carries an inner request in its body, or where a lenient parser would look for the next request. A proxy and a
+server that agree respond once, or refuse it. The inner request must not get a response.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# The id of the inner requests. No answer may have it.
+# Id of the inner requests. No response may have it.
 MARK = "smuggled"
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
 PATHS = (
@@ -28,7 +28,7 @@ PATHS = (
     "/nothing",
     "http://torchserve/predictions/{model}",
 )
-# How the body is framed. {n} is its length; `chunked` bodies are sent in chunks.
+# Framing of the body. {n} is its length. Bodies of CODINGS are sent in chunks.
 LENGTHS = (
     "Content-Length: {n}",
     "content-length:{n}",
@@ -65,7 +65,7 @@ CODINGS = (
     "Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked",
     "TE: trailers\r\nTrailer: X-Last\r\nTransfer-Encoding: chunked",
 )
-# What else could make a parser begin anew, change the protocol, or take the request for another one.
+# Other headers that could make a parser start again, switch the protocol, or misread the request.
 EXTRAS = (
     "",
     "Expect: y",
@@ -106,7 +106,7 @@ INNER = (
 
 @dataclass(frozen=True, slots=True)
 class HostileRequest:
-    """One request; `data` is sent at once, and `description` makes a violation readable."""
+    """A request. `data` is sent at once. `description` is shown in a violation."""
 
     method: str
     description: str
@@ -114,33 +114,36 @@ class HostileRequest:
 
 
 def generate(count: int, seed: int, model: str, image: bytes, token: str | None = None) -> Iterator[HostileRequest]:
-    """Yield `count` requests; the same seed gives the same ones.
+    """Yield `count` requests. The same seed gives the same requests.
 
     Args:
-        image: what the inner requests would have classified.
-        token: the bearer token to send with them, if any.
+        count: number of requests.
+        seed: of the random numbers.
+        model: name of the served model.
+        image: image in the inner requests.
+        token: bearer token of the outer requests, if any.
     """
-    draw = random.Random(seed)
+    rng = random.Random(seed)
     for _ in range(count):
-        method = "POST" if draw.random() < 0.5 else draw.choice(METHODS)
-        path = draw.choice(PATHS).format(model=model)
-        version = "1.0" if draw.random() < 0.1 else "1.1"
-        extra = draw.choice(EXTRAS)
-        inner = draw.choice(INNER).format(model=model, mark=MARK, length=len(image)).encode()
+        method = "POST" if rng.random() < 0.5 else rng.choice(METHODS)
+        path = rng.choice(PATHS).format(model=model)
+        version = "1.0" if rng.random() < 0.1 else "1.1"
+        extra = rng.choice(EXTRAS)
+        inner = rng.choice(INNER).format(model=model, mark=MARK, length=len(image)).encode()
         inner += image if inner.endswith(b"\r\n\r\n") else b""
-        chunked = draw.random() < 0.4
+        chunked = rng.random() < 0.4
         framings = CODINGS if chunked else LENGTHS
-        framing = (framings[0] if draw.random() < 0.4 else draw.choice(framings)).format(n=len(inner))
+        framing = (framings[0] if rng.random() < 0.4 else rng.choice(framings)).format(n=len(inner))
         lines = [f"{method} {path} HTTP/{version}", "Host: torchserve", "X-Request-Id: outer"]
         lines += [f"Authorization: Bearer {token}"] if token and "Authorization" not in extra else []
         lines += [extra] if extra else []
-        draw_first = [framing, *lines[1:]] if draw.random() < 0.5 else [*lines[1:], framing]
-        head = "\r\n".join([lines[0], *draw_first]) + "\r\n\r\n"
-        body = _chunks(inner, draw) if chunked else inner
+        shuffled = [framing, *lines[1:]] if rng.random() < 0.5 else [*lines[1:], framing]
+        head = "\r\n".join([lines[0], *shuffled]) + "\r\n\r\n"
+        body = _chunks(inner, rng) if chunked else inner
         yield HostileRequest(method, " | ".join([lines[0], framing, extra]), head.encode("latin-1") + body)
 
 
-def _chunks(inner: bytes, draw: random.Random) -> bytes:
-    """Frame a body as one chunk, perhaps with an extension (RFC 9112, 7.1.1) and trailer fields."""
-    extension = draw.choice(("", ";a=b", ';a="\\\r"', ";" + "x" * 300, " "))
-    return f"{len(inner):x}{extension}\r\n".encode() + inner + f"\r\n0\r\n{draw.choice(TRAILERS)}\r\n".encode()
+def _chunks(inner: bytes, rng: random.Random) -> bytes:
+    """Frame a body as one chunk, with or without an extension (RFC 9112, 7.1.1) and trailer fields."""
+    extension = rng.choice(("", ";a=b", ';a="\\\r"', ";" + "x" * 300, " "))
+    return f"{len(inner):x}{extension}\r\n".encode() + inner + f"\r\n0\r\n{rng.choice(TRAILERS)}\r\n".encode()

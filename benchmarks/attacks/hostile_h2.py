@@ -1,4 +1,4 @@
-"""HTTP/2 requests that would be something else in HTTP/1.1, which the proxy writes them as (RFC 9113, 8.2 and 8.3)."""
+"""HTTP/2 requests that would mean something else after the proxy's conversion to HTTP/1.1 (RFC 9113, 8.2 and 8.3)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ INNER = f"POST /predictions/digits/1.0 HTTP/1.1\r\nX-Request-Id: {MARK}\r\nX-Ign
 _GOOD = ((":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", "/predictions/digits"))
 
 
-def _changed(name: str, value: str, *more: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    return (*((key, value if key == name else good) for key, good in _GOOD), *more)
+def _changed(name: str, value: str, *extra: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    return (*((key, value if key == name else original) for key, original in _GOOD), *extra)
 
 
-# By what is wrong with them: the fields of a request that has INNER as its body.
+# Fields of each request, by what is wrong with it. The body is INNER.
 REQUESTS = {
     "a good one": _GOOD,
     "GET with a body": _changed(":method", "GET"),
@@ -59,23 +59,23 @@ REQUESTS = {
 
 
 @dataclass(slots=True)
-class Reply:
-    """An answer; its status is 0 where the stream or the connection was ended instead."""
+class Response:
+    """A response. Status 0: the stream or the connection was closed instead."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
 
-def ask(port: int, fields: tuple[tuple[str, str], ...]) -> Reply:
-    """Send one request with INNER as its body, as it is, over a connection of its own."""
+def send(port: int, fields: tuple[tuple[str, str], ...]) -> Response:
+    """Send a request with INNER as its body, without any checks, over a new connection."""
     unchecked = H2Configuration(
         client_side=True,
         header_encoding="utf-8",
         validate_outbound_headers=False,
         normalize_outbound_headers=False,
     )
-    protocol, reply = H2Connection(unchecked), Reply()
+    protocol, response = H2Connection(unchecked), Response()
     with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as connection:
         protocol.initiate_connection()
         protocol.send_headers(1, list(fields))
@@ -85,13 +85,13 @@ def ask(port: int, fields: tuple[tuple[str, str], ...]) -> Reply:
             while data := connection.recv(65_536):
                 for event in protocol.receive_data(data):
                     if isinstance(event, ResponseReceived):
-                        reply.headers = {str(name): str(value) for name, value in event.headers}
-                        reply.status = int(reply.headers[":status"])
+                        response.headers = {str(name): str(value) for name, value in event.headers}
+                        response.status = int(response.headers[":status"])
                     elif isinstance(event, DataReceived):
-                        reply.body += event.data
+                        response.body += event.data
                     elif isinstance(event, StreamEnded | StreamReset | ConnectionTerminated):
-                        return reply
+                        return response
                 connection.sendall(protocol.data_to_send())
         except (OSError, H2Error):
-            return reply
-    return reply
+            return response
+    return response

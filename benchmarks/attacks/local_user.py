@@ -1,4 +1,4 @@
-"""Another user of the machine, or a web page in the browser of its user, talks to a server in development mode."""
+"""Attacks by another user of the machine, or by a web page in the user's browser, on a server in development mode."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.attacks.finding import Finding
 from serving.runtime.instance import Instance, Ports
 from tests.support.server import Server, run
 
-# Sent to the management API as somebody who cannot read the server's keys: each loads code, or changes what is served.
+# Calls of the management API by a user who cannot read the server's keys. Each loads code, or changes what is served.
 MANAGEMENT = (
     ("POST", "/models?url={folder}"),
     ("POST", "/models?url=digits-1.0.mar&model_name=evil&synchronous=true"),
@@ -31,7 +31,7 @@ PAGE = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
 
 
 def attack_management(server: Server, folder: Path) -> Finding:
-    """Ask without a token, and with a wrong one."""
+    """Call the API without a token, and with a wrong one."""
     statuses = []
     for method, path in MANAGEMENT:
         for headers in ({}, {"Authorization": "Bearer guessed"}):
@@ -43,7 +43,7 @@ def attack_management(server: Server, folder: Path) -> Finding:
 
 
 def attack_from_a_page(server: Server, image: bytes) -> Finding:
-    """Send an image as a page of another origin would."""
+    """Send an image like a page of another origin."""
     urls = (f"{server.url}/predictions/digits", f"{server.url}/invocations", f"{server.direct}/predictions/digits/1.0")
     statuses = [requests.post(url, data=image, headers=PAGE, timeout=30).status_code for url in urls]
     answered = sum(status < 400 for status in statuses)
@@ -52,7 +52,7 @@ def attack_from_a_page(server: Server, image: bytes) -> Finding:
 
 
 def look_at_files(server: Server) -> Finding:
-    """Count what others could open in the server's folder."""
+    """Count the files and folders of the server that other users can open."""
     root = server.instance.folder.parent
     paths = [root, *root.rglob("*")]
     modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in paths if not path.is_symlink()}
@@ -62,7 +62,7 @@ def look_at_files(server: Server) -> Finding:
 
 
 def stop_by_a_forged_status(folder: Path, ports: Ports) -> Finding:
-    """Let `make stop` find the id of a process that is no server of ours."""
+    """Give `make stop` the id of a process that is not a server."""
     instance = Instance(ports, folder / ".run")
     instance.folder.mkdir(parents=True, mode=0o700)
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

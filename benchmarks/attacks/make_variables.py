@@ -1,4 +1,4 @@
-"""Values of make's variables that a shell, or make, would run or take apart."""
+"""Values of make variables that a shell, or make, would execute or split."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ VALUES = (
 
 
 def run_targets() -> Finding:
-    """Train on folders that are not there, and look which name the command got, and what else was run."""
+    """Train on missing folders. Count the values that reach the command unchanged, and check that none is executed."""
     arrived = 0
     with tempfile.TemporaryDirectory() as name:
         marker = Path(name) / "executed"
         for value in VALUES:
             data = value.format(folder=name, marker=marker)
             command = ["make", "--no-print-directory", "train", "MODEL=attacked", f"DATA={data}"]
-            done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
-            arrived += data in done.stderr
+            process = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+            arrived += data in process.stderr
         executed = marker.exists()
     measured = (
         f"{arrived} of {len(VALUES)} values reached the command unchanged, "

@@ -1,6 +1,6 @@
-"""Take connections without sending what should come over them, while somebody with a token wants an answer.
+"""Connection exhaustion: hold connections without complete requests, while a client with a token sends requests.
 
-Each attack comes from the address of the good client too: a share for each address alone would not tell them apart.
+The attack and the good client have the same address. So a limit per address could not tell them apart.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from http.client import HTTPConnection, HTTPException
 
 SECONDS = 5.0
 TIMEOUT_SECONDS = 30.0
-# Between two requests of the good client, and between two bytes of the attacker.
+# Time between two requests of the good client, and between two bytes of the attacker.
 PAUSE_SECONDS = 0.02
 DRIP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """Data to send at once over each of some connections, and data to send byte by byte after that."""
+    """Data to send at once over each connection, and data to send byte by byte afterwards."""
 
     name: str
     connections: int
@@ -46,7 +46,7 @@ ATTACKS = (
 
 @dataclass(slots=True)
 class Outcome:
-    """The answers to the good client, and the number of the attacker's connections that were open in the end."""
+    """Responses to the good client, and the number of the attacker's connections that are open at the end."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     milliseconds: list[float] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Outcome:
 
 
 def run(port: int, attack: Attack, path: str, image: bytes, headers: Mapping[str, str], seconds: float) -> Outcome:
-    """Attack for some seconds; the good client asks over new connections and over one that it keeps, in turn."""
+    """Attack for some seconds. The good client alternates between a persistent connection and new ones."""
     outcome = Outcome()
     with ExitStack() as stack:
         connections = [
@@ -70,9 +70,9 @@ def run(port: int, attack: Attack, path: str, image: bytes, headers: Mapping[str
         persistent = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
         next_drip = time.monotonic() + DRIP_SECONDS
         while time.monotonic() < end:
-            _ask(persistent, path, image, headers, outcome)
+            _post(persistent, path, image, headers, outcome)
             fresh = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
-            _ask(fresh, path, image, headers, outcome)
+            _post(fresh, path, image, headers, outcome)
             fresh.close()
             if time.monotonic() > next_drip:
                 _send(connections, attack.drip)
@@ -92,7 +92,7 @@ def _send(connections: list[socket.socket], data: bytes) -> None:
 
 
 def _is_open(connection: socket.socket) -> bool:
-    """Read what was answered, and return whether the server has not closed the connection."""
+    """Read all responses, and return whether the connection is still open."""
     connection.setblocking(False)
     try:
         while connection.recv(65_536):
@@ -104,13 +104,13 @@ def _is_open(connection: socket.socket) -> bool:
     return False
 
 
-def _ask(connection: HTTPConnection, path: str, image: bytes, headers: Mapping[str, str], outcome: Outcome) -> None:
+def _post(connection: HTTPConnection, path: str, image: bytes, headers: Mapping[str, str], outcome: Outcome) -> None:
     start = time.perf_counter()
     try:
         connection.request("POST", path, image, dict(headers))
-        answer = connection.getresponse()
-        answer.read()
-        status = answer.status
+        response = connection.getresponse()
+        response.read()
+        status = response.status
     except (OSError, HTTPException):
         connection.close()
         status = 0

@@ -1,4 +1,4 @@
-"""Send hostile requests through the proxy, and count the answers: one for each, and none to what was hidden in it."""
+"""Send hostile requests through the proxy, and count responses: one per request, and none for an inner request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import orjson
 from benchmarks.attacks.hostile import MARK, HostileRequest
 
 TIMEOUT_SECONDS = 5.0
-# A good client asks after so many hostile requests.
+# The victim sends a request after this number of hostile requests.
 VICTIM_EVERY = 10
 
 
@@ -24,10 +24,10 @@ class Outcome:
     """The result of a run.
 
     Attributes:
-        statuses: how many hostile requests got each status; 0 is a connection that was closed without an answer.
-        from_model: answers, to whomever, that a worker gave.
-        victims: requests of the good client, each answered under its own id.
-        violations: sentences on answers that must not have been given.
+        statuses: number of hostile requests by status. Status 0: closed without a response.
+        from_model: number of responses from a worker, to any client.
+        victims: number of requests of the victim.
+        violations: sentences about responses that break a requirement.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
@@ -37,37 +37,40 @@ class Outcome:
 
 
 def run(port: int, hostile: Iterable[HostileRequest], victim: Victim, source: str = "127.0.0.1") -> Outcome:
-    """Send each request on a connection of its own, and ask for something else on the same one behind it.
+    """Send each request on a new connection, followed by a harmless request.
 
     Args:
-        source: the loopback address that hostile requests come from.
+        port: port of the proxy.
+        hostile: the requests.
+        victim: a good client.
+        source: loopback address of the hostile requests.
     """
     outcome = Outcome()
     for number, request in enumerate(hostile):
         _exchange(port, source, number, request, outcome)
         if number % VICTIM_EVERY == 0:
-            victim.ask(outcome)
-    victim.ask(outcome)
+            victim.send(outcome)
+    victim.send(outcome)
     return outcome
 
 
 class Victim:
-    """A good client that keeps its connection, and looks whether each answer is its own."""
+    """A good client with a persistent connection, which checks that each response is its own."""
 
     def __init__(self, port: int, path: str, image: bytes, headers: Mapping[str, str]) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=30)
         self._path, self._image, self._headers = path, image, headers
 
-    def ask(self, outcome: Outcome) -> None:
-        """Classify the image once."""
+    def send(self, outcome: Outcome) -> None:
+        """Send the image once, and check the response."""
         outcome.victims += 1
         identity = f"victim-{outcome.victims}"
         self._connection.request("POST", self._path, self._image, {**self._headers, "X-Request-Id": identity})
-        answer = self._connection.getresponse()
-        body = orjson.loads(answer.read())
-        outcome.from_model += answer.getheader("X-Model-Version") is not None
-        if (answer.status, answer.getheader("X-Request-Id"), body.get("request_id")) != (200, identity, identity):
-            outcome.violations.append(f"{identity} was answered {answer.status} {body}")
+        response = self._connection.getresponse()
+        body = orjson.loads(response.read())
+        outcome.from_model += response.getheader("X-Model-Version") is not None
+        if (response.status, response.getheader("X-Request-Id"), body.get("request_id")) != (200, identity, identity):
+            outcome.violations.append(f"{identity} got {response.status} {body}")
 
     def close(self) -> None:
         """Close the connection."""
@@ -80,40 +83,42 @@ def _exchange(port: int, source: str, number: int, request: HostileRequest, outc
     with socket.create_connection(address, TIMEOUT_SECONDS, source_address=(source, 0)) as connection:
         try:
             connection.sendall(request.data)
-            answers = _Answers(connection)
-            status, headers, body = answers.read(request.method)
+            responses = _Responses(connection)
+            status, headers, body = responses.read(request.method)
         except (OSError, HTTPException):
             outcome.statuses[0] += 1
             return
         outcome.statuses[status] += 1
         outcome.from_model += "x-model-version" in headers
         if MARK.encode() in body or headers.get("x-request-id") == MARK:
-            outcome.violations.append(f"the inner request was answered: {request.description}")
+            outcome.violations.append(f"the inner request got a response: {request.description}")
         try:
-            behind = f"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nX-Request-Id: {sentinel}\r\nConnection: close\r\n\r\n"
-            connection.sendall(behind.encode())
-            _, headers, body = answers.read("GET")
-        except (OSError, HTTPException):  # closed, as it may be
+            harmless = (
+                f"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nX-Request-Id: {sentinel}\r\nConnection: close\r\n\r\n"
+            )
+            connection.sendall(harmless.encode())
+            _, headers, body = responses.read("GET")
+        except (OSError, HTTPException):  # the server may close the connection
             return
         if headers.get("x-request-id") not in (sentinel, None):
-            outcome.violations.append(f"two answers to one request: {request.description}: {headers} {body[:100]!r}")
+            outcome.violations.append(f"two responses to one request: {request.description}: {headers} {body[:100]!r}")
 
 
-class _Answers:
-    """The answers that come over one connection; bytes behind an answer belong to the next one."""
+class _Responses:
+    """Responses on one connection. Bytes after a response belong to the next one."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._reader = _Reader(socket.SocketIO(connection, "r"))
 
     def makefile(self, mode: str) -> _Reader:
-        """Return what HTTPResponse reads from, as a socket does."""
+        """Return the reader for HTTPResponse, as a socket does."""
         return self._reader
 
     def read(self, method: str) -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers in lower case and body of one final answer, past any 100 Continue.
+        """Return status, headers in lower case and body of the next final response, after any 100 Continue.
 
         Raises:
-            OSError, HTTPException: the connection was closed before, or is silent.
+            OSError, HTTPException: the connection is closed, or there is no response in time.
         """
         response = HTTPResponse(cast(socket.socket, self), method=method)
         response.begin()
@@ -122,7 +127,7 @@ class _Answers:
 
 
 class _Reader(io.BufferedReader):
-    """A reader that HTTPResponse does not close behind an answer."""
+    """A reader that HTTPResponse does not close after a response."""
 
     def close(self) -> None:
-        """Stay open: the socket is closed by who opened it."""
+        """Do nothing: the opener of the socket closes it."""

@@ -1,9 +1,9 @@
-"""One client's costly requests, and what they do to the latency of others.
+"""Starvation: the latency of other clients while one client sends expensive requests.
 
     python -m benchmarks.attacks.starvation http://127.0.0.1:8080 digits samples/3.png
 
-Two victims send a small image in turn, each on one connection: one from the attacker's address, one from another. They
-are measured without the attack and with it, in alternating rounds; the ratios of the two are what counts.
+Two victims send a small image, each on one connection: one from the attacker's address, one from another. They are
+measured without the attack and with it, in alternating rounds. The results are the ratios of the two.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ TIMEOUT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """The requests that an attacker sends.
+    """Requests of an attacker.
 
     Attributes:
-        body: makes the body, which every request has.
-        connections: how many send at once, each its next request when the last one is answered.
+        body: makes the body of all requests.
+        connections: number of connections. Each sends the next request after the last response.
     """
 
     body: Callable[[], bytes]
@@ -49,7 +49,7 @@ class Attack:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Latency of one victim's requests in milliseconds, and how many were answered with another status than 200."""
+    """Latency of a victim's requests in milliseconds, and the number of responses with a status other than 200."""
 
     requests: int
     failures: int
@@ -59,7 +59,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Starvation:
-    """Figures of one attack: latencies by the victim's address, and the statuses that the attacker got."""
+    """Figures of an attack: latencies by the victim's address, and the statuses that the attacker got."""
 
     attack: str
     before: dict[str, Latency]
@@ -68,7 +68,7 @@ class Starvation:
 
     @property
     def ratios(self) -> dict[str, tuple[float, float]]:
-        """By address: p50 and p99 with the attack over those without it."""
+        """Ratios of p50 and p99 with and without the attack, by address."""
         return {
             source: (with_.p50_ms / without.p50_ms, with_.p99_ms / without.p99_ms)
             for source, without in self.before.items()
@@ -90,15 +90,15 @@ class _Times:
 def measure(
     url: str, model: str, image: bytes, name: str, *, rounds: int = ROUNDS, seconds: float = SECONDS
 ) -> Starvation:
-    """Run one of ATTACKS, `rounds` times for `seconds`, each after as long without it; return the figures."""
+    """Run one of ATTACKS and return the figures. Each round has `seconds` without the attack and `seconds` with it."""
     before, during = ({ATTACKER: _Times(), OTHER: _Times()} for _ in range(2))
     statuses = Counter[int]()
     attack = ATTACKS[name]
-    attack.body()  # made once, before anything is measured
+    attack.body()  # made before the measurement
     for _ in range(rounds):
         _victims(url, model, image, before, seconds)
         queue: multiprocessing.Queue[dict[int, int]] = multiprocessing.Queue()
-        # In a process of its own, so that the victims' threads are not held up by the attacker's.
+        # A process of its own, so that the attacker's threads do not slow down the victims' threads.
         attacker = multiprocessing.Process(target=_attack, args=(url, model, name, seconds + 1, queue))
         attacker.start()
         time.sleep(1)
@@ -158,35 +158,35 @@ def _connect(url: str, source: str) -> http.client.HTTPConnection:
 
 
 def _post(connection: http.client.HTTPConnection, path: str, body: bytes, content_type: str) -> int:
-    """Return the status; 0 if the connection broke, which is opened again with the next request."""
+    """Return the status; 0 if the connection broke. The next request opens it again."""
     try:
         connection.request("POST", path, body, {"Content-Type": content_type})
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
+        response = connection.getresponse()
+        response.read()
+        return response.status
     except (OSError, http.client.HTTPException):
         connection.close()
         return 0
 
 
-# ---- what is sent
+# ---- bodies of the attacks
 
 
-def _encoded(image: Image.Image, format_: str, **how: object) -> bytes:
+def _encoded(image: Image.Image, format_: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format_, **how)
+    image.save(buffer, format_, **options)
     return buffer.getvalue()
 
 
 @cache
 def tiny_webp() -> bytes:
-    """Return about 1 kB that are 5000 x 5000 pixels."""
+    """Return a WebP of 5000 x 5000 pixels in about 1 kB."""
     return _encoded(Image.new("RGB", (5_000, 5_000), "white"), "WEBP", lossless=True)
 
 
 @cache
 def flat_png() -> bytes:
-    """Return about 100 kB that are 5000 x 5000 pixels with transparency."""
+    """Return a PNG of 5000 x 5000 pixels with transparency in about 100 kB."""
     return _encoded(Image.new("RGBA", (5_000, 5_000), "white"), "PNG")
 
 
@@ -235,11 +235,18 @@ ATTACKS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the figures of each attack as a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("url", help="where the server is, such as http://127.0.0.1:8080")
-    parser.add_argument("model", help="a model that is served there")
-    parser.add_argument("image", type=Path, help="a small image, which the victims send")
-    parser.add_argument("--attack", choices=tuple(ATTACKS), action="append", help="only this one; may be repeated")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each round (default: {SECONDS:g})")
+    parser.add_argument("url", help="URL of the server, such as http://127.0.0.1:8080")
+    parser.add_argument("model", help="name of a model of this server")
+    parser.add_argument("image", type=Path, help="a small image for the victims")
+    parser.add_argument(
+        "--attack", choices=tuple(ATTACKS), action="append", help="run only this attack; may be repeated"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        help=f"length of a round without and with the attack (default: {SECONDS:g})",
+    )
     options = parser.parse_args(arguments)
     image = options.image.read_bytes()
     for name in options.attack or ATTACKS:

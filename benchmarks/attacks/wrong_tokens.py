@@ -1,4 +1,4 @@
-"""Try tokens over connections that are opened again and again."""
+"""Try wrong tokens, each over a new connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOURCE = "127.0.0.3"
 
 
 def try_tokens(port: int) -> Finding:
-    """Count the answers to wrong tokens from one address."""
+    """Count the responses to wrong tokens from one address."""
     statuses, start = Counter[str](), time.monotonic()
     for number in range(ATTEMPTS):
         with socket.create_connection(("127.0.0.1", port), 30, source_address=(SOURCE, 0)) as connection:
@@ -21,14 +21,14 @@ def try_tokens(port: int) -> Finding:
             connection.sendall(f"POST /predictions/digits HTTP/1.1\r\nHost: x\r\n{token}\r\n".encode())
             statuses[connection.recv(12).decode("ascii", "replace")[9:]] += 1
     seconds = time.monotonic() - start
-    answers = ", ".join(f"{count:,} x {status}" for status, count in sorted(statuses.items()))
-    measured = f"{ATTEMPTS:,} wrong tokens from one address in {seconds:.1f} s: {answers}"
+    responses = ", ".join(f"{count:,} x {status}" for status, count in sorted(statuses.items()))
+    measured = f"{ATTEMPTS:,} wrong tokens from one address in {seconds:.1f} s: {responses}"
     return Finding("token guessing", measured, set(statuses) == {"401", "429"})
 
 
 def send_odd_credentials(port: int, token: str) -> Finding:
-    """Send credentials that have the right token in them and are not the right token."""
-    odd = (
+    """Send malformed credentials that contain the right token."""
+    malformed = (
         f"Bearer x, Bearer {token}",
         f"Bearer {token}, Bearer x",
         f"Bearer {token} x",
@@ -38,10 +38,10 @@ def send_odd_credentials(port: int, token: str) -> Finding:
         f"Bearer {token}\r\nAuthorization: Bearer {token}",
         f"Bearer x\r\nAuthorization: Bearer {token}",
     )
-    passed = 0
-    for credentials in odd:
+    accepted = 0
+    for credentials in malformed:
         request = f"POST /predictions/digits HTTP/1.1\r\nHost: x\r\nAuthorization: {credentials}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", port), 30, source_address=("127.0.0.4", 0)) as connection:
             connection.sendall(request.encode())
-            passed += connection.recv(12)[9:] not in (b"401", b"429", b"400")
-    return Finding("malformed bearer credentials", f"{len(odd)} forms: {passed} were accepted", passed == 0)
+            accepted += connection.recv(12)[9:] not in (b"401", b"429", b"400")
+    return Finding("malformed bearer credentials", f"{len(malformed)} forms: {accepted} were accepted", accepted == 0)

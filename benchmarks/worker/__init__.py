@@ -1,1 +1,1 @@
-"""What a request costs inside a worker, without a server around it."""
+"""Cost of a request inside a worker, without a server."""

@@ -1,6 +1,6 @@
-"""Print what a request costs inside a worker, in microseconds of CPU by step, as Markdown.
+"""Print the CPU time of a request inside a worker, in microseconds by step, as Markdown.
 
-What is compared is measured in turns, within one run; ratios are of what stood side by side.
+Revisions are measured in interleaved rounds of one run. Ratios are of measurements in the same round.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from typing import Any
 
 from benchmarks.report import table, where
 from benchmarks.worker import handler_process
-from benchmarks.worker.protocol_overhead import Loop, logging_nowhere
+from benchmarks.worker.protocol_overhead import Loop, discarded_logs
 from models.release import find
 from scripts.command import command
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = sorted((REPOSITORY / "samples").glob("*.png"))
 SIZES = (1, 8, 32)
-# In one turn, so that a turn takes a fraction of a second.
+# Requests of a round, which then takes a fraction of a second.
 REQUESTS = 128
 
 
 class Handler:
-    """The handler of one tree of the project, at work in a process of its own."""
+    """The handler of a revision of the project, in a process of its own."""
 
     def __init__(self, tree: Path, release: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
@@ -56,92 +56,104 @@ class Handler:
         self._process.kill()
         self._process.communicate()
 
-    def turn(self, size: int) -> dict[str, float]:
-        """Microseconds a request by step, for batches of one size."""
+    def measure(self, size: int) -> dict[str, float]:
+        """Return microseconds per request by step, for batches of one size."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{size} {max(1, REQUESTS // size)}\n")
         self._process.stdin.flush()
-        found = self._read()
-        return found | {"everything else": found["total"] - found["decode"] - found["engine"]}
+        microseconds = self._read()
+        return microseconds | {
+            "everything else": microseconds["total"] - microseconds["decode"] - microseconds["engine"]
+        }
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             self.close()
-            raise RuntimeError("the handler ended; what it wrote above says why")
-        found: dict[str, Any] = json.loads(line)
-        return found
+            raise RuntimeError("the handler ended; its output above has the reason")
+        message: dict[str, Any] = json.loads(line)
+        return message
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     """Parse the flags, measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.worker", description=__doc__)
-    parser.add_argument("--model", default="digits", help="of which there is a release (default: digits)")
-    parser.add_argument("--against", metavar="REVISION", help="a git revision to compare with")
-    parser.add_argument("--turns", type=int, default=15, help="of each that is compared (default: 15)")
+    parser.add_argument("--model", default="digits", help="name of a model with a release (default: digits)")
+    parser.add_argument("--against", metavar="REVISION", help="git revision to compare with")
+    parser.add_argument("--rounds", type=int, default=15, help="number of interleaved rounds (default: 15)")
     arguments = parser.parse_args(argv)
-    if arguments.turns < 1:
-        parser.error(f"--turns is {arguments.turns}: give 1 or more")
+    if arguments.rounds < 1:
+        parser.error(f"--rounds is {arguments.rounds}; it must be at least 1")
     release = find(arguments.model).folder.resolve()
     with ExitStack() as stack:
         trees = {"here": REPOSITORY}
         if arguments.against:
-            trees[arguments.against] = _checked_out(
+            trees[arguments.against] = _extract(
                 arguments.against, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torchlight-worker-")))
             )
         handlers = {name: stack.enter_context(Handler(tree, release)) for name, tree in trees.items()}
-        steps = measure_steps(handlers, arguments.turns)
+        steps = measure_steps(handlers, arguments.rounds)
         engine = handlers["here"].engine
-    print(f"Microseconds of CPU a request, one thread, engine {engine}, {where()}; {arguments.turns} turns, medians.\n")
+    print(
+        f"CPU microseconds per request, one thread, engine {engine}, {where()}; medians of {arguments.rounds} rounds.\n"
+    )
     print(steps)
-    print("\nThe protocol alone, around a handler that does nothing:\n")
-    print(measure_messages(arguments.turns))
+    print("\nThe worker protocol with an empty handler:\n")
+    print(measure_messages(arguments.rounds))
 
 
-def measure_steps(handlers: dict[str, Handler], turns: int) -> str:
-    """The table of steps: for each batch size those of each handler, and the ratio of the totals to the first one's."""
+def measure_steps(handlers: dict[str, Handler], rounds: int) -> str:
+    """Return the table of steps: a row for each batch size and handler, with the ratio of its total to `here`."""
     rows = []
     for size in SIZES:
-        for handler in handlers.values():  # the first of its size
-            handler.turn(size)
-        taken = [{name: handler.turn(size) for name, handler in handlers.items()} for _ in range(turns)]
+        for handler in handlers.values():  # warm-up for this batch size
+            handler.measure(size)
+        results = [{name: handler.measure(size) for name, handler in handlers.items()} for _ in range(rounds)]
         for name in handlers:
             steps = ("decode", "engine", "everything else", "total")
-            figures = [f"{statistics.median(turn[name][step] for turn in taken):.0f}" for step in steps]
-            ratios = [turn[name]["total"] / turn["here"]["total"] for turn in taken]
+            figures = [f"{statistics.median(result[name][step] for result in results):.0f}" for step in steps]
+            ratios = [result[name]["total"] / result["here"]["total"] for result in results]
             rows.append([str(size), name, *figures, f"{statistics.median(ratios):.2f}"])
     return table(["batch", "revision", "decode", "engine", "everything else", "total", "total / here"], rows)
 
 
-def measure_messages(turns: int) -> str:
-    """The table of the protocol: TorchServe's own functions beside handlers/torchserve_protocol.py."""
+def measure_messages(rounds: int) -> str:
+    """Return the table of the protocol: TorchServe's own functions and handlers/torchserve_protocol.py."""
     image, rows = SAMPLES[0].read_bytes(), []
-    with Loop(short=False) as stock, Loop(short=True) as short, logging_nowhere():
+    with Loop(torchlight=False) as stock, Loop(torchlight=True) as torchlight, discarded_logs():
         for size in SIZES:
-            times = max(1, 4 * REQUESTS // size)
+            batches = max(1, 4 * REQUESTS // size)
             pairs = [
-                (stock.microseconds(size, image, times), short.microseconds(size, image, times)) for _ in range(turns)
+                (stock.microseconds(size, image, batches), torchlight.microseconds(size, image, batches))
+                for _ in range(rounds)
             ]
-            theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
-            ratio = statistics.median(one / other for one, other in pairs)
-            rates = (f"{1e6 / theirs:,.0f}", f"{1e6 / ours:,.0f}")
-            rows.append([str(size), f"{theirs:.0f}", f"{ours:.0f}", *rates, f"{ratio:.1f}"])
-    columns = ["batch", "stock, us", "wire, us", "stock, requests/s", "wire, requests/s", "stock / wire"]
+            stock_us, torchlight_us = (statistics.median(column) for column in zip(*pairs, strict=True))
+            ratio = statistics.median(a / b for a, b in pairs)
+            rates = (f"{1e6 / stock_us:,.0f}", f"{1e6 / torchlight_us:,.0f}")
+            rows.append([str(size), f"{stock_us:.0f}", f"{torchlight_us:.0f}", *rates, f"{ratio:.1f}"])
+    columns = [
+        "batch",
+        "stock, us",
+        "Torchlight, us",
+        "stock, requests/s",
+        "Torchlight, requests/s",
+        "stock / Torchlight",
+    ]
     return table(columns, rows)
 
 
-def _checked_out(revision: str, folder: Path) -> Path:
-    """The files of a revision, in `folder`; the repository stays as it is.
+def _extract(revision: str, folder: Path) -> Path:
+    """Extract the handler of a revision into `folder`. The repository does not change.
 
     Raises:
-        ValueError: git does not know it.
+        ValueError: git does not know the revision.
     """
-    made = subprocess.run(["git", "archive", revision, "handlers", "models"], cwd=REPOSITORY, capture_output=True)
-    if made.returncode != 0:
-        raise ValueError(f"git has no revision {revision!r}: {made.stderr.decode(errors='replace').strip()}")
-    with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
+    archived = subprocess.run(["git", "archive", revision, "handlers", "models"], cwd=REPOSITORY, capture_output=True)
+    if archived.returncode != 0:
+        raise ValueError(f"git has no revision {revision!r}: {archived.stderr.decode(errors='replace').strip()}")
+    with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as archive:
         archive.extractall(folder, filter="data")
     return folder
 

@@ -1,7 +1,7 @@
-"""A handler in this process that answers batches when it is told to, and says what they cost.
+"""A process with a handler, which measures batches on request.
 
-Run by its path, with the tree whose handler it is on PYTHONPATH, which may be of another revision; so it uses nothing
-of the project but the handler. It reads lines `<requests in a batch> <batches>`, and answers each with a line of JSON.
+It is run by its path, with the project on PYTHONPATH, perhaps of another revision. So it imports only the handler from
+the project. It reads lines `<batch size> <batches>`, and writes a line of JSON with the cost for each.
 
 Usage: python -P benchmarks/worker/handler_process.py <release folder> <image>...
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-# What the proxy sends with a request, and what TorchServe makes of its body.
+# Headers of a request from the proxy, and the entry that TorchServe adds for its body.
 HEADERS = {
     "host": "127.0.0.1:8080",
     "user-agent": "curl/8.14.1",
@@ -30,7 +30,7 @@ HEADERS = {
 
 
 class Context:
-    """What the handler uses of TorchServe's context."""
+    """The part of TorchServe's context that the handler uses."""
 
     def __init__(self, folder: str = "", requests: int = 0) -> None:
         self.model_name = "benchmark"
@@ -41,46 +41,46 @@ class Context:
             add_time=lambda *values: None,
         )
         self.headers = [dict(HEADERS) for _ in range(requests)]
-        self.answers: list[dict[str, Any]] = [{} for _ in range(requests)]
+        self.responses: list[dict[str, Any]] = [{} for _ in range(requests)]
 
-    def get_request_id(self, place: int) -> str:
-        """TorchServe's own id."""
-        return f"server-{place}"
+    def get_request_id(self, index: int) -> str:
+        """Return TorchServe's id of a request."""
+        return f"server-{index}"
 
-    def get_all_request_header(self, place: int) -> dict[str, Any]:
-        """Of one request."""
-        return self.headers[place]
+    def get_all_request_header(self, index: int) -> dict[str, Any]:
+        """Return the headers of a request."""
+        return self.headers[index]
 
     def set_response_status(self, code: int, phrase: str, idx: int) -> None:
-        """Of one answer."""
-        self.answers[idx]["status"] = code
+        """Set the status of a response."""
+        self.responses[idx]["status"] = code
 
-    def set_response_header(self, place: int, name: str, value: str) -> None:
-        """Of one answer."""
-        self.answers[place][name] = value
+    def set_response_header(self, index: int, name: str, value: str) -> None:
+        """Set a header of a response."""
+        self.responses[index][name] = value
 
 
 class Step:
-    """CPU seconds of this thread within one function."""
+    """CPU seconds that this thread spends in a function."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def within(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, counted."""
+    def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a function, so that its CPU time is added to `seconds`."""
 
-        def counted(*arguments: Any) -> Any:
-            began = time.thread_time()
+        def timed_function(*arguments: Any) -> Any:
+            start = time.thread_time()
             try:
                 return function(*arguments)
             finally:
-                self.seconds += time.thread_time() - began
+                self.seconds += time.thread_time() - start
 
-        return counted
+        return timed_function
 
 
 def main(folder: str, *paths: str) -> None:
-    """Load, then answer as often as a line says."""
+    """Load the handler, then measure batches for each line of the input."""
     import torch
 
     from handlers.pipeline import Classifier
@@ -89,23 +89,23 @@ def main(folder: str, *paths: str) -> None:
     torch.set_num_threads(1)
     images = [Path(path).read_bytes() for path in paths]
     decode, engine = Step(), Step()
-    Classifier._decode = decode.within(Classifier._decode)  # type: ignore[method-assign]
+    Classifier._decode = decode.timed(Classifier._decode)  # type: ignore[method-assign]
     handler = ImageClassifier()
     handler.initialize(Context(folder))
-    own = handler._classifier.engine
-    own.outputs = engine.within(own.outputs)  # type: ignore[method-assign]
-    print(json.dumps({"engine": getattr(own, "name", "eager")}), flush=True)
+    active_engine = handler._classifier.engine
+    active_engine.outputs = engine.timed(active_engine.outputs)  # type: ignore[method-assign]
+    print(json.dumps({"engine": getattr(active_engine, "name", "eager")}), flush=True)
     for line in sys.stdin:
         requests, batches = (int(word) for word in line.split())
         decode.seconds = engine.seconds = total = 0.0
         for _ in range(batches):
             context = Context(requests=requests)
-            data = [{"body": bytearray(images[place % len(images)])} for place in range(requests)]
-            began = time.thread_time()
+            data = [{"body": bytearray(images[index % len(images)])} for index in range(requests)]
+            start = time.thread_time()
             handler.handle(data, context)
-            total += time.thread_time() - began
-            if any(answer["status"] != 200 for answer in context.answers):
-                raise RuntimeError(f"an answer has another status than 200: {context.answers}")
+            total += time.thread_time() - start
+            if any(response["status"] != 200 for response in context.responses):
+                raise RuntimeError(f"a response has a status other than 200: {context.responses}")
         steps = {"decode": decode.seconds, "engine": engine.seconds, "total": total}
         print(json.dumps({name: value / (requests * batches) * 1e6 for name, value in steps.items()}), flush=True)
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.attacks import smuggling
 from benchmarks.attacks.hostile import MARK, generate
-from benchmarks.attacks.hostile_h2 import REQUESTS, ask
+from benchmarks.attacks.hostile_h2 import REQUESTS, send
 from benchmarks.attacks.smuggling import Victim
 from tests.support.server import TOKEN, Server
 
@@ -49,7 +49,7 @@ def test_each_hostile_request_gets_one_answer_and_what_it_hides_gets_none(
 def test_each_hostile_request_of_http_2_is_refused_or_answered_once(server: Server) -> None:
     before, from_model, statuses = server.asked().total(), 0, {}
     for name, fields in REQUESTS.items():
-        reply = ask(server.ports.public, fields)
+        reply = send(server.ports.public, fields)
         assert MARK not in reply.headers.get("x-request-id", "") + reply.body.decode(), name
         from_model += "x-model-version" in reply.headers
         statuses[name] = reply.status

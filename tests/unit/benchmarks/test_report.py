@@ -7,7 +7,7 @@ import pytest
 from benchmarks import report
 
 
-def test_a_text_is_put_between_its_markers_and_the_rest_stays(tmp_path: Path) -> None:
+def test_text_is_replaced_between_its_markers_and_the_page_is_kept(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Page\n\nWords.\n")
     report.put(page, "figures", "one")
@@ -21,18 +21,18 @@ def test_a_text_is_put_between_its_markers_and_the_rest_stays(tmp_path: Path) ->
     )
 
 
-def test_a_marker_without_its_end_is_not_guessed(tmp_path: Path) -> None:
+def test_marker_without_its_end_is_an_error(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- figures: measured, do not edit -->\nold\n")
-    with pytest.raises(ValueError, match="without"):
+    with pytest.raises(ValueError, match="has no"):
         report.put(page, "figures", "new")
     assert "old" in page.read_text()
 
 
-def test_a_table_is_markdown() -> None:
+def test_table_is_markdown() -> None:
     assert report.table(["a", "b"], [["1", ""]]) == "| a | b |\n| --- | --- |\n| 1 |  |"
 
 
-def test_where_names_the_machine_and_the_day() -> None:
+def test_where_names_machine_and_packages() -> None:
     assert "cores" in report.where()
     assert "torch" in report.where()
