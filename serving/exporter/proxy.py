@@ -10,7 +10,7 @@ from serving.exporter import families
 from serving.exporter.definitions import CONNECTIONS, IN_FLIGHT, MAX_CONNECTIONS, QUEUED, RESPONSES
 from serving.proxy.routing import Routing
 
-# The frontend that clients connect to (deploy/haproxy/haproxy.cfg.template).
+# The frontend that clients connect to (deploy/haproxy/haproxy.cfg.jinja).
 FRONTEND = "proxy"
 STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 

@@ -102,32 +102,3 @@ def _origin(entry: str) -> str:
 
 def _refused(entry: str, reason: str) -> ConfigError:
     return ConfigError(f"CORS_ORIGINS has {entry!r}, which {reason}: {_EXAMPLE}")
-
-
-def rules(origins: tuple[str, ...]) -> str:
-    """Return HAProxy's rules that answer preflights and mark every answer, errors of HAProxy itself included."""
-    if not origins:
-        return "    # No page of another origin may read the answers (CORS_ORIGINS is empty)."
-    every = origins == (ANY,)
-    # One rule for each origin: HAProxy takes at most 64 words a line.
-    tests = ["-m found"] if every else [f"-m str {origin}" for origin in origins]
-    value = "str(*)" if every else "req.fhdr(Origin)"
-    # What an answer says to one origin must not be given to another from a cache.
-    vary = [] if every else ["http-after-response add-header Vary Origin"]
-    allowed = "if { var(txn.origin) -m found }"
-    preflight = (
-        f'hdr Access-Control-Allow-Methods "{", ".join(METHODS)}" '
-        f'hdr Access-Control-Allow-Headers "{", ".join(REQUEST_HEADERS)}" '
-        f"hdr Access-Control-Max-Age {MAX_AGE_SECONDS}"
-    )
-    lines = [
-        "# Pages of other origins. A preflight has no token; what it asks about is answered when it is sent.",
-        *(f"acl is_allowed_origin req.fhdr(Origin) {test}" for test in tests),
-        f"http-request set-var(txn.origin) {value} if is_allowed_origin {{ req.fhdr_cnt(Origin) eq 1 }}",
-        *vary,
-        f"http-after-response set-header Access-Control-Allow-Origin %[var(txn.origin)] {allowed}",
-        f'http-after-response set-header Access-Control-Expose-Headers "{", ".join(RESPONSE_HEADERS)}" {allowed}',
-        f"http-request return status 204 {preflight} {allowed} {{ method OPTIONS }} "
-        "{ req.hdr(Access-Control-Request-Method) -m found }",
-    ]
-    return "\n".join(f"    {line}" for line in lines)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from serving import VERSION
 from serving.errors import StartError
@@ -20,16 +21,14 @@ from serving.torchserve import worker_roles
 from serving.torchserve.worker_roles import Role
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATE = ROOT / "deploy" / "haproxy" / "haproxy.cfg.template"
-# Rules of the template that production adds.
-TOKEN_TEMPLATE = TEMPLATE.with_name("token.cfg.template")
+TEMPLATE = ROOT / "deploy" / "haproxy" / "haproxy.cfg.jinja"
 UPLOAD_FILTER = ROOT / "deploy" / "haproxy" / "upload_time.lua"
 OPENAPI = ROOT / "deploy" / "openapi.json"
 
-# The way back in for explanations with a deadline: a socket beside that of the runtime API.
-AGAIN = "again.sock"
-# The way to the workers for heavy predictions, of those that an ordinary worker hands on.
-MOVING = "moving.sock"
+# Sockets through which HAProxy sends a request to itself, beside that of the runtime API: explanations with a deadline,
+# and heavy predictions that an ordinary worker hands on.
+DEADLINE_SOCKET = "deadline.sock"
+MOVING_SOCKET = "moving.sock"
 # Predictions of more bytes are heavy.
 LARGE_BYTES = 1_000_000
 # So many fit into a buffer of HAProxy's (tune.bufsize) beside their headers, and can be sent twice.
@@ -41,9 +40,9 @@ SHARE_MS = 2_000
 # Requests that a server whose queue is TorchServe's own is sent at once.
 AT_ONCE = 1024
 # Explanations that may wait; as many as TorchServe's own queue takes unless an archive says otherwise.
-MOST_WAITING = 200
+MAX_WAITING = 200
 # An explanation with a shorter deadline still waits so long: its worker then says what it would need.
-LEAST_WAIT_MS = 40
+MIN_WAIT_MS = 40
 # Of a deadline, what its 504 needs to get back. Workers keep as much for their answers.
 RESERVE_MS = 8
 
@@ -74,7 +73,7 @@ FORWARDED_HEADERS = (
     "transfer-encoding",
     "x-amzn-sagemaker-custom-attributes",
     "x-contrast",
-    "x-explain-[a-z]+",
+    "x-explain-[a-z-]+",
     "x-target",
     "x-timing",
     "x-top-k",
@@ -83,25 +82,6 @@ FORWARDED_HEADERS = (
 START_SECONDS = 10
 # Its log has a line for each request; they are passed on together.
 GATHER_SECONDS = 0.05
-
-_LINE = re.compile(
-    r'^ +(?P<rule>refuse|refuse-answer|refuse-failure) (?P<status>\d{3}) (?P<type>\w+) "(?P<message>.*)"'
-    r"(?: \[(?P<header>[^]]*)\])?(?P<when>(?: (?:if|unless) .*)?)$",
-    re.MULTILINE,
-)
-
-# As it was asked: the path has been changed by the time TorchServe answers.
-IN_KSERVE = "{ var(txn.asked) -m beg /v1/ /v2/ }"
-# TorchServe wants its own token from everybody; no client ever sees it.
-_KEY = '    http-request set-header Authorization "Bearer {key}" unless is_grpc'
-# A browser names the origin of the page that sends a POST, and a page cannot leave that out. Without a token, any page
-# that the user opens could send images. `txn.origin` is one that CORS_ORIGINS allows.
-_CROSS_SITE = """\
-    acl from_a_page req.hdr(Origin) -m found
-    acl from_a_page req.hdr(Sec-Fetch-Site) -m str cross-site same-site
-    refuse 403 CrossSite "a web page sent this: allow its origin with CORS_ORIGINS, or serve with \
-MODE=production" if sends_image from_a_page !{ method OPTIONS } !{ var(txn.origin) -m found }
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,52 +130,74 @@ class ProxyConfig:
 
 
 def render(proxy: ProxyConfig) -> str:
-    """The text of haproxy.cfg."""
-    values = {
-        "host": f"[{proxy.host}]" if ":" in proxy.host else proxy.host,
-        "port": proxy.port,
-        "backend": f"127.0.0.1:{proxy.backend_port}",
-        "gateway": f"127.0.0.1:{proxy.gateway_port}",
-        "only_model": proxy.only_model,
-        "openapi": _escaped(OPENAPI),
-        "version": VERSION,
-        "map": _escaped(proxy.map_file),
-        "models": _escaped(proxy.map_file.with_name(routing.MODELS)),
-        "cors": cors.rules(proxy.cors_origins),
-        "unbatched_map": _escaped(proxy.map_file.with_name(routing.UNBATCHED)),
-        "health": _escaped(proxy.map_file.with_name(routing.HEALTH)),
-        "heartbeat_seconds": readiness.HEARTBEAT_TIMEOUT_SECONDS,
-        "unbatched": Role.UNBATCHED.suffix,
-        "unbatched_pause": UNBATCHED_PAUSE_SECONDS,
-        "socket": _escaped(proxy.socket),
-        "max_request_size": proxy.max_request_size,
-        "drain_seconds": proxy.drain_seconds,
-        "threads": proxy.threads,
-        "max_connections": proxy.max_connections,
-        "connections_per_source": max(1, proxy.max_connections // SHARE_OF_ONE_SOURCE),
-        "keep_alive_seconds": proxy.keep_alive_seconds,
-        "first_body_seconds": FIRST_BODY_SECONDS,
-        "upload_seconds": UPLOAD_SECONDS,
-        "upload_filter": _escaped(UPLOAD_FILTER),
-        "wrong_token_seconds": WRONG_TOKEN_SECONDS,
-        "forwarded_headers": "|".join(FORWARDED_HEADERS),
-        "authorization": _authorization(proxy.tokens),
-        "explain": worker_roles.explaining_role(proxy.explain_at_once).suffix,
-        "explain_at_once": proxy.explain_at_once or AT_ONCE,
-        "at_once": AT_ONCE,
-        "most_waiting": MOST_WAITING,
-        "least_wait_ms": LEAST_WAIT_MS,
-        "reserve_ms": RESERVE_MS,
-        "moving": _escaped(proxy.socket.parent / MOVING),
-        "heavy_at_once": proxy.explain_at_once,
-        "very_heavy_ms": VERY_HEAVY_MS,
-        "light_ms": LIGHT_MS,
-        "share_ms": SHARE_MS,
-        "large_bytes": LARGE_BYTES,
-        "movable_bytes": MOVABLE_BYTES,
-        "again": _escaped(proxy.socket.parent / AGAIN),
-    }
-    return _LINE.sub(_refusal, _filled(TEMPLATE, values))
+    """Return the text of haproxy.cfg.
+
+    Raises:
+        jinja2.UndefinedError: the template names a value that is not passed here.
+    """
+    loader = FileSystemLoader(TEMPLATE.parent)
+    # No autoescape: the text is not HTML. Paths are escaped here, and other values are checked where they come from.
+    environment = Environment(
+        loader=loader,
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    public_token = proxy.tokens.public
+    return environment.get_template(TEMPLATE.name).render(
+        host=f"[{proxy.host}]" if ":" in proxy.host else proxy.host,
+        port=proxy.port,
+        backend=f"127.0.0.1:{proxy.backend_port}",
+        gateway=f"127.0.0.1:{proxy.gateway_port}",
+        only_model=proxy.only_model,
+        openapi=_escaped(OPENAPI),
+        version=VERSION,
+        versions_map=_escaped(proxy.map_file),
+        models_map=_escaped(proxy.map_file.with_name(routing.MODELS)),
+        unbatched_map=_escaped(proxy.map_file.with_name(routing.UNBATCHED)),
+        health_map=_escaped(proxy.map_file.with_name(routing.HEALTH)),
+        heartbeat_seconds=readiness.HEARTBEAT_TIMEOUT_SECONDS,
+        unbatched_suffix=Role.UNBATCHED.suffix,
+        unbatched_pause_seconds=UNBATCHED_PAUSE_SECONDS,
+        socket=_escaped(proxy.socket),
+        deadline_socket=_escaped(proxy.socket.with_name(DEADLINE_SOCKET)),
+        moving_socket=_escaped(proxy.socket.with_name(MOVING_SOCKET)),
+        max_request_size=proxy.max_request_size,
+        drain_seconds=proxy.drain_seconds,
+        threads=proxy.threads,
+        max_connections=proxy.max_connections,
+        connections_per_source=max(1, proxy.max_connections // SHARE_OF_ONE_SOURCE),
+        keep_alive_seconds=proxy.keep_alive_seconds,
+        first_body_seconds=FIRST_BODY_SECONDS,
+        upload_seconds=UPLOAD_SECONDS,
+        upload_filter=_escaped(UPLOAD_FILTER),
+        forwarded_headers="|".join(FORWARDED_HEADERS),
+        inference_token=proxy.tokens.inference,
+        # In upper case, as HAProxy's `hex` writes it.
+        token_digest=hashlib.sha256(public_token.encode()).hexdigest().upper() if public_token is not None else "",
+        wrong_tokens=WRONG_TOKENS,
+        wrong_token_seconds=WRONG_TOKEN_SECONDS,
+        cors_origins=proxy.cors_origins,
+        cors_any=cors.ANY,
+        cors_methods=", ".join(cors.METHODS),
+        cors_request_headers=", ".join(cors.REQUEST_HEADERS),
+        cors_response_headers=", ".join(cors.RESPONSE_HEADERS),
+        cors_max_age_seconds=cors.MAX_AGE_SECONDS,
+        explain_suffix=worker_roles.explaining_role(proxy.explain_at_once).suffix,
+        explain_at_once=proxy.explain_at_once or AT_ONCE,
+        heavy_at_once=proxy.explain_at_once,
+        at_once=AT_ONCE,
+        max_waiting=MAX_WAITING,
+        min_wait_ms=MIN_WAIT_MS,
+        reserve_ms=RESERVE_MS,
+        very_heavy_ms=VERY_HEAVY_MS,
+        light_ms=LIGHT_MS,
+        share_ms=SHARE_MS,
+        large_bytes=LARGE_BYTES,
+        movable_bytes=MOVABLE_BYTES,
+    )
 
 
 def spawn(
@@ -258,34 +260,5 @@ def _check(program: Path, config: Path) -> None:
         raise StartError(f"HAProxy refuses {config}: {' '.join(alerts)}")
 
 
-def _refusal(line: re.Match[str]) -> str:
-    """The rules that answer an error in our shape; KServe's protocols want the message as `error` too."""
-    stage = "http-response" if line["rule"] == "refuse-answer" else "http-request"
-    header = f"hdr {line['header']} " if line["header"] else ""
-    body = f'{{"code":{line["status"]},"type":"{line["type"]}","message":"{line["message"]}"%[var(txn.error)]}}'
-    answer = f"status {line['status']} content-type application/json {header}lf-string '{body}'{line['when']}"
-    return (
-        f'    {stage} set-var-fmt(txn.error) \',"error":"{line["message"]}"\' if {IN_KSERVE}\n'
-        f"    {'http-error' if line['rule'] == 'refuse-failure' else f'{stage} return'} {answer}"
-    )
-
-
 def _escaped(path: Path) -> str:
     return str(path).replace("\\", "\\\\").replace(" ", "\\ ")
-
-
-def _authorization(tokens: Tokens) -> str:
-    key = _KEY.format(key=tokens.inference)
-    if tokens.public is None:
-        return _CROSS_SITE + key
-    values = {
-        "digest": hashlib.sha256(tokens.public.encode()).hexdigest().upper(),  # as HAProxy's `hex` writes it
-        "wrong_tokens": WRONG_TOKENS,
-        "wrong_token_seconds": WRONG_TOKEN_SECONDS,
-    }
-    return _filled(TOKEN_TEMPLATE, values) + key
-
-
-def _filled(template: Path, values: Mapping[str, object]) -> str:
-    """Put values in the place of the words in double braces."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), template.read_text(encoding="utf-8"))

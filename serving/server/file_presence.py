@@ -22,7 +22,7 @@ class Presence:
 
     def __init__(self, folder: Path, temp: Path, *, proxy: bool) -> None:
         """Take in where the server's files are: its folder, its temp folder, and whether HAProxy has some too."""
-        sockets = (temp / routing.SOCKET, temp / haproxy.AGAIN, folder / routing.FILE_NAME) if proxy else ()
+        sockets = (temp / routing.SOCKET, temp / haproxy.DEADLINE_SOCKET, folder / routing.FILE_NAME) if proxy else ()
         self._paths = (folder / LOCK, folder / tokens.FILE_NAME, temp, *sockets)
         self._unpacked = temp.resolve() / "models"
         self._next_look = 0.0

@@ -276,9 +276,9 @@ def time_answer(ask: Ask) -> None:
 @row("max-waiting")
 def max_waiting(ask: Ask) -> None:
     """Refuse the third request at once, when one is in work and one may wait."""
-    assert haproxy.MOST_WAITING == 200
+    assert haproxy.MAX_WAITING == 200
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(haproxy, "MOST_WAITING", 1)
+        patch.setattr(haproxy, "MAX_WAITING", 1)
         with running_proxy(explain_at_once=1) as proxy, ThreadPoolExecutor(2) as pool:
             proxy.script.pause = 0.5
             for _ in range(2):

@@ -81,7 +81,3 @@ def test_a_page_may_send_every_header_that_is_read() -> None:
     sent = {name.lower() for name in cors.REQUEST_HEADERS}
     assert sent == {name.lower() for name in read} - {"x-torchlight-deadline", "x-torchlight-heavy"}
     assert options.ATTRIBUTES_HEADER in sent
-
-
-def test_no_origins_make_no_rules() -> None:
-    assert "http-" not in cors.rules(())

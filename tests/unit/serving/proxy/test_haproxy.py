@@ -41,8 +41,7 @@ def lines(text: str) -> list[str]:
 def test_every_word_of_the_template_is_filled_in(tmp_path: Path) -> None:
     for tokens in (DEVELOPMENT, TOKENS):
         text = haproxy.render(proxy(tmp_path, tokens=tokens))
-        assert "{{" not in text
-        assert "}}" not in text
+        assert not any(mark in text for mark in ("{{", "}}", "{%", "%}", "{#", "#}"))
 
 
 def test_the_settings_stand_where_they_belong(tmp_path: Path) -> None:
@@ -74,6 +73,11 @@ def test_haproxy_accepts_every_list_of_origins(tmp_path: Path) -> None:
         tuple(f"https://{n}.example" for n in range(200)),
     ):
         assert_accepted(proxy(tmp_path, cors_origins=origins))
+
+
+def test_without_origins_no_rule_lets_other_pages_read_answers(tmp_path: Path) -> None:
+    assert "Access-Control-" not in haproxy.render(proxy(tmp_path))
+    assert "Access-Control-" in haproxy.render(proxy(tmp_path, cors_origins=("https://lab.example",)))
 
 
 def test_explanations_go_to_workers_of_their_own_a_few_at_a_time(tmp_path: Path) -> None:

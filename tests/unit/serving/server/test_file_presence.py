@@ -14,7 +14,7 @@ from serving.server.file_presence import Presence
 # A parent whose one child works in the folder of a model, until its standard input is closed.
 PARENT = "import subprocess, sys; subprocess.run(['cat'], cwd=sys.argv[1])"
 MANIFEST = "tmp/models/1a2b/MAR-INF/MANIFEST.json"
-FILES = ("lock", "key_file.json", "versions.map", "tmp/haproxy.sock", "tmp/again.sock")
+FILES = ("lock", "key_file.json", "versions.map", "tmp/haproxy.sock", "tmp/deadline.sock")
 
 
 @pytest.fixture
