@@ -91,7 +91,7 @@ def rows(metrics: Mapping[str, Any], run: Run) -> str:
     calibration_target, coverage_target, detection_target = (
         ("", "", "") if run is FOLDER else ("below 0.02", "within 1 point", "at least 80%")
     )
-    sets, ood, decisions = metrics["sets"], metrics["strangeness"], metrics["decisions"]
+    sets, ood, decisions = metrics["prediction_sets"], metrics["ood_detection"], metrics["decisions"]
     lines: Sequence[tuple[str, str, str]] = (
         ("accuracy", share(metrics["right"]), f"at least {run.min_accuracy:.1%}"),
         ("training, CPU seconds", f"{metrics['cost']['cpu_seconds']:.0f}", ""),
@@ -100,11 +100,11 @@ def rows(metrics: Mapping[str, Any], run: Run) -> str:
         (f"coverage of the prediction sets (target {sets['target']:.0%})", share(sets["coverage"]), coverage_target),
         ("mean size of the prediction sets", f"{sets['mean_size']:.2f}", ""),
         (
-            f"false positive rate of OOD detection (expected {ood['expected']:.0%})",
-            share(ood["false_alarms"]),
+            f"false positive rate of OOD detection (expected {ood['target']:.0%})",
+            share(ood["false_positive_rate"]),
             "",
         ),
-        (f"images of {ood['unlike']} detected as OOD by {ood['method']}", share(ood["caught"]), detection_target),
+        (f"images of {ood['ood_data']} detected as OOD by {ood['method']}", share(ood["detected"]), detection_target),
         ("AUROC of this detection", f"{ood['auroc']:.3f}", ""),
         ("accepted predictions", share(decisions["accepted"]), ""),
         ("accuracy of the accepted predictions", share(decisions["accuracy"]), ""),

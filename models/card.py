@@ -37,20 +37,20 @@ class CardError(ValueError):
     """The card is missing, is not YAML, or breaks the schema; the message names the file and each wrong key."""
 
 
-class Part(BaseModel):
+class StrictModel(BaseModel):
     """A part of the card: unknown keys are errors, so a misspelt one is not ignored in silence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Architecture(Part):
+class Architecture(StrictModel):
     """Which network: a module of models.architectures and the arguments of its `build`."""
 
     name: str
     arguments: dict[str, Any] = {}
 
 
-class Input(Part):
+class Input(StrictModel):
     """What the network takes: RGB, `size` x `size` pixels, (pixel / 255 - mean) / std by channel.
 
     Attributes:
@@ -67,12 +67,12 @@ class Input(Part):
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
     @property
-    def canvas(self) -> int:
+    def pre_crop_size(self) -> int:
         """Pixels of a side before the crop, the same margin on each: what training takes its random crops from."""
         return self.size if self.resize == "stretch" else self.size + 2 * round((self.size / self.crop - self.size) / 2)
 
 
-class Limits(Part):
+class Limits(StrictModel):
     """The most that one request may bring; what is larger gets a 413 of its own, and nobody else is held up by it.
 
     Attributes:
@@ -95,7 +95,7 @@ class Limits(Part):
     max_answer_bytes: Annotated[int, Field(ge=1_000, le=24_000_000)] = 16_000_000
 
 
-class Data(Part):
+class Data(StrictModel):
     """What the network was trained and measured on. `sha256` is over all images and labels, in order."""
 
     name: str
@@ -106,7 +106,7 @@ class Data(Part):
     test: int
 
 
-class Conformal(Part):
+class Conformal(StrictModel):
     """Which classes an answer's set holds, so that the right one is among them as often as `coverage` says.
 
     The most probable class always is in the set, and the k-th (k > 1) is if the probability of those before it
@@ -121,22 +121,22 @@ class Conformal(Part):
     free: Annotated[int, Field(ge=0)] = 0
 
 
-class OutOfDistribution(Part):
+class OutOfDistribution(StrictModel):
     """When an image is unlike what the network was trained on: its score, higher is stranger, is above `threshold`.
 
     `energy` is -logsumexp of the logits (Liu et al. 2020, arXiv:2010.03759); `mahalanobis` the squared distance of the
     embedding from the nearest class mean (Lee et al. 2018, arXiv:1807.03888), which needs `uncertainty.safetensors`.
 
     Attributes:
-        false_alarms: the share of images of the calibration split that are above the threshold.
+        false_positive_rate: the share of images of the calibration split that are above the threshold.
     """
 
     score: Literal["energy", "mahalanobis"]
     threshold: FiniteFloat
-    false_alarms: Annotated[float, Field(gt=0, lt=1)]
+    false_positive_rate: Annotated[float, Field(gt=0, lt=1)]
 
 
-class Policy(Part):
+class Policy(StrictModel):
     """When an answer is `refer`, for a person to look at, rather than `accept`.
 
     Attributes:
@@ -150,7 +150,7 @@ class Policy(Part):
     min_probability: Share = 0.0
 
 
-class UncertaintyCard(Part):
+class UncertaintyCard(StrictModel):
     """What makes the answers honest; fitted on the calibration split.
 
     Attributes:
@@ -163,7 +163,7 @@ class UncertaintyCard(Part):
     policy: Policy = Policy()
 
 
-class Explanations(Part):
+class Explanations(StrictModel):
     """How answers are explained where a request does not say.
 
     Attributes:
@@ -179,7 +179,7 @@ class Explanations(Part):
     faithfulness: dict[str, FiniteFloat] = {}
 
 
-class Kept(Part):
+class EngineQuality(StrictModel):
     """What a compiled program keeps of the float32 network, both on the calibration split.
 
     Attributes:
@@ -207,7 +207,7 @@ class Kept(Part):
     milliseconds_float32: Annotated[FiniteFloat, Field(gt=0)]
 
 
-class Compiled(Part):
+class Compiled(StrictModel):
     """A program that was compiled from the network, where it runs, and what it keeps.
 
     Attributes:
@@ -216,8 +216,8 @@ class Compiled(Part):
         requires: processor features, as handlers.engines.machine names them.
         compiled_on: the processor that it was compiled and measured on.
         float32_layers: of the network, that an int8 program computes in float32 to be let in.
-        kept: what was measured; None where it did not come to that.
-        refused: why it is kept out, in one sentence; None: it may answer.
+        quality: what was measured; None where it did not come to that.
+        rejection: why it is kept out, in one sentence; None: it may answer.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^(cpu|cuda)-(int8|bf16|fp16|fp32)$")]
@@ -225,8 +225,8 @@ class Compiled(Part):
     requires: tuple[str, ...]
     compiled_on: str
     float32_layers: tuple[str, ...] = ()
-    kept: Kept | None = None
-    refused: str | None = None
+    quality: EngineQuality | None = None
+    rejection: str | None = None
 
     @property
     def device(self) -> str:
@@ -239,7 +239,7 @@ class Compiled(Part):
         return f"engines/{self.name}.pt2"
 
 
-class Metrics(Part):
+class Metrics(StrictModel):
     """Measured on the test split, through the image code that serves."""
 
     accuracy: Share
@@ -248,7 +248,7 @@ class Metrics(Part):
     train_cpu_seconds: float
 
 
-class Card(Part):
+class Card(StrictModel):
     """A trained version of a model.
 
     Attributes:

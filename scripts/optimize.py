@@ -7,7 +7,7 @@ import os
 import platform
 
 from handlers.engines import EAGER
-from models.card import Kept
+from models.card import EngineQuality
 from models.release import REPORT, Release, find
 from scripts.command import command
 from scripts.evaluation.evaluate import own_data
@@ -66,9 +66,9 @@ def run(release: Release, argument: str, formats: list[str], march: str | None =
     for entry in found.admitted:
         if entry.float32_layers:
             print(f"- {entry.name} computes {', '.join(entry.float32_layers)} in float32")
-    for entry in found.refused:
+    for entry in found.rejected:
         even = f", even with {', '.join(entry.float32_layers)} in float32" if entry.float32_layers else ""
-        print(f"- {entry.name} is kept out{even}: {entry.refused}")
+        print(f"- {entry.name} is kept out{even}: {entry.rejection}")
     for name, why in found.left.items():
         print(f"- {name} was not tried: {why}")
     print(f"{release.folder}/{REPORT}/{page.FILE_NAME}")
@@ -81,7 +81,7 @@ def table(found: Optimized) -> str:
     """What each engine takes and keeps, the eager network last."""
     heads = ["engine", "ms", "faster", "right", "agrees", "ECE", "sets hold", "test: right", "agrees"]
     rows = [heads]
-    measured = [(entry, entry.kept) for entry in found.card.engines if entry.kept is not None]
+    measured = [(entry, entry.quality) for entry in found.card.engines if entry.quality is not None]
     for entry, kept in measured:
         row = [entry.name, f"{kept.milliseconds:.3g}", f"{kept.milliseconds_float32 / kept.milliseconds:.2f} x"]
         row += [f"{kept.accuracy:.2%}", f"{kept.agreement:.2%}", f"{kept.calibration_error:.4f}", _share(kept.coverage)]
@@ -97,7 +97,7 @@ def table(found: Optimized) -> str:
     return "\n".join(lines)
 
 
-def _float32(name: str, kept: Kept) -> list[str]:
+def _float32(name: str, kept: EngineQuality) -> list[str]:
     row = [name, f"{kept.milliseconds_float32:.3g}", "", f"{kept.accuracy_float32:.2%}", ""]
     return [*row, f"{kept.calibration_error_float32:.4f}", _share(kept.coverage_float32)]
 

@@ -71,8 +71,8 @@ def run(
     check(model, version, resume=resume, restart=restart)  # before much is read
     with world(place) as processes:
         say = partial(print, flush=True) if processes.first else _nothing
-        dataset, findings = data.load(str(chosen.data))
-        for sentence in capped(findings, ", which the report will have"):
+        dataset, data_warnings = data.load(str(chosen.data))
+        for sentence in capped(data_warnings, ", which the report will have"):
             say(sentence)
         what = "going on with" if resume else "training"
         splits = f"{len(dataset.train)} / {len(dataset.calibration)} / {len(dataset.test)}"
@@ -94,7 +94,7 @@ def run(
                 device=place,
                 world=processes,
                 observers=observers,
-                findings=findings,
+                data_warnings=data_warnings,
                 ood_data=_unlike(other, dataset, say),
                 say=say,
             )
@@ -153,7 +153,7 @@ FLAGS: list[tuple[str, str, Any, str, str]] = [
     ("--architecture", "architecture.name", str, "NAME", "cnn, resnet9, resnet18, resnet50 or vit_tiny"),
     (
         "--weights",
-        "init",
+        "weights",
         str,
         "WEIGHTS",
         "weights to start from: a .safetensors, a state dict (.pth), or a release folder",
@@ -201,8 +201,8 @@ def _stopped(model: str, version: str | None) -> str:
 def _unlike(argument: str | None, dataset: data.Dataset, say: Callable[[str], None]) -> tuple[str, Split]:
     if argument is None:
         return ood_data(dataset)
-    other, findings = data.load(argument)
-    for sentence in capped(findings):
+    other, data_warnings = data.load(argument)
+    for sentence in capped(data_warnings):
         say(sentence)
     return other.name, other.test
 

@@ -112,7 +112,7 @@ def evaluate(classifier: Classifier, split: Split) -> Evaluation:
     return Evaluation.of(classifier.card, classifier.estimator, outputs(classifier, split), split.labels)
 
 
-def strangeness(classifier: Classifier, split: Split) -> torch.Tensor | None:
+def ood_scores(classifier: Classifier, split: Split) -> torch.Tensor | None:
     """The out-of-distribution scores of a split, float64 (N,), higher is stranger; its labels do not matter.
 
     None where the card has no `uncertainty`. Raises what `evaluate` raises.

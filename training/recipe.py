@@ -15,10 +15,10 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from models import architectures, documents
-from models.card import Architecture, Part, Share, describe
+from models.card import Architecture, Share, StrictModel, describe
 from models.documents import DocumentError
 from models.value_range import FULL_RANGE, Range16
-from training.uncertainty import Settings as UncertaintySettings
+from training.uncertainty import UncertaintySettings
 
 FOLDER = Path(__file__).parent / "recipes"
 FILE_NAME = "recipe.yaml"
@@ -32,7 +32,7 @@ class RecipeError(ValueError):
     """The recipe is missing, is not YAML, or breaks the schema; the message names the file and each wrong key."""
 
 
-class Picture(Part):
+class Picture(StrictModel):
     """What the network sees of an image; see models/card.py, Input, which adds mean and deviation."""
 
     size: Annotated[int, Field(ge=4, le=4096)] = 24
@@ -48,7 +48,7 @@ class Picture(Part):
         return self
 
 
-class Loss(Part):
+class Loss(StrictModel):
     """What is minimized, see training/loop/losses.py.
 
     Attributes:
@@ -63,7 +63,7 @@ class Loss(Part):
     gamma: Rate = 2.0
 
 
-class Optimizer(Part):
+class Optimizer(StrictModel):
     """How weights follow gradients, see training/loop/optimizer.py.
 
     Attributes:
@@ -90,7 +90,7 @@ class Optimizer(Part):
         return self
 
 
-class Schedule(Part):
+class Schedule(StrictModel):
     """The learning rate's way, step by step.
 
     Attributes:
@@ -104,7 +104,7 @@ class Schedule(Part):
     last: Share = 0.0
 
 
-class Augmentation(Part):
+class Augmentation(StrictModel):
     """How training images are varied, see training/loop/augment.py. All off where nothing is said.
 
     Attributes:
@@ -122,7 +122,7 @@ class Augmentation(Part):
     mixup: Rate = 0.0
 
 
-class Progressive(Part):
+class Progressive(StrictModel):
     """The first `epochs` see pictures shrunk to `size` pixels, which costs less; for networks that take any size.
 
     Howard 2018 (fast.ai in DAWNBench); Tan and Le 2021, arXiv:2104.00298.
@@ -132,18 +132,18 @@ class Progressive(Part):
     epochs: Annotated[int, Field(ge=1)]
 
 
-class EarlyStopping(Part):
+class EarlyStopping(StrictModel):
     """Training ends after `patience` epochs without a lower calibration loss; the best epoch's weights stay."""
 
     patience: Annotated[int, Field(ge=1)]
 
 
-class Recipe(Part):
+class Recipe(StrictModel):
     """A whole recipe; each part has its own docstring.
 
     Attributes:
         data: what `--data` takes; absent, it must be given.
-        init: weights to start from, see training/loop/pretrained.py.
+        weights: to start from, see training/loop/pretrained.py.
         precision: `bfloat16` runs the forward pass under autocast; weights stay float32.
         ema: decay by step of a running mean of the weights, which is then what is measured and kept.
     """
@@ -151,7 +151,7 @@ class Recipe(Part):
     description: str = ""
     data: str | None = None
     architecture: Architecture = Architecture(name="cnn")
-    init: str | None = None
+    weights: str | None = None
     input: Picture = Picture()
     epochs: Annotated[int, Field(ge=1)] = 15
     batch_size: Annotated[int, Field(ge=1)] = 32

@@ -28,9 +28,9 @@ from models.release import NEIGHBORS, REPORT, UNCERTAINTY, WEIGHTS, Release, sha
 from training import neighbors, report, uncertainty
 from training.cost import Spent, cost
 from training.data.dataset import Dataset, Picture, Split
-from training.evaluate import Evaluation, evaluate, strangeness
+from training.evaluate import Evaluation, evaluate, ood_scores
 from training.loop.history import Epoch
-from training.loop.loader import Source
+from training.loop.loader import BatchSource
 from training.loop.loop import Training
 from training.loop.measure import seen
 from training.recipe import FILE_NAME as RECIPE_FILE
@@ -46,7 +46,7 @@ class Trained:
 
     Attributes:
         arguments: those that its network was built with.
-        findings: what was found about the data.
+        data_warnings: what was found about the data.
         ood_data: name and images of something else, by which it is drawn how well strange images are told.
     """
 
@@ -56,7 +56,7 @@ class Trained:
     training: Training
     history: list[Epoch]
     spent: Spent
-    findings: tuple[str, ...] = ()
+    data_warnings: tuple[str, ...] = ()
     ood_data: tuple[str, Split] | None = None
 
 
@@ -149,7 +149,7 @@ def _fitted(trained: Trained, engine: Engine) -> tuple[uncertainty.Fitted, dict[
     return fitted, near, tuple(fitted.remarks)
 
 
-def _scored(engine: Engine, source: Source, training: Training) -> Scored:
+def _scored(engine: Engine, source: BatchSource, training: Training) -> Scored:
     """What the network makes of a split, as it will be served."""
     logits, embeddings = [], []
     for _, pixels in seen(source, training.spec):
@@ -190,8 +190,8 @@ def _report(written: Written, trained: Trained) -> report.Report:
     strange, classifier, test = None, written.classifier, written.test
     if trained.ood_data is not None:
         name, others = trained.ood_data
-        scores = strangeness(classifier, others)
-        strange = None if scores is None else report.Unlike(name, scores)
+        scores = ood_scores(classifier, others)
+        strange = None if scores is None else report.OodData(name, scores)
     return report.Report(
         test=test,
         pictures=trained.dataset.test,
@@ -202,7 +202,7 @@ def _report(written: Written, trained: Trained) -> report.Report:
         cost=cost(
             trained.spent, classifier.eager_network.network, test.card.input.size, written.release.folder / WEIGHTS
         ),
-        findings=(*trained.findings, *written.remarks),
+        data_warnings=(*trained.data_warnings, *written.remarks),
     )
 
 

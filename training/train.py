@@ -79,7 +79,7 @@ def train(
     device: torch.device | None = None,
     world: World | None = None,
     observers: Sequence[Observer] = (),
-    findings: Sequence[str] = (),
+    data_warnings: Sequence[str] = (),
     ood_data: tuple[str, Split] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Release | None:
@@ -88,7 +88,7 @@ def train(
     Args:
         resume: go on from the checkpoint of a training that was stopped.
         restart: throw that checkpoint away and begin anew.
-        findings: what was found about the data, for the report.
+        data_warnings: what was found about the data, for the report.
         ood_data: name and out-of-distribution images; without them the report does not measure their detection.
         say: is told what the user should read.
 
@@ -98,9 +98,9 @@ def train(
         Interrupted, FloatingPointError: the training ended before its time; see training/loop/loop.py.
     """
     device, world = device or torch.device("cpu"), world or World()
-    if dataset.sixteen_bits and (lost := dataset.sixteen_bits.finding(recipe.input.range_16bit)):
+    if dataset.sixteen_bits and (lost := dataset.sixteen_bits.warning(recipe.input.range_16bit)):
         say(f"warning: {lost}")
-        findings = (*findings, lost)
+        data_warnings = (*data_warnings, lost)
     folder, work = check(model, version, root, resume=resume, restart=restart), unfinished(model, version, root)
     try:
         with measured() as spent:
@@ -116,7 +116,7 @@ def train(
     if resume:  # what was spent before is known, but for its energy
         spent.seconds, spent.cpu_seconds = spent.seconds + training.before[0], spent.cpu_seconds + training.before[1]
         spent.joules = None
-    trained = Trained(dataset, recipe, arguments, training, history, spent, tuple(findings), ood_data)
+    trained = Trained(dataset, recipe, arguments, training, history, spent, tuple(data_warnings), ood_data)
     try:
         written = release.write(folder, trained, device, say)
     except (OSError, DataError) as error:
@@ -151,8 +151,8 @@ def prepare(
         torch.manual_seed(recipe.seed)
         network = architectures.build(recipe.architecture.name, **arguments)
     _takes_smaller(network, recipe)
-    if recipe.init is not None and not resume:
-        for sentence in initialize(network, Path(recipe.init)).sentences():
+    if recipe.weights is not None and not resume:
+        for sentence in initialize(network, Path(recipe.weights)).sentences():
             say(sentence)
     raw = Input(**recipe.input.model_dump(), mean=(0, 0, 0), std=(1, 1, 1))
     train, calibration = (loader.load(split, raw, device) for split in (dataset.train, dataset.calibration))

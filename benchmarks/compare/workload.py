@@ -24,7 +24,7 @@ from handlers.pipeline import Classifier
 from models.card import Card
 from models.release import WEIGHTS
 from serving.runtime.cpu import usable
-from training.compile import compile_unjudged
+from training.compile import compile_ungated
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Workload:
     def model(self) -> Model:
         """Return the model for the peers. Its program is the one that Torchlight's workers try first."""
         card = Card.load(self.release)
-        admitted = [engine.path for engine in card.engines if engine.refused is None and engine.device == "cpu"]
+        admitted = [engine.path for engine in card.engines if engine.rejection is None and engine.device == "cpu"]
         return Model(
             name=card.name,
             architecture=card.architecture.name,
@@ -106,7 +106,7 @@ def photos(config: RunConfig) -> Workload:
         _train(config.folder, "photos", "--data", str(config.folder / "sorted"), *recipe)
     if not Card.load(release).engines:
         logger.info("compiling %s of photos", " and ".join(PROGRAMS))
-        compile_unjudged(release, images, PROGRAMS)
+        compile_ungated(release, images, PROGRAMS)
     top, runner_up = Classifier.load(release).probabilities(images).topk(2, dim=1).values.T
     selected = (top - runner_up).argsort(descending=True)[:REQUEST_IMAGES].tolist()
     settings = WORKER_PER_CORE + f"batchSize: {LARGE_BATCH}\n"

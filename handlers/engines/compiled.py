@@ -35,8 +35,8 @@ class Program(Engine):
             EngineError: it was refused when it was made, needs another device, torch or processor, or does not load.
         """
         path = folder / entry.path
-        if entry.refused is not None:
-            raise EngineError(f"was kept out when it was compiled: {entry.refused}")
+        if entry.rejection is not None:
+            raise EngineError(f"was kept out when it was compiled: {entry.rejection}")
         if entry.device != device.type:
             raise EngineError(f"is for {entry.device}, and this worker runs on {device.type}")
         if entry.torch != torch.__version__:

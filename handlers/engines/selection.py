@@ -47,7 +47,7 @@ def load(folder: Path, device: torch.device, wanted: str = AUTO, **settings: Any
     passed_over: dict[str, str] = {}
     if wanted == AUTO:
         for entry in Card.load(folder).engines:
-            if entry.refused is not None or entry.device != device.type:
+            if entry.rejection is not None or entry.device != device.type:
                 continue
             try:
                 return Choice(_proved(folder, device, entry.name, settings), passed_over)

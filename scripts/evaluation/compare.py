@@ -50,8 +50,8 @@ def run(a: Release, b: Release, argument: str, *, device: str | None = None, as_
     """Let both answer, and print what came of it."""
     if set(a.card.classes) != set(b.card.classes):
         raise ValueError(f"the two have different classes: {_classes(a)}; {_classes(b)}")
-    dataset, findings = data.load(argument)
-    for sentence in capped(findings):
+    dataset, data_warnings = data.load(argument)
+    for sentence in capped(data_warnings):
         print(sentence, file=sys.stderr)  # what --json prints stays JSON
     place = own_device(device)
     first, second = (

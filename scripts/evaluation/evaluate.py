@@ -12,7 +12,7 @@ from scripts.command import command
 from training import data, recipe, report
 from training.data.dataset import Dataset
 from training.data.left_out import capped
-from training.evaluate import caveat, evaluate, matched, strangeness
+from training.evaluate import caveat, evaluate, matched, ood_scores
 from training.loop.distributed import own_device
 from training.report.figures import Figures
 from training.report.interval import Share
@@ -58,17 +58,17 @@ def run(
     device: str | None = None,
 ) -> Figures:
     """Measure, print a table and write the report."""
-    dataset, findings = data.load(argument)
+    dataset, data_warnings = data.load(argument)
     card = release.card
-    if dataset.sixteen_bits and (lost := dataset.sixteen_bits.finding(card.input.range_16bit)):
-        findings.append(lost)
-    for sentence in capped(findings, ", which the report will have"):
+    if dataset.sixteen_bits and (lost := dataset.sixteen_bits.warning(card.input.range_16bit)):
+        data_warnings.append(lost)
+    for sentence in capped(data_warnings, ", which the report will have"):
         print(sentence)
     pictures = matched(splits(dataset)[split], dataset.classes, card)
     warned = caveat(card, dataset, split)
     classifier = Classifier.load(release.folder, own_device(device))
     test = evaluate(classifier, pictures)
-    found = report.figures(test, other := _unlike(classifier, ood_data))
+    found = report.figures(test, other := _ood_data(classifier, ood_data))
     suffix = "" if split == "test" else f"-{split}"
     out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{dataset.name}{suffix}")
     problems = report.write(
@@ -79,7 +79,7 @@ def run(
             source=f"the {split} split of {dataset.name}",
             recipe=_recipe(release),
             ood_data=other,
-            findings=[*([warned] if warned else []), *findings],
+            data_warnings=[*([warned] if warned else []), *data_warnings],
         ),
     )
     print(f"{card.name} {card.version} on the {split} split of {dataset.name}, {found.images} images")
@@ -113,20 +113,26 @@ def table(found: Figures) -> str:
     """The headline figures, each with its 95 % interval where it is a share."""
     rows = [("right answers", *_share(found.right)), ("loss", f"{found.loss:.4f}", "nats")]
     rows.append(("calibration error", f"{found.after.ece:.4f}", f"{found.before.ece:.4f} without the temperature"))
-    if found.sets:
-        value, interval = _share(found.sets.coverage)
-        promised = f"{found.sets.target:.0%} promised, {found.sets.mean_size:.2f} classes on average"
+    if found.prediction_sets:
+        value, interval = _share(found.prediction_sets.coverage)
+        promised = (
+            f"{found.prediction_sets.target:.0%} promised, {found.prediction_sets.mean_size:.2f} classes on average"
+        )
         rows.append(("sets with the right class", value, f"{interval}; {promised}"))
     if found.decisions:
         rows.append(("accepted", *_share(found.decisions.accepted)))
         if found.decisions.accuracy:
             rows.append(("right among these", *_share(found.decisions.accuracy)))
-    if found.strangeness:
-        rows.append(("false alarms", *_share(found.strangeness.false_alarms)))
-        if found.strangeness.caught:
-            value, interval = _share(found.strangeness.caught)
+    if found.ood_detection:
+        rows.append(("false positive rate", *_share(found.ood_detection.false_positive_rate)))
+        if found.ood_detection.detected:
+            value, interval = _share(found.ood_detection.detected)
             rows.append(
-                (f"caught of {found.strangeness.ood_data}", value, f"{interval}; AUROC {found.strangeness.auroc:.4f}")
+                (
+                    f"detected of {found.ood_detection.ood_data}",
+                    value,
+                    f"{interval}; AUROC {found.ood_detection.auroc:.4f}",
+                )
             )
     width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value:>8}  {detail}" for name, value, detail in rows)
@@ -141,19 +147,19 @@ def _recipe(release: Release) -> dict[str, object] | None:
     return recipe.load(str(path)).model_dump(mode="json") if path.exists() else None
 
 
-def _unlike(classifier: Classifier, argument: str | None) -> report.Unlike | None:
+def _ood_data(classifier: Classifier, argument: str | None) -> report.OodData | None:
     if argument is None:
         return None
-    other, findings = data.load(argument)
-    for sentence in capped(findings):
+    other, data_warnings = data.load(argument)
+    for sentence in capped(data_warnings):
         print(sentence)
-    scores = strangeness(classifier, other.test)
+    scores = ood_scores(classifier, other.test)
     if scores is None:
         card = classifier.card
         raise ValueError(
             f"{card.name} {card.version} has no `uncertainty` in its card, so it has no OOD score: leave OOD_DATA out"
         )
-    return report.Unlike(other.name, scores)
+    return report.OodData(other.name, scores)
 
 
 if __name__ == "__main__":

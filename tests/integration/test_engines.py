@@ -23,7 +23,7 @@ def optimized(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         done = run(folder, *command)
         assert done.returncode == 0, done.stdout + done.stderr
     (entry,) = Card.load(folder / "releases/digits/1.0").engines
-    assert entry.refused is None
+    assert entry.rejection is None
     return folder
 
 
@@ -70,5 +70,5 @@ def test_under_load_every_answer_is_the_programs_and_right(fast: Server, digit: 
 def test_the_description_says_which_engine_answers(fast: Server) -> None:
     about = fast.describe("/models/digits?customized=true")[0]["customizedMetadata"]
     assert about["engine"] == {"name": "cpu-int8", "passed_over": {}}
-    assert about["engines"][0]["kept"]["agreement"] >= 0.99
+    assert about["engines"][0]["quality"]["agreement"] >= 0.99
     assert "engine cpu-int8 answers, on cpu" in fast.log()

@@ -5,10 +5,10 @@ in which formats; `gate.py` judges, `adopt.py` puts what passed into the release
 """
 
 from training.compile.candidates import Candidates, find
-from training.compile.errors import CompressError
+from training.compile.errors import CompileError
 from training.compile.figures import OnTest, Optimized
 from training.compile.install import remove
 from training.compile.optimizing import optimize
-from training.compile.ungated import compile_unjudged
+from training.compile.ungated import compile_ungated
 
-__all__ = ["Candidates", "CompressError", "OnTest", "Optimized", "compile_unjudged", "find", "optimize", "remove"]
+__all__ = ["Candidates", "CompileError", "OnTest", "Optimized", "compile_ungated", "find", "optimize", "remove"]

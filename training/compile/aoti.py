@@ -14,7 +14,7 @@ from torch import nn
 from torch._inductor import aoti_compile_and_package
 
 from training.compile.cpu_level import Level
-from training.compile.errors import CompressError
+from training.compile.errors import CompileError
 from training.compile.program import traced
 
 
@@ -22,11 +22,11 @@ def check() -> None:
     """Look for what compiling needs.
 
     Raises:
-        CompressError: there is no C++ compiler.
+        CompileError: there is no C++ compiler.
     """
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
-        raise CompressError(
+        raise CompileError(
             f"compiling needs a C++ compiler, and there is no {compiler}: install one, on Debian or Ubuntu with "
             "`apt-get install g++`; only the machine that compiles needs it, not those that serve"
         )
@@ -46,7 +46,7 @@ def package(
             whichever is faster here and now for as many rows as are traced; else all are done by oneDNN's.
 
     Raises:
-        CompressError: that fails.
+        CompileError: that fails.
     """
     settings: dict[str, Any] = {
         "freezing": True,
@@ -69,6 +69,6 @@ def package(
             aoti_compile_and_package(traced(module, size, device), package_path=str(path), inductor_configs=settings)
         except Exception as error:  # of the tracer, of Inductor, or of the compiler
             first = " ".join(str(error).split())[:300]
-            raise CompressError(f"{path.name} cannot be compiled: {type(error).__name__}: {first}") from error
+            raise CompileError(f"{path.name} cannot be compiled: {type(error).__name__}: {first}") from error
         finally:
             sys.setrecursionlimit(deepest)

@@ -10,7 +10,7 @@ from handlers.engines import machine
 from handlers.engines.eager import Eager
 from models.card import Card, Compiled
 from training.compile import aoti, cpu_level
-from training.compile.errors import CompressError
+from training.compile.errors import CompileError
 from training.compile.program import FromPixels
 from training.compile.quantize import first_convolution, quantized
 
@@ -44,7 +44,7 @@ def build(
         Its entry in the card, on which nobody has judged yet.
 
     Raises:
-        CompressError: it cannot be compiled, or there is no convolution to spare.
+        CompileError: it cannot be compiled, or there is no convolution to spare.
         EngineError: the release's weights do not load.
     """
     device, form = device_of(name), name.partition("-")[2]
@@ -60,7 +60,7 @@ def build(
     if form == "int8":
         spared = first_convolution(module) if spare_first else None
         if spare_first and spared is None:
-            raise CompressError(f"{card.name} has no convolution that could stay in float32")
+            raise CompileError(f"{card.name} has no convolution that could stay in float32")
         narrow = cpu_level.VNNI not in requires
         module = quantized(module, pixels.permute(0, 2, 3, 1).contiguous(), narrow=narrow, spared=spared)
     entry = Compiled(

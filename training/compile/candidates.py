@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from handlers.engines import machine
-from training.compile.errors import CompressError
+from training.compile.errors import CompileError
 
 FORMATS = ("int8", "bf16", "fp16", "fp32")
 NAMES = ("cpu-int8", "cpu-bf16", "cpu-fp32", "cuda-bf16", "cuda-fp16")
@@ -34,17 +34,17 @@ def find(formats: Sequence[str] = FORMATS) -> Candidates:
     """Programs in the wanted number formats, for the CPU and for a GPU where there is one.
 
     Raises:
-        CompressError: there is no such format, or nothing to try.
+        CompileError: there is no such format, or nothing to try.
     """
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown or not formats:
-        raise CompressError(f"no number format {', '.join(unknown) or '(none)'}: there are {', '.join(FORMATS)}")
+        raise CompileError(f"no number format {', '.join(unknown) or '(none)'}: there are {', '.join(FORMATS)}")
     wanted = [name for name in NAMES if name.partition("-")[2] in formats]
     left = {name: why for name in wanted if (why := _obstacle(name)) is not None}
     names = tuple(name for name in wanted if name not in left)
     if not names:
         reasons = "; ".join(f"{name}: {why}" for name, why in left.items())
-        raise CompressError(f"nothing to compile for here: {reasons}")
+        raise CompileError(f"nothing to compile for here: {reasons}")
     return Candidates(names, left)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch._inductor import config
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 
-from training.compile.errors import CompressError
+from training.compile.errors import CompileError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,17 @@ def find(features: frozenset[str], march: str | None = None) -> Level:
     """The level `march`, or the best that a processor with these features (handlers.engines.machine) has.
 
     Raises:
-        CompressError: it has none that programs are compiled for, or not this one.
+        CompileError: it has none that programs are compiled for, or not this one.
     """
     if "x86_64" not in features:
         kind = ", ".join(sorted(features)) or "unknown"
-        raise CompressError(f"programs for the CPU are compiled on Linux on x86-64 only; this machine is {kind}")
+        raise CompileError(f"programs for the CPU are compiled on Linux on x86-64 only; this machine is {kind}")
     there = [level for level in LEVELS if level.features <= features]
     chosen = next((level for level in there if march in (None, level.march)), None)
     if chosen is None:
         wanted = march or LEVELS[-1].march
         lacking = next(level.features for level in LEVELS if level.march == wanted) - features
-        raise CompressError(
+        raise CompileError(
             f"the processor here is below {wanted}: it has no {', '.join(sorted(lacking))}, so a program for it could "
             "not be tried; compile on a newer machine, or serve without"
         )

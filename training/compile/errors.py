@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class CompressError(ValueError):
+class CompileError(ValueError):
     """A program cannot be compiled here, or not for this release; the message says what to do."""

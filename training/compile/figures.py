@@ -19,14 +19,14 @@ class OnTest:
         agreement: how often it names the class that float32 does.
         calibration_error: of its probabilities (ECE, 15 bins).
         coverage: how often its set holds the right class; None where the card has no `uncertainty`.
-        false_alarms: how often it calls these images strange; likewise.
+        false_positive_rate: how often it calls these images strange; likewise.
     """
 
     accuracy: float
     agreement: float
     calibration_error: float
     coverage: float | None
-    false_alarms: float | None
+    false_positive_rate: float | None
 
 
 def on_test(network: Evaluation, engine: Evaluation) -> OnTest:
@@ -36,8 +36,8 @@ def on_test(network: Evaluation, engine: Evaluation) -> OnTest:
         accuracy=found.accuracy,
         agreement=agreement(network, engine),
         calibration_error=found.after.ece,
-        coverage=found.sets.coverage.value if found.sets else None,
-        false_alarms=found.strangeness.false_alarms.value if found.strangeness else None,
+        coverage=found.prediction_sets.coverage.value if found.prediction_sets else None,
+        false_positive_rate=found.ood_detection.false_positive_rate.value if found.ood_detection else None,
     )
 
 
@@ -60,9 +60,9 @@ class Optimized:
     @property
     def admitted(self) -> tuple[Compiled, ...]:
         """Those that may answer, of each device the fastest first."""
-        return tuple(entry for entry in self.card.engines if entry.refused is None)
+        return tuple(entry for entry in self.card.engines if entry.rejection is None)
 
     @property
-    def refused(self) -> tuple[Compiled, ...]:
+    def rejected(self) -> tuple[Compiled, ...]:
         """The others."""
-        return tuple(entry for entry in self.card.engines if entry.refused is not None)
+        return tuple(entry for entry in self.card.engines if entry.rejection is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from models.card import Compiled, Kept
+from models.card import Compiled, EngineQuality
 from training.evaluate import Evaluation
 from training.report.figures import Figures, figures
 
@@ -21,7 +21,7 @@ DIGITS = 6
 NOT_FINITE = "it answers some images of the calibration split with what is no number"
 
 
-def judged(
+def evaluated(
     entry: Compiled, network: Evaluation, program: Evaluation, milliseconds: float, milliseconds_float32: float
 ) -> Compiled:
     """The card's entry with what was measured and the verdict.
@@ -32,15 +32,17 @@ def judged(
         milliseconds: an image takes of it, in a batch; and of the network, measured in turn.
     """
     if not torch.isfinite(program.logits).all():
-        return entry.model_copy(update={"refused": NOT_FINITE})
-    found = kept(network, program, milliseconds, milliseconds_float32)
-    return entry.model_copy(update={"kept": found, "refused": refusal(found)})
+        return entry.model_copy(update={"rejection": NOT_FINITE})
+    quality = measure_quality(network, program, milliseconds, milliseconds_float32)
+    return entry.model_copy(update={"quality": quality, "rejection": rejection(quality)})
 
 
-def kept(network: Evaluation, program: Evaluation, milliseconds: float, milliseconds_float32: float) -> Kept:
-    """Compare the answers of both to the same images; as of `judged`."""
+def measure_quality(
+    network: Evaluation, program: Evaluation, milliseconds: float, milliseconds_float32: float
+) -> EngineQuality:
+    """Compare the answers of both to the same images; as for `evaluated`."""
     before, after = figures(network), figures(program)
-    return Kept(
+    return EngineQuality(
         images=len(network),
         accuracy=_rounded(after.accuracy),
         accuracy_float32=_rounded(before.accuracy),
@@ -59,31 +61,31 @@ def agreement(network: Evaluation, program: Evaluation) -> float:
     return float((network.answered == program.answered).double().mean())
 
 
-def refusal(found: Kept) -> str | None:
+def rejection(quality: EngineQuality) -> str | None:
     """Why a program is kept out, in one sentence with value and limit; None: it is let in."""
-    if (lost := loss(found)) is not None:
+    if (lost := degradation(quality)) is not None:
         return lost
-    if found.milliseconds >= found.milliseconds_float32:
-        took = f"{found.milliseconds:.3g} ms an image against {found.milliseconds_float32:.3g} of the eager network"
+    if quality.milliseconds >= quality.milliseconds_float32:
+        took = f"{quality.milliseconds:.3g} ms an image against {quality.milliseconds_float32:.3g} of the eager network"
         return f"it is no faster: {took}"
     return None
 
 
-def loss(found: Kept) -> str | None:
+def degradation(quality: EngineQuality) -> str | None:
     """What a program loses of the network beyond what is allowed, in one sentence; None: nothing.
 
     The first of: accuracy, agreement, calibration, coverage.
     """
-    lost = _rounded(found.accuracy_float32 - found.accuracy)
+    lost = _rounded(quality.accuracy_float32 - quality.accuracy)
     if lost > ACCURACY:
         return f"its accuracy is {100 * lost:.2f} points below float32's, and {100 * ACCURACY:g} are allowed"
-    if found.agreement < AGREEMENT:
-        return f"it agrees with float32 on {found.agreement:.2%} of the images, and {AGREEMENT:.0%} are needed"
-    worse = _rounded(found.calibration_error - found.calibration_error_float32)
+    if quality.agreement < AGREEMENT:
+        return f"it agrees with float32 on {quality.agreement:.2%} of the images, and {AGREEMENT:.0%} are needed"
+    worse = _rounded(quality.calibration_error - quality.calibration_error_float32)
     if worse > CALIBRATION:
         return f"its calibration error is {worse:.4f} above float32's, and {CALIBRATION:g} is allowed"
-    if found.coverage is not None and found.coverage_float32 is not None:
-        lost = _rounded(found.coverage_float32 - found.coverage)
+    if quality.coverage is not None and quality.coverage_float32 is not None:
+        lost = _rounded(quality.coverage_float32 - quality.coverage)
         if lost > COVERAGE:
             return (
                 f"its sets hold the right class {100 * lost:.2f} points less often than float32's, and "
@@ -92,8 +94,8 @@ def loss(found: Kept) -> str | None:
     return None
 
 
-def _coverage(found: Figures) -> float | None:
-    return _rounded(found.sets.coverage.value) if found.sets else None
+def _coverage(measured: Figures) -> float | None:
+    return _rounded(measured.prediction_sets.coverage.value) if measured.prediction_sets else None
 
 
 def _rounded(share: float) -> float:

@@ -28,7 +28,7 @@ def draft(folder: Path) -> Iterator[Path]:
         yield Path(path)
 
 
-def adopt(folder: Path, prepared: Path, engines: Sequence[Compiled]) -> Card:
+def install(folder: Path, prepared: Path, engines: Sequence[Compiled]) -> Card:
     """Move the files prepared in a draft into the release in `folder`, in place of older ones; returns the new card.
 
     In this order: the card lets go of the programs it had; the files change; the card vouches for the new ones.
@@ -43,7 +43,7 @@ def adopt(folder: Path, prepared: Path, engines: Sequence[Compiled]) -> Card:
     card = Card.load(folder)
     digests = dict(card.digests)
     for entry in engines:
-        if entry.refused is None:
+        if entry.rejection is None:
             digests[entry.path] = sha256(prepared / entry.path)
             for name in (entry.path, answers_of(entry.name)):
                 _move(prepared / name, folder / name)

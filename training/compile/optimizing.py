@@ -20,14 +20,14 @@ from models.release import REPORT, Release, verify_digests
 from training.compile import aoti, gate, timing
 from training.compile.build import build, device_of
 from training.compile.candidates import Candidates
-from training.compile.errors import CompressError
+from training.compile.errors import CompileError
 from training.compile.figures import OnTest, Optimized, on_test
-from training.compile.install import adopt, draft
+from training.compile.install import draft, install
 from training.compile.sample import draw
 from training.data.dataset import Dataset
 from training.evaluate import Evaluation, matched
 from training.loop import loader
-from training.loop.loader import Source
+from training.loop.loader import BatchSource
 from training.loop.measure import seen
 from training.report import engines as page
 
@@ -43,14 +43,14 @@ def optimize(
         march: the level of CPUs to compile for, as of level.find.
 
     Raises:
-        CompressError: it cannot be compiled here, or the data are not those that the release was made from.
+        CompileError: it cannot be compiled here, or the data are not those that the release was made from.
         ReleaseError, EngineError, UncertaintyError, DataError: the release or the data are not whole.
     """
     folder, card = release.folder, release.card
     aoti.check()
     verify_digests(folder, card)
     if card.data.sha256 != dataset.sha256:
-        raise CompressError(
+        raise CompileError(
             f"{card.name} {card.version} was not trained on {dataset.name} as it is now: its own calibration split "
             "decides which program may answer, so give the data that it was made from (DATA=...)"
         )
@@ -76,7 +76,7 @@ def optimize(
             left=left,
         )
         page.write(prepared / REPORT, outcome)
-        adopt(folder, prepared, entries)
+        install(folder, prepared, entries)
     page.link(folder / REPORT)
     return outcome
 
@@ -96,8 +96,8 @@ class _Bench:
 
     folder: Path
     card: Card
-    calibration: Source
-    test: Source
+    calibration: BatchSource
+    test: BatchSource
     prepared: Path
     march: str | None
     say: Callable[[str], None]
@@ -116,21 +116,21 @@ class _Bench:
             self.say(f"{name}: compiling")
             try:
                 entries[name], programs[name] = self._compiled(name, ranged)
-            except (CompressError, EngineError) as error:
+            except (CompileError, EngineError) as error:
                 failed[name] = str(error)
         self.say(f"measuring on {len(self.calibration.labels)} and {len(self.test.labels)} images")
         entries = self._judged(entries, programs, eager, network)
         for name, entry in entries.items():
-            if name.endswith("int8") and entry.kept is not None and gate.loss(entry.kept) is not None:
-                self.say(f"{name}: {entry.refused}; once more, with the first convolution in float32")
+            if name.endswith("int8") and entry.quality is not None and gate.degradation(entry.quality) is not None:
+                self.say(f"{name}: {entry.rejection}; once more, with the first convolution in float32")
                 try:
                     second, programs[name] = self._compiled(name, ranged, spare_first=True)
-                except (CompressError, EngineError) as error:
+                except (CompileError, EngineError) as error:
                     self.say(f"{name}: {error}")
                 else:
                     entries = self._judged(entries | {name: second}, programs, eager, network)
         passed: dict[str, Engine] = {EAGER: eager}
-        passed |= {name: programs[name] for name, entry in entries.items() if entry.refused is None}
+        passed |= {name: programs[name] for name, entry in entries.items() if entry.rejection is None}
         for name in passed.keys() - {EAGER}:
             estimator = UncertaintyEstimator.load(self.folder, self.card, passed[name])
             golden_answers.write(
@@ -141,7 +141,8 @@ class _Bench:
         answers = {name: self._answers(engine, self.test) for name, engine in passed.items()}
         tested = {name: on_test(answers[EAGER], one) for name, one in answers.items()}
         order = sorted(
-            entries.values(), key=lambda one: (one.refused is not None, one.kept.milliseconds if one.kept else 0)
+            entries.values(),
+            key=lambda one: (one.rejection is not None, one.quality.milliseconds if one.quality else 0),
         )
         return _Found(order, tested, failed)
 
@@ -156,11 +157,13 @@ class _Bench:
         """The entries with what their programs keep of the network's answers, and the verdicts; timed in turn."""
         took = timing.milliseconds({EAGER: eager, **programs}, self.card.input.size)
         return {
-            name: gate.judged(entry, network, self._answers(programs[name], self.calibration), took[name], took[EAGER])
+            name: gate.evaluated(
+                entry, network, self._answers(programs[name], self.calibration), took[name], took[EAGER]
+            )
             for name, entry in entries.items()
         }
 
-    def _answers(self, engine: Engine, source: Source) -> Evaluation:
+    def _answers(self, engine: Engine, source: BatchSource) -> Evaluation:
         """What an engine makes of a split, judged as served."""
         logits, embeddings = [], []
         for _, rows in seen(source, self.card.input):

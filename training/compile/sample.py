@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 
 from models.card import Input
-from training.loop.loader import Source
+from training.loop.loader import BatchSource
 from training.loop.measure import seen
 
 IMAGES = 256
 SEED = 0
 
 
-def draw(source: Source, spec: Input, images: int = IMAGES) -> torch.Tensor:
+def draw(source: BatchSource, spec: Input, images: int = IMAGES) -> torch.Tensor:
     """At most so many images of a split, the classes in turn, by a seed: uint8 (N, 3, size, size)."""
     order = torch.randperm(len(source.labels), generator=torch.Generator().manual_seed(SEED))
     labels = source.labels.cpu()[order]

@@ -12,11 +12,11 @@ from handlers.pipeline import Classifier
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card
 from training.compile.build import build, device_of
-from training.compile.install import adopt, draft
+from training.compile.install import draft, install
 from training.compile.optimizing import golden_images
 
 
-def compile_unjudged(folder: Path, pictures: Sequence[bytes], names: Sequence[str]) -> Card:
+def compile_ungated(folder: Path, pictures: Sequence[bytes], names: Sequence[str]) -> Card:
     """Put compiled programs into the release in `folder` without a gate; `kept` of their entries says so: it is None.
 
     Args:
@@ -24,7 +24,7 @@ def compile_unjudged(folder: Path, pictures: Sequence[bytes], names: Sequence[st
         names: of programs, as of models.card.Compiled, in the order in which they are to be tried.
 
     Raises:
-        CompressError: it cannot be compiled here.
+        CompileError: it cannot be compiled here.
     """
     card = Card.load(folder)
     pixels = images.stack([images.pixels(images.picture(one, card.input), card.input) for one in pictures])
@@ -37,4 +37,4 @@ def compile_unjudged(folder: Path, pictures: Sequence[bytes], names: Sequence[st
                 card, engine, estimator=UncertaintyEstimator.load(folder, card, engine), folder=folder
             )
             golden_answers.write(prepared, classifier, golden_images(folder))
-        return adopt(folder, prepared, entries)
+        return install(folder, prepared, entries)

@@ -36,14 +36,14 @@ def sentences(left_out: Sequence[LeftOut], used: int) -> list[str]:
     return [total, *(_sentence(folder, reason, group) for (folder, reason), group in paths.items())]
 
 
-def capped(findings: Sequence[str], whole: str = "") -> list[str]:
-    """Return what the console shows of findings: the first MAX_SENTENCES, and how many more there are.
+def capped(data_warnings: Sequence[str], whole: str = "") -> list[str]:
+    """Return what the console shows of data_warnings: the first MAX_SENTENCES, and how many more there are.
 
     Args:
         whole: where all of them stand, such as ", which the report has".
     """
-    more = len(findings) - MAX_SENTENCES
-    return [*findings[:MAX_SENTENCES], *([f"and {more:,} more findings like these{whole}"] if more > 0 else [])]
+    more = len(data_warnings) - MAX_SENTENCES
+    return [*data_warnings[:MAX_SENTENCES], *([f"and {more:,} more warnings like these{whole}"] if more > 0 else [])]
 
 
 def listed(names: Sequence[str], most: int = MAX_NAMES) -> str:

@@ -21,7 +21,7 @@ class SixteenBits:
     low: int
     high: int
 
-    def finding(self, value_range: tuple[int, int]) -> str | None:
+    def warning(self, value_range: tuple[int, int]) -> str | None:
         """Return what is lost where `value_range` becomes 0 to 255; None if enough is left.
 
         Args:

@@ -44,7 +44,7 @@ def load(table: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
             f"{wrong[0]}: its first line must be path,label or path,label,split"
         )
     unused = [name or "(no name)" for name in header if name not in (*NEEDED, OPTIONAL)]
-    findings = [f"columns that are not used: {', '.join(unused)}"] if unused else []
+    data_warnings = [f"columns that are not used: {', '.join(unused)}"] if unused else []
     left_out: list[LeftOut] = []
     listed: list[Listed] = []
     for line, cells in rows[1:]:
@@ -57,7 +57,7 @@ def load(table: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
     if not listed:
         raise DataError(f"{where} lists no image: each line below its header must be a path and a label")
     dataset, more = build(table, table.parent, _splits(table, listed), seed, left_out)
-    return dataset, findings + more
+    return dataset, data_warnings + more
 
 
 def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:

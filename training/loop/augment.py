@@ -17,7 +17,7 @@ from training.recipe import Augmentation
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
+class AugmentationRng:
     """Random numbers for a batch of `count` images, of which only `rows` are at hand."""
 
     seed: torch.Generator
@@ -34,12 +34,12 @@ class Draws:
 
 
 def augment(
-    canvases: torch.Tensor, labels: torch.Tensor, classes: int, spec: Input, how: Augmentation, draws: Draws
+    canvases: torch.Tensor, labels: torch.Tensor, classes: int, spec: Input, how: Augmentation, draws: AugmentationRng
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Crop, flip, color, cut out and mix.
 
     Args:
-        canvases: uint8 (N, 3, spec.canvas, spec.canvas).
+        canvases: uint8 (N, 3, spec.pre_crop_size, spec.pre_crop_size).
         labels: int64 (N,).
 
     Returns:
@@ -57,7 +57,9 @@ def augment(
     return batch, targets
 
 
-def crop(canvases: torch.Tensor, size: int, padding: int, draws: Draws, *, flip: bool = False) -> torch.Tensor:
+def crop(
+    canvases: torch.Tensor, size: int, padding: int, draws: AugmentationRng, *, flip: bool = False
+) -> torch.Tensor:
     """A square of `size` pixels out of each canvas, anywhere within it and `padding` mirrored pixels around it.
 
     With `flip`, half of them are turned, left for right.
@@ -76,7 +78,7 @@ def crop(canvases: torch.Tensor, size: int, padding: int, draws: Draws, *, flip:
     return taken.view(len(canvases), channels, size, size)
 
 
-def color(pixels: torch.Tensor, strength: float, draws: Draws) -> torch.Tensor:
+def color(pixels: torch.Tensor, strength: float, draws: AugmentationRng) -> torch.Tensor:
     """Brightness, contrast and saturation of each image, each times 1 - strength to 1 + strength."""
     factors = 1 + strength * (2 * draws.uniform(3, 1, 1, 1) - 1)
     brightness, contrast, saturation = factors.to(pixels.device).unbind(dim=1)
@@ -88,7 +90,7 @@ def color(pixels: torch.Tensor, strength: float, draws: Draws) -> torch.Tensor:
     return values.round().clamp(0, 255).to(torch.uint8)
 
 
-def cutout(batch: torch.Tensor, side: int, draws: Draws) -> torch.Tensor:
+def cutout(batch: torch.Tensor, side: int, draws: AugmentationRng) -> torch.Tensor:
     """A square of `side` pixels of each image becomes the mean color, 0; at the edges less of it is seen."""
     size = batch.shape[-1]
     centers = draws.whole(size, 2, 1).transpose(0, 1)
@@ -96,7 +98,9 @@ def cutout(batch: torch.Tensor, side: int, draws: Draws) -> torch.Tensor:
     return batch.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
 
 
-def mixup(batch: torch.Tensor, targets: torch.Tensor, alpha: float, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
+def mixup(
+    batch: torch.Tensor, targets: torch.Tensor, alpha: float, draws: AugmentationRng
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Each image and target, mixed with those of another at hand, in one proportion for the whole batch."""
     # Beta(alpha, alpha) as a ratio of Gamma variates: torch.distributions cannot be given a generator.
     gammas = torch._standard_gamma(torch.full((2,), alpha, dtype=torch.float64), draws.seed)

@@ -29,7 +29,7 @@ CHUNK = 256
 SAMPLE = 10_000
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """A split as the loop sees it; `labels` are int64 (N,)."""
 
     labels: torch.Tensor
@@ -50,7 +50,7 @@ class InMemory:
         self.name = split.name
 
     def batches(self, order: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
-        """See Source."""
+        """See BatchSource."""
         for rows in order:
             yield self.canvases[rows.to(self.canvases.device)]
 
@@ -67,7 +67,7 @@ class Streamed:
         self.name = split.name
 
     def batches(self, order: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
-        """See Source.
+        """See BatchSource.
 
         Raises:
             DataError: an image cannot be decoded any more; it could when the data set was read.
@@ -95,21 +95,21 @@ class Streamed:
 
     def _canvas(self, row: int) -> torch.Tensor:
         try:
-            return images.canvas(images.picture(self.split.images[row], self.spec), self.spec)
+            return images.before_crop(images.picture(self.split.images[row], self.spec), self.spec)
         except RequestError as error:
             raise DataError(f"{self.name(row)}: {error}") from None
 
 
-def load(split: Split, spec: Input, device: torch.device, *, most_bytes: int = MEMORY_BYTES) -> Source:
+def load(split: Split, spec: Input, device: torch.device, *, most_bytes: int = MEMORY_BYTES) -> BatchSource:
     """A split in memory on `device` where it takes at most `most_bytes`, or streamed.
 
     Raises:
         DataError: an image cannot be decoded; it could when the data set was read.
     """
     streamed = Streamed(split, spec, device)
-    if 3 * spec.canvas**2 * len(split) > most_bytes:
+    if 3 * spec.pre_crop_size**2 * len(split) > most_bytes:
         return streamed
-    canvases = torch.empty((len(split), 3, spec.canvas, spec.canvas), dtype=torch.uint8, device=device)
+    canvases = torch.empty((len(split), 3, spec.pre_crop_size, spec.pre_crop_size), dtype=torch.uint8, device=device)
     # No bar where stderr is no terminal.
     with tqdm(desc="decode", total=len(split), unit="image", disable=None, leave=False) as bar:
         chunks = torch.split(torch.arange(len(split)), CHUNK)
@@ -119,7 +119,7 @@ def load(split: Split, spec: Input, device: torch.device, *, most_bytes: int = M
     return InMemory(canvases, split)
 
 
-def fitted(spec: Input, source: Source, sample: int = SAMPLE) -> Input:
+def fitted(spec: Input, source: BatchSource, sample: int = SAMPLE) -> Input:
     """`spec` with mean and standard deviation by channel of the training pixels, to four digits."""
     count = len(source.labels)
     rows = torch.linspace(0, count - 1, min(count, sample)).round().long()

@@ -20,12 +20,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.card import Input
 from training.loop import checkpoint, losses, optimizer
-from training.loop.augment import Draws, augment, shrink
+from training.loop.augment import AugmentationRng, augment, shrink
 from training.loop.checkpoint import CheckpointError
 from training.loop.distributed import World
 from training.loop.history import Epoch, Observer
 from training.loop.interruption import Interrupted, Interruption
-from training.loop.loader import Source, in_batches
+from training.loop.loader import BatchSource, in_batches
 from training.loop.measure import measure
 from training.recipe import Recipe
 
@@ -49,8 +49,8 @@ class Training:
         network: nn.Module,
         spec: Input,
         classes: int,
-        train: Source,
-        calibration: Source,
+        train: BatchSource,
+        calibration: BatchSource,
         recipe: Recipe,
         *,
         device: torch.device | None = None,
@@ -177,7 +177,7 @@ class Training:
         torch.manual_seed(seed.initial_seed())  # for what is random within the network
         mine = self.world.rows(len(rows))
         labels = self.train.labels[rows[mine].to(self.device)]
-        draws = Draws(seed, mine, len(rows))
+        draws = AugmentationRng(seed, mine, len(rows))
         batch, targets = augment(canvases, labels, self.classes, self.spec, self.recipe.augmentation, draws)
         if self.recipe.progressive is not None and epoch <= self.recipe.progressive.epochs:
             batch = shrink(batch, self.recipe.progressive.size)

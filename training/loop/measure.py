@@ -11,10 +11,10 @@ from torch.nn import functional
 from handlers.modalities.image import images
 from models.card import Input
 from training.loop.distributed import World
-from training.loop.loader import CHUNK, Source
+from training.loop.loader import CHUNK, BatchSource
 
 
-def served(source: Source, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def served(source: BatchSource, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Row numbers, some at a time, and of these the network's input: float32 (rows, 3, spec.size, spec.size).
 
     Of several processes each gets its share of the split.
@@ -23,7 +23,7 @@ def served(source: Source, spec: Input, world: World | None = None) -> Iterator[
         yield rows, images.normalize(pixels, spec)
 
 
-def seen(source: Source, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def seen(source: BatchSource, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The same as pixels, uint8, as engines take them."""
     chunks = torch.split(torch.arange(len(source.labels)), CHUNK)
     if world is not None:
@@ -33,7 +33,12 @@ def seen(source: Source, spec: Input, world: World | None = None) -> Iterator[tu
 
 
 def measure(
-    network: nn.Module, source: Source, spec: Input, device: torch.device, layout: torch.memory_format, world: World
+    network: nn.Module,
+    source: BatchSource,
+    spec: Input,
+    device: torch.device,
+    layout: torch.memory_format,
+    world: World,
 ) -> tuple[float, float]:
     """Mean cross-entropy in nats and accuracy on a split, of all processes together."""
     network.eval()

@@ -34,7 +34,7 @@ SHOWN = 4  # names in a sentence of the report
 ALIKE = 0.4  # share of names that a file and an architecture must have in common for it to be named
 
 
-class InitError(ValueError):
+class WeightsError(ValueError):
     """Weights that cannot be started from; the message names the file, what is wrong with it, and what to do."""
 
 
@@ -48,7 +48,7 @@ class Misfit:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class LoadReport:
     """What a network took from a file. Counters of batch norms are left out of all of it.
 
     Attributes:
@@ -91,14 +91,14 @@ class Fit:
         return found
 
 
-def initialize(network: nn.Module, path: Path) -> Fit:
+def initialize(network: nn.Module, path: Path) -> LoadReport:
     """Fill `network` with what fits of the weights at `path`: a .safetensors, .pth or .pt file, or a release folder.
 
     A tensor fits by name, after taking off what all names in the file begin with (`module.` of DataParallel), and by
     shape. It is converted to the network's own type of float. If anything is raised, the network is as it was.
 
     Raises:
-        InitError: there is no such file, it is not one of weights, or nothing of it fits.
+        WeightsError: there is no such file, it is not one of weights, or nothing of it fits.
     """
     found = read(path)
     wanted = network.state_dict()
@@ -113,17 +113,17 @@ def initialize(network: nn.Module, path: Path) -> Fit:
     head = _head(network)
     # Heads are all called alike, and a bias of as many classes says nothing without the rest.
     if all(name.endswith(COUNTER) or name.startswith(f"{head}.") for name in fitting):
-        raise InitError(f"{path}: nothing in it fits the network: {_why(found, misfits, len(_learnt(wanted)))}")
+        raise WeightsError(f"{path}: nothing in it fits the network: {_why(found, misfits, len(_learnt(wanted)))}")
     for name in fitting:
         if wanted[name].is_floating_point() and not shared[name].is_floating_point():
             kind = str(shared[name].dtype).removeprefix("torch.")
-            raise InitError(
+            raise WeightsError(
                 f"{path}: {prefix + name} is {kind}: quantized weights cannot be trained on, give float ones"
             )
     with torch.no_grad():
         for name in fitting:
             wanted[name].copy_(shared[name])
-    return Fit(
+    return LoadReport(
         path=path,
         prefix=prefix,
         loaded=_learnt(fitting),
@@ -140,25 +140,27 @@ def read(path: Path) -> Tensors:
     """The tensors of a .safetensors, .pth or .pt file, or of a release folder, by name.
 
     Raises:
-        InitError: there is no such file, or it is not one of weights.
+        WeightsError: there is no such file, or it is not one of weights.
     """
     if path.is_dir():
         if not (path / WEIGHTS).is_file():
-            raise InitError(f"{path}: a folder without {WEIGHTS}, so it is no release: name one, or a file of weights")
+            raise WeightsError(
+                f"{path}: a folder without {WEIGHTS}, so it is no release: name one, or a file of weights"
+            )
         path = path / WEIGHTS
     if not path.is_file():
-        raise InitError(f"{path}: no such file; it takes a {SAFETENSORS}, {' or '.join(PYTORCH)} file or a release")
+        raise WeightsError(f"{path}: no such file; it takes a {SAFETENSORS}, {' or '.join(PYTORCH)} file or a release")
     try:
         if path.suffix == SAFETENSORS:
             tensors: Tensors = load_tensors(path)
         elif path.suffix in PYTORCH:
             tensors = _unwrapped(_unpickled(path))
         else:
-            raise InitError(f"{path}: its name must end with {SAFETENSORS}, {' or '.join(PYTORCH)}")
+            raise WeightsError(f"{path}: its name must end with {SAFETENSORS}, {' or '.join(PYTORCH)}")
     except (SafetensorError, OSError) as error:
-        raise InitError(f"{path}: cannot be read: {error}") from None
+        raise WeightsError(f"{path}: cannot be read: {error}") from None
     if not tensors:
-        raise InitError(f"{path}: holds no weights: save the network's state_dict() in it")
+        raise WeightsError(f"{path}: holds no weights: save the network's state_dict() in it")
     return tensors
 
 
@@ -171,17 +173,17 @@ def _unpickled(path: Path) -> object:
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
         words = str(error)
     if "TorchScript" in words:
-        raise InitError(
+        raise WeightsError(
             f"{path}: a TorchScript program, which is code, not only weights: where you trust whoever made it, open it "
             "with torch.jit.load and torch.save its state_dict()"
         )
     if refused := re.search(r"GLOBAL ([\w.]+)", words):
-        raise InitError(
+        raise WeightsError(
             f"{path}: holds Python objects ({refused[1]}), not only weights, and these can run code when they are "
             "loaded: where you trust whoever made it, open it with torch.load(..., weights_only=False) and torch.save "
             "its state_dict()"
         )
-    raise InitError(f"{path}: damaged, cut short, or not a file of torch.save")
+    raise WeightsError(f"{path}: damaged, cut short, or not a file of torch.save")
 
 
 def _unwrapped(content: object) -> Tensors:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from handlers.engines import EAGER
-from models.card import Compiled, Kept
+from models.card import Compiled, EngineQuality
 from training.compile import gate, timing
 from training.compile.figures import Optimized
 from training.report import page
@@ -29,7 +29,7 @@ def write(folder: Path, found: Optimized) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FIGURES).write_text(json.dumps(document(found), indent=1) + "\n", encoding="utf-8")
-    measured = [(entry, entry.kept) for entry in found.card.engines if entry.kept is not None]
+    measured = [(entry, entry.quality) for entry in found.card.engines if entry.quality is not None]
     if measured:
         draw(folder / PICTURE, measured)
     text = page.template(TEMPLATE).render(
@@ -73,15 +73,15 @@ def document(found: Optimized) -> dict[str, Any]:
     }
 
 
-def draw(path: Path, measured: list[tuple[Compiled, Kept]]) -> None:
+def draw(path: Path, measured: list[tuple[Compiled, EngineQuality]]) -> None:
     """A bar of milliseconds an image for each program, the fastest on top, below it the eager network of its device."""
     bars = []
     for device in dict.fromkeys(entry.device for entry, _ in measured):
         own = [(entry, kept) for entry, kept in measured if entry.device == device]
         for entry, kept in own:
             faster = f"{kept.milliseconds_float32 / kept.milliseconds:.1f} x"
-            label = f"{kept.milliseconds:.3g} ms, {faster}" + (", kept out" if entry.refused else "")
-            bars.append((entry.name, kept.milliseconds, PALE if entry.refused else BLUE, label))
+            label = f"{kept.milliseconds:.3g} ms, {faster}" + (", kept out" if entry.rejection else "")
+            bars.append((entry.name, kept.milliseconds, PALE if entry.rejection else BLUE, label))
         float32 = own[0][1].milliseconds_float32
         bars.append((f"{device}, {EAGER}", float32, GRAY, f"{float32:.3g} ms"))
     with picture(path, 7.5, 1.0 + 0.36 * len(bars)) as figure:

@@ -12,7 +12,7 @@ from torchmetrics.functional import classification
 from handlers import uncertainty
 from training.evaluate import Evaluation
 from training.report.interval import Share, share
-from training.report.report import Unlike
+from training.report.report import OodData
 
 # Of equal width, as in most papers, whose figures would not compare otherwise.
 BINS = 15
@@ -52,7 +52,7 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class SetSize:
     """The sets of one size: how many of all images have one, and how many of these hold the labeled class."""
 
     size: int
@@ -61,7 +61,7 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Sets:
+class PredictionSets:
     """The conformal sets: how often they hold the labeled class, and how large they are.
 
     Attributes:
@@ -73,26 +73,26 @@ class Sets:
     coverage: Share
     mean_size: float
     classes: tuple[Share | None, ...]
-    sizes: tuple[Size, ...]
+    sizes: tuple[SetSize, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Strangeness:
+class OodDetection:
     """How well images of something else are told from the model's own.
 
     Attributes:
-        false_alarms: the model's own images above the threshold; `expected` is the share that was chosen.
+        false_positive_rate: the model's own images above the threshold; `expected` is the share that was chosen.
         auroc: the probability that an image of `ood_data` has the higher score of the two.
-        caught: images of `ood_data` above the threshold.
+        detected: images of `ood_data` above the threshold.
     """
 
     method: str
     threshold: float
-    expected: float
-    false_alarms: Share
+    target: float
+    false_positive_rate: Share
     ood_data: str | None
     auroc: float | None
-    caught: Share | None
+    detected: Share | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +118,14 @@ class Figures:
     loss: float
     before: Quality
     after: Quality
-    sets: Sets | None
-    strangeness: Strangeness | None
+    prediction_sets: PredictionSets | None
+    ood_detection: OodDetection | None
     decisions: Decisions | None
     classes: tuple[ClassFigures, ...]
     confusion: list[list[int]]
 
 
-def figures(test: Evaluation, ood_data: Unlike | None = None) -> Figures:
+def figures(test: Evaluation, ood_data: OodData | None = None) -> Figures:
     """Derive all figures from the answers to a split, and the scores of a set unlike it."""
     return Figures(
         images=len(test),
@@ -134,8 +134,8 @@ def figures(test: Evaluation, ood_data: Unlike | None = None) -> Figures:
         loss=test.loss,
         before=_quality(test, 1.0),
         after=_quality(test, test.temperature),
-        sets=_sets(test),
-        strangeness=_strangeness(test, ood_data),
+        prediction_sets=_prediction_sets(test),
+        ood_detection=_ood_detection(test, ood_data),
         decisions=_decisions(test),
         classes=_classes(test),
         confusion=test.confusion.tolist(),
@@ -171,7 +171,7 @@ def _quality(test: Evaluation, temperature: float) -> Quality:
     )
 
 
-def _sets(test: Evaluation) -> Sets | None:
+def _prediction_sets(test: Evaluation) -> PredictionSets | None:
     rule = test.card.uncertainty
     if rule is None or test.uncertainties is None:
         return None
@@ -185,29 +185,29 @@ def _sets(test: Evaluation) -> Sets | None:
 
     by_label = [test.labels == index for index in range(len(names))]
     by_size = {size: sizes == size for size in sorted(set(sizes.tolist()))}
-    return Sets(
+    return PredictionSets(
         method=rule.conformal.method,
         target=rule.conformal.coverage,
         coverage=share(int(covered.sum()), len(test)),
         mean_size=float(sizes.double().mean()),
         classes=tuple(coverage(rows) if rows.any() else None for rows in by_label),
-        sizes=tuple(Size(size, int(rows.sum()), coverage(rows)) for size, rows in by_size.items()),
+        sizes=tuple(SetSize(size, int(rows.sum()), coverage(rows)) for size, rows in by_size.items()),
     )
 
 
-def _strangeness(test: Evaluation, ood_data: Unlike | None) -> Strangeness | None:
+def _ood_detection(test: Evaluation, ood_data: OodData | None) -> OodDetection | None:
     rule, own = test.card.uncertainty, test.scores
     if rule is None or own is None:
         return None
     threshold = rule.ood.threshold
-    return Strangeness(
+    return OodDetection(
         method=rule.ood.score,
         threshold=threshold,
-        expected=rule.ood.false_alarms,
-        false_alarms=share(int((own > threshold).sum()), len(test)),
+        target=rule.ood.false_positive_rate,
+        false_positive_rate=share(int((own > threshold).sum()), len(test)),
         ood_data=ood_data.name if ood_data else None,
         auroc=float(classification.binary_auroc(*stacked(own, ood_data.scores))) if ood_data else None,
-        caught=share(int((ood_data.scores > threshold).sum()), len(ood_data.scores)) if ood_data else None,
+        detected=share(int((ood_data.scores > threshold).sum()), len(ood_data.scores)) if ood_data else None,
     )
 
 

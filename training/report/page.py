@@ -18,7 +18,7 @@ from training.report.report import Report
 from training.report.style import DPI
 
 FILE_NAME = "report.html"
-PICTURES = ("curves.png", "confusion.png", "mistakes.png", "reliability.png", "sets.png", "ood.png")
+PICTURES = ("curves.png", "confusion.png", "mistakes.png", "reliability.png", "prediction_sets.png", "ood.png")
 # Rows of the table of classes; of more classes those found least come first, and the rest in a second table.
 MOST_ROWS = 60
 TEMPLATE = "page.html.jinja"

@@ -15,7 +15,7 @@ from training.loop.history import Epoch
 
 
 @dataclass(frozen=True, slots=True)
-class Unlike:
+class OodData:
     """Images of something else, to see whether they are told from the model's own.
 
     Attributes:
@@ -38,7 +38,7 @@ class Report:
         history: epoch by epoch; empty where nothing was trained.
         recipe: what the release was trained with.
         ood_data: without it, there is no ROC of out-of-distribution scores.
-        findings: sentences on what is wrong with the data, or worth knowing of what was fitted on it.
+        data_warnings: sentences on what is wrong with the data, or worth knowing of what was fitted on it.
     """
 
     test: Evaluation
@@ -46,6 +46,6 @@ class Report:
     source: str
     history: Sequence[Epoch] = ()
     recipe: Mapping[str, Any] | None = None
-    ood_data: Unlike | None = None
+    ood_data: OodData | None = None
     cost: Cost | None = None
-    findings: Sequence[str] = ()
+    data_warnings: Sequence[str] = ()

@@ -11,7 +11,7 @@ from typing import Any
 from models.printable import printable
 from training.report import page
 from training.report.figures import Figures, figures
-from training.report.pictures import confusion, curves, mistakes, ood, reliability, sets
+from training.report.pictures import confusion, curves, mistakes, ood, prediction_sets, reliability
 from training.report.report import Report
 
 METRICS = "metrics.json"
@@ -20,8 +20,8 @@ METRICS = "metrics.json"
 def write(folder: Path, report: Report) -> list[str]:
     """Write the report into `folder`, which is made if need be; an older one there is replaced.
 
-    metrics.json is what `document` gives. Pictures are left out where there is nothing to draw: curves.png without a
-    history, sets.png and ood.png without the card's `uncertainty`. A picture that cannot be drawn is left out too.
+    metrics.json holds what `document` returns. Without a history there is no curves.png. Without `uncertainty` in the
+    card there are no prediction_sets.png and ood.png. A picture that cannot be drawn is left out.
 
     Returns:
         A sentence for each picture that could not be drawn.
@@ -32,7 +32,7 @@ def write(folder: Path, report: Report) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     if report.recipe:
         # The recipe names paths, which may be no Unicode: JSON and HTML have to be.
-        paths = {key: printable(str(report.recipe[key])) for key in ("data", "init") if report.recipe.get(key)}
+        paths = {key: printable(str(report.recipe[key])) for key in ("data", "weights") if report.recipe.get(key)}
         report = replace(report, recipe={**report.recipe, **paths})
     found = figures(report.test, report.ood_data)
     # One line for each member: a confusion matrix of 1,000 classes has a million numbers.
@@ -61,10 +61,10 @@ def _pictures(report: Report, found: Figures) -> dict[str, Callable[[Path], None
     }
     if report.history:
         draws["curves.png"] = lambda path: curves.draw(path, report.history)
-    if (of_sets := found.sets) is not None:
-        draws["sets.png"] = lambda path: sets.draw(path, found, of_sets)
-    if (strangeness := found.strangeness) is not None and (scores := report.test.scores) is not None:
-        draws["ood.png"] = lambda path: ood.draw(path, scores, strangeness, report.ood_data)
+    if (of_sets := found.prediction_sets) is not None:
+        draws["prediction_sets.png"] = lambda path: prediction_sets.draw(path, found, of_sets)
+    if (ood_detection := found.ood_detection) is not None and (scores := report.test.scores) is not None:
+        draws["ood.png"] = lambda path: ood.draw(path, scores, ood_detection, report.ood_data)
     return draws
 
 
@@ -77,11 +77,11 @@ def document(report: Report, found: Figures) -> dict[str, Any]:
     - model, version, source: what answered which images
     - images, accuracy, right (the same as a share), loss
     - before, after: nll, ece, brier, without the temperature and as served
-    - sets: method, target, coverage, mean_size, classes (coverage of each), sizes (size, images, coverage)
-    - strangeness: method, threshold, expected and found false_alarms; ood_data (a name), auroc, caught
+    - prediction_sets: method, target, coverage, mean_size, classes (coverage of each), sizes (size, images, coverage)
+    - ood_detection: method, threshold, target and measured false_positive_rate, ood_data (a name), auroc, detected
     - decisions: accepted, accuracy (of what is accepted), reasons (how many are referred for each)
     - classes: name, images, recall, precision, f1 of each; confusion: counts, row = labeled, column = answered
-    - data: what the model was trained on, as in its card; findings: sentences on what is wrong with it
+    - data: what the model was trained on, as in its card; data_warnings: sentences on what is wrong with it
     - cost, recipe, epochs: of the training
     """
     card = report.test.card
@@ -91,7 +91,7 @@ def document(report: Report, found: Figures) -> dict[str, Any]:
         "source": report.source,
         **asdict(found),
         "data": card.data.model_dump(),
-        "findings": list(report.findings),
+        "data_warnings": list(report.data_warnings),
         "cost": asdict(report.cost) if report.cost else None,
         "recipe": dict(report.recipe) if report.recipe else None,
         "epochs": [asdict(epoch) for epoch in report.history],

@@ -13,19 +13,19 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from handlers import uncertainty as applied
 from handlers.engines import Outputs
-from models.card import Conformal, OutOfDistribution, Part, Policy, UncertaintyCard
+from models.card import Conformal, OutOfDistribution, Policy, StrictModel, UncertaintyCard
 from training.uncertainty import conformal, ood
 from training.uncertainty.temperature import fit_temperature
 
 
-class Settings(Part):
+class UncertaintySettings(StrictModel):
     """What to fit, as a recipe says it.
 
     Attributes:
         coverage: the share of images whose set is to hold the right class.
         conformal: `raps` keeps sets small by `penalty` for each rank beyond `free`; `aps` has neither.
         ood: the score that tells strange images: `mahalanobis` of the embedding, or `energy` of the logits.
-        false_alarms: the share of images like the training ones that may be called strange.
+        false_positive_rate: the share of images like the training ones that may be called strange.
         policy: when an answer is referred to a person.
     """
 
@@ -34,11 +34,11 @@ class Settings(Part):
     penalty: Annotated[FiniteFloat, Field(ge=0)] = 0.01
     free: Annotated[int, Field(ge=0)] = 2
     ood: Literal["mahalanobis", "energy"] = "mahalanobis"
-    false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    false_positive_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
     policy: Policy = Policy()
 
     @model_validator(mode="after")
-    def aps_has_no_penalty(self) -> Settings:
+    def aps_has_no_penalty(self) -> UncertaintySettings:
         """A penalty that would not be heeded is an error; the default is said in every recipe that is kept."""
         if self.conformal == "aps" and {"penalty", "free"} & self.model_dump(exclude_defaults=True).keys():
             raise ValueError("penalty and free are of raps, and conformal is aps: leave them out, or say raps")
@@ -68,7 +68,7 @@ class Fitted:
     remarks: tuple[str, ...]
 
 
-def fit(train: Scored, calibration: Scored, settings: Settings) -> Fitted:
+def fit(train: Scored, calibration: Scored, settings: UncertaintySettings) -> Fitted:
     """Fit everything in float64 on the CPU.
 
     Args:
@@ -90,13 +90,13 @@ def fit(train: Scored, calibration: Scored, settings: Settings) -> Fitted:
         scores = applied.Mahalanobis.of(tensors, torch.device("cpu"))(calibration.outputs.embeddings)
     else:
         scores = applied.energy(logits)
-    limit, rare = ood.fit_threshold(scores, settings.false_alarms)
+    limit, rare = ood.fit_threshold(scores, settings.false_positive_rate)
     uncertainty = UncertaintyCard(
         temperature=temperature,
         conformal=Conformal(
             method=settings.conformal, coverage=settings.coverage, threshold=threshold, penalty=penalty, free=free
         ),
-        ood=OutOfDistribution(score=settings.ood, threshold=limit, false_alarms=settings.false_alarms),
+        ood=OutOfDistribution(score=settings.ood, threshold=limit, false_positive_rate=settings.false_positive_rate),
         policy=settings.policy,
     )
     return Fitted(uncertainty, tensors, (*cool, *few, *rare))

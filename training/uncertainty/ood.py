@@ -63,15 +63,18 @@ def shrunk_covariance(embeddings: torch.Tensor, labels: torch.Tensor, means: tor
     return (1 - share) * sample + share * target
 
 
-def fit_threshold(scores: torch.Tensor, false_alarms: float) -> tuple[float, tuple[str, ...]]:
-    """The threshold that a new image like these exceeds with at most the probability `false_alarms`, and remarks.
+def fit_threshold(scores: torch.Tensor, false_positive_rate: float) -> tuple[float, tuple[str, ...]]:
+    """Return a threshold that new images like these exceed at most at `false_positive_rate`, and remarks.
 
     Args:
         scores: (N,), of images that no weight was fitted on.
     """
     ordered = sorted(significant(scores))
-    rank = conservative_rank(len(ordered), 1 - false_alarms)
+    rank = conservative_rank(len(ordered), 1 - false_positive_rate)
     if rank <= len(ordered):
         return ordered[rank - 1], ()
-    few = f"{len(ordered)} calibration images are too few for false alarms as rare as {false_alarms:g}: the threshold "
-    return ordered[-1], (f"{few}is the largest score of them, so one image in {len(ordered) + 1} may be a false alarm",)
+    remark = (
+        f"{len(ordered)} calibration images are too few for a false positive rate of {false_positive_rate:g}. The "
+        f"threshold is their largest score, so the rate may be one image in {len(ordered) + 1}"
+    )
+    return ordered[-1], (remark,)

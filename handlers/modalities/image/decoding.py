@@ -54,7 +54,7 @@ class _Decoder:
         if isinstance(source, bytes):
             self._milliseconds += cost.decode_ms(opened)
             cost.check(self._slot.incoming.headers, self._milliseconds)
-        picture = images.load(opened, self._spec.canvas, span) if isinstance(source, bytes) else opened
+        picture = images.load(opened, self._spec.pre_crop_size, span) if isinstance(source, bytes) else opened
         self._slot.pixels.append(images.pixels(picture, self._spec))
         if self._slot.asked.kind == "explain":
             self._slot.views.append(images.view(picture, self._spec, sent_side))

@@ -188,21 +188,21 @@ def pixels(picture: Picture, spec: Input) -> torch.Tensor:
     Bilinear with antialiasing, of what `seen` says.
     """
     if isinstance(picture, np.ndarray):
-        return middle(canvas(picture, spec), spec.size)
+        return middle(before_crop(picture, spec), spec.size)
     part = _part(picture, spec)
     margin = part.width * _margin(spec)
     return _resized(part, (margin, margin, part.width - margin, part.height - margin), spec.size)
 
 
-def canvas(picture: Picture, spec: Input) -> torch.Tensor:
-    """The same with the margin that training moves its crop in: uint8 (3, spec.canvas, spec.canvas).
+def before_crop(picture: Picture, spec: Input) -> torch.Tensor:
+    """The same with the margin that training moves its crop in: uint8 (3, spec.pre_crop_size, spec.pre_crop_size).
 
     Its middle is what `pixels` gives.
     """
     if isinstance(picture, np.ndarray):
-        return _interpolated(_part(picture, spec), spec.canvas)
+        return _interpolated(_part(picture, spec), spec.pre_crop_size)
     part = _part(picture, spec)
-    return _resized(part, (0, 0, *part.size), spec.canvas)
+    return _resized(part, (0, 0, *part.size), spec.pre_crop_size)
 
 
 def middle(canvases: torch.Tensor, size: int) -> torch.Tensor:
@@ -222,7 +222,7 @@ def seen(picture: Picture, spec: Input) -> tuple[float, float, float, float]:
 
 def _margin(spec: Input) -> float:
     """On each side of a canvas, as a share of it."""
-    return (1 - spec.size / spec.canvas) / 2
+    return (1 - spec.size / spec.pre_crop_size) / 2
 
 
 def _size(picture: Picture) -> tuple[int, int]:
@@ -265,7 +265,7 @@ def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -
     """An encoded image or an array of pixels -> picture, with what `open`, `load` and `from_array` raise."""
     if isinstance(source, np.ndarray):
         return from_array(source, spec.range_16bit)
-    return decode(source, spec.canvas, limits, spec.range_16bit)
+    return decode(source, spec.pre_crop_size, limits, spec.range_16bit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from models.card import Policy
 from models.release import UNCERTAINTY, Release, sha256
 from tests.unit.handlers.torchserve import Context
 from training.data import Dataset
-from training.uncertainty import Scored, Settings, fit
+from training.uncertainty import Scored, UncertaintySettings, fit
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,7 @@ def release_with_uncertainty(
     train, calibration = (
         Scored(plain.outputs(split.images), torch.tensor(split.labels)) for split in (digits.train, digits.calibration)
     )
-    fitted = fit(train, calibration, Settings(coverage=0.99, policy=Policy(max_set_size=2)))
+    fitted = fit(train, calibration, UncertaintySettings(coverage=0.99, policy=Policy(max_set_size=2)))
     save_file(fitted.tensors, folder / UNCERTAINTY)
     digests = release.card.digests | {UNCERTAINTY: sha256(folder / UNCERTAINTY)}
     card = release.card.model_copy(update={"uncertainty": fitted.uncertainty, "digests": digests})

@@ -59,7 +59,7 @@ def judged(threshold: float = 0.6, strange: float = 0.0, **policy: Any) -> Uncer
     """Fish 0.5, dog 0.375, cat 0.125, with an energy of -log 8 = -2.079."""
     uncertainty = UncertaintyCard(
         conformal=Conformal(method="aps", coverage=0.9, threshold=threshold),
-        ood=OutOfDistribution(score="energy", threshold=strange, false_alarms=0.05),
+        ood=OutOfDistribution(score="energy", threshold=strange, false_positive_rate=0.05),
         policy=Policy(**policy),
     )
     outputs = Outputs(torch.tensor([[0.0, math.log(3), math.log(4)]]), NO_EMBEDDINGS)

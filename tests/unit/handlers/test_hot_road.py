@@ -49,7 +49,7 @@ def some(digits: Dataset) -> Sequence[bytes]:
 def sure(classes: int) -> Classifier:
     uncertainty = UncertaintyCard(
         conformal=Conformal(method="raps", coverage=0.9, threshold=0.9, penalty=0.01),
-        ood=OutOfDistribution(score="energy", threshold=0, false_alarms=0.05),
+        ood=OutOfDistribution(score="energy", threshold=0, false_positive_rate=0.05),
     )
     about = card(tuple(f"class {number}" for number in range(classes)), uncertainty)
     return Classifier(about, Eager(Sure(classes), about.input, torch.device("cpu")))

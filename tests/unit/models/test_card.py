@@ -11,7 +11,7 @@ from models.card import Card, CardError, Limits
 
 UNCERTAINTY = {
     "conformal": {"method": "aps", "coverage": 0.9, "threshold": 0.5},
-    "ood": {"score": "energy", "threshold": -2.0, "false_alarms": 0.05},
+    "ood": {"score": "energy", "threshold": -2.0, "false_positive_rate": 0.05},
 }
 
 

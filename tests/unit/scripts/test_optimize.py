@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.card import Card, Compiled, Kept
+from models.card import Card, Compiled, EngineQuality
 from models.release import Release
 from scripts import optimize
 from tests.unit.scripts import painted
@@ -15,7 +15,7 @@ from training import compile as compilation
 from training.compile import Candidates, OnTest, Optimized
 from training.data import Dataset
 
-KEPT = Kept(
+KEPT = EngineQuality(
     images=1000,
     accuracy=0.897,
     accuracy_float32=0.9,
@@ -25,9 +25,9 @@ KEPT = Kept(
     milliseconds=1.0,
     milliseconds_float32=2.5,
 )
-INT8 = Compiled(name="cpu-int8", torch="2.13.0", requires=("avx2",), compiled_on="a processor", kept=KEPT)
-FP32 = INT8.model_copy(update={"name": "cpu-fp32", "refused": "it is no faster"})
-TESTED = OnTest(accuracy=0.88, agreement=0.993, calibration_error=0.03, coverage=None, false_alarms=None)
+INT8 = Compiled(name="cpu-int8", torch="2.13.0", requires=("avx2",), compiled_on="a processor", quality=KEPT)
+FP32 = INT8.model_copy(update={"name": "cpu-fp32", "rejection": "it is no faster"})
+TESTED = OnTest(accuracy=0.88, agreement=0.993, calibration_error=0.03, coverage=None, false_positive_rate=None)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_it_says_which_layers_stayed_in_float32_and_when_that_was_not_enough(
         (None, "- cpu-int8 computes features.0 in float32"),
         ("it is no faster", "- cpu-int8 is kept out, even with features.0 in float32: it is no faster"),
     ):
-        entry = spared.model_copy(update={"refused": refused})
+        entry = spared.model_copy(update={"rejection": refused})
         found = Optimized(
             Card.load(Path("releases/colors/1.0")).model_copy(update={"engines": (entry,)}), "paint", {}, {}
         )

@@ -59,7 +59,7 @@ def test_flags_change_values_of_the_recipe_and_set_has_the_last_word(calls: list
     flags = "--recipe tuned --image-size 32 --epochs 3 --batch-size 7 --learning-rate 0.5 --seed 9 --weights some.pth"
     command.main([*flags.split(), "--set", "ema=0.9", "--set", "epochs=4", "--set", "loss.name=focal"])
     found = calls[0].recipe
-    assert (found.input.size, found.epochs, found.batch_size, found.seed, found.init) == (32, 4, 7, 9, "some.pth")
+    assert (found.input.size, found.epochs, found.batch_size, found.seed, found.weights) == (32, 4, 7, 9, "some.pth")
     assert (found.optimizer.learning_rate, found.optimizer.nesterov) == (0.5, True)
     assert (found.ema, found.loss.name, found.loss.label_smoothing) == (0.9, "focal", 0.05)
 
@@ -159,9 +159,9 @@ def test_findings_about_the_data_are_said_but_not_by_the_thousand(
     assert said[0] == "left out: 50 in all, beside 80 images that are used"
     assert "25 in pets/cat (broken0.png, broken1.png, broken2.png, broken3.png, broken4.png and 20 more): " in said[1]
     assert len([line for line in said if line.startswith("left out: ")]) == 20
-    assert "and 7 more findings like these, which the report will have" in said
+    assert "and 7 more warnings like these, which the report will have" in said
     assert said[-1] == "training pets 1.0: cnn on pets, 48 / 16 / 16 images (train / calibration / test), 15 epochs"
-    assert len(calls[0].more["findings"]) == 27
+    assert len(calls[0].more["data_warnings"]) == 27
 
 
 @pytest.mark.parametrize("error", [Interrupted(2, 3, 4), KeyboardInterrupt()], ids=["asked", "at once"])

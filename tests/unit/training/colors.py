@@ -16,7 +16,7 @@ NAMES = ("red", "green", "blue")
 UNCERTAINTY = UncertaintyCard(
     temperature=2.0,
     conformal=Conformal(method="aps", coverage=0.9, threshold=0.8),
-    ood=OutOfDistribution(score="energy", threshold=-1.5, false_alarms=0.05),
+    ood=OutOfDistribution(score="energy", threshold=-1.5, false_positive_rate=0.05),
     policy=Policy(max_set_size=1),
 )
 

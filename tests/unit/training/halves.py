@@ -14,7 +14,7 @@ from models import architectures
 from models.card import Input
 from training.data.dataset import Dataset, Split
 from training.loop.history import Epoch
-from training.loop.loader import InMemory, Source
+from training.loop.loader import BatchSource, InMemory
 from training.loop.loop import Training
 from training.recipe import Recipe
 
@@ -45,10 +45,10 @@ def recipe(**changes: Any) -> Recipe:
 
 def training(
     how: Recipe | None = None,
-    train: Source | None = None,
+    train: BatchSource | None = None,
     *,
     network: nn.Module | None = None,
-    held: Source | None = None,
+    held: BatchSource | None = None,
     **more: Any,
 ) -> Training:
     """A training that is ready to run; the weights of its network follow from the recipe's seed."""

@@ -9,7 +9,7 @@ import torch
 from models.card import Card
 from tests.unit.training.colors import NAMES, UNCERTAINTY, card, classifier, plain, split
 from training.data.dataset import DataError, Dataset, Split
-from training.evaluate import CHUNK, caveat, evaluate, matched, outputs, strangeness
+from training.evaluate import CHUNK, caveat, evaluate, matched, ood_scores, outputs
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -44,11 +44,11 @@ def test_what_is_measured_is_what_is_served() -> None:
 def test_without_trust_nothing_is_judged() -> None:
     found = evaluate(classifier(), split((RED, 0)))
     assert (found.uncertainties, found.scores, found.temperature) == (None, None, 1.0)
-    assert strangeness(classifier(), split((RED, 0))) is None
+    assert ood_scores(classifier(), split((RED, 0))) is None
 
 
 def test_strange_images_have_higher_scores() -> None:
-    scores = strangeness(classifier(UNCERTAINTY), Split([plain(*RED), plain(0, 0, 0)], []))
+    scores = ood_scores(classifier(UNCERTAINTY), Split([plain(*RED), plain(0, 0, 0)], []))
     assert scores is not None
     assert scores.tolist() == pytest.approx([-10.0, -math.log(3)], abs=1e-3)
 

@@ -35,7 +35,7 @@ def test_every_value_survives_being_written(tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "data": "bilder/größe",
         "architecture": {"name": "resnet9", "arguments": {"width": 16}},
-        "init": "weights.safetensors",
+        "weights": "weights.safetensors",
         "loss": {"name": "focal", "gamma": 1.5, "label_smoothing": 0.1, "class_weights": "balanced"},
         "optimizer": {"name": "adamw", "learning_rate": 1e-5, "betas": [0.8, 0.99], "l1": 1e-6, "clip": 1.0},
         "schedule": {"name": "cosine", "warmup": 0.1, "last": 0.01},

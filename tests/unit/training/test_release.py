@@ -118,10 +118,12 @@ def test_what_was_found_about_the_data_and_what_is_unlike_it_reach_the_report(
     said: list[str] = []
     halves = Dataset("halves", "a lamp", "", ("left", "right"), split(64), split(12, 1), split(20, 2), "0" * 64)
     how = recipe.load("default", {"epochs": 1, "input.size": 8})
-    train(halves, "h", "1.0", how, root=tmp_path, findings=["odd"], ood_data=("noise", split(9, 3)), say=said.append)
+    train(
+        halves, "h", "1.0", how, root=tmp_path, data_warnings=["odd"], ood_data=("noise", split(9, 3)), say=said.append
+    )
     (found,) = written
-    assert found.findings[0] == "odd"
-    assert list(found.findings[1:]) == said != [], "12 images are too few, which is said"
+    assert found.data_warnings[0] == "odd"
+    assert list(found.data_warnings[1:]) == said != [], "12 images are too few, which is said"
     assert found.ood_data is not None
     assert (found.ood_data.name, len(found.ood_data.scores)) == ("noise", 9)
     assert found.cost is not None

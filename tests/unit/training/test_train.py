@@ -211,7 +211,7 @@ def test_initial_weights_are_taken_over_and_that_is_said(halves: Dataset, tmp_pa
     network = architectures.build("cnn", image_size=8, classes=2)
     save_file(network.state_dict(), tmp_path / "some.safetensors")
     said: list[str] = []
-    recipe = ONCE.model_copy(update={"init": str(tmp_path / "some.safetensors")})
+    recipe = ONCE.model_copy(update={"weights": str(tmp_path / "some.safetensors")})
     training = prepared(halves, recipe, said)
     found = training.network.state_dict()
     assert all(torch.equal(found[name], value) for name, value in network.state_dict().items())
@@ -220,7 +220,7 @@ def test_initial_weights_are_taken_over_and_that_is_said(halves: Dataset, tmp_pa
 
 def test_a_training_goes_on_without_the_weights_that_it_began_with(halves: Dataset, tmp_path: Path) -> None:
     save_file(architectures.build("cnn", image_size=8, classes=2).state_dict(), tmp_path / "some.safetensors")
-    recipe = ONCE.model_copy(update={"init": str(tmp_path / "some.safetensors")})
+    recipe = ONCE.model_copy(update={"weights": str(tmp_path / "some.safetensors")})
     stop(halves, tmp_path / "stopped", recipe=recipe)
     expected = made(halves, tmp_path / "undisturbed", recipe)
     (tmp_path / "some.safetensors").unlink()

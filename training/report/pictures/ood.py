@@ -9,23 +9,23 @@ import torch
 from matplotlib.axes import Axes
 from torchmetrics.functional import classification
 
-from training.report.figures import Strangeness, stacked
-from training.report.report import Unlike
+from training.report.figures import OodDetection, stacked
+from training.report.report import OodData
 from training.report.style import BLUE, GRAY, INK, ORANGE, logarithmic, picture, short
 
 
-def draw(path: Path, own: torch.Tensor, strangeness: Strangeness, ood_data: Unlike | None) -> None:
+def draw(path: Path, own: torch.Tensor, ood_detection: OodDetection, ood_data: OodData | None) -> None:
     """Both sets' scores to the left, and to the right the ROC with the card's threshold marked."""
     with picture(path, 10 if ood_data else 6, 3.6) as figure:
         panels = figure.subplots(1, 2 if ood_data else 1, squeeze=False)[0]
-        _histogram(panels[0], own.numpy(), strangeness, ood_data)
+        _histogram(panels[0], own.numpy(), ood_detection, ood_data)
         if ood_data:
-            _roc(panels[1], own, strangeness, ood_data)
+            _roc(panels[1], own, ood_detection, ood_data)
 
 
-def _histogram(axes: Axes, own: np.ndarray, strangeness: Strangeness, ood_data: Unlike | None) -> None:
+def _histogram(axes: Axes, own: np.ndarray, ood_detection: OodDetection, ood_data: OodData | None) -> None:
     others = ood_data.scores.numpy() if ood_data else own[:0]
-    scores = np.concatenate([own, others, [strangeness.threshold]])
+    scores = np.concatenate([own, others, [ood_detection.threshold]])
     low, high = np.quantile(scores, (0.001, 0.999))
     # Distances may differ by powers of ten; energies are below zero and do not.
     wide = low > 0 and high > 20 * low
@@ -36,8 +36,8 @@ def _histogram(axes: Axes, own: np.ndarray, strangeness: Strangeness, ood_data: 
             axes.hist(
                 values.clip(low, high), edges.tolist(), weights=weights, color=color, alpha=0.65, label=short(name, 30)
             )
-    axes.axvline(strangeness.threshold, color=INK, linewidth=1.3, linestyle="--", label="the card's threshold")
-    axes.set(xlabel=f"{strangeness.method} score", ylabel="images (%)", xscale="log" if wide else "linear")
+    axes.axvline(ood_detection.threshold, color=INK, linewidth=1.3, linestyle="--", label="the card's threshold")
+    axes.set(xlabel=f"{ood_detection.method} score", ylabel="images (%)", xscale="log" if wide else "linear")
     if wide:
         logarithmic(axes.xaxis)
     axes.set_title("Scores: higher is stranger")
@@ -45,14 +45,14 @@ def _histogram(axes: Axes, own: np.ndarray, strangeness: Strangeness, ood_data: 
     axes.legend(fontsize=8, loc="upper left")
 
 
-def _roc(axes: Axes, own: torch.Tensor, strangeness: Strangeness, ood_data: Unlike) -> None:
-    assert strangeness.caught is not None
+def _roc(axes: Axes, own: torch.Tensor, ood_detection: OodDetection, ood_data: OodData) -> None:
+    assert ood_detection.detected is not None
     false, true, _ = classification.binary_roc(*stacked(own, ood_data.scores))
     axes.plot((0, 100), (0, 100), color=GRAY, linewidth=1, linestyle="--")
     axes.plot(
-        100 * false.numpy(), 100 * true.numpy(), color=BLUE, label=f"area under the curve {strangeness.auroc:.4f}"
+        100 * false.numpy(), 100 * true.numpy(), color=BLUE, label=f"area under the curve {ood_detection.auroc:.4f}"
     )
-    at = (100 * strangeness.false_alarms.value, 100 * strangeness.caught.value)
+    at = (100 * ood_detection.false_positive_rate.value, 100 * ood_detection.detected.value)
     axes.plot(*at, "o", color=INK, markersize=7, label=f"the card's threshold: {at[1]:.1f} % at {at[0]:.1f} %")
     axes.set(
         xlabel="test images above the threshold: false alarms (%)", ylabel="caught (%)", xlim=(-2, 102), ylim=(-2, 103)

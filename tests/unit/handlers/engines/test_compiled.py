@@ -70,7 +70,7 @@ def test_answers_belong_to_the_caller(programs: dict[str, Program]) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"refused": "it is no faster"}, "was kept out when it was compiled: it is no faster"),
+        ({"rejection": "it is no faster"}, "was kept out when it was compiled: it is no faster"),
         ({"name": "cuda-bf16"}, "is for cuda, and this worker runs on cpu"),
         ({"torch": "1.0.0"}, "was compiled with torch 1.0.0, and this is 2."),
         ({"requires": ("avx2", "avx999", "amx_9")}, "needs amx_9, avx999, which the processor here does not have"),

@@ -97,7 +97,7 @@ def test_where_none_is_right_the_network_answers(own_compiled: Release) -> None:
 
 
 def test_what_was_refused_when_it_was_made_is_not_tried(own_compiled: Release) -> None:
-    change(own_compiled.folder, "cpu-int8", refused="it is no faster")
+    change(own_compiled.folder, "cpu-int8", rejection="it is no faster")
     chosen = selection.load(own_compiled.folder, CPU)
     assert chosen.classifier.engine.name == "cpu-fp32"
     assert chosen.passed_over == {}

@@ -139,7 +139,7 @@ def test_they_are_among_the_outputs_where_there_are_any(kind: str) -> None:
 def test_the_metadata_name_them_where_the_card_has_trust(card: Card) -> None:
     uncertainty = UncertaintyCard(
         conformal=Conformal(method="aps", coverage=0.9, threshold=0.5),
-        ood=OutOfDistribution(score="energy", threshold=0.0, false_alarms=0.05),
+        ood=OutOfDistribution(score="energy", threshold=0.0, false_positive_rate=0.05),
     )
     outputs = v2.metadata(card.model_copy(update={"uncertainty": uncertainty}))["outputs"]
     assert [(one["name"], one["datatype"], one["shape"]) for one in outputs[3:]] == [

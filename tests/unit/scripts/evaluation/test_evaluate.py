@@ -28,7 +28,7 @@ def test_a_release_is_measured_on_any_folder(elsewhere: Path, capsys: pytest.Cap
     assert said[1].split()[:3] == ["right", "answers", f"{round(100 * metrics['accuracy'], 2):g}"]
     assert said[-2].startswith("note: colors 1.0 was trained on another data set or split")
     assert said[-1] == "evaluations/colors-1.0-on-paint/report.html"
-    assert said[-2].removeprefix("note: ") in metrics["findings"]
+    assert said[-2].removeprefix("note: ") in metrics["data_warnings"]
     assert metrics["source"] == "the test split of paint"
 
 
@@ -53,8 +53,8 @@ def test_a_part_of_the_classes_will_do(elsewhere: Path, capsys: pytest.CaptureFi
 def test_images_of_another_kind_are_told_apart_or_not(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     painted.folder(elsewhere / "other", ("a", "b"))
     evaluate.main(["--model", "colors", "--data", "paint", "--ood-data", "other", "--out", "here"])
-    assert "caught of other" in capsys.readouterr().out
-    assert json.loads(Path("here/metrics.json").read_text(encoding="utf-8"))["strangeness"]["caught"]["total"] == 4
+    assert "detected of other" in capsys.readouterr().out
+    assert json.loads(Path("here/metrics.json").read_text(encoding="utf-8"))["ood_detection"]["detected"]["total"] == 4
 
 
 def test_the_caveat_is_gone_where_it_was_trained_on_this_data(

@@ -22,7 +22,7 @@ from serving.errors import ArchiveError
 ENERGY = UncertaintyCard(
     temperature=2.0,
     conformal=Conformal(method="aps", coverage=0.9, threshold=0.5),
-    ood=OutOfDistribution(score="energy", threshold=0.0, false_alarms=0.05),
+    ood=OutOfDistribution(score="energy", threshold=0.0, false_positive_rate=0.05),
 )
 
 

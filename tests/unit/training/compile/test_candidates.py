@@ -7,7 +7,7 @@ import torch
 
 from handlers.engines import machine
 from training.compile import candidates
-from training.compile.errors import CompressError
+from training.compile.errors import CompileError
 
 
 @pytest.fixture(autouse=True)
@@ -54,5 +54,5 @@ def test_only_what_is_wanted_is_tried_or_named() -> None:
     ],
 )
 def test_a_wish_that_cannot_be_met_says_what_can(formats: list[str], said: str) -> None:
-    with pytest.raises(CompressError, match=said):
+    with pytest.raises(CompileError, match=said):
         candidates.find(formats)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from training.compile import cpu_level
-from training.compile.errors import CompressError
+from training.compile.errors import CompileError
 
 V3 = frozenset("x86_64 sse4_2 avx avx2 bmi1 bmi2 f16c fma abm movbe".split())
 V4 = V3 | set("avx512f avx512bw avx512cd avx512dq avx512vl".split())
@@ -37,7 +37,7 @@ def test_a_lower_one_can_be_chosen() -> None:
     ],
 )
 def test_what_could_not_be_tried_here_is_not_compiled(features: frozenset[str], march: str | None, said: str) -> None:
-    with pytest.raises(CompressError, match=said):
+    with pytest.raises(CompileError, match=said):
         cpu_level.find(features, march)
 
 

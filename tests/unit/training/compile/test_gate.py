@@ -7,11 +7,11 @@ import torch
 
 from handlers.engines import Outputs
 from handlers.uncertainty import UncertaintyEstimator
-from models.card import Card, Compiled, Conformal, Kept, OutOfDistribution, UncertaintyCard
+from models.card import Card, Compiled, Conformal, EngineQuality, OutOfDistribution, UncertaintyCard
 from training.compile import gate
 from training.evaluate import Evaluation
 
-KEPT = Kept(
+KEPT = EngineQuality(
     images=1000,
     accuracy=0.9,
     accuracy_float32=0.9,
@@ -48,17 +48,17 @@ LABELS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
 def test_each_limit_lets_in_what_reaches_it_and_nothing_beyond(
     within: dict[str, float], beyond: dict[str, float], said: str
 ) -> None:
-    assert gate.refusal(KEPT.model_copy(update=within)) is None
-    assert said in str(gate.refusal(KEPT.model_copy(update=beyond)))
+    assert gate.rejection(KEPT.model_copy(update=within)) is None
+    assert said in str(gate.rejection(KEPT.model_copy(update=beyond)))
 
 
 def test_what_is_better_than_float32_is_let_in() -> None:
     better = {"accuracy": 0.99, "calibration_error": 0.0, "coverage": 1.0}
-    assert gate.refusal(KEPT.model_copy(update=better)) is None
+    assert gate.rejection(KEPT.model_copy(update=better)) is None
 
 
 def test_without_trust_there_are_no_sets_to_judge_by() -> None:
-    assert gate.refusal(KEPT.model_copy(update={"coverage": None, "coverage_float32": None})) is None
+    assert gate.rejection(KEPT.model_copy(update={"coverage": None, "coverage_float32": None})) is None
 
 
 def answers(card: Card, classes: list[int], *, sure: float = 5.0) -> Evaluation:
@@ -71,28 +71,28 @@ def answers(card: Card, classes: list[int], *, sure: float = 5.0) -> Evaluation:
 def test_the_figures_are_of_both_engines_on_the_same_images(card: Card) -> None:
     uncertainty = UncertaintyCard(
         conformal=Conformal(method="aps", coverage=0.9, threshold=0.0),
-        ood=OutOfDistribution(score="energy", threshold=0.0, false_alarms=0.05),
+        ood=OutOfDistribution(score="energy", threshold=0.0, false_positive_rate=0.05),
     )
     own = card.model_copy(update={"uncertainty": uncertainty})
     one_wrong, two_wrong = [1, *LABELS[1:]], [1, 0, *LABELS[2:]]
-    found = gate.judged(ENTRY, answers(own, one_wrong), answers(own, two_wrong), 1.23456, 2.0)
-    assert found.kept is not None
-    assert (found.kept.images, found.kept.accuracy, found.kept.accuracy_float32) == (10, 0.8, 0.9)
-    assert found.kept.agreement == 0.9
-    assert (found.kept.coverage, found.kept.coverage_float32) == (0.8, 0.9)
-    assert found.kept.calibration_error == pytest.approx(0.9867 - 0.8, abs=1e-3)
-    assert (found.kept.milliseconds, found.kept.milliseconds_float32) == (1.235, 2.0)
-    assert found.refused == "its accuracy is 10.00 points below float32's, and 0.5 are allowed"
+    found = gate.evaluated(ENTRY, answers(own, one_wrong), answers(own, two_wrong), 1.23456, 2.0)
+    assert found.quality is not None
+    assert (found.quality.images, found.quality.accuracy, found.quality.accuracy_float32) == (10, 0.8, 0.9)
+    assert found.quality.agreement == 0.9
+    assert (found.quality.coverage, found.quality.coverage_float32) == (0.8, 0.9)
+    assert found.quality.calibration_error == pytest.approx(0.9867 - 0.8, abs=1e-3)
+    assert (found.quality.milliseconds, found.quality.milliseconds_float32) == (1.235, 2.0)
+    assert found.rejection == "its accuracy is 10.00 points below float32's, and 0.5 are allowed"
 
 
 def test_probabilities_are_judged_with_the_cards_temperature(card: Card) -> None:
     uncertainty = UncertaintyCard(
         temperature=2.0,
         conformal=Conformal(method="aps", coverage=0.9, threshold=0.0),
-        ood=OutOfDistribution(score="energy", threshold=0.0, false_alarms=0.05),
+        ood=OutOfDistribution(score="energy", threshold=0.0, false_positive_rate=0.05),
     )
     own = card.model_copy(update={"uncertainty": uncertainty})
-    found = gate.kept(answers(own, LABELS), answers(own, LABELS, sure=4.0), 1.0, 2.0)
+    found = gate.measure_quality(answers(own, LABELS), answers(own, LABELS, sure=4.0), 1.0, 2.0)
     e = 2.718281828
     assert found.calibration_error == pytest.approx(1 - e**2 / (e**2 + 2), abs=1e-4)
 
@@ -102,7 +102,7 @@ def test_one_answer_that_is_no_number_is_enough(card: Card, value: float) -> Non
     whole = answers(card, LABELS)
     broken = answers(card, LABELS)
     broken.logits[3, 1] = value
-    found = gate.judged(ENTRY, whole, broken, 1.0, 2.0)
-    assert found.refused == gate.NOT_FINITE
-    assert found.kept is None
-    assert gate.judged(ENTRY, whole, whole, 1.0, 2.0).refused is None
+    found = gate.evaluated(ENTRY, whole, broken, 1.0, 2.0)
+    assert found.rejection == gate.NOT_FINITE
+    assert found.quality is None
+    assert gate.evaluated(ENTRY, whole, whole, 1.0, 2.0).rejection is None

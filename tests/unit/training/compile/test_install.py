@@ -11,11 +11,11 @@ import pytest
 from models.card import Card, Compiled
 from models.golden import answers_of
 from models.release import Release, verify_digests
-from training.compile.install import adopt, draft, remove
+from training.compile.install import draft, install, remove
 
 INT8 = Compiled(name="cpu-int8", torch="2.13.0", requires=("avx2",), compiled_on="a processor")
 FP32 = INT8.model_copy(update={"name": "cpu-fp32"})
-SLOW = FP32.model_copy(update={"refused": "it is no faster"})
+SLOW = FP32.model_copy(update={"rejection": "it is no faster"})
 
 
 def prepare(folder: Path, content: str, *entries: Compiled) -> None:
@@ -30,8 +30,8 @@ def prepare(folder: Path, content: str, *entries: Compiled) -> None:
 
 def adopted(release: Release, content: str, *entries: Compiled) -> Card:
     with draft(release.folder) as prepared:
-        prepare(prepared, content, *(entry for entry in entries if entry.refused is None))
-        return adopt(release.folder, prepared, entries)
+        prepare(prepared, content, *(entry for entry in entries if entry.rejection is None))
+        return install(release.folder, prepared, entries)
 
 
 def files(folder: Path) -> set[str]:

@@ -15,7 +15,7 @@ from handlers.pipeline import Classifier
 from models.card import Card, Compiled
 from models.release import Release, verify_digests
 from training import compile as compilation
-from training.compile import CompressError, Optimized, aoti, compile_unjudged, optimizing, timing, ungated
+from training.compile import CompileError, Optimized, aoti, compile_ungated, optimizing, timing, ungated
 from training.compile.build import build
 from training.data import Dataset
 
@@ -24,18 +24,18 @@ WANTED = compilation.find(["int8", "fp32"])
 
 def test_the_card_lists_the_fastest_first_with_what_it_keeps(compiled: Release, outcome: Optimized) -> None:
     card = compiled.card
-    assert [(entry.name, entry.refused) for entry in card.engines] == [("cpu-int8", None), ("cpu-fp32", None)]
+    assert [(entry.name, entry.rejection) for entry in card.engines] == [("cpu-int8", None), ("cpu-fp32", None)]
     assert card.engines == outcome.card.engines == outcome.admitted
     verify_digests(compiled.folder, card)
     assert set(card.digests) >= {"engines/cpu-int8.pt2", "engines/cpu-fp32.pt2"}
     for entry in card.engines:
         assert entry.torch == torch.__version__
         assert {"x86_64", "avx2", "fma"} <= set(entry.requires)
-        assert entry.kept is not None
-        assert entry.kept.images == card.data.calibration
-        assert entry.kept.agreement >= 0.99
-    assert card.engines[1].kept is not None
-    assert card.engines[1].kept.agreement == 1.0
+        assert entry.quality is not None
+        assert entry.quality.images == card.data.calibration
+        assert entry.quality.agreement >= 0.99
+    assert card.engines[1].quality is not None
+    assert card.engines[1].quality.agreement == 1.0
 
 
 def test_each_program_gives_the_golden_answers_that_were_written_for_it(compiled: Release) -> None:
@@ -58,7 +58,7 @@ def test_the_test_split_is_measured_for_the_report(outcome: Optimized, digits: D
     eager, int8 = outcome.tested["eager"], outcome.tested["cpu-int8"]
     assert eager.agreement == 1.0
     assert abs(int8.accuracy - eager.accuracy) < 0.02
-    assert int8.false_alarms == pytest.approx(eager.false_alarms, abs=0.03)
+    assert int8.false_positive_rate == pytest.approx(eager.false_positive_rate, abs=0.03)
 
 
 def test_the_report_says_all_of_it(compiled: Release, outcome: Optimized) -> None:
@@ -69,7 +69,7 @@ def test_the_report_says_all_of_it(compiled: Release, outcome: Optimized) -> Non
 
 
 def test_other_data_than_its_own_cannot_vouch_for_it(release: Release, digits: Dataset) -> None:
-    with pytest.raises(CompressError, match=r"digits 1\.0 was not trained on digits as it is now"):
+    with pytest.raises(CompileError, match=r"digits 1\.0 was not trained on digits as it is now"):
         compilation.optimize(release, replace(digits, sha256="0" * 64), WANTED, lambda words: None)
 
 
@@ -77,7 +77,7 @@ def test_without_a_compiler_it_says_what_to_install(
     release: Release, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(CompressError, match=r"there is no no-such-compiler: install one, .* `apt-get install g\+\+`"):
+    with pytest.raises(CompileError, match=r"there is no no-such-compiler: install one, .* `apt-get install g\+\+`"):
         compilation.optimize(release, digits, WANTED, lambda words: None)
 
 
@@ -85,7 +85,7 @@ def test_what_does_not_compile_is_named_and_hurts_nothing(
     own_release: Release, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*arguments: object, **more: object) -> None:
-        raise CompressError("cpu-int8.pt2 cannot be compiled: RuntimeError: no such operator")
+        raise CompileError("cpu-int8.pt2 cannot be compiled: RuntimeError: no such operator")
 
     monkeypatch.setattr(optimizing, "build", fails)
     found = compilation.optimize(own_release, digits, compilation.find(["int8"]), lambda words: None)
@@ -116,12 +116,12 @@ def test_int8_that_loses_too_much_is_made_once_more_with_its_first_convolution_i
     assert any("points below float32's" in line and "once more, with the first convolution" in line for line in said)
     text = (own_release.folder / "report" / "engines.html").read_text(encoding="utf-8")
     if True in bad:
-        assert "points below float32's" in str(entry.refused)
+        assert "points below float32's" in str(entry.rejection)
         assert not (own_release.folder / entry.path).exists()
         assert "No compiled program passed" in text
         assert "<b>cpu-int8</b>, even with features.0 in float32: " in text
     else:
-        assert entry.refused is None
+        assert entry.rejection is None
         assert "It computes features.0 in float32" in text
         assert golden_answers.check(own_release.folder, Classifier.load(own_release.folder, engine="cpu-int8")) == 10
 
@@ -133,14 +133,14 @@ def test_a_second_try_that_does_not_compile_leaves_the_first_verdict(
         folder: Path, card: Card, name: str, pixels: torch.Tensor, into: Path, march: str | None, *, spare_first: bool
     ) -> Compiled:
         if spare_first:
-            raise CompressError("digits has no convolution that could stay in float32")
+            raise CompileError("digits has no convolution that could stay in float32")
         return build(folder, card, name, torch.zeros_like(pixels), into, march)
 
     monkeypatch.setattr(optimizing, "build", once)
     monkeypatch.setattr(timing, "milliseconds", lambda engines, size: {"cpu-int8": 1.0, "eager": 2.0})
     said: list[str] = []
     found = compilation.optimize(own_release, digits, compilation.find(["int8"]), said.append, "x86-64-v3")
-    (entry,) = found.refused
+    (entry,) = found.rejected
     assert entry.float32_layers == ()
     assert said[-1] == "cpu-int8: digits has no convolution that could stay in float32"
 
@@ -150,7 +150,7 @@ def test_an_error_of_the_compiler_is_one_sentence(release: Release, tmp_path, mo
         raise RuntimeError("g++: fatal error:\n  no input files")
 
     monkeypatch.setattr(aoti, "aoti_compile_and_package", fails)
-    with pytest.raises(CompressError, match=r"cpu-fp32\.pt2 cannot be compiled: RuntimeError: g\+\+: fatal error: no"):
+    with pytest.raises(CompileError, match=r"cpu-fp32\.pt2 cannot be compiled: RuntimeError: g\+\+: fatal error: no"):
         build(release.folder, release.card, "cpu-fp32", torch.zeros(1, 3, 24, 24, dtype=torch.uint8), tmp_path)
 
 
@@ -164,11 +164,11 @@ def test_a_program_on_which_nobody_judged_says_so(
         entry = next(entry for entry in compiled.card.engines if entry.name == name)
         (into / entry.path).parent.mkdir(exist_ok=True)
         shutil.copy(compiled.folder / entry.path, into / entry.path)
-        return entry.model_copy(update={"kept": None})
+        return entry.model_copy(update={"quality": None})
 
     monkeypatch.setattr(ungated, "build", compiled_before)
     pictures = [path.read_bytes() for path in sorted((own_release.folder / "golden").glob("*.png"))]
-    card = compile_unjudged(own_release.folder, pictures, ["cpu-fp32"])
+    card = compile_ungated(own_release.folder, pictures, ["cpu-fp32"])
     assert ranged == [(10, 3, 24, 24)]
-    assert [(entry.name, entry.kept, entry.refused) for entry in card.engines] == [("cpu-fp32", None, None)]
+    assert [(entry.name, entry.quality, entry.rejection) for entry in card.engines] == [("cpu-fp32", None, None)]
     assert golden_answers.check(own_release.folder, Classifier.load(own_release.folder, engine="cpu-fp32")) == 10

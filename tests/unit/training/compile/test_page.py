@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from models.card import Card, Compiled, Kept
+from models.card import Card, Compiled, EngineQuality
 from training.compile.figures import OnTest, Optimized
 from training.report import engines as page
 
 HOSTILE = "<script>alert(1)</script>"
-KEPT = Kept(
+KEPT = EngineQuality(
     images=1000,
     accuracy=0.897,
     accuracy_float32=0.9,
@@ -20,9 +20,9 @@ KEPT = Kept(
     milliseconds=1.0,
     milliseconds_float32=2.5,
 )
-INT8 = Compiled(name="cpu-int8", torch="2.13.0", requires=("avx2", "fma"), compiled_on=HOSTILE, kept=KEPT)
-FP32 = INT8.model_copy(update={"name": "cpu-fp32", "refused": "it is no faster: 2.6 ms an image against 2.5"})
-TESTED = OnTest(accuracy=0.88, agreement=0.993, calibration_error=0.03, coverage=None, false_alarms=None)
+INT8 = Compiled(name="cpu-int8", torch="2.13.0", requires=("avx2", "fma"), compiled_on=HOSTILE, quality=KEPT)
+FP32 = INT8.model_copy(update={"name": "cpu-fp32", "rejection": "it is no faster: 2.6 ms an image against 2.5"})
+TESTED = OnTest(accuracy=0.88, agreement=0.993, calibration_error=0.03, coverage=None, false_positive_rate=None)
 
 
 def outcome(card: Card, *entries: Compiled) -> Optimized:
@@ -50,17 +50,19 @@ def test_what_is_let_in_what_is_kept_out_and_why_can_be_read(card: Card, tmp_pat
 def test_the_same_stands_in_json(card: Card, tmp_path: Path) -> None:
     page.write(tmp_path, outcome(card, INT8, FP32))
     found = json.loads((tmp_path / page.FIGURES).read_text(encoding="utf-8"))
-    assert [(one["name"], one["refused"] is None) for one in found["engines"]] == [
+    assert [(one["name"], one["rejection"] is None) for one in found["engines"]] == [
         ("cpu-int8", True),
         ("cpu-fp32", False),
     ]
-    assert found["engines"][0]["kept"]["agreement"] == 0.991
+    assert found["engines"][0]["quality"]["agreement"] == 0.991
     assert found["test"]["cpu-int8"]["accuracy"] == 0.88
     assert found["limits"] == {"accuracy": 0.005, "agreement": 0.99, "calibration_error": 0.01, "coverage": 0.01}
 
 
 def test_where_nothing_was_measured_there_is_no_picture(card: Card, tmp_path: Path) -> None:
-    page.write(tmp_path, outcome(card, INT8.model_copy(update={"kept": None, "refused": "it answers with no number"})))
+    page.write(
+        tmp_path, outcome(card, INT8.model_copy(update={"quality": None, "rejection": "it answers with no number"}))
+    )
     text = (tmp_path / page.FILE_NAME).read_text(encoding="utf-8")
     assert "No compiled program passed" in text
     assert not (tmp_path / page.PICTURE).exists()

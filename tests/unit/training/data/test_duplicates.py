@@ -62,18 +62,20 @@ def test_copy_of_a_training_image_is_not_measured(tmp_path: Path, kind: str, pla
         fill(tmp_path / name, 10 * first, cat=6, dog=6)
     (tmp_path / "train" / "cat" / "original").write_bytes(original)
     (tmp_path / place / "cat" / "copy").write_bytes(copy)
-    dataset, findings = load(tmp_path)
+    dataset, data_warnings = load(tmp_path)
     assert [len(split) for split in (dataset.train, dataset.calibration, dataset.test)] == [13, 6 * 2, 6 * 2]
-    assert findings[1] == f"left out: {tmp_path}/{place}/cat/copy: the same image as {tmp_path}/train/cat/original"
+    assert data_warnings[1] == f"left out: {tmp_path}/{place}/cat/copy: the same image as {tmp_path}/train/cat/original"
 
 
 def test_copy_under_another_class_leaves_out_both(tmp_path: Path) -> None:
     root = fill(tmp_path, cat=9, dog=9)
     (root / "cat" / "a.png").write_bytes(saved(PHOTO))
     (root / "dog" / "b.webp").write_bytes(saved(PHOTO, "WEBP", lossless=True))
-    dataset, findings = load(root)
+    dataset, data_warnings = load(root)
     assert sum(map(len, (dataset.train, dataset.calibration, dataset.test))) == 18
-    assert [finding.rpartition(": ")[2] for finding in findings[1:]] == ["the same image is labeled cat and dog"] * 2
+    assert [finding.rpartition(": ")[2] for finding in data_warnings[1:]] == [
+        "the same image is labeled cat and dog"
+    ] * 2
 
 
 def test_images_that_differ_in_one_pixel_are_two(tmp_path: Path) -> None:
@@ -86,8 +88,8 @@ def test_images_that_differ_in_one_pixel_are_two(tmp_path: Path) -> None:
     root = fill(tmp_path, cat=9, dog=9)
     (root / "cat" / "a.png").write_bytes(saved(Image.fromarray(pixels)))
     (root / "dog" / "b.png").write_bytes(saved(Image.fromarray(other)))
-    dataset, findings = load(root)
-    assert (sum(map(len, (dataset.train, dataset.calibration, dataset.test))), findings) == (20, [])
+    dataset, data_warnings = load(root)
+    assert (sum(map(len, (dataset.train, dataset.calibration, dataset.test))), data_warnings) == (20, [])
 
 
 def test_images_of_other_sizes_with_the_same_bytes_are_two() -> None:
@@ -111,21 +113,21 @@ def test_images_of_12_bits_are_told_apart_though_8_bits_of_them_are_equal(tmp_pa
         (tmp_path / label).mkdir()
         for number in range(9):
             (tmp_path / label / f"{number}.png").write_bytes(twelve_bits(number, high))
-    dataset, findings = folder.load(tmp_path)
-    assert (sum(map(len, (dataset.train, dataset.calibration, dataset.test))), findings) == (18, [])
+    dataset, data_warnings = folder.load(tmp_path)
+    assert (sum(map(len, (dataset.train, dataset.calibration, dataset.test))), data_warnings) == (18, [])
     assert dataset.sixteen_bits == SixteenBits(18, 400, 479)
 
 
 def test_range_that_loses_shades_is_said_with_the_one_to_set() -> None:
     detector = SixteenBits(18, 400, 599)
-    assert detector.finding((0, 65_535)) == (
+    assert detector.warning((0, 65_535)) == (
         "18 gray images of 16 bits use the values 400 to 599, while input.range_16bit is [0, 65535]: 2 shades of gray "
         "are left of them; set input.range_16bit to the values that matter, such as [400, 599] or [0, 1023] "
         "(--set input.range_16bit=[400,599])"
     )
-    assert "13 shades" in str(SixteenBits(18, 400, 599).finding((0, 4_095)))
-    assert "some are beyond it" in str(detector.finding((400, 500)))
-    assert detector.finding((400, 599)) is None
-    assert detector.finding((350, 700)) is None
-    assert SixteenBits(5, 0, 65_000).finding((0, 65_535)) is None
-    assert SixteenBits(5, 7, 8).finding((7, 8)) is None
+    assert "13 shades" in str(SixteenBits(18, 400, 599).warning((0, 4_095)))
+    assert "some are beyond it" in str(detector.warning((400, 500)))
+    assert detector.warning((400, 599)) is None
+    assert detector.warning((350, 700)) is None
+    assert SixteenBits(5, 0, 65_000).warning((0, 65_535)) is None
+    assert SixteenBits(5, 7, 8).warning((7, 8)) is None

@@ -36,8 +36,8 @@ def fill(root: Path, first: int = 0, **counts: int) -> Path:
 
 def test_a_folder_without_splits_is_split_in_proportion_and_always_alike(tmp_path: Path) -> None:
     root = fill(tmp_path / "pets", cat=50, dog=30)
-    dataset, findings = load(root)
-    assert (dataset.name, dataset.classes, findings) == ("pets", ("cat", "dog"), [])
+    dataset, data_warnings = load(root)
+    assert (dataset.name, dataset.classes, data_warnings) == ("pets", ("cat", "dog"), [])
     splits = (dataset.train, dataset.calibration, dataset.test)
     assert [Counter(split.labels) for split in splits] == [{0: 30, 1: 18}, {0: 10, 1: 6}, {0: 10, 1: 6}]
     assert len({content for split in splits for content in split.images}) == 80
@@ -88,13 +88,13 @@ def test_what_is_wrong_with_single_images_is_said_and_they_are_left_out(tmp_path
     (root / "cat" / "notes.txt").write_text("no image, and not called one")
     shutil.copy(root / "cat" / "0.png", root / "cat" / "copy.png")
     shutil.copy(root / "cat" / "1.png", root / "dog" / "wrong.png")
-    dataset, findings = load(root)
+    dataset, data_warnings = load(root)
     assert sum(len(split) for split in (dataset.train, dataset.calibration, dataset.test)) == 39
-    assert findings[0] == "left out: 5 in all, beside 39 images that are used"
-    assert "broken.jpg: the PNG image is cut short" in findings[1]
-    assert "copy.png: the same image as" in findings[2] + findings[3]
-    assert sum("the same image is labeled cat and dog" in finding for finding in findings) == 2
-    assert findings[5] == f"left out: {root}/cat/notes.txt: its format is plain text, which is not read"
+    assert data_warnings[0] == "left out: 5 in all, beside 39 images that are used"
+    assert "broken.jpg: the PNG image is cut short" in data_warnings[1]
+    assert "copy.png: the same image as" in data_warnings[2] + data_warnings[3]
+    assert sum("the same image is labeled cat and dog" in finding for finding in data_warnings) == 2
+    assert data_warnings[5] == f"left out: {root}/cat/notes.txt: its format is plain text, which is not read"
 
 
 def test_what_is_not_read_at_all_is_said_too(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_what_is_not_read_at_all_is_said_too(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(root / "cat" / f"{number}.bmp")
     (root / "plans").mkdir()
     (root / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    dataset, findings = load(root)
+    dataset, data_warnings = load(root)
     assert dataset.classes == ("cat", "dog")
-    assert findings == [
+    assert data_warnings == [
         "left out: 5 in all, beside 20 images that are used",
         f"left out: 3 in {root}/cat (0.bmp, 1.bmp, 2.bmp): its format is BMP, which is not read. Convert it with "
         "ImageMagick: magick 'image.bmp[0]' image.png",
@@ -123,9 +123,9 @@ def test_images_outside_of_any_class_are_said(tmp_path: Path) -> None:
     fill(parted / "test", 5, cat=10, dog=10)
     fill(parted / "more", 9, emu=10)
     (parted / "test" / "cover.png").write_bytes(picture(5000))
-    dataset, findings = load(parted)
+    dataset, data_warnings = load(parted)
     assert dataset.classes == ("cat", "dog")
-    assert findings[1:] == [
+    assert data_warnings[1:] == [
         f"left out: {parted}/more: it is none of the splits",
         f"left out: {parted}/test/cover.png: an image that is in no class's folder",
     ]
@@ -140,9 +140,9 @@ def test_what_other_programs_leave_behind_is_no_image(tmp_path: Path) -> None:
     (root / "dog" / "Thumbs.db").write_bytes(b"Windows' copies in small")
     (root / "dog" / "@eaDir").mkdir()
     shutil.copy(root / "dog" / "0.png", root / "dog" / "@eaDir" / "THUMB.png")
-    dataset, findings = load(root)
+    dataset, data_warnings = load(root)
     assert len(dataset.train) + len(dataset.calibration) + len(dataset.test) == 20
-    assert findings == [
+    assert data_warnings == [
         "left out: 5 in all, beside 20 images that are used",
         f"left out: {root}/.cache: a hidden folder with 0 files",
         f"left out: {root}/cat/.ipynb_checkpoints: a hidden folder with 1 file",
@@ -156,14 +156,16 @@ def test_an_image_of_the_test_split_that_was_trained_on_is_not_tested(tmp_path: 
     fill(tmp_path / "pets" / "train", 0, cat=20, dog=20)
     fill(tmp_path / "pets" / "test", 5, cat=3, dog=3)
     shutil.copy(tmp_path / "pets" / "train" / "cat" / "7.png", tmp_path / "pets" / "test" / "cat" / "seven.png")
-    dataset, findings = load(tmp_path / "pets")
+    dataset, data_warnings = load(tmp_path / "pets")
     assert len(dataset.test) == 6
-    assert "seven.png: the same image as" in findings[1]
+    assert "seven.png: the same image as" in data_warnings[1]
 
 
 def test_unequal_classes_are_said(tmp_path: Path) -> None:
-    _, findings = load(fill(tmp_path / "pets", cat=40, dog=10))
-    assert findings == ["the classes are of unequal size (cat 40, dog 10): accuracy alone will flatter the largest"]
+    _, data_warnings = load(fill(tmp_path / "pets", cat=40, dog=10))
+    assert data_warnings == [
+        "the classes are of unequal size (cat 40, dog 10): accuracy alone will flatter the largest"
+    ]
 
 
 def test_the_digest_follows_images_labels_and_splits(tmp_path: Path) -> None:

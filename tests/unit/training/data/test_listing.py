@@ -222,5 +222,5 @@ def test_lists_are_capped() -> None:
     assert capped(["x"] * 20) == ["x"] * 20
     assert capped(["x"] * 1_021, ", which the report has") == [
         *["x"] * 20,
-        "and 1,001 more findings like these, which the report has",
+        "and 1,001 more warnings like these, which the report has",
     ]

@@ -32,8 +32,8 @@ def write(root: Path, header: str, *lines: str, encoding: str = "utf-8") -> Path
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_paths_are_relative_to_the_table_and_splits_are_drawn(tmp_path: Path, delimiter: str, encoding: str) -> None:
     rows = [delimiter.join(row) for row in scans(tmp_path, ill=20, well=30)]
-    dataset, findings = load(write(tmp_path, f"Path{delimiter} label", *rows, "", encoding=encoding))
-    assert (dataset.name, dataset.source, dataset.classes, findings) == (
+    dataset, data_warnings = load(write(tmp_path, f"Path{delimiter} label", *rows, "", encoding=encoding))
+    assert (dataset.name, dataset.source, dataset.classes, data_warnings) == (
         "scans",
         "the table scans.csv",
         ("ill", "well"),
@@ -70,7 +70,7 @@ def test_what_is_wrong_with_single_lines_is_said_and_they_are_left_out(tmp_path:
     (tmp_path / "scans" / "cut.png").write_bytes(picture(99)[:80])
     rows += ["scans/gone.png,ill,40", "scans/cut.png,ill,40", "scans/ill-1.png,ill,40", "scans/ill-2.png,well,40"]
     rows += [",ill,40", "scans/ill-3.png,ill"]
-    dataset, findings = load(write(tmp_path, "path,label,age", *rows))
+    dataset, data_warnings = load(write(tmp_path, "path,label,age", *rows))
     assert sum(len(split) for split in (dataset.train, dataset.calibration, dataset.test)) == 19
     wanted = [
         "columns that are not used: age",
@@ -82,8 +82,8 @@ def test_what_is_wrong_with_single_lines_is_said_and_they_are_left_out(tmp_path:
         "scans.csv: line 26: ',ill,40' is not a path and a label",
         "scans.csv: line 27: 'scans/ill-3.png,ill' is not a path and a label",
     ]
-    assert len(findings) == len(wanted)
-    for finding, pattern in zip(findings, wanted, strict=True):
+    assert len(data_warnings) == len(wanted)
+    for finding, pattern in zip(data_warnings, wanted, strict=True):
         assert re.search(pattern, finding), finding
 
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from models.card import Input
-from training.loop.augment import Draws, augment, color, crop, cutout, mixup
+from training.loop.augment import AugmentationRng, augment, color, crop, cutout, mixup
 from training.recipe import Augmentation
 
 SPEC = Input(size=8, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 EVERYTHING = Augmentation(crop=2, flip=True, color=0.3, cutout=3)
 
 
-def draws(count: int, seed: int = 0, rows: slice | None = None) -> Draws:
-    return Draws(torch.Generator().manual_seed(seed), rows or slice(0, count), count)
+def draws(count: int, seed: int = 0, rows: slice | None = None) -> AugmentationRng:
+    return AugmentationRng(torch.Generator().manual_seed(seed), rows or slice(0, count), count)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_batches_are_the_canvases_of_their_rows(split: Split, kept: bool) -> Non
     for rows, batch in zip(order, source.batches(order), strict=True):
         assert (batch.dtype, batch.shape) == (torch.uint8, (len(rows), 3, 16, 16))
         for row, canvas in zip(rows.tolist(), batch, strict=True):
-            assert torch.equal(canvas, images.canvas(images.picture(split.images[row], SPEC), SPEC))
+            assert torch.equal(canvas, images.before_crop(images.picture(split.images[row], SPEC), SPEC))
     assert list(source.batches([])) == []
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from models import architectures
 from models.architectures import Network
-from training.loop.pretrained import InitError, Misfit, initialize
+from training.loop.pretrained import Misfit, WeightsError, initialize
 
 
 class Job:
@@ -146,7 +146,9 @@ def test_quantized_weights_are_refused_and_nothing_is_changed(tmp_path: Path, le
     path, network = tmp_path / "weights.safetensors", small(2)
     before = copied(network)
     save_file({**learnt, "fc.weight": learnt["fc.weight"].to(torch.int8)}, path)
-    with pytest.raises(InitError, match=r"fc\.weight is int8: quantized weights cannot be trained on, give float ones"):
+    with pytest.raises(
+        WeightsError, match=r"fc\.weight is int8: quantized weights cannot be trained on, give float ones"
+    ):
         initialize(network, path)
     assert same(network.state_dict(), before)
 
@@ -158,14 +160,14 @@ def test_weights_of_another_architecture_are_told_by_their_names(tmp_path: Path,
     network = architectures.build("vit_tiny", image_size=16, dim=12, depth=1)
     before = copied(network)
     torch.save(architectures.build(other).state_dict(), path)
-    with pytest.raises(InitError, match=f"nothing in it fits the network: its names are most like .* {other!r}"):
+    with pytest.raises(WeightsError, match=f"nothing in it fits the network: its names are most like .* {other!r}"):
         initialize(network, path)
     assert same(network.state_dict(), before)
 
 
 def test_weights_of_a_strange_architecture_are_told_by_what_they_have(tmp_path: Path) -> None:
     torch.save({"encoder.kernel": torch.ones(3)}, tmp_path / "weights.pth")
-    with pytest.raises(InitError, match=r"nothing in it fits the network: it has encoder\.kernel: give weights of"):
+    with pytest.raises(WeightsError, match=r"nothing in it fits the network: it has encoder\.kernel: give weights of"):
         initialize(small(2), tmp_path / "weights.pth")
 
 
@@ -174,7 +176,7 @@ def test_the_same_architecture_of_another_width_is_told_by_a_shape(
 ) -> None:
     torch.save(learnt, tmp_path / "weights.pth")
     with pytest.raises(
-        InitError,
+        WeightsError,
         match=r"the names are the same and the shapes are not, features\.0\.0\.weight is 4 x 3 x 3 x 3 and must",
     ):
         initialize(small(2, width=8), tmp_path / "weights.pth")
@@ -185,7 +187,9 @@ def test_a_pickle_with_code_is_refused_without_running_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": learnt, "job": Job()}, tmp_path / "weights.pth")
-    with pytest.raises(InitError, match=r"holds Python objects \(posix\.mkdir\), not only weights.*weights_only=False"):
+    with pytest.raises(
+        WeightsError, match=r"holds Python objects \(posix\.mkdir\), not only weights.*weights_only=False"
+    ):
         initialize(small(2), tmp_path / "weights.pth")
     assert not Path("touched").exists()
 
@@ -194,7 +198,7 @@ def test_a_pickle_with_code_is_refused_without_running_it(
 def test_a_network_that_was_saved_whole_is_answered_with_how_to_convert_it(tmp_path: Path, zipped: bool) -> None:
     torch.save(small(1), tmp_path / "weights.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(
-        InitError, match=r"\(models\.architectures\.resnet9\.ResNet9\).* torch\.save its state_dict\(\)"
+        WeightsError, match=r"\(models\.architectures\.resnet9\.ResNet9\).* torch\.save its state_dict\(\)"
     ):
         initialize(small(2), tmp_path / "weights.pth")
 
@@ -202,7 +206,7 @@ def test_a_network_that_was_saved_whole_is_answered_with_how_to_convert_it(tmp_p
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_a_torchscript_program_is_answered_with_how_to_convert_it(tmp_path: Path) -> None:
     torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "weights.pt")
-    with pytest.raises(InitError, match=r"a TorchScript program.*open it with torch\.jit\.load"):
+    with pytest.raises(WeightsError, match=r"a TorchScript program.*open it with torch\.jit\.load"):
         initialize(small(2), tmp_path / "weights.pt")
 
 
@@ -224,14 +228,14 @@ def cut(path: Path, content: object, **options: Any) -> None:
 )
 def test_a_damaged_file_is_one_clear_sentence(tmp_path: Path, write: Any) -> None:
     write(tmp_path / "weights.pth")
-    with pytest.raises(InitError, match=r"weights\.pth: damaged, cut short, or not a file of torch\.save$"):
+    with pytest.raises(WeightsError, match=r"weights\.pth: damaged, cut short, or not a file of torch\.save$"):
         initialize(small(2), tmp_path / "weights.pth")
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [torch.ones(1)], 5, {"state_dict": {}}])
 def test_a_file_without_weights_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "weights.pth")
-    with pytest.raises(InitError, match=r"weights\.pth: holds no weights: save the network's state_dict"):
+    with pytest.raises(WeightsError, match=r"weights\.pth: holds no weights: save the network's state_dict"):
         initialize(small(2), tmp_path / "weights.pth")
 
 
@@ -245,5 +249,5 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
         ("weights.safetensors", "cannot be read"),
         ("folder", r"a folder without weights\.safetensors, so it is no release"),
     ):
-        with pytest.raises(InitError, match=f"{name}: {words}"):
+        with pytest.raises(WeightsError, match=f"{name}: {words}"):
             initialize(small(2), tmp_path / name)

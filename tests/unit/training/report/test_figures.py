@@ -12,7 +12,7 @@ from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
 from handlers.decision import Reason, Uncertainty
 from tests.unit.training.colors import UNCERTAINTY, card
 from training.evaluate import Evaluation
-from training.report import Unlike, figures
+from training.report import OodData, figures
 from training.report.interval import Share, share
 from training.report.pictures.reliability import bins
 from training.report.words import percent, quantity, reach, time
@@ -98,7 +98,9 @@ def test_a_model_that_is_sure_and_half_right_is_off_by_a_half() -> None:
 def test_sets_are_counted_by_size_and_by_class() -> None:
     labels = torch.tensor([0, 0, 1, 2])
     judged = [estimate(["red"]), estimate(["green", "red"]), estimate(["blue", "red"]), estimate(["blue"])]
-    sets = figures(Evaluation(card(uncertainty=UNCERTAINTY), labels, torch.eye(3)[[0, 1, 2, 2]], judged)).sets
+    sets = figures(
+        Evaluation(card(uncertainty=UNCERTAINTY), labels, torch.eye(3)[[0, 1, 2, 2]], judged)
+    ).prediction_sets
     assert sets is not None
     assert (sets.coverage, sets.mean_size) == (share(3, 4), 1.5)
     assert sets.classes == (share(2, 2), share(0, 1), share(1, 1))
@@ -138,16 +140,16 @@ def test_strange_images_are_told_whatever_the_scale_of_scores(scale: float) -> N
         torch.eye(3)[[0] * 200],
         [estimate(["red"], one) for one in own],
     )
-    found = figures(test, Unlike("beads", torch.tensor(others))).strangeness
+    found = figures(test, OodData("beads", torch.tensor(others))).ood_detection
     assert found is not None
     assert found.auroc == pytest.approx(roc_auc_score([0] * 200 + [1] * 90, [*own, *others]), abs=1e-6)
-    assert found.false_alarms == share(int((own > scale).sum()), 200)
-    assert found.caught == share(int((others > scale).sum()), 90)
+    assert found.false_positive_rate == share(int((own > scale).sum()), 200)
+    assert found.detected == share(int((others > scale).sum()), 90)
 
 
 def test_without_trust_there_are_no_such_figures(random: Evaluation) -> None:
     found = figures(dataclasses.replace(random, card=card()))
-    assert (found.sets, found.strangeness, found.decisions) == (None, None, None)
+    assert (found.prediction_sets, found.ood_detection, found.decisions) == (None, None, None)
 
 
 def test_figures_as_people_write_them() -> None:

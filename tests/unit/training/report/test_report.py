@@ -21,7 +21,7 @@ from training.cost import Cost
 from training.data.dataset import Split
 from training.evaluate import Evaluation
 from training.loop.history import Epoch
-from training.report import Report, Unlike
+from training.report import OodData, Report
 from training.report.pictures import confusion, mistakes
 
 HISTORY = [
@@ -74,8 +74,8 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / "a" / "report"
-    more = {"history": HISTORY, "cost": COST, "recipe": {"epochs": 3}, "findings": ["left out: <b>a.png: gray"]}
-    return made(answered(4, UNCERTAINTY), folder, ood_data=Unlike("be<ads", torch.linspace(-4, 0, 50)), **more)
+    more = {"history": HISTORY, "cost": COST, "recipe": {"epochs": 3}, "data_warnings": ["left out: <b>a.png: gray"]}
+    return made(answered(4, UNCERTAINTY), folder, ood_data=OodData("be<ads", torch.linspace(-4, 0, 50)), **more)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_pictures_are_there(whole: Path) -> None:
-    pictures = {"confusion.png", "curves.png", "mistakes.png", "ood.png", "reliability.png", "sets.png"}
+    pictures = {"confusion.png", "curves.png", "mistakes.png", "ood.png", "reliability.png", "prediction_sets.png"}
     assert {path.name for path in whole.iterdir()} == pictures | {"metrics.json", "report.html"}
     for path in whole.glob("*.png"):
         with Image.open(path) as picture:
@@ -104,8 +104,8 @@ def test_metrics_json_holds_the_figures(whole: Path) -> None:
     assert document["epochs"][1]["calibration_accuracy"] == pytest.approx(0.6)
     assert document["recipe"] == {"epochs": 3}
     assert document["cost"]["joules"] == 7200
-    assert document["strangeness"]["ood_data"] == "be<ads"
-    assert document["findings"] == ["left out: <b>a.png: gray"]
+    assert document["ood_detection"]["ood_data"] == "be<ads"
+    assert document["data_warnings"] == ["left out: <b>a.png: gray"]
     assert document["classes"][0]["name"] == HOSTILE
     assert (document["classes"][3]["recall"], document["classes"][3]["f1"]) == (None, None)
 

@@ -89,23 +89,23 @@ def test_energy_is_the_negative_log_of_the_sum_of_exponentials() -> None:
     assert energy(logits).dtype == torch.float64
 
 
-@pytest.mark.parametrize(("count", "false_alarms"), [(99, 0.05), (199, 0.01), (60, 0.1)])
-def test_new_images_alarm_exactly_as_often_as_promised(count: int, false_alarms: float) -> None:
+@pytest.mark.parametrize(("count", "false_positive_rate"), [(99, 0.05), (199, 0.01), (60, 0.1)])
+def test_new_images_alarm_exactly_as_often_as_promised(count: int, false_positive_rate: float) -> None:
     seeds, alarms = 4000, 0
     generator = torch.Generator().manual_seed(0)
     for _ in range(seeds):
         scores = 100 * torch.rand(count + 1, generator=generator, dtype=torch.float64) ** 2
-        threshold, _ = fit_threshold(scores[:-1], false_alarms)
+        threshold, _ = fit_threshold(scores[:-1], false_positive_rate)
         alarms += significant(scores[-1:])[0] > threshold
-    promised = 1 - math.ceil(round((count + 1) * (1 - false_alarms), 9)) / (count + 1)
-    assert promised <= false_alarms + 1e-9
+    promised = 1 - math.ceil(round((count + 1) * (1 - false_positive_rate), 9)) / (count + 1)
+    assert promised <= false_positive_rate + 1e-9
     assert alarms / seeds == pytest.approx(promised, abs=3 * math.sqrt(promised * (1 - promised) / seeds) + 1e-3)
 
 
 def test_too_few_images_give_the_largest_score_and_say_so() -> None:
     threshold, (remark,) = fit_threshold(torch.arange(10.0), 0.05)
     assert threshold == 9
-    assert "10 calibration images are too few for false alarms as rare as 0.05" in remark
+    assert "10 calibration images are too few for a false positive rate of 0.05" in remark
     assert "one image in 11" in remark
 
 

@@ -10,7 +10,7 @@ from handlers import decision
 from handlers.engines import Outputs
 from handlers.uncertainty import Mahalanobis, UncertaintyEstimator, straightened
 from models.card import Policy, UncertaintyCard
-from training.uncertainty import Fitted, Scored, Settings, fit
+from training.uncertainty import Fitted, Scored, UncertaintySettings, fit
 
 HEAD = torch.tensor([[4.0, 0.0, 0.0, 0.0], [0.0, 4.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]])
 
@@ -39,7 +39,7 @@ def judged(fitted: Fitted, outputs: Outputs) -> list[decision.Uncertainty]:
 
 @pytest.mark.parametrize("ood", ["mahalanobis", "energy"])
 def test_what_is_fitted_keeps_its_promises_on_new_images(ood: str) -> None:
-    fitted = fit(TRAIN, CALIBRATION, Settings(coverage=0.95, ood=ood, false_alarms=0.1))
+    fitted = fit(TRAIN, CALIBRATION, UncertaintySettings(coverage=0.95, ood=ood, false_positive_rate=0.1))
     found = judged(fitted, TEST.outputs)
     covered = [str(label) in one.set for one, label in zip(found, TEST.labels.tolist(), strict=True)]
     alarms = [one.reason == "out_of_distribution" for one in found]
@@ -51,19 +51,19 @@ def test_what_is_fitted_keeps_its_promises_on_new_images(ood: str) -> None:
 def test_an_image_unlike_any_is_told_from_the_embedding_though_the_network_is_sure_of_it() -> None:
     strange = torch.tensor([[1.0, 0.0, 0.0, 900.0]])  # the fourth axis speaks for no class
     outputs = Outputs(strange @ HEAD.T, strange)
-    (found,) = judged(fit(TRAIN, CALIBRATION, Settings()), outputs)
+    (found,) = judged(fit(TRAIN, CALIBRATION, UncertaintySettings()), outputs)
     assert (found.set, found.decision, found.reason) == (["0"], "refer", "out_of_distribution")
-    (unseen,) = judged(fit(TRAIN, CALIBRATION, Settings(ood="energy")), outputs)
+    (unseen,) = judged(fit(TRAIN, CALIBRATION, UncertaintySettings(ood="energy")), outputs)
     assert unseen.reason is None, "energy knows the logits alone"
 
 
 def test_only_mahalanobis_needs_a_file() -> None:
-    assert fit(TRAIN, CALIBRATION, Settings(ood="energy")).tensors == {}
-    assert {value.dtype for value in fit(TRAIN, CALIBRATION, Settings()).tensors.values()} == {torch.float32}
+    assert fit(TRAIN, CALIBRATION, UncertaintySettings(ood="energy")).tensors == {}
+    assert {value.dtype for value in fit(TRAIN, CALIBRATION, UncertaintySettings()).tensors.values()} == {torch.float32}
 
 
 def test_means_come_from_the_training_images_and_thresholds_from_the_calibration_images() -> None:
-    fitted = fit(TRAIN, CALIBRATION, Settings())
+    fitted = fit(TRAIN, CALIBRATION, UncertaintySettings())
     straight = straightened(TRAIN.outputs.embeddings, fitted.tensors["unit"])
     means = [straight[TRAIN.labels == label].mean(dim=0).float() for label in range(3)]
     assert torch.allclose(fitted.tensors["means"], torch.stack(means), atol=1e-5)
@@ -72,14 +72,16 @@ def test_means_come_from_the_training_images_and_thresholds_from_the_calibration
 
 
 def test_the_settings_stand_in_the_card() -> None:
-    settings = Settings(coverage=0.8, conformal="aps", false_alarms=0.2, policy=Policy(min_probability=0.5))
+    settings = UncertaintySettings(
+        coverage=0.8, conformal="aps", false_positive_rate=0.2, policy=Policy(min_probability=0.5)
+    )
     uncertainty = fit(TRAIN, CALIBRATION, settings).uncertainty
     assert (uncertainty.conformal.method, uncertainty.conformal.coverage, uncertainty.conformal.penalty) == (
         "aps",
         0.8,
         0,
     )
-    assert (uncertainty.ood.score, uncertainty.ood.false_alarms, uncertainty.policy.min_probability) == (
+    assert (uncertainty.ood.score, uncertainty.ood.false_positive_rate, uncertainty.policy.min_probability) == (
         "mahalanobis",
         0.2,
         0.5,
@@ -88,7 +90,7 @@ def test_the_settings_stand_in_the_card() -> None:
 
 
 def test_too_few_calibration_images_are_remarked_on_and_still_give_a_trust() -> None:
-    fitted = fit(TRAIN, split(6, 3), Settings())
+    fitted = fit(TRAIN, split(6, 3), UncertaintySettings())
     assert len(fitted.remarks) >= 2
     assert all(len(one.set) == 3 for one in judged(fitted, TEST.outputs))
 
@@ -97,7 +99,7 @@ def test_too_few_calibration_images_are_remarked_on_and_still_give_a_trust() -> 
     ("settings", "words"),
     [
         ({"coverage": 1.0}, "coverage"),
-        ({"false_alarms": 0}, "false_alarms"),
+        ({"false_positive_rate": 0}, "false_positive_rate"),
         ({"ood": "magic"}, "ood"),
         ({"penalti": 0.1}, "penalti"),
         ({"conformal": "aps", "penalty": 0.1}, "penalty and free are of raps, and conformal is aps"),
@@ -106,16 +108,16 @@ def test_too_few_calibration_images_are_remarked_on_and_still_give_a_trust() -> 
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
-        Settings(**settings)
+        UncertaintySettings(**settings)
 
 
 def test_a_split_without_images_is_refused() -> None:
     empty = Scored(Outputs(torch.zeros(0, 3), torch.zeros(0, 4)), torch.zeros(0, dtype=torch.int64))
     with pytest.raises(ValueError, match="the calibration split has 0 logits"):
-        fit(TRAIN, empty, Settings())
+        fit(TRAIN, empty, UncertaintySettings())
 
 
 def test_outputs_that_are_no_numbers_are_refused() -> None:
     broken = Scored(Outputs(TRAIN.outputs.logits * float("nan"), TRAIN.outputs.embeddings), TRAIN.labels)
     with pytest.raises(ValueError, match="images of the train split with what is no number"):
-        fit(broken, CALIBRATION, Settings())
+        fit(broken, CALIBRATION, UncertaintySettings())

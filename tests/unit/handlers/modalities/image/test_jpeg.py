@@ -176,7 +176,7 @@ def test_a_progressive_jpeg_as_cameras_write_them_is_decoded() -> None:
 )
 def test_an_array_is_resized_to_what_pillow_resizes_it_to(width: int, height: int, resize: str) -> None:
     image = photo(width, height)
-    for road in (images.pixels, images.canvas):
+    for road in (images.pixels, images.before_crop):
         ours, pillows = (road(form, spec(224, resize)).int() for form in (np.array(image), image))
         difference = ours - pillows
         assert int(difference.abs().max()) <= 1
@@ -185,7 +185,7 @@ def test_an_array_is_resized_to_what_pillow_resizes_it_to(width: int, height: in
 
 def test_what_the_network_sees_of_an_array_is_the_middle_of_its_canvas() -> None:
     picture, about = np.array(photo(500, 375)), spec(224, "crop")
-    assert torch.equal(images.pixels(picture, about), images.canvas(picture, about)[:, 16:240, 16:240])
+    assert torch.equal(images.pixels(picture, about), images.before_crop(picture, about)[:, 16:240, 16:240])
     assert images.seen(picture, about) == images.seen(Image.fromarray(picture), about)
     assert images.seen(picture, about) == pytest.approx((62 + 375 / 16, 375 / 16, 437 - 375 / 16, 375 - 375 / 16))
 

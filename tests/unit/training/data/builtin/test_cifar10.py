@@ -60,8 +60,13 @@ def archive(folder: Path, path: Path) -> Path:
 
 
 def test_the_test_batch_is_the_test_split_and_a_tenth_of_the_others_calibrates(official: Path) -> None:
-    dataset, findings = load(str(official))
-    assert (dataset.name, list(dataset.classes), dataset.license, findings) == ("cifar10", CLASSES, "none stated", [])
+    dataset, data_warnings = load(str(official))
+    assert (dataset.name, list(dataset.classes), dataset.license, data_warnings) == (
+        "cifar10",
+        CLASSES,
+        "none stated",
+        [],
+    )
     assert [len(split) for split in (dataset.train, dataset.calibration, dataset.test)] == [450, 50, 100]
     assert set(Counter(dataset.calibration.labels).values()) == {5}
     assert dataset.test.labels == batch(5)[b"labels"]

@@ -1,4 +1,4 @@
-"""sets.png: how large the conformal sets are, and whether they hold the labeled class as often as promised."""
+"""prediction_sets.png: sizes of the prediction sets, and their coverage by class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from training.report.figures import Figures, Sets
+from training.report.figures import Figures, PredictionSets
 from training.report.interval import Share
 from training.report.style import BLUE, ORANGE, picture, short
 
@@ -15,7 +15,7 @@ from training.report.style import BLUE, ORANGE, picture, short
 MOST = 25
 
 
-def draw(path: Path, figures: Figures, sets: Sets) -> None:
+def draw(path: Path, figures: Figures, sets: PredictionSets) -> None:
     """Set sizes to the left, coverage by class to the right."""
     names = [one.name for one in figures.classes]
     known = [(name, found) for name, found in zip(names, sets.classes, strict=True) if found]
@@ -28,7 +28,7 @@ def draw(path: Path, figures: Figures, sets: Sets) -> None:
         classes.set_title(f"Coverage, {which}")
 
 
-def _sizes(axes: Axes, sets: Sets, images: int) -> None:
+def _sizes(axes: Axes, sets: PredictionSets, images: int) -> None:
     counts = [0] * min(sets.sizes[-1].size, MOST)
     for one in sets.sizes:
         counts[min(one.size, MOST) - 1] += one.images
@@ -42,7 +42,7 @@ def _sizes(axes: Axes, sets: Sets, images: int) -> None:
     axes.grid(axis="x", visible=False)
 
 
-def _classes(axes: Axes, chosen: list[tuple[str, Share]], sets: Sets) -> None:
+def _classes(axes: Axes, chosen: list[tuple[str, Share]], sets: PredictionSets) -> None:
     places = range(len(chosen))[::-1]
     axes.axvline(100 * sets.target, color=ORANGE, label=f"promised {sets.target:.0%}")
     values = [100 * found.value for _, found in chosen]
