@@ -22,6 +22,7 @@ from serving.artifacts import store
 from serving.docker import image
 from serving.docker.errors import refusals
 from serving.errors import ContainerEnded, DockerError
+from serving.runtime import log
 from serving.server.draining import DRAIN_SECONDS, GATEWAY_STOP_SECONDS, GRPC_DRAIN_SECONDS
 from serving.server.launch_options import READY
 from serving.server.supervisor import JAVA_STOP_SECONDS, START_SECONDS
@@ -245,7 +246,7 @@ def _await_ready(container: Container, settings: Settings, say: Callable[[str], 
         container.reload()
         ended = not container.attrs["State"]["Running"] or container.attrs["RestartCount"] > 0
         lines = container.logs().decode("utf-8", errors="replace").splitlines()
-        for line in lines[shown:]:
+        for line in map(log.message, lines[shown:]):
             if line.startswith(("model: ", "workers READY: ")):
                 say(line)
             if line.startswith(READY) and not ended:

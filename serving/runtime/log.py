@@ -1,12 +1,22 @@
-"""The server's log: lines from every thread, written by one, to a file that rotates or to standard output.
+"""The server's log: lines from every thread, which one thread writes to a file that rotates or to standard output.
 
-Those who log never wait and never fail: a disk that is slow or full must not hold up a request. Lines that cannot be
-written are counted, and the next line that can be says how many there were.
+Logging never blocks and never fails, because a slow or full disk must not delay a request. A line that cannot be queued
+is counted, and the log says how many lines are missing.
+
+There are three kinds of lines. A request has a line of JSON with its id, which HAProxy writes. Lines of TorchServe and its
+workers have the layout of deploy/torchserve/log4j2.xml. The supervisor's own lines get the same layout from `logger`, by
+the standard library's logging.Formatter. Output of child processes is passed on unchanged.
+
+Queue and rotation are our own code, because those of logging.handlers guarantee less. QueueHandler bounds the number of
+records, not their bytes, and does not count what it drops. RotatingFileHandler loses a line on a full disk, and reports
+that to standard error, which is on the same disk.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -20,6 +30,10 @@ CHUNK_BYTES = 1 << 16
 RETRY_SECONDS = 0.2
 CLOSE_SECONDS = 5.0
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+# As in deploy/torchserve/log4j2.xml, so that one pattern reads both.
+LAYOUT = "%(asctime)s,%(msecs)03d %(levelname)-5s %(name)s - %(message)s"
+TIME_LAYOUT = "%Y-%m-%dT%H:%M:%S"
+_PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT[\d:]+,\d{3} [A-Z]+ +\w+ - ")
 
 
 class LogFile:
@@ -104,8 +118,8 @@ class Log:
         self._thread.start()
 
     @property
-    def place(self) -> str:
-        """Where the log is, in words."""
+    def location(self) -> str:
+        """Return the path of the log, or "standard output"."""
         return os.path.relpath(self._output.path) if self._output.path is not None else "standard output"
 
     def write(self, text: str) -> None:
@@ -131,7 +145,7 @@ class Log:
         self._waiting_bytes += len(data)
 
     def _note_dropped(self) -> None:
-        """Say how many lines are missing here."""
+        """Log the number of lines that were dropped here."""
         if self._dropped:
             self._append(f"{self._dropped} lines of the log are missing here: the disk was full or too slow\n".encode())
             self._dropped = 0
@@ -156,6 +170,32 @@ class Log:
                 self._waiting_bytes = len(data) + sum(map(len, self._waiting))
                 if not self._waiting:
                     self._note_dropped()
+
+
+class _LogHandler(logging.Handler):
+    """Passes formatted records to a Log, which returns at once."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one record."""
+        self._log.write(self.format(record))
+
+
+def logger(log: Log, name: str) -> logging.Logger:
+    """Return a logger whose lines have time, level and `name`, and go to `log` alone."""
+    handler = _LogHandler(log)
+    handler.setFormatter(logging.Formatter(LAYOUT, TIME_LAYOUT))
+    named = logging.Logger(name, logging.INFO)
+    named.addHandler(handler)
+    return named
+
+
+def message(line: str) -> str:
+    """Return the message of a line that a `logger` wrote; any other line as it is."""
+    return _PREFIX.sub("", line)
 
 
 def open_log(path: Path) -> int:

@@ -26,7 +26,7 @@ from serving.rollout import startup
 from serving.runtime import atomic_files, cpu, processes, temp_folder, timer_slack
 from serving.runtime.instance import TOKEN, TORCHSERVE_TOKEN, Instance
 from serving.runtime.instance import State as RunState
-from serving.runtime.log import Log, StandardOutput
+from serving.runtime.log import Log, StandardOutput, logger
 from serving.runtime.temp_folder import TempFolder
 from serving.server import draining, preflight
 from serving.server.crash import Children
@@ -57,6 +57,7 @@ class Supervisor:
         self._hurry = False
         self._last_words = "stopped"
         self._log = log or Log(StandardOutput())
+        self._logger = logger(self._log, "supervisor")
         self._reader = process.LogReader()
         self._files = RunFiles(instance, launch, self._reader)
         self._presence: Presence | None = None
@@ -68,8 +69,8 @@ class Supervisor:
         self._poll = WorkerPoll(self._management, launch.role_counts, versions_map)
         self._readiness = Readiness(self._poll, versions_map)
         self._stopped_workers = StoppedWorkers()
-        self._children = Children(self._say, f"make serve PORT={instance.ports.public}", self._log.place)
-        self._exporter = Exporter(instance, self._say)
+        self._children = Children(self._log.write, f"make serve PORT={instance.ports.public}", self._log.location)
+        self._exporter = Exporter(instance, self._log.write)
         self._hear_java = self._children.listener(JAVA)
 
     def run(self) -> int:
@@ -106,13 +107,13 @@ class Supervisor:
         haproxy = executables.haproxy() if launch.proxy else None
         preflight.check(launch, self._instance.folder, self._temp_path)
         ports.check_free(launch.host)
-        self._say(f"Java: {java}")
+        self._logger.info(f"Java: {java}")
         for archive in launch.archives:
-            self._say(f"model: {archive.model} {archive.version} ({archive.path})")
+            self._logger.info(f"model: {archive.model} {archive.version} ({archive.path})")
         self._start_java()
         self._exporter.start(self._socket if launch.proxy else None)
         self._await_workers()
-        registrations.scale(self._registrations, self._management(), START_SECONDS, self._say)
+        registrations.scale(self._registrations, self._management(), START_SECONDS, self._logger.info)
         if haproxy:
             self._start_gateway()
             self._start_haproxy(haproxy)
@@ -123,7 +124,7 @@ class Supervisor:
         startup.record_start(self._instance.folder, launch.state)
         self._presence = Presence(self._instance.folder, self._temp_path, proxy=launch.proxy)
         self._report("ready", welcome(self._launch, self._instance.ports))
-        self._say(welcome(self._launch, self._instance.ports))
+        self._logger.info(welcome(self._launch, self._instance.ports))
 
     def _start_java(self) -> None:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
@@ -172,7 +173,7 @@ class Supervisor:
             if (shown_now := f"workers READY: {ready} of {wanted or '?'}") != shown:
                 shown = shown_now
                 self._report("starting", shown)
-                self._say(shown)
+                self._logger.info(shown)
             if time.monotonic() - began > START_SECONDS:
                 raise StartError(f"{shown} after {START_SECONDS} s; see the log")
             self._files.write()
@@ -245,16 +246,16 @@ class Supervisor:
         while not self._stop.wait(POLL_SECONDS):
             if self._presence and self._java and (loss := self._presence.loss(self._java.pid)):
                 self._last_words = f"{loss}; stopping everything, start again with `make serve`"
-                self._say(self._last_words)
+                self._logger.error(self._last_words)
                 return self._drain() or 1
             self._children.reap(self._exporter.keep_running())
             with suppress(Unreachable):  # HAProxy died: see below
                 self._reconcile()
-            self._stopped_workers.kill_overdue(self._poll, self._java.pid if self._java else 0, self._say)
+            self._stopped_workers.kill_overdue(self._poll, self._java.pid if self._java else 0, self._logger.info)
             self._files.write()
             if (crashed := self._children.crash()) is not None:
                 status, self._last_words = crashed
-                self._say(self._last_words)
+                self._logger.error(self._last_words)
                 return status
         return self._drain()
 
@@ -266,7 +267,7 @@ class Supervisor:
 
     def _drain(self) -> int:
         self._report("stopping", "waiting for requests in flight")
-        self._say("stopping: calls over gRPC are finished, then everything else that is in flight")
+        self._logger.info("stopping: calls over gRPC are finished, then everything else that is in flight")
         with suppress(Unreachable):
             self._reconcile(stopping=True)
         if self._haproxy is not None and self._gateway is not None:
@@ -301,9 +302,6 @@ class Supervisor:
         self._hear_java(line)
         self._unbatched.feed(line)
         self._reader.feed(line)
-
-    def _say(self, message: str) -> None:
-        self._log.write(message)
 
     def _report(self, run_state: RunState, message: str) -> None:
         self._files.report(run_state, message, self._temp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from serving.runtime import log
 from serving.runtime.log import Log, StandardOutput
+from serving.torchserve.process import LINE
 
 # Logs, prints and fails, as a supervisor does; a process of its own, since the file becomes its standard output.
 LOGGER = """
@@ -40,9 +42,9 @@ class Output(StandardOutput):
         self.gate.wait()
         if self.error is not None:
             raise self.error
-        taken = data[: self.limit]
-        self.written += taken
-        return len(taken)
+        accepted = data[: self.limit]
+        self.written += accepted
+        return len(accepted)
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -66,6 +68,25 @@ def test_lines_are_written_in_order() -> None:
     assert output.written.decode().splitlines() == [
         line for number in range(1000) for line in (f"line {number} ✓", "and one more")
     ]
+
+
+def test_logger_lines_have_time_level_and_name() -> None:
+    output = Output()
+    lines = Log(output)
+    supervisor = log.logger(lines, "supervisor")
+    supervisor.info("workers READY: 1 of 3, 100 %")
+    supervisor.error("stopped")
+    lines.close()
+    first, second = output.written.decode().splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3} INFO  supervisor - workers READY: 1 of 3, 100 %", first)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3} ERROR supervisor - stopped", second)
+    assert log.message(first) == "workers READY: 1 of 3, 100 %"
+    assert LINE.match(first), "TorchServe's lines have the same layout"
+
+
+@pytest.mark.parametrize("line", ["", "error: no port", '{"time":"29/Nov","id":"a1"}', "supervisor - said nothing"])
+def test_message_of_a_line_without_prefix_is_the_line(line: str) -> None:
+    assert log.message(line) == line
 
 
 def test_what_a_full_disk_did_not_take_is_written_when_there_is_space_again(monkeypatch: pytest.MonkeyPatch) -> None:
