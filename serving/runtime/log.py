@@ -3,8 +3,8 @@
 Logging never blocks and never fails, because a slow or full disk must not delay a request. A line that cannot be queued
 is counted, and the log says how many lines are missing.
 
-There are three kinds of lines. A request has a line of JSON with its id, which HAProxy writes. Lines of TorchServe and its
-workers have the layout of deploy/torchserve/log4j2.xml. The supervisor's own lines get the same layout from `logger`, by
+There are three kinds of lines. A request has a line of JSON with its id, which HAProxy writes. Lines of TorchServe and
+its workers have the layout of deploy/torchserve/log4j2.xml. The supervisor's own lines get that layout from `logger`, by
 the standard library's logging.Formatter. Output of child processes is passed on unchanged.
 
 Queue and rotation are our own code, because those of logging.handlers guarantee less. QueueHandler bounds the number of
