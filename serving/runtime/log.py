@@ -4,8 +4,8 @@ Logging never blocks and never fails, because a slow or full disk must not delay
 is counted, and the log says how many lines are missing.
 
 There are three kinds of lines. A request has a line of JSON with its id, which HAProxy writes. Lines of TorchServe and
-its workers have the layout of deploy/torchserve/log4j2.xml. The supervisor's own lines get that layout from `logger`, by
-the standard library's logging.Formatter. Output of child processes is passed on unchanged.
+its workers have the layout of deploy/torchserve/log4j2.xml. The supervisor's own lines get that layout from `logger`,
+by the standard library's Formatter. Output of child processes is passed on unchanged.
 
 Queue and rotation are our own code, because those of logging.handlers guarantee less. QueueHandler bounds the number of
 records, not their bytes, and does not count what it drops. RotatingFileHandler loses a line on a full disk, and reports
