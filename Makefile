@@ -139,25 +139,25 @@ test: setup-dev ## every test, against a real TorchServe, HAProxy and Docker (th
 test-fast: setup-dev ## the unit tests but the slow ones, in under 3 minutes
 	@$(RUN) pytest -n auto --maxprocesses 4 -m "unit and not slow" tests/unit
 
-measure: setup ## docs/measured.md: what each step costs on this machine
+measure: setup ## docs/measured.md: cost of each step on this machine
 	@$(RUN) benchmarks.end_to_end
 
-measure-training: setup ## docs/training.md: what recipes come to on CIFAR-10, an hour or so [CIFAR10=folder FOLDER= ONLY=tuned]
+measure-training: setup ## docs/training.md: train the recipes on CIFAR-10, about an hour [CIFAR10=folder FOLDER= ONLY=tuned]
 	@$(RUN) benchmarks.training $(call flag,--cifar10,CIFAR10) $(call flag,--folder,FOLDER) $(call flag,--only,ONLY)
 
-measure-explanations: setup ## docs/explanations.md: costs, deadlines, what predictions lose, some 5 minutes [ONLY=costs RELEASE= IMAGES=]
+measure-explanations: setup ## docs/explanations.md: cost of explanations, deadlines, effect on predictions, some 5 minutes [ONLY=costs RELEASE= IMAGES=]
 	@$(RUN) benchmarks.explanations $(call flag,--only,ONLY) $(call flag,--release,RELEASE) $(call flag,--images,IMAGES)
 
-measure-performance: setup ## docs/performance.md: against other servers, each in its own environment, three quarters of an hour [PHOTOS=folder ONLY=small]
+measure-performance: setup ## docs/performance.md: comparison with other servers, 45 minutes [PHOTOS=folder ONLY=small]
 	@$(RUN) benchmarks.compare $(call flag,--photos,PHOTOS) $(call flag,--only,ONLY)
 
-measure-worker: setup ## microseconds a request inside the worker, by step [AGAINST=<git revision>]
+measure-worker: setup ## CPU microseconds of a request inside the worker, by step [AGAINST=<git revision>]
 	@$(RUN) benchmarks.worker $(call flag,--against,AGAINST)
 
-measure-bad-inputs: setup ## docs/reliability.md: 10,000 bad requests among good ones, some 3 minutes [COUNT= SEED=]
+measure-bad-inputs: setup ## docs/reliability.md: fuzz a server under load, 10,000 bad requests among good ones, some 3 minutes [COUNT= SEED=]
 	@$(RUN) benchmarks.bad_inputs $(call flag,--count,COUNT) $(call flag,--seed,SEED)
 
-measure-attacks: setup-dev ## docs/security.md: attacks on servers of this machine's own, and what held, some 8 minutes [ONLY=smuggling]
+measure-attacks: setup-dev ## docs/security.md: attacks on servers of this machine, some 8 minutes [ONLY=smuggling]
 	@$(RUN) benchmarks.attacks $(call flag,--only,ONLY)
 
 openapi: setup ## deploy/openapi.json, from the definitions that the code goes by

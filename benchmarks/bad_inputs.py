@@ -1,9 +1,9 @@
 """Fuzz a server under load: send seeded bad requests among good ones, and check that only the bad ones are affected.
 
-Starts a server whose good and bad requests share batches of up to 8, and writes docs/reliability.md. The exit status is
-1 after a 5xx, an unexpected status, an error of another shape, a hang, a dead worker, or a good response that differs
-from the one without load. It is also 1 if the workers' memory grows by 5 % or more after the first tenth. Requests with
-a violation are saved in .run/bad-inputs/.
+Starts a server whose good and bad requests share batches of up to 8, and writes docs/reliability.md. Exit status 1
+means an unexpected status, an error of another shape, a hang, or a dead worker. It also means a good response that
+differs from the one without load, or workers whose memory grew by 5 % or more after the first tenth. Requests with a
+violation are saved in .run/bad-inputs/.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def parse_first_number(body: bytes) -> tuple[int, float]:
     """Return NO_CLASS and the first number of an explanation, by which it is recognized.
 
     Raises:
-        ValueError: there is no number.
+        ValueError: the body has no number.
     """
     number = NUMBER.search(body)
     if number is None:

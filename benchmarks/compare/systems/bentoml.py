@@ -1,7 +1,7 @@
 """BentoML: a service with a batchable API.
 
 The default mode follows its page on adaptive batching
-(https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html): the input is a list of images, `batchable=True`
+(https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html). Its input is a list of images, `batchable=True`
 has the batch size of the workload, and there is one worker, the default. The engine mode has a worker per core
 (https://docs.bentoml.com/en/latest/build-with-bentoml/parallelize-requests.html).
 """

@@ -1,7 +1,7 @@
 """LitServe: a LitAPI with batches.
 
-The default mode follows its page on batching (https://lightning.ai/docs/litserve/features/batching): the batch size of
-the workload, a batch timeout of 0.05 s as in its end-to-end test (tests/e2e/default_batching.py), one worker. The
+The default mode follows its page on batching (https://lightning.ai/docs/litserve/features/batching). It has one worker,
+the batch size of the workload, and a batch timeout of 0.05 s as in tests/e2e/default_batching.py of LitServe. The
 engine mode has a worker per core (https://lightning.ai/docs/litserve/api-reference/litserver), and 5 ms.
 """
 

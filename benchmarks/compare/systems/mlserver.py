@@ -1,8 +1,8 @@
 """MLServer: a custom runtime with adaptive batching, and requests in the Open Inference Protocol (v2).
 
 The default mode follows its pages on custom runtimes (https://docs.seldon.ai/mlserver/user-guide/custom) and batching
-(https://docs.seldon.ai/mlserver/user-guide/adaptive-batching): the batch size of the workload, a batch time of 0.1 s,
-and one inference worker, the default. The engine mode has a worker per core, a batch time of 5 ms, and no `debug`
+(https://docs.seldon.ai/mlserver/user-guide/adaptive-batching). It has one inference worker, the default, the batch size
+of the workload, and a batch time of 0.1 s. The engine mode has a worker per core, a batch time of 5 ms, and no `debug`
 (https://docs.seldon.ai/mlserver/user-guide/parallel-inference).
 """
 

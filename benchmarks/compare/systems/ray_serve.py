@@ -1,9 +1,9 @@
 """Ray Serve: a deployment with @serve.batch in a local cluster of its own.
 
-The default mode follows its tutorial for PyTorch, with one replica and the image as the body
-(https://docs.ray.io/en/latest/serve/tutorials/serve-ml-models.html), and its guide to batches, with a timeout of 0.1 s
-(https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html). The engine mode has a replica per core and a
-timeout of 5 ms. By default a replica takes five requests at once, fewer than a batch; here it takes two batches.
+The default mode follows its tutorial for PyTorch (https://docs.ray.io/en/latest/serve/tutorials/serve-ml-models.html)
+and its guide to batches (https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html). It has one replica
+and a timeout of 0.1 s, and the body is the image. The engine mode has a replica per core and a timeout of 5 ms. By
+default a replica takes five requests at once, fewer than a batch; here it takes two batches.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from tests.unit.handlers.modalities.image.test_images import decoded
 
 # All families of images except the expensive ones, which take long.
 IMAGES = [
-    family for family in FAMILIES if family.__module__.endswith((".mutations", ".foreign")) or "huge" in family.__name__
+    family
+    for family in FAMILIES
+    if family.__module__.endswith((".mutations", ".unsupported_formats")) or "huge" in family.__name__
 ]
 ROUND = sum(FAMILIES.values())
 
