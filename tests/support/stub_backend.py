@@ -108,14 +108,14 @@ def running_proxy(
             text = text.replace(long, short)
         config = folder / "haproxy.cfg"
         config.write_text(text, encoding="utf-8")
-        proxy = subprocess.Popen([executables.haproxy(), "-db", "-f", config], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([executables.haproxy(), "-db", "-f", config], stdout=subprocess.DEVNULL)
         try:
             proxy = ProxyClient(f"http://127.0.0.1:{port}", port, script, backend)
             _await(proxy.url)
             yield proxy
         finally:
-            proxy.kill()
-            proxy.wait()
+            process.kill()
+            process.wait()
             backend.shutdown()
             backend.server_close()
 
