@@ -1,44 +1,44 @@
-"""What can go wrong in running a server. Each message is one sentence that ends in what to do.
+"""Errors of running a server. Each message is one sentence that ends in what to do.
 
 ServingError
-├── ConfigError       a setting is unknown or has a value it cannot have
-├── ArchiveError      a .mar cannot be made, is damaged, or is not there
-├── StartError        the server did not come up, or does not run
+├── ConfigError       a setting is unknown, or its value is invalid
+├── ArchiveError      a .mar cannot be made, is damaged, or is missing
+├── StartError        the server did not start, or does not run
 ├── ClientError       the proxy could not be reached, or answered with an error
-│   ├── NoServer          no connection: refused, no such host, or not made in time
-│   ├── BrokenConnection  it ended before a whole answer had come
-│   ├── TimedOut          no whole answer in time
-│   └── ErrorAnswer       an answer that is not a success; carries status, type and Retry-After
-│       ├── Rejected          4xx: the request is at fault
-│       └── ServerFailed      5xx: the server is
+│   ├── NoServer          no connection: refused, unknown host, or too slow
+│   ├── BrokenConnection  the connection ended before the response was complete
+│   ├── TimedOut          the response was not complete in time
+│   └── ErrorAnswer       an error response; carries status, type and Retry-After
+│       ├── Rejected          4xx: the request is wrong
+│       └── ServerFailed      5xx: the server failed
 ├── VersionError      a version cannot be registered, promoted, rolled back or retired
-├── DockerError       Docker, or a container, did not do what was asked
-│   └── ContainerEnded    it ended by itself; carries its exit status
+├── DockerError       Docker or a container failed
+│   └── ContainerEnded    the container ended by itself; carries its exit status
 └── ManagementError   TorchServe's management API
-    ├── Unreachable       no answer
+    ├── Unreachable       no response
     ├── Unauthorized      400 or 401: the token is wrong or expired
     ├── NotRegistered     404: no such model, version or archive
-    ├── Conflict          409: registered before
-    └── Refused           any other answer that is not a success
+    ├── Conflict          409: registered already
+    └── Refused           any other error response
 """
 
 from __future__ import annotations
 
 
 class ServingError(Exception):
-    """Something that the person at the keyboard can put right; commands print it without a traceback."""
+    """An error that the user can fix. Commands print it without a traceback."""
 
 
 class ConfigError(ServingError):
-    """A setting is unknown or has a value it cannot have."""
+    """A setting is unknown, or its value is invalid."""
 
 
 class ArchiveError(ServingError):
-    """A .mar cannot be made, is damaged, or is not there."""
+    """A .mar cannot be made, is damaged, or is missing."""
 
 
 class StartError(ServingError):
-    """The server did not come up, or does not run."""
+    """The server did not start, or does not run."""
 
 
 class ClientError(ServingError):
@@ -46,22 +46,24 @@ class ClientError(ServingError):
 
 
 class NoServer(ClientError):
-    """No connection came about: it was refused, the host is unknown, or it took too long. Nothing was sent."""
+    """No connection was made: it was refused, the host is unknown, or it took too long. Nothing was sent."""
 
 
 class BrokenConnection(ClientError):
-    """The connection ended before a whole answer had come."""
+    """The connection ended before the response was complete."""
 
 
 class TimedOut(ClientError):
-    """No whole answer came in time; the server may still be busy with the request."""
+    """The response was not complete in time. The server may still be busy with the request."""
 
 
 class ErrorAnswer(ClientError):
-    """An answer that is not a success.
+    """An error response.
 
-    `status` is the HTTP status; `type` the stable word for the error, such as UnsupportedImage, empty where the answer
-    is none of Torchlight's; `retry_after` is that header as it came.
+    Attributes:
+        status: the HTTP status.
+        type: the error type, such as UnsupportedImage. It is empty if the response is not from Torchlight.
+        retry_after: the value of the header Retry-After.
     """
 
     def __init__(self, message: str, status: int, type: str = "", retry_after: str | None = None) -> None:  # noqa: A002
@@ -72,11 +74,11 @@ class ErrorAnswer(ClientError):
 
 
 class Rejected(ErrorAnswer):
-    """The request is at fault (4xx), and would be again."""
+    """The request is wrong (4xx). The same request would fail again."""
 
 
 class ServerFailed(ErrorAnswer):
-    """The server is at fault (5xx)."""
+    """The server failed (5xx)."""
 
 
 class VersionError(ServingError):
@@ -84,13 +86,14 @@ class VersionError(ServingError):
 
 
 class DockerError(ServingError):
-    """Docker cannot do what was asked of it, or a container did not do its work."""
+    """Docker or a container failed."""
 
 
 class ContainerEnded(DockerError):
     """A container ended by itself.
 
-    `status` is its exit status, passed on as that of the command.
+    Attributes:
+        status: its exit status, which the command exits with too.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -99,11 +102,11 @@ class ContainerEnded(DockerError):
 
 
 class ManagementError(ServingError):
-    """TorchServe's management API did not do what was asked."""
+    """TorchServe's management API failed."""
 
 
 class Unreachable(ManagementError):
-    """No answer: nothing listens, or not in time."""
+    """No response: nothing listens there, or it took too long."""
 
 
 class Unauthorized(ManagementError):
@@ -111,12 +114,12 @@ class Unauthorized(ManagementError):
 
 
 class NotRegistered(ManagementError):
-    """There is no such model, version or archive."""
+    """The model, version or archive does not exist."""
 
 
 class Conflict(ManagementError):
-    """The version was registered before."""
+    """The version is registered already."""
 
 
 class Refused(ManagementError):
-    """Any other answer that is not a success."""
+    """Any other error response."""

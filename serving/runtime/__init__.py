@@ -1,1 +1,1 @@
-"""What every part needs of the machine: processes, folders, files, processors, the log."""
+"""Parts that all others build on: processes, folders, files, CPU budget and the log."""

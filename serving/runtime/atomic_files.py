@@ -1,4 +1,4 @@
-"""Small files that must survive a crash: written whole or not at all, and readable by this user alone."""
+"""Atomic writes of small files that must survive a crash. Only this user can read the files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# What `check_space` tries to write: more than a command writes into a server's folder.
+# Size that `check_space` tries to write: more than a command writes into a server's folder.
 RESERVE_BYTES = 1 << 16
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file: write beside it, fsync, rename, fsync the folder. A kill leaves the old one or the new.
+    """Replace a file: write a draft, fsync, rename, fsync the folder. A kill leaves the old file or the new one.
 
     Raises:
-        OSError: it cannot be written; the old file is as it was. The error names the file.
+        OSError: the file cannot be written. The old one is unchanged. The error names the file.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with _named(path):
@@ -37,7 +37,7 @@ def check_space(folder: Path) -> None:
     """Write a small file and remove it, so that a command on a full or read-only disk fails before it changes anything.
 
     Raises:
-        OSError: the folder cannot be written to. The error names it.
+        OSError: the folder cannot be written to. The error names the folder.
     """
     draft = folder / f".space.{os.getpid()}"
     with _named(folder):
@@ -50,7 +50,7 @@ def check_space(folder: Path) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let errors name a path: those of a write to an open file do not."""
+    """Put a path into errors: an error of a write to an open file names no path."""
     try:
         yield
     except OSError as error:
@@ -58,15 +58,15 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file so that only this user may read it: the `opener` of open()."""
+    """Open a file that only this user can read, as an `opener` of open()."""
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one line and fsync. A line that a kill cut short is ended first, so that it spoils no other.
+    """Append one line and fsync. A line that a kill cut short is ended first, so that the new line stands alone.
 
     Raises:
-        OSError: it cannot be written. The error names the file.
+        OSError: the line cannot be written. The error names the file.
     """
     with _named(path), open(path, "a+b", opener=private) as file:
         if file.tell() > 0:

@@ -1,4 +1,4 @@
-"""How many processor cores this process may use, and how the server's parts share them."""
+"""CPU cores that this process may use, and their distribution among the workers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-# More OpenMP threads than this gain a small batch nothing.
-MOST_THREADS = 16
+# More OpenMP threads than this do not make a small batch faster.
+MAX_THREADS = 16
 
 
 def usable(quota: Path = _CGROUP_QUOTA) -> int:
-    """Cores that this process may use: its affinity mask, and a container's quota (cgroup v2) where that is smaller."""
+    """Return the number of usable cores: the affinity mask's, or a smaller quota of the container (cgroup v2)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         limit, period = quota.read_text(encoding="ascii").split()
@@ -24,14 +24,14 @@ def usable(quota: Path = _CGROUP_QUOTA) -> int:
 
 
 def has_gpu() -> bool:
-    """Whether TorchServe will find NVIDIA GPUs: it asks nvidia-smi (org.pytorch.serve.util.ConfigManager)."""
+    """Return whether TorchServe will find NVIDIA GPUs: it runs nvidia-smi (org.pytorch.serve.util.ConfigManager)."""
     return shutil.which("nvidia-smi") is not None
 
 
 def threads_per_worker(workers: int, cores: int) -> int:
-    """OpenMP threads for each of `workers` processes, with one core left to Java and the proxy.
+    """Return the number of OpenMP threads of each of `workers` processes. One core is left to Java and the proxy.
 
-    TorchServe gives every worker all cores. Two OpenMP threads a worker on busy cores took ten times as long for a step
-    as one, because they wait for each other spinning.
+    TorchServe would give every worker all cores. On busy cores, two OpenMP threads took ten times as long for a step as
+    one thread, because they wait for each other in a busy loop.
     """
-    return max(1, min(MOST_THREADS, (cores - 1) // max(1, workers)))
+    return max(1, min(MAX_THREADS, (cores - 1) // max(1, workers)))

@@ -20,18 +20,18 @@ from serving.runtime import atomic_files, private_folder, processes
 
 ROOT = Path(".run")
 LOCK, STATUS = "lock", "status.json"
-# The lock is tried so long, and a status waited for.
+# Time limits for taking the lock, and for the first status of a new supervisor.
 CLAIM_SECONDS, REPORT_SECONDS = 0.5, 2.0
-# The token that clients send to the proxy in production, and the one that TorchServe wants where there is no proxy.
+# Files of tokens: the one that clients send to the proxy in production, and TorchServe's own without the proxy.
 TOKEN, TORCHSERVE_TOKEN = "token", "torchserve-token"
 State = Literal["starting", "ready", "stopping", "stopped", "failed"]
-# Where free_ports looks.
+# Range that free_ports searches.
 FIRST_PORT, LAST_PORT = 18_300, 28_300
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where one server listens. Only `public` is ever bound to another address than loopback."""
+    """Ports of one server. Only `public` can be bound to another address than loopback."""
 
     public: int = 8080
 
@@ -68,11 +68,15 @@ class Ports:
         return self.public + 7
 
     def check_free(self, host: str) -> None:
-        """Raises StartError where one of them is taken or may not be bound."""
-        wanted = [(host, self.public)]
+        """Check that all ports can be bound.
+
+        Raises:
+            StartError: another process uses a port, or this user must not bind it.
+        """
+        addresses = [(host, self.public)]
         loopback = (self.management, self.metrics, self.gateway, self.torchserve_metrics, self.inference)
-        wanted += [("127.0.0.1", port) for port in (*loopback, self.grpc_inference, self.grpc_management)]
-        for address, port in wanted:
+        addresses += [("127.0.0.1", port) for port in (*loopback, self.grpc_inference, self.grpc_management)]
+        for address, port in addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -86,10 +90,10 @@ class Ports:
 
 
 def free_ports() -> Ports:
-    """Ports of loopback that nobody listens on, for a server of a command's own.
+    """Return unused ports of loopback, for a server that a command starts for itself.
 
     Raises:
-        StartError: there are none.
+        StartError: all ports of the range are in use.
     """
     for public in range(FIRST_PORT, LAST_PORT, 10):
         try:
@@ -106,9 +110,9 @@ class Status:
 
     Attributes:
         explain_workers, unbatched_workers: extra workers of each version, by role.
-        tokens: whether clients must send a token.
-        proxy: whether clients talk to the proxy, not to TorchServe itself.
-        start_ticks: when the process `pid` started (serving/runtime/processes.py): the id alone may be used again.
+        tokens: True if clients must send a token.
+        proxy: True if clients talk to the proxy, False if they talk to TorchServe itself.
+        start_ticks: start time of the process `pid` (serving/runtime/processes.py), because ids are reused.
     """
 
     state: State
@@ -124,7 +128,7 @@ class Status:
 
 
 def http_url(host: str, port: int) -> str:
-    """The URL by which this machine reaches what is bound to an address, or to all of them."""
+    """Return the URL by which this machine reaches a server that is bound to an address, or to all addresses."""
     address = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
@@ -145,12 +149,12 @@ class Instance:
         """Make this process the instance's supervisor, until it ends.
 
         Raises:
-            StartError: another one is, or the folder belongs to another user.
+            StartError: another process is the supervisor, or the folder belongs to another user.
         """
         private_folder.make(self.folder)
         self._lock = open(self.folder / LOCK, "w", encoding="ascii", opener=atomic_files.private)  # noqa: SIM115
         deadline = time.monotonic() + CLAIM_SECONDS
-        while True:  # whoever asks whether a server runs holds the lock for a moment
+        while True:  # `running` in another process holds the lock for a moment
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
@@ -163,10 +167,10 @@ class Instance:
             time.sleep(0.02)
 
     def running(self) -> bool:
-        """Whether a supervisor holds this instance.
+        """Return whether a supervisor holds the lock of this instance.
 
         Raises:
-            StartError: the folder belongs to another user, so that nothing in it can be believed.
+            StartError: the folder belongs to another user, so its files cannot be trusted.
         """
         try:
             private_folder.check(self.folder)
@@ -179,24 +183,24 @@ class Instance:
         return False
 
     def status(self) -> Status | None:
-        """The last status written, or None where there is none."""
+        """Return the last status that was written, or None if there is none."""
         try:
             return Status(**read_json(self.folder / STATUS))
         except (OSError, ValueError, TypeError):
             return None
 
     def report(self, status: Status) -> None:
-        """Write the status, whole or not at all."""
+        """Write the status, atomically."""
         atomic_files.write(self.folder / STATUS, json.dumps(asdict(status)))
 
     @property
     def url(self) -> str:
-        """Where this machine reaches the proxy, by the status; 127.0.0.1 where there is none."""
+        """Return the URL of the server for this machine, by its status; on 127.0.0.1 without a status."""
         status = self.status()
         return http_url(status.host if status else "127.0.0.1", self.ports.public)
 
     def token(self) -> str | None:
-        """The token that clients of this server need, or None where it asks for none."""
+        """Return the token that clients must send, or None if the server needs none."""
         status = self.status()
         if status is None or not status.tokens:
             return None
@@ -206,10 +210,10 @@ class Instance:
             return None
 
     def stop(self, timeout: float) -> bool:
-        """Ask the supervisor to drain and end, and wait for it; False where none runs.
+        """Tell the supervisor to drain and end, and wait for it. Return False if no server runs.
 
         Raises:
-            StartError: it is still there after `timeout` seconds, or cannot be told from other processes.
+            StartError: it still runs after `timeout` seconds, or it is not the process that the status names.
         """
         if not self.running():
             return False
@@ -225,7 +229,7 @@ class Instance:
         return True
 
     def _terminate(self) -> Status:
-        """Send SIGTERM to the process that wrote the status, and to no other that has its id since."""
+        """Send SIGTERM to the process that wrote the status, but not to a later process with the same id."""
         deadline = time.monotonic() + REPORT_SECONDS
         while True:  # a supervisor that has just claimed the folder has not written its status yet
             status = self.status()

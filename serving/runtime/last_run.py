@@ -1,4 +1,4 @@
-"""How the last run of a server ended, for whoever looks for it after a crash."""
+"""End of a server's last run, for messages after a crash."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from serving.runtime.instance import Instance
 
 
 def crash(instance: Instance) -> str | None:
-    """Return a few lines on the crash of a server that does not run any more; None after a stop, and while it runs."""
+    """Return a few lines on how a server crashed; None if it was stopped, or still runs."""
     status = instance.status()
     if status is None or instance.running() or status.state == "stopped":
         return None
@@ -16,6 +16,6 @@ def crash(instance: Instance) -> str | None:
         return f"the last run failed: {status.message}"
     return (
         f"the last run was killed while it was {status.state}: its supervisor (process {status.pid}) is gone, and the "
-        f"kernel ended the rest\nlog: {os.path.relpath(instance.log)}\n"
+        f"kernel ended its child processes\nlog: {os.path.relpath(instance.log)}\n"
         f"start again: make serve PORT={instance.ports.public}"
     )

@@ -24,8 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 
 MODE = 0o600
-# What may wait for a slow disk; further lines are counted and dropped.
-MAX_WAITING_BYTES = 8 << 20
+# Queue limit, for a slow disk. Lines beyond it are counted and dropped.
+MAX_QUEUED_BYTES = 8 << 20
 CHUNK_BYTES = 1 << 16
 RETRY_SECONDS = 0.2
 CLOSE_SECONDS = 5.0
@@ -37,16 +37,16 @@ _PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT[\d:]+,\d{3} [A-Z]+ +\w+ - ")
 
 
 class LogFile:
-    """A file of at most `max_bytes`; `backups` older ones stand beside it, as server.log.1 (the newest), .2 and so on.
+    """A file of at most `max_bytes`, with `backups` older files: server.log.1 (the newest), server.log.2 and so on.
 
-    It is standard output and standard error of this process as well, so that a traceback is in it too.
+    It also is standard output and standard error of this process, so that it has tracebacks too.
     """
 
     def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
-        """Open it, keeping what is in it.
+        """Open the file to append to it.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: the file cannot be opened.
         """
         self.path = path
         self._max_bytes = max_bytes
@@ -54,13 +54,13 @@ class LogFile:
         self._open()
 
     def write(self, data: bytes) -> int:
-        """Write some of the data, and return how much; rotates before that where the file would become too large.
+        """Write some of the data and return how many bytes. Rotates first if the file would become too large.
 
         Raises:
             OSError: nothing could be written.
         """
         data = data[: min(self._max_bytes, CHUNK_BYTES)]
-        data = data[: data.rfind(b"\n") + 1] or data  # whole lines: each is in one file
+        data = data[: data.rfind(b"\n") + 1] or data  # complete lines: none is split over two files
         stat = os.fstat(STANDARD_OUTPUT)
         if stat.st_size and stat.st_size + len(data) > self._max_bytes:
             self._rotate()
@@ -77,7 +77,7 @@ class LogFile:
             os.close(descriptor)
 
     def _is_gone(self, inode: int) -> bool:
-        """Return whether somebody removed or renamed the file."""
+        """Return whether the file was removed or renamed."""
         try:
             return self.path.stat().st_ino != inode
         except OSError:
@@ -95,22 +95,22 @@ class LogFile:
 
 
 class StandardOutput:
-    """The terminal, or whoever reads standard output, such as Docker or systemd."""
+    """Standard output: the terminal, Docker or systemd."""
 
     path = None
 
     def write(self, data: bytes) -> int:
-        """Write some of the data, and return how much."""
+        """Write some of the data and return how many bytes."""
         return os.write(STANDARD_OUTPUT, data)
 
 
 class Log:
-    """Takes lines from any thread, and writes them in a thread of its own."""
+    """A queue of lines from any thread, which its own thread writes."""
 
     def __init__(self, output: LogFile | StandardOutput) -> None:
         self._output = output
-        self._waiting = deque[bytes]()
-        self._waiting_bytes = 0
+        self._queue = deque[bytes]()
+        self._queued_bytes = 0
         self._dropped = 0
         self._changed = threading.Condition()
         self._closing = False
@@ -123,10 +123,10 @@ class Log:
         return os.path.relpath(self._output.path) if self._output.path is not None else "standard output"
 
     def write(self, text: str) -> None:
-        """Log a line, or several that belong together; returns at once."""
+        """Log one line, or several that belong together. Returns at once."""
         data = text.encode(errors="replace") + b"\n"
         with self._changed:
-            if self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
+            if self._queued_bytes + len(data) > MAX_QUEUED_BYTES:
                 self._dropped += data.count(b"\n")
                 return
             self._note_dropped()
@@ -134,15 +134,15 @@ class Log:
             self._changed.notify()
 
     def close(self) -> None:
-        """Write what waits, for CLOSE_SECONDS at most."""
+        """Write the lines in the queue, for at most CLOSE_SECONDS."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join(CLOSE_SECONDS)
 
     def _append(self, data: bytes) -> None:
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
+        self._queue.append(data)
+        self._queued_bytes += len(data)
 
     def _note_dropped(self) -> None:
         """Log the number of lines that were dropped here."""
@@ -154,10 +154,10 @@ class Log:
         data = b""
         while True:
             with self._changed:
-                while not (self._waiting or data or self._closing):
+                while not (self._queue or data or self._closing):
                     self._changed.wait()
-                data += b"".join(self._waiting)
-                self._waiting.clear()
+                data += b"".join(self._queue)
+                self._queue.clear()
             if not data:
                 return
             try:
@@ -167,8 +167,8 @@ class Log:
                     return
                 time.sleep(RETRY_SECONDS)
             with self._changed:
-                self._waiting_bytes = len(data) + sum(map(len, self._waiting))
-                if not self._waiting:
+                self._queued_bytes = len(data) + sum(map(len, self._queue))
+                if not self._queue:
                     self._note_dropped()
 
 
@@ -199,7 +199,7 @@ def message(line: str) -> str:
 
 
 def open_log(path: Path) -> int:
-    """Open a log to append to it, readable by this user alone; returns the descriptor."""
+    """Open a log to append to it, and return the descriptor. Only this user can read the file."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, MODE)
     os.fchmod(descriptor, MODE)
     return descriptor

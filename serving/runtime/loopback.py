@@ -1,4 +1,4 @@
-"""Requests to servers of this machine: straight, whatever proxy the environment names."""
+"""HTTP requests to servers on this machine, past any proxy that the environment names."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def request(
     timeout: float,
     params: Mapping[str, str] | None = None,
 ) -> requests.Response:
-    """Send one request. `HTTP_PROXY` would take the token elsewhere, and an entry of ~/.netrc would replace it.
+    """Send one request. HTTP_PROXY and ~/.netrc are ignored: they would send the token elsewhere, or replace it.
 
     Args:
         timeout: seconds for the connection, and for each read.
 
     Raises:
-        requests.RequestException: no answer came.
+        requests.RequestException: there was no response.
     """
     with requests.Session() as session:
         session.trust_env = False

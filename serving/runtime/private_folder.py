@@ -1,4 +1,4 @@
-"""Folders that no other user of this machine may look into: tokens, sockets and the log of a server lie in them."""
+"""Folders that only this user can open, for a server's tokens, sockets and log."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 
 
 def make(folder: Path) -> None:
-    """Make a folder and the one above it, or correct the modes that they and the files in it have.
+    """Make a folder and its parent, or correct their modes and those of the files in the folder.
 
     Raises:
-        StartError: one of the two belongs to another user, or is no folder.
+        StartError: one of the two belongs to another user, or is not a folder.
     """
     folder.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-    _check_owner(folder.parent, has_uncertainty=(0,))
+    _check_owner(folder.parent, trusted_users=(0,))
     folder.mkdir(FOLDER_MODE, exist_ok=True)
     check(folder)
     for path in (folder.parent, folder):
@@ -31,25 +31,25 @@ def make(folder: Path) -> None:
 
 
 def check(folder: Path) -> None:
-    """Look at who owns a folder and the one above it, before what lies in it is believed.
+    """Check who owns a folder and its parent, before its files are trusted.
 
-    A folder of root is fine above, where a container's volume may be root's.
+    The parent may belong to root: so does a container's volume.
 
     Raises:
-        StartError: one of the two belongs to another user, or is no folder.
+        StartError: one of the two belongs to another user, or is not a folder.
         FileNotFoundError: one of the two does not exist.
     """
-    _check_owner(folder.parent, has_uncertainty=(0,))
+    _check_owner(folder.parent, trusted_users=(0,))
     _check_owner(folder)
 
 
-def _check_owner(folder: Path, has_uncertainty: tuple[int, ...] = ()) -> None:
+def _check_owner(folder: Path, trusted_users: tuple[int, ...] = ()) -> None:
     status = folder.lstat()
     if stat.S_ISLNK(status.st_mode):
         raise StartError(f"{folder} is a symbolic link: remove it, and the next start makes a folder in its place")
     if not stat.S_ISDIR(status.st_mode):
         raise StartError(f"{folder} is not a folder: remove it, and the next start makes one in its place")
-    if status.st_uid not in (os.geteuid(), *has_uncertainty):
+    if status.st_uid not in (os.geteuid(), *trusted_users):
         raise StartError(
             f"{folder} belongs to user {status.st_uid}, and you are user {os.geteuid()}: run the command as that user, "
             "or use a checkout of your own"

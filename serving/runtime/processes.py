@@ -1,4 +1,4 @@
-"""Child processes of a supervisor: they die with it, their output is heard in lines, strays are collected."""
+"""Child processes of a supervisor: they end with it, their output is read line by line, and orphans are reaped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-# What may wait between two looks: a thousand lines of HAProxy's, which drops those that a full pipe does not take.
+# Pipe size, for a thousand lines of HAProxy between two reads: HAProxy drops lines when the pipe is full.
 PIPE_BYTES = 1 << 18
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -28,12 +28,12 @@ def spawn(
     on_line: Callable[[str], None],
     gather_seconds: float = 0.0,
 ) -> subprocess.Popen[bytes]:
-    """Start a child in a process group of its own, so that Ctrl-C reaches the supervisor alone.
+    """Start a child in its own process group, so that Ctrl-C reaches only the supervisor.
 
     Args:
-        on_line: called, in a thread, with each line of the child's output, without its end.
-        gather_seconds: what is written within such a time comes in one call, its lines still apart: of a child that
-            writes thousands of lines a second, each by itself would wake this process up.
+        on_line: called in a thread with each line of the child's output, without its line end.
+        gather_seconds: lines of such a period are passed in one call, separated by line ends. A child that writes
+            thousands of lines a second would otherwise wake this process for each of them.
     """
     child = subprocess.Popen(
         command,
@@ -52,22 +52,22 @@ def spawn(
 
 def _read(child: subprocess.Popen[bytes], on_line: Callable[[str], None], gather_seconds: float) -> None:
     assert child.stdout is not None
-    begun = b""
+    unfinished = b""
     with child.stdout as out:
-        while came := os.read(out.fileno(), PIPE_BYTES):
-            whole, end, begun = (begun + came).rpartition(b"\n")
+        while data := os.read(out.fileno(), PIPE_BYTES):
+            lines, end, unfinished = (unfinished + data).rpartition(b"\n")
             if end:
-                text = whole.decode(errors="replace")
-                for lines in [text] if gather_seconds else text.split("\n"):
-                    _pass_on(on_line, lines)
+                text = lines.decode(errors="replace")
+                for line in [text] if gather_seconds else text.split("\n"):
+                    _pass_on(on_line, line)
             if gather_seconds:
                 time.sleep(gather_seconds)
-    if begun:
-        _pass_on(on_line, begun.decode(errors="replace"))
+    if unfinished:
+        _pass_on(on_line, unfinished.decode(errors="replace"))
 
 
 def _pass_on(on_line: Callable[[str], None], lines: str) -> None:
-    """Call `on_line`. Nothing that it raises ends the reading: a child whose pipe is full stands still."""
+    """Call `on_line`. An exception does not end the reading: a child whose pipe is full would block."""
     try:
         on_line(lines)
     except Exception:
@@ -76,20 +76,20 @@ def _pass_on(on_line: Callable[[str], None], lines: str) -> None:
 
 
 def _die_with_parent() -> None:
-    """In the child, before exec: the kernel kills it when its parent dies, even by SIGKILL (prctl(2), Linux)."""
+    """Let the kernel kill this process when its parent dies, even by SIGKILL (prctl(2), Linux). Runs before exec."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def runs(pid: int) -> bool:
-    """Return whether a process can do its work: it is neither gone nor ended, nor stopped by a signal (SIGSTOP)."""
+    """Return whether a process can run: it exists, is not a zombie, and is not stopped by a signal (SIGSTOP)."""
     return state(pid) not in ("", "Z", "X", "T")
 
 
 def state(pid: int) -> str:
-    """The letter of a process's state, as in proc(5): "T" for one that a signal stopped, "Z" for a zombie; "" for none.
+    """Return the state of a process, as in proc(5): "T" if a signal stopped it, "Z" for a zombie, "" if there is none.
 
-    Elsewhere than on Linux a process that exists is "R".
+    On systems other than Linux, a process that exists is "R".
     """
     fields = _stat(pid)
     if fields or sys.platform == "linux":
@@ -104,13 +104,13 @@ def state(pid: int) -> str:
 
 
 def parent(pid: int) -> int | None:
-    """The process that started another one, or None where that is not known."""
+    """Return the parent of a process, or None if it cannot be read."""
     fields = _stat(pid)
     return int(fields[1]) if fields else None
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat after the program's name, which may hold blanks and parentheses."""
+    """Return the fields of /proc/<pid>/stat after the program's name, which may contain spaces and parentheses."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -118,7 +118,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def end(child: subprocess.Popen[bytes], patience: float) -> None:
-    """SIGTERM, SIGKILL after `patience` seconds, and SIGKILL to whatever is left of its process group."""
+    """Send SIGTERM, after `patience` seconds SIGKILL, and then SIGKILL to the rest of its process group."""
     with contextlib.suppress(ProcessLookupError):
         child.terminate()
     try:
@@ -131,21 +131,21 @@ def end(child: subprocess.Popen[bytes], patience: float) -> None:
 
 
 def start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since the machine did (proc(5)); None where there is none.
+    """Return the start time of a process in clock ticks since boot (proc(5)); None if the process does not exist.
 
-    Process ids are used again. With this one that is written down still names the same process, or none.
+    Process ids are reused. An id and its start time together name one process.
     """
     fields = _stat(pid)
     return int(fields[19]) if fields else None
 
 
 def terminate(pid: int, ticks: int | None) -> bool:
-    """Send SIGTERM to the process that has this id and started then; return False, and send nothing, to any other."""
+    """Send SIGTERM to the process with this id and start time. Return False, and send nothing, if there is none."""
     try:
         handle = os.pidfd_open(pid)
     except (OSError, ValueError):
         return False
-    try:  # the handle stays with the process that it was opened for, whatever becomes of the id
+    try:  # the handle names the same process, even when its id is reused
         if ticks is None or start_ticks(pid) != ticks:
             return False
         signal.pidfd_send_signal(handle, signal.SIGTERM)
@@ -157,7 +157,7 @@ def terminate(pid: int, ticks: int | None) -> bool:
 
 
 def reap(own: Collection[int]) -> None:
-    """Collect ended processes that were left to this one, as PID 1 must; `own` children are left to their Popen."""
+    """Reap ended orphans that this process inherited, as PID 1 must. `own` children are left to their Popen."""
     with contextlib.suppress(ChildProcessError):
-        while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and found.si_pid not in own:
-            os.waitpid(found.si_pid, 0)
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in own:
+            os.waitpid(ended.si_pid, 0)

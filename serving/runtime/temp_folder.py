@@ -1,7 +1,7 @@
 """The folder of one run: unpacked models, and the sockets of HAProxy and of the workers.
 
-It lies in the server's own folder. Many systems remove what is older than 10 days from /tmp (systemd-tmpfiles(8)), and
-a server without its unpacked models can start no worker any more.
+It lies in the server's own folder. Many systems remove files older than 10 days from /tmp (systemd-tmpfiles(8)), and a
+server without its unpacked models cannot start workers.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from pathlib import Path
 
 NAME = "tmp"
 PREFIX = "torchlight-"
-# A socket's path has 107 bytes at most (unix(7)), and HAProxy binds to `haproxy.sock.<pid>.tmp` first.
+# The path of a socket has at most 107 bytes (unix(7)), and HAProxy first binds to `haproxy.sock.<pid>.tmp`.
 MAX_PATH_BYTES = 80
 
 
 class TempFolder:
-    """One folder, empty at first, that this process holds until it removes it.
+    """A temporary folder, empty at first, that this process locks until it removes it.
 
     Attributes:
-        path: where it is.
+        path: the path of the folder.
     """
 
     def __init__(self, server_folder: Path | None) -> None:
-        """Make it in a server's folder; under $TMPDIR without one, or where sockets cannot lie in there."""
+        """Make it in a server's folder, or under $TMPDIR if there is no such folder or it cannot hold sockets."""
         self.path = server_folder / NAME if server_folder is not None else Path()
         if server_folder is None or not _make(self.path):
             self.path = _make_elsewhere()
-        # systemd-tmpfiles passes over a folder that somebody holds a lock on (tmpfiles.d(5)).
+        # systemd-tmpfiles skips a folder that a process has locked (tmpfiles.d(5)).
         self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
 
     def remove(self) -> None:
-        """Remove it with all that it holds."""
+        """Remove the folder and its content."""
         os.close(self._lock)
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 def sweep(server_folder: Path, recorded: str | None) -> None:
-    """Remove what a supervisor that was killed has left.
+    """Remove the temporary folder of a supervisor that was killed.
 
     Args:
-        recorded: the path that its status names.
+        recorded: the path of the folder by the supervisor's status.
     """
     shutil.rmtree(server_folder / NAME, ignore_errors=True)
     if recorded is not None and Path(recorded).name.startswith(PREFIX):
@@ -53,7 +53,7 @@ def sweep(server_folder: Path, recorded: str | None) -> None:
 
 
 def _make(folder: Path) -> bool:
-    """Make a folder; return False where its path is too long for sockets, or its file system has none."""
+    """Make a folder. Return False if its path is too long for sockets, or its file system does not support them."""
     if len(os.fsencode(folder)) > MAX_PATH_BYTES:
         return False
     folder.mkdir(0o700)

@@ -1,7 +1,7 @@
-"""How late the kernel may end a wait: its timer slack, 50 microseconds unless a thread says otherwise (prctl(2)).
+"""Timer slack: how late the kernel may end a wait, by default 50 microseconds (prctl(2)).
 
-TorchServe waits a millisecond for a batch to fill, so a single request is answered late. A thread passes its slack
-on to the processes and threads that it starts.
+TorchServe waits a millisecond for a batch to fill, so the slack delays a single request. A thread passes its slack on
+to the processes and threads that it starts.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _PR_SET_TIMERSLACK = 29  # <linux/prctl.h>
 
 
 def reduce() -> None:
-    """From now on this thread's waits, and those of what it starts, end within a microsecond; on Linux alone.
+    """Reduce the timer slack of this thread, and of what it starts, to a microsecond. Only Linux has timer slack.
 
-    A kernel that refuses leaves waits as they were: they are late, and nothing is wrong.
+    If the kernel refuses, timers keep their default slack. This is harmless.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, SLACK_NANOSECONDS, 0, 0, 0)

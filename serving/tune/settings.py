@@ -53,7 +53,7 @@ def divisions(usable: int) -> list[tuple[int, int]]:
     """Ways to divide cores: (workers, threads of each), on all of them, or with one left to Java and the proxy."""
     workers = {2**power for power in range(usable.bit_length()) if 2**power <= usable} | {usable}
     shared = {(count, max(1, free // count)) for count in workers for free in (usable, usable - 1)}
-    return sorted((count, min(threads, cpu.MOST_THREADS)) for count, threads in shared)
+    return sorted((count, min(threads, cpu.MAX_THREADS)) for count, threads in shared)
 
 
 def neighbors(best: Settings, coordinate: Coordinate, usable: int) -> list[list[Settings]]:

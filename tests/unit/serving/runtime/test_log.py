@@ -105,7 +105,7 @@ def test_what_a_full_disk_did_not_take_is_written_when_there_is_space_again(monk
 
 
 def test_a_slow_disk_holds_nobody_up_and_lost_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "MAX_WAITING_BYTES", 1000)
+    monkeypatch.setattr(log, "MAX_QUEUED_BYTES", 1000)
     output = Output()
     output.gate.clear()
     lines, start = Log(output), time.monotonic()
