@@ -1,7 +1,7 @@
-"""How a call fails: one exception, the gRPC code that stands for each HTTP status, and what goes with it.
+"""Failed calls: one exception, the gRPC code of each HTTP status, and the metadata sent with it.
 
-The codes mean what google.rpc.Code says (github.com/googleapis/googleapis, google/rpc/code.proto). 413 is
-INVALID_ARGUMENT: what is too large stays so whatever the state of the system; RESOURCE_EXHAUSTED, clients send again.
+The codes are those of google.rpc.Code (github.com/googleapis/googleapis, google/rpc/code.proto). 413 becomes
+INVALID_ARGUMENT: a message that is too large stays too large, and clients repeat a call after RESOURCE_EXHAUSTED.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import grpc
 import orjson
 
-from serving.grpc.http_client import Answer
+from serving.grpc.http_client import HttpResponse
 
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -33,9 +33,9 @@ _CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
-# Details travel percent-encoded, up to twelve bytes a character, in metadata of which clients take 8 KiB.
-_LONGEST = 600
-# What an answer's headers say beside its body, and clients may want to see.
+# Details are sent percent-encoded, with up to twelve bytes a character, and clients accept 8 KiB of metadata.
+_MAX_DETAILS = 600
+# Headers of a response that go back to the client.
 _PASSED_BACK = ("x-request-id", "x-model-version", "server-timing", "retry-after")
 
 Metadata = tuple[tuple[str, str], ...]
@@ -55,28 +55,28 @@ class Failed(Exception):
 
     @property
     def details(self) -> str:
-        """`kind: message`, cut where it would not fit into a client's limit for metadata."""
-        whole = str(self)
-        return whole if len(whole) <= _LONGEST else whole[: _LONGEST - 1] + "…"
+        """Return `kind: message`, shortened to fit a client's limit for metadata."""
+        text = str(self)
+        return text if len(text) <= _MAX_DETAILS else text[: _MAX_DETAILS - 1] + "…"
 
 
 def bad_tensor(message: str) -> Failed:
-    """The client's tensors cannot be what it meant."""
+    """Return the error for tensors that contradict themselves."""
     return Failed(grpc.StatusCode.INVALID_ARGUMENT, "BadTensor", message)
 
 
 def bad_option(message: str) -> Failed:
-    """A parameter has a value that it cannot have."""
+    """Return the error for a parameter with an invalid value."""
     return Failed(grpc.StatusCode.INVALID_ARGUMENT, "BadOption", message)
 
 
-def bad_answer(message: str) -> Failed:
-    """The proxy answered with success, but not in the protocol: a fault of this server, never of the client."""
-    return Failed(grpc.StatusCode.INTERNAL, "BadGateway", f"the proxy answered outside of the protocol: {message}")
+def bad_response(message: str) -> Failed:
+    """Return the error for a response of the proxy that breaks the protocol: the server's fault, not the client's."""
+    return Failed(grpc.StatusCode.INTERNAL, "BadGateway", f"the proxy's response breaks the protocol: {message}")
 
 
 def unreachable(why: object) -> Failed:
-    """The proxy did not take the request, or broke the connection before it answered."""
+    """Return the error for a proxy that refused the connection, or closed it before it answered."""
     return Failed(
         grpc.StatusCode.UNAVAILABLE,
         "Unavailable",
@@ -84,27 +84,27 @@ def unreachable(why: object) -> Failed:
     )
 
 
-def of_answer(answer: Answer) -> Failed:
-    """What an HTTP answer that is no success says, in gRPC's words."""
+def from_response(response: HttpResponse) -> Failed:
+    """Return the gRPC error for an HTTP response with an error status."""
     try:
-        said = orjson.loads(answer.body)
+        document = orjson.loads(response.body)
     except orjson.JSONDecodeError:
-        said = None
-    said = said if isinstance(said, dict) else {}
-    kind = str(said.get("type", ""))
-    message = said.get("message") or f"the proxy answered {answer.status} without saying why; its log may say it"
+        document = None
+    fields = document if isinstance(document, dict) else {}
+    kind = str(fields.get("type", ""))
+    message = fields.get("message") or f"the proxy answered {response.status} without a reason: see the server's log"
     return Failed(
-        _CODES.get(answer.status, grpc.StatusCode.UNKNOWN),
+        _CODES.get(response.status, grpc.StatusCode.UNKNOWN),
         kind if re.fullmatch(r"[A-Za-z]{1,64}", kind) else "BadGateway",
         str(message),
-        passed_back(answer),
+        passed_back(response),
     )
 
 
-def passed_back(answer: Answer) -> Metadata:
-    """An answer's headers that go back as trailing metadata, with Retry-After also in gRPC's own form (gRFC A6)."""
-    found = [(name, answer.headers[name]) for name in _PASSED_BACK if name in answer.headers]
-    seconds = answer.headers.get("retry-after", "")
+def passed_back(response: HttpResponse) -> Metadata:
+    """Return the headers that go back as trailing metadata, with Retry-After also in gRPC's own form (gRFC A6)."""
+    metadata = [(name, response.headers[name]) for name in _PASSED_BACK if name in response.headers]
+    seconds = response.headers.get("retry-after", "")
     if seconds.isascii() and seconds.isdigit():
-        found.append(("grpc-retry-pushback-ms", str(1000 * int(seconds))))
-    return tuple((name, value) for name, value in found if value.isascii() and value.isprintable())
+        metadata.append(("grpc-retry-pushback-ms", str(1000 * int(seconds))))
+    return tuple((name, value) for name, value in metadata if value.isascii() and value.isprintable())

@@ -19,9 +19,9 @@ from serving.grpc.http_client import ProxyClient, Unanswered
 NAME = "grpc.health.v1.Health"
 # The empty name means the whole server.
 SERVICES = ("", "inference.GRPCInferenceService")
-# How often a Watch looks again; all of them share one request to the proxy.
+# Interval at which Watch calls check the readiness; all of them share one request to the proxy.
 WATCH_SECONDS = 1.0
-# The proxy answers health by itself; one that takes longer is not well.
+# The proxy answers health checks by itself; one that takes longer is not healthy.
 TIMEOUT_SECONDS = 5.0
 
 Context = Any  # grpc.aio.ServicerContext; grpc has no types
@@ -31,7 +31,7 @@ _SERVICE_UNKNOWN = pb.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Health:
-    """A generic handler of grpc.aio; it leaves the calls of other services to the handlers after it."""
+    """A generic handler of grpc.aio; the calls of other services go to the handlers after it."""
 
     def __init__(self, proxy: ProxyClient) -> None:
         self._proxy = proxy
@@ -46,18 +46,20 @@ class Health:
         }
 
     def service(self, call: Any) -> Any:
-        """The handler of a call, or None where it is not one of these."""
+        """Return the handler of a call, or None if the call belongs to another service."""
         return self._handlers.get(call.method)
 
     def stop(self) -> None:
-        """Tell those who watch that the server ends, and end their calls: they must not hold up its end."""
+        """End the Watch calls with NOT_SERVING, so that they do not delay the end of the server."""
         self._stopping.set()
 
     async def _check(self, body: bytes, context: Context) -> bytes:
         service = await _service(body, context)
         if service not in SERVICES:
             offered = ", ".join(repr(name) for name in SERVICES)
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"service {service!r} is not served here; ask for {offered}")
+            await context.abort(
+                grpc.StatusCode.NOT_FOUND, f"service {service!r} is not served here: use one of {offered}"
+            )
         return _response(await self._read())
 
     async def _list(self, _body: bytes, _context: Context) -> bytes:
@@ -80,7 +82,7 @@ class Health:
             yield _response(_NOT_SERVING)
 
     async def _shared(self) -> int:
-        """The readiness, at most WATCH_SECONDS old."""
+        """Return the readiness, at most WATCH_SECONDS old."""
         async with self._lock:
             if time.monotonic() - self._read_at >= WATCH_SECONDS / 2:
                 self._status = await self._read()
@@ -91,14 +93,14 @@ class Health:
         if self._stopping.is_set():
             return int(_NOT_SERVING)
         try:
-            answer = await self._proxy.ask("GET", "/v2/health/ready", {}, [], within=TIMEOUT_SECONDS)
+            response = await self._proxy.request("GET", "/v2/health/ready", {}, [], within=TIMEOUT_SECONDS)
         except (Unanswered, TimeoutError):
             return int(_NOT_SERVING)
-        return int(_SERVING if answer.status == 200 else _NOT_SERVING)
+        return int(_SERVING if response.status == 200 else _NOT_SERVING)
 
 
 async def _service(body: bytes, context: Context) -> str:
-    """The name in a request; ends the call where the message cannot be read."""
+    """Return the name in a request; end the call if the message cannot be parsed."""
     try:
         return str(pb.HealthCheckRequest.FromString(body).service)
     except DecodeError:

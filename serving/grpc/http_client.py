@@ -1,6 +1,6 @@
-"""Asking the proxy over HTTP/1.1: connections that are kept, deadlines, and cancellation that closes.
+"""HTTP/1.1 client of the proxy: keep-alive connections, deadlines, and cancellation that closes the connection.
 
-h11 reads and writes the protocol, the parser inside httpx; httpx itself would cost 1 ms a request and 17 MB here.
+h11, the parser inside httpx, reads and writes the protocol. httpx itself would cost 1 ms a request and 17 MB here.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ IDLE_SECONDS = 20.0
 
 
 class Unanswered(Exception):
-    """No answer: refused, reset, closed too early or not HTTP. The message is a clause without its end."""
+    """No response: refused, reset, closed too early or not HTTP. The caller completes the sentence of the message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole HTTP answer; the names of headers are in lower case."""
+class HttpResponse:
+    """A complete HTTP response; the names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,7 +40,7 @@ class ProxyClient:
     """The proxy at one URL."""
 
     def __init__(self, url: str, patience: float = PATIENCE_SECONDS) -> None:
-        """Connects to nothing yet.
+        """Make a client, without a connection yet.
 
         Raises:
             ConfigError: the URL is not like http://127.0.0.1:8080.
@@ -58,37 +58,37 @@ class ProxyClient:
         self._patience = patience
         self._idle: list[_Connection] = []
 
-    async def ask(
+    async def request(
         self,
         method: str,
         path: str,
         headers: Mapping[str, str],
         body: Sequence[bytes] = (),
         within: float | None = None,
-    ) -> Answer:
-        """One request and its answer, whatever its status. Canceling this closes the connection.
+    ) -> HttpResponse:
+        """Send one request and return its response, whatever its status. Canceling this closes the connection.
 
         Args:
             body: its parts, in order; sent without joining them.
-            within: seconds, at most the patience given above.
+            within: time limit in seconds; at most `patience`.
 
         Raises:
-            Unanswered: there was no answer.
+            Unanswered: there was no response.
             TimeoutError: there was none in time.
         """
         sent = {"Host": self._authority, **headers}
         if method != "GET":
             sent["Content-Length"] = str(sum(len(part) for part in body))
-        request = h11.Request(method=method, target=path, headers=list(sent.items()))
+        head = h11.Request(method=method, target=path, headers=list(sent.items()))
         async with asyncio.timeout(self._patience if within is None else min(within, self._patience)):
             while True:
                 connection = await self._connection()
                 try:
-                    return await connection.ask(request, body)
+                    return await connection.send(head, body)
                 except Unanswered:
-                    # The proxy closed a kept connection just as it was used again; all that is asked here may be
-                    # asked twice, and a connection that is new ends this loop.
-                    if connection.heard or not connection.kept:
+                    # The proxy closed an idle connection just as it was used again. Every request here may be sent
+                    # twice, and a new connection ends this loop.
+                    if connection.heard or not connection.reused:
                         raise
                 finally:
                     if connection.start_next():
@@ -102,12 +102,12 @@ class ProxyClient:
             self._idle.pop().close()
 
     async def _connection(self) -> _Connection:
-        """The connection that was idle for the shortest time, or a new one."""
+        """Return the connection that was idle for the shortest time, or a new one."""
         while self._idle:
-            kept = self._idle.pop()
-            if kept.usable(IDLE_SECONDS):
-                return kept
-            kept.close()
+            idle = self._idle.pop()
+            if idle.usable(IDLE_SECONDS):
+                return idle
+            idle.close()
         try:
             _, fresh = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
         except OSError as error:
@@ -121,22 +121,22 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._http = h11.Connection(h11.CLIENT)
         self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[Answer] | None = None
+        self._waiting: asyncio.Future[HttpResponse] | None = None
         self._head: h11.Response | None = None
         self._body: list[bytes] = []
         self._idle_since = 0.0
-        self.kept = False
-        """Whether it has served a request before this one."""
+        self.reused = False
+        """True if it has served a request before this one."""
         self.heard = False
-        """Whether any part of an answer to this one has come."""
+        """True if any part of the response to this request has come."""
 
-    async def ask(self, request: h11.Request, body: Sequence[bytes]) -> Answer:
+    async def send(self, head: h11.Request, body: Sequence[bytes]) -> HttpResponse:
         assert self._transport is not None
         if self._transport.is_closing():
             raise Unanswered("the proxy closed the connection as soon as it was made")
         self._head, self._body, self.heard = None, [], False
         self._waiting = asyncio.get_running_loop().create_future()
-        self._write(request)
+        self._write(head)
         for part in body:
             if part:
                 self._write(h11.Data(data=part))
@@ -144,26 +144,26 @@ class _Connection(asyncio.Protocol):
         return await self._waiting
 
     def usable(self, idle_seconds: float) -> bool:
-        """Whether the proxy still keeps it, as far as can be known here."""
+        """Return True if the proxy still keeps the connection open, as far as this side knows."""
         assert self._transport is not None
         fresh = time.monotonic() - self._idle_since < idle_seconds
         silent = self._http.our_state is h11.IDLE and self._http.their_state is h11.IDLE
         return fresh and silent and not self._transport.is_closing()
 
     def start_next(self) -> bool:
-        """Make ready for another request; False where this connection has to be closed."""
+        """Prepare the connection for another request; return False if it must be closed."""
         done = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
         if not done or self._transport is None or self._transport.is_closing():
             return False
-        if self._transport.get_write_buffer_size():  # it answered without reading all; the rest must not go on
+        if self._transport.get_write_buffer_size():  # it answered before it had read all: what is left must not be sent
             return False
         self._http.start_next_cycle()
-        self.kept = True
+        self.reused = True
         self._idle_since = time.monotonic()
         return True
 
     def close(self) -> None:
-        """At once: what was not yet written is not wanted any more."""
+        """Close at once: what was not yet written is not needed any more."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -176,7 +176,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._read()
         except h11.RemoteProtocolError as error:
-            self._fail(f"the proxy's answer cannot be read as HTTP ({error})")
+            self._fail(f"the proxy's response cannot be read as HTTP ({error})")
 
     def eof_received(self) -> None:
         self.connection_lost(None)
@@ -184,8 +184,8 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self._waiting is None or self._waiting.done():
             return
-        self._http.receive_data(b"")  # ends an answer of unknown length
-        with contextlib.suppress(h11.RemoteProtocolError):  # said better below
+        self._http.receive_data(b"")  # ends a response of unknown length
+        with contextlib.suppress(h11.RemoteProtocolError):  # the message below is better
             self._read()
         if not self._waiting.done():
             self._fail(f"the proxy closed the connection before it had answered ({error or 'end of file'})")
@@ -211,7 +211,7 @@ class _Connection(asyncio.Protocol):
         assert self._head is not None
         if self._waiting is not None and not self._waiting.done():
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._head.headers}
-            self._waiting.set_result(Answer(self._head.status_code, headers, b"".join(self._body)))
+            self._waiting.set_result(HttpResponse(self._head.status_code, headers, b"".join(self._body)))
 
     def _fail(self, why: str) -> None:
         if self._waiting is not None and not self._waiting.done():

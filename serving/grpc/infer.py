@@ -1,4 +1,4 @@
-"""ModelInfer in HTTP's words: a JSON header, with the tensors after it as raw bytes, and an answer of the same form."""
+"""ModelInfer as HTTP: request and response are a JSON header, with the tensors after it as raw bytes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import grpc
 import orjson
 
 from serving.grpc import parameters, tensors
-from serving.grpc.errors import Failed, bad_answer, bad_option, bad_tensor
-from serving.grpc.http_client import Answer
+from serving.grpc.errors import Failed, bad_option, bad_response, bad_tensor
+from serving.grpc.http_client import HttpResponse
 from serving.grpc.open_inference_pb2 import ModelInferRequest, ModelInferResponse
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-# A guard for this process, far above what any model here takes: entries of a few bytes each would cost it minutes.
-MOST_TENSORS = 64
+# Protects this process: many entries of a few bytes would cost it minutes. No model here takes nearly as many.
+MAX_TENSORS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request to the proxy; `body` starts with the JSON, `header_length` bytes of it."""
+class ProxyRequest:
+    """A request to the proxy; the first `header_length` bytes of `body` are JSON."""
 
     path: str
     body: list[bytes]
     header_length: int
 
 
-def road(model: str, version: str, last: str = "") -> str:
-    """The path of a model, or of one version of it, with the word that comes last.
+def model_path(model: str, version: str, action: str = "") -> str:
+    """Return the path of a model or of one of its versions, with the action at the end.
 
     Raises:
         Failed: the model's name is empty.
@@ -38,14 +38,14 @@ def road(model: str, version: str, last: str = "") -> str:
         message = "the model's name is empty: give the name of a model that is served here"
         raise Failed(grpc.StatusCode.INVALID_ARGUMENT, "ModelNotFound", message)
     path = f"/v2/models/{quote(model, safe='')}" + (f"/versions/{quote(version, safe='')}" if version else "")
-    return f"{path}/{last}" if last else path
+    return f"{path}/{action}" if action else path
 
 
-def ask(request: ModelInferRequest) -> Asked:
-    """What to send to the proxy; whether it makes sense to the model is left to that.
+def to_http(request: ModelInferRequest) -> ProxyRequest:
+    """Return the HTTP request for a call. The model checks later whether it fits.
 
     Raises:
-        Failed: the request is not one that HTTP could say.
+        Failed: the request has no HTTP form.
     """
     options = parameters.to_json(request.parameters)
     explain = options.pop("explain", False)
@@ -53,7 +53,7 @@ def ask(request: ModelInferRequest) -> Asked:
         raise bad_option(f"parameter 'explain' is {explain!r:.60}: give it as bool_param, true or false")
     raw = _raw(request)
     header: dict[str, Any] = {
-        # Raw outputs go into the answer as they are; numbers in JSON would have to be read and written again.
+        # Raw outputs go into the response as they are; numbers in JSON would be parsed and written again.
         "parameters": {**options, "binary_data_output": True},
         "inputs": [
             {
@@ -73,15 +73,15 @@ def ask(request: ModelInferRequest) -> Asked:
             for output in request.outputs
         ]
     text = orjson.dumps(header)
-    path = road(request.model_name, request.model_version, "explain" if explain else "infer")
-    return Asked(path, [text, *raw], len(text))
+    path = model_path(request.model_name, request.model_version, "explain" if explain else "infer")
+    return ProxyRequest(path, [text, *raw], len(text))
 
 
 def _raw(request: ModelInferRequest) -> list[bytes]:
-    """The bytes of each input."""
-    if max(len(request.inputs), len(request.outputs)) > MOST_TENSORS:
+    """Return the bytes of each input."""
+    if max(len(request.inputs), len(request.outputs)) > MAX_TENSORS:
         counts = f"{len(request.inputs)} inputs and {len(request.outputs)} outputs"
-        raise bad_tensor(f"the request has {counts}: send one input, and ask for at most {MOST_TENSORS} outputs")
+        raise bad_tensor(f"the request has {counts}: send one input, and ask for at most {MAX_TENSORS} outputs")
     for tensor in request.inputs:
         if "shared_memory_region" in tensor.parameters:
             raise bad_tensor(f"input {tensor.name!r:.60} is in shared memory, which is not offered: send its bytes")
@@ -105,15 +105,15 @@ def _typed(tensor: ModelInferRequest.InferInputTensor) -> bytes:
         raise bad_tensor(f"input {tensor.name!r:.60}: {error}") from None
 
 
-def understand(answer: Answer) -> ModelInferResponse:
-    """The response in an HTTP answer that is a success; each output goes into raw_output_contents.
+def from_http(http_response: HttpResponse) -> ModelInferResponse:
+    """Return the gRPC response for a successful HTTP response; each output goes into raw_output_contents.
 
     Raises:
-        Failed: INTERNAL, the answer is not one of the protocol.
+        Failed: INTERNAL, the response breaks the protocol.
     """
     try:
-        length = int(answer.headers.get(HEADER_LENGTH.lower(), len(answer.body)))
-        header = orjson.loads(answer.body[:length])
+        length = int(http_response.headers.get(HEADER_LENGTH.lower(), len(http_response.body)))
+        header = orjson.loads(http_response.body[:length])
         response = ModelInferResponse(
             model_name=header["model_name"], model_version=header.get("model_version", ""), id=header.get("id") or ""
         )
@@ -127,11 +127,11 @@ def understand(answer: Answer) -> ModelInferResponse:
             if size is None:
                 content = tensors.pack(output["datatype"], output["data"])
             else:
-                content = answer.body[start : start + size]
+                content = http_response.body[start : start + size]
                 start += size
             response.raw_output_contents.append(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise bad_answer(f"{type(error).__name__} {error}") from None
-    if start != len(answer.body):
-        raise bad_answer(f"its outputs end at byte {start} of {len(answer.body)}")
+        raise bad_response(f"{type(error).__name__} {error}") from None
+    if start != len(http_response.body):
+        raise bad_response(f"its outputs end at byte {start} of {len(http_response.body)}")
     return response

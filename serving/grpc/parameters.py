@@ -1,4 +1,4 @@
-"""Parameters, as gRPC has them and as JSON has them."""
+"""Conversion of parameters between gRPC and JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 def to_json(parameters: Mapping[str, InferParameter]) -> dict[str, Value]:
-    """Raises Failed where one has no value, or one that JSON cannot say."""
+    """Return parameters as JSON values; raise Failed for one without a value, or with NaN or infinity."""
     return {name: _value(name, parameter) for name, parameter in parameters.items()}
 
 
@@ -33,7 +33,7 @@ def _value(name: str, parameter: InferParameter) -> Value:
 
 
 def fill(parameters: Any, values: Mapping[str, Any]) -> None:
-    """Put values of a JSON answer into a message's map; lists and objects become JSON text, null is left out."""
+    """Write values of a JSON response into a message's map; lists and objects become JSON text, null is left out."""
     for name, value in values.items():
         match value:
             case None:

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from serving.grpc import errors, infer
 from serving.grpc import open_inference_pb2 as pb
 from serving.grpc.errors import Failed
-from serving.grpc.http_client import Answer, ProxyClient, Unanswered
+from serving.grpc.http_client import HttpResponse, ProxyClient, Unanswered
 
 NAME = "inference.GRPCInferenceService"
 _PASSED_ON = ("authorization", "x-request-id")
@@ -25,9 +25,9 @@ Response = TypeVar("Response")
 
 
 class Service:
-    """What grpc.aio calls a generic handler: it finds the handler of a call by the call's name.
+    """A generic handler of grpc.aio: finds the handler of a call by the call's name.
 
-    Messages reach it as bytes, since grpc.aio answers INTERNAL to those that cannot be read.
+    Messages reach it as bytes, because grpc.aio answers INTERNAL if it cannot parse one itself.
     """
 
     def __init__(self, proxy: ProxyClient) -> None:
@@ -46,7 +46,7 @@ class Service:
         self._unknown = grpc.unary_unary_rpc_method_handler(self._refuse)
 
     def service(self, call: Any) -> Any:
-        """The handler of a call; for one that is not offered, a handler that says so."""
+        """Return the handler of a call; an unknown call gets one that answers UNIMPLEMENTED."""
         return self._handlers.get(call.method, self._unknown)
 
     async def _refuse(self, _body: bytes, context: Context) -> bytes:
@@ -59,82 +59,82 @@ class Service:
         raise AssertionError("abort raises")
 
     async def _server_live(self, _request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:
-        return pb.ServerLiveResponse(live=await self._says_yes("/v2/health/live", "live", context))
+        return pb.ServerLiveResponse(live=await self._is_healthy("/v2/health/live", "live", context))
 
     async def _server_ready(self, _request: pb.ServerReadyRequest, context: Context) -> pb.ServerReadyResponse:
-        return pb.ServerReadyResponse(ready=await self._says_yes("/v2/health/ready", "ready", context))
+        return pb.ServerReadyResponse(ready=await self._is_healthy("/v2/health/ready", "ready", context))
 
     async def _model_ready(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:
-        path = infer.road(request.name, request.version, "ready")
+        path = infer.model_path(request.name, request.version, "ready")
         try:
-            return pb.ModelReadyResponse(ready=await self._says_yes(path, "ready", context))
+            return pb.ModelReadyResponse(ready=await self._is_healthy(path, "ready", context))
         except Failed as failed:
-            if failed.code is grpc.StatusCode.NOT_FOUND:  # as Triton: what is not there is not ready
+            if failed.code is grpc.StatusCode.NOT_FOUND:  # as Triton: a missing model is not ready
                 return pb.ModelReadyResponse(ready=False)
             raise
 
     async def _server_metadata(self, _request: pb.ServerMetadataRequest, context: Context) -> pb.ServerMetadataResponse:
-        said = _object(await self._get("/v2", context))
+        server = _object(await self._get("/v2", context))
         try:
             return pb.ServerMetadataResponse(
-                name=said["name"], version=said["version"], extensions=said.get("extensions") or []
+                name=server["name"], version=server["version"], extensions=server.get("extensions") or []
             )
         except (KeyError, TypeError) as error:
-            raise errors.bad_answer(f"{type(error).__name__} {error}") from None
+            raise errors.bad_response(f"{type(error).__name__} {error}") from None
 
     async def _model_metadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:
-        said = _object(await self._get(infer.road(request.name, request.version), context))
+        model = _object(await self._get(infer.model_path(request.name, request.version), context))
         try:
             return pb.ModelMetadataResponse(
-                name=said["name"],
-                versions=said.get("versions") or [],
-                platform=said.get("platform", ""),
-                inputs=[_tensor(tensor) for tensor in said["inputs"]],
-                outputs=[_tensor(tensor) for tensor in said["outputs"]],
+                name=model["name"],
+                versions=model.get("versions") or [],
+                platform=model.get("platform", ""),
+                inputs=[_tensor(tensor) for tensor in model["inputs"]],
+                outputs=[_tensor(tensor) for tensor in model["outputs"]],
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise errors.bad_answer(f"{type(error).__name__} {error}") from None
+            raise errors.bad_response(f"{type(error).__name__} {error}") from None
 
     async def _model_infer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
-        asked = infer.ask(request)
-        headers = {"Content-Type": "application/octet-stream", infer.HEADER_LENGTH: str(asked.header_length)}
-        answer = await self._ask("POST", asked.path, context, headers, asked.body)
-        context.set_trailing_metadata(errors.passed_back(answer))
-        return infer.understand(answer)
+        proxy_request = infer.to_http(request)
+        headers = {"Content-Type": "application/octet-stream", infer.HEADER_LENGTH: str(proxy_request.header_length)}
+        response = await self._request("POST", proxy_request.path, context, headers, proxy_request.body)
+        context.set_trailing_metadata(errors.passed_back(response))
+        return infer.from_http(response)
 
-    async def _says_yes(self, path: str, word: str, context: Context) -> bool:
-        """What a road of health says: true, or false where the server cannot answer it. Other errors are raised."""
+    async def _is_healthy(self, path: str, field: str, context: Context) -> bool:
+        """Return the result of a health check, False if the server is unavailable; other errors are raised."""
         try:
-            answer = await self._get(path, context)
+            response = await self._get(path, context)
         except Failed as failed:
             if failed.code is grpc.StatusCode.UNAVAILABLE:
                 return False
             raise
-        return answer.body == b"" or _object(answer).get(word, True) is True
+        return response.body == b"" or _object(response).get(field, True) is True
 
-    async def _get(self, path: str, context: Context) -> Answer:
-        return await self._ask("GET", path, context, {}, [])
+    async def _get(self, path: str, context: Context) -> HttpResponse:
+        return await self._request("GET", path, context, {}, [])
 
-    async def _ask(
+    async def _request(
         self, method: str, path: str, context: Context, headers: dict[str, str], body: list[bytes]
-    ) -> Answer:
+    ) -> HttpResponse:
         for name, value in context.invocation_metadata():
             if name in _PASSED_ON:
                 headers.setdefault(name, value.strip())
         try:
-            answer = await self._proxy.ask(method, path, headers, body, within=context.time_remaining())
+            response = await self._proxy.request(method, path, headers, body, within=context.time_remaining())
         except Unanswered as error:
             raise errors.unreachable(error) from None
         except TimeoutError:
             message = "the proxy did not answer before the call's deadline: give it longer, or send less at once"
             raise Failed(grpc.StatusCode.DEADLINE_EXCEEDED, "GatewayTimeout", message) from None
-        if answer.status != 200:
-            raise errors.of_answer(answer)
-        return answer
+        if response.status != 200:
+            raise errors.from_response(response)
+        return response
 
 
 def _handler(kind: type[Request], method: Callable[[Request, Context], Awaitable[Response]]) -> Any:
-    """A method as grpc.aio takes it: bytes in, bytes out, and every error with its code."""
+    """Return a method as grpc.aio expects it: bytes in, bytes out, and every error with its code."""
 
     async def handle(body: bytes, context: Context) -> bytes:
         try:
@@ -149,7 +149,7 @@ def _handler(kind: type[Request], method: Callable[[Request, Context], Awaitable
             failed = error
         except Exception:
             _LOG.exception("a call failed in the gateway itself")
-            message = "the gRPC gateway failed on this request; the server's log says why"
+            message = "the gRPC gateway failed on this request: see the server's log"
             failed = Failed(grpc.StatusCode.INTERNAL, "GatewayFailed", message)
         await context.abort(failed.code, failed.details, failed.trailing)
         raise AssertionError("abort raises")
@@ -157,15 +157,17 @@ def _handler(kind: type[Request], method: Callable[[Request, Context], Awaitable
     return grpc.unary_unary_rpc_method_handler(handle)
 
 
-def _object(answer: Answer) -> dict[str, Any]:
+def _object(response: HttpResponse) -> dict[str, Any]:
     try:
-        said = orjson.loads(answer.body)
+        document = orjson.loads(response.body)
     except orjson.JSONDecodeError as error:
-        raise errors.bad_answer(f"no JSON ({error})") from None
-    if not isinstance(said, dict):
-        raise errors.bad_answer("no JSON object")
-    return said
+        raise errors.bad_response(f"no JSON ({error})") from None
+    if not isinstance(document, dict):
+        raise errors.bad_response("no JSON object")
+    return document
 
 
-def _tensor(said: dict[str, Any]) -> pb.ModelMetadataResponse.TensorMetadata:
-    return pb.ModelMetadataResponse.TensorMetadata(name=said["name"], datatype=said["datatype"], shape=said["shape"])
+def _tensor(tensor: dict[str, Any]) -> pb.ModelMetadataResponse.TensorMetadata:
+    return pb.ModelMetadataResponse.TensorMetadata(
+        name=tensor["name"], datatype=tensor["datatype"], shape=tensor["shape"]
+    )

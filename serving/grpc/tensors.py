@@ -38,10 +38,10 @@ _BYTES_FIELD = "bytes_contents"
 
 
 def pack(datatype: str, elements: Iterable[Any]) -> bytes:
-    """Elements, flattened in row-major order, as raw bytes. Text stands for its UTF-8 bytes.
+    """Return elements, flattened in row-major order, as raw bytes. Text becomes its UTF-8 bytes.
 
     Raises:
-        ValueError: the datatype has no such form, or an element does not fit it.
+        ValueError: the datatype is unknown, or an element does not fit it.
     """
     if datatype == "BYTES":
         packed = bytearray()
@@ -53,7 +53,7 @@ def pack(datatype: str, elements: Iterable[Any]) -> bytes:
         return bytes(packed)
     kind = _KINDS.get(datatype)
     if kind is None:
-        raise ValueError(f"datatype {datatype!r:.40} is none of {', '.join(sorted([*_KINDS, 'BYTES']))}")
+        raise ValueError(f"datatype {datatype!r:.40} is unknown: use one of {', '.join(sorted([*_KINDS, 'BYTES']))}")
     try:
         numbers = array(kind.code, elements)
     except (OverflowError, TypeError) as error:
@@ -64,21 +64,23 @@ def pack(datatype: str, elements: Iterable[Any]) -> bytes:
 
 
 def pack_contents(datatype: str, contents: InferTensorContents) -> bytes:
-    """The one field of `contents` that is filled, as raw bytes.
+    """Return the one filled field of `contents` as raw bytes.
 
     Raises:
-        ValueError: none or more than one is, it is not the field of this datatype, or an element does not fit.
+        ValueError: no field or several fields are filled, the field does not fit the datatype, or an element does not.
     """
     filled = [field.name for field, _ in contents.ListFields()]
     if not filled:
         raise ValueError("it has neither contents nor an entry in raw_input_contents")
     if datatype == "BYTES":
-        wanted = _BYTES_FIELD
+        expected = _BYTES_FIELD
     elif datatype in _KINDS:
-        wanted = _KINDS[datatype].field
+        expected = _KINDS[datatype].field
     else:
-        known = ", ".join(sorted([*_KINDS, "BYTES"]))
-        raise ValueError(f"datatype {datatype!r:.40} has no typed contents: use raw_input_contents, or one of {known}")
-    if filled != [wanted]:
-        raise ValueError(f"it is {datatype} and has {' and '.join(filled)}: fill {wanted} alone")
-    return pack(datatype, getattr(contents, wanted))
+        datatypes = ", ".join(sorted([*_KINDS, "BYTES"]))
+        raise ValueError(
+            f"datatype {datatype!r:.40} has no typed contents: use raw_input_contents, or one of {datatypes}"
+        )
+    if filled != [expected]:
+        raise ValueError(f"it is {datatype} and has {' and '.join(filled)}: fill {expected} alone")
+    return pack(datatype, getattr(contents, expected))

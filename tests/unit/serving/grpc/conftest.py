@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.serving.grpc.fake_proxy import FakeDoor
+from tests.unit.serving.grpc.fake_proxy import FakeProxy
 from tests.unit.serving.grpc.gateway_process import Gateway
 
 
 @pytest.fixture(scope="package")
-def _running() -> Iterator[tuple[FakeDoor, Gateway]]:
-    proxy = FakeDoor()
+def _running() -> Iterator[tuple[FakeProxy, Gateway]]:
+    proxy = FakeProxy()
     gateway = Gateway(proxy.url, "--max-request-size", "200000", "--max-concurrent", "4")
     yield proxy, gateway
     gateway.close()
@@ -19,9 +19,9 @@ def _running() -> Iterator[tuple[FakeDoor, Gateway]]:
 
 
 @pytest.fixture
-def proxy(_running: tuple[FakeDoor, Gateway]) -> Iterator[FakeDoor]:
+def proxy(_running: tuple[FakeProxy, Gateway]) -> Iterator[FakeProxy]:
     proxy, plain = _running[0], _running[0].answer
-    proxy.asked.clear()
+    proxy.requests.clear()
     proxy.left.clear()
     proxy.entered = threading.Semaphore(0)
     yield proxy
@@ -31,5 +31,5 @@ def proxy(_running: tuple[FakeDoor, Gateway]) -> Iterator[FakeDoor]:
 
 
 @pytest.fixture
-def gateway(_running: tuple[FakeDoor, Gateway]) -> Gateway:
+def gateway(_running: tuple[FakeProxy, Gateway]) -> Gateway:
     return _running[1]

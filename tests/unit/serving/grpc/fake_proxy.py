@@ -1,4 +1,4 @@
-"""A proxy that answers what a test says, and remembers what it was asked."""
+"""A proxy that answers as a test tells it, and records its requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     method: str
     path: str
     headers: dict[str, str]
@@ -35,29 +35,29 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Said:
+class FakeResponse:
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def error(status: int, kind: str, message: str = "what to do", **headers: str) -> Said:
+def error(status: int, kind: str, message: str = "what to do", **headers: str) -> FakeResponse:
     body = {"code": status, "type": kind, "message": message, "error": message}
-    return Said(status, json.dumps(body).encode(), {"Content-Type": "application/json", **headers})
+    return FakeResponse(status, json.dumps(body).encode(), {"Content-Type": "application/json", **headers})
 
 
-def tensors(header: dict[str, Any], *contents: bytes, **headers: str) -> Said:
+def tensors(header: dict[str, Any], *contents: bytes, **headers: str) -> FakeResponse:
     """An answer with the binary tensor data extension."""
     text = json.dumps(header).encode()
     sent = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text)), **headers}
-    return Said(200, text + b"".join(contents), sent)
+    return FakeResponse(200, text + b"".join(contents), sent)
 
 
 LABEL = b"\x01\x00\x00\x003\x01\x00\x00\x008"
 PROBABILITY = b"\x00\x00\x40\x3f\x00\x00\x80\x3e"  # 0.75, 0.25
 
 
-def prediction(**headers: str) -> Said:
+def prediction(**headers: str) -> FakeResponse:
     outputs = [
         {"name": "label", "datatype": "BYTES", "shape": [1, 2], "parameters": {"binary_data_size": len(LABEL)}},
         {"name": "probability", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}},
@@ -66,13 +66,13 @@ def prediction(**headers: str) -> Said:
     return tensors(header, LABEL, PROBABILITY, **headers)
 
 
-class FakeDoor:
+class FakeProxy:
     """Answers each request by `answer`, which a test may replace."""
 
     def __init__(self, port: int = 0) -> None:
-        self.asked: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
         self.connections: list[socket.socket] = []
-        self.answer: Callable[[Asked], Said] = lambda asked: prediction()
+        self.answer: Callable[[ReceivedRequest], FakeResponse] = lambda request: prediction()
         self.entered = threading.Semaphore(0)
         self.release = threading.Event()
         self.left = threading.Event()
@@ -89,13 +89,17 @@ class FakeDoor:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def last(self) -> Asked:
-        return self.asked[-1]
+    def last(self) -> ReceivedRequest:
+        return self.requests[-1]
 
-    def wait(self, asked: Asked) -> Said:
+    def wait(self, request: ReceivedRequest) -> FakeResponse:
         """An `answer` that comes when the test sets `release`; sets `left` where the client goes before that."""
         self.entered.release()
-        (mine,) = (one for one in self.connections if one.fileno() > 0 and one.getpeername() == asked.connection)
+        (mine,) = (
+            connection
+            for connection in self.connections
+            if connection.fileno() > 0 and connection.getpeername() == request.connection
+        )
         while not self.release.wait(0.01):
             if select.select([mine], [], [], 0)[0]:  # nothing more to read but its end
                 self.left.set()
@@ -112,7 +116,7 @@ class FakeDoor:
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-def _server(proxy: FakeDoor, port: int) -> ThreadingHTTPServer:
+def _server(proxy: FakeProxy, port: int) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
@@ -125,15 +129,15 @@ def _server(proxy: FakeDoor, port: int) -> ThreadingHTTPServer:
         def do(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
-            asked = Asked(self.command, self.path, headers, body, self.client_address)
-            proxy.asked.append(asked)
-            said = proxy.answer(asked)
-            self.send_response(said.status)
-            for name, value in said.headers.items():
+            request = ReceivedRequest(self.command, self.path, headers, body, self.client_address)
+            proxy.requests.append(request)
+            response = proxy.answer(request)
+            self.send_response(response.status)
+            for name, value in response.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(said.body)))
+            self.send_header("Content-Length", str(len(response.body)))
             self.end_headers()
-            self.wfile.write(said.body)
+            self.wfile.write(response.body)
 
         do_GET = do_POST = do  # noqa: N815
 

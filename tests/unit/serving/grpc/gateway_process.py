@@ -24,9 +24,9 @@ class Gateway:
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        found = re.fullmatch(r"gRPC gateway on port (\d+)\n", line)
-        assert found, line
-        self.port = int(found[1])
+        match = re.fullmatch(r"gRPC gateway on port (\d+)\n", line)
+        assert match, line
+        self.port = int(match[1])
         self.address = f"127.0.0.1:{self.port}"
         self._channel = grpc.insecure_channel(self.address, options=[("grpc.use_local_subchannel_pool", 1)])
 

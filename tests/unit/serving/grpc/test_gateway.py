@@ -1,4 +1,4 @@
-"""Every call, through a gateway that runs, against a proxy that remembers what it was asked."""
+"""Every call, through a running gateway, against a proxy that records its requests."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ import grpc
 import pytest
 
 from serving.grpc import open_inference_pb2 as pb
-from tests.unit.serving.grpc.fake_proxy import LABEL, PROBABILITY, Asked, FakeDoor, Said, error, prediction
+from tests.unit.serving.grpc.fake_proxy import (
+    LABEL,
+    PROBABILITY,
+    FakeProxy,
+    FakeResponse,
+    ReceivedRequest,
+    error,
+    prediction,
+)
 from tests.unit.serving.grpc.gateway_process import ROOT, Gateway, image_request
 
 
 def saying(body: Any, status: int = 200) -> Any:
-    return lambda asked: Said(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    return lambda request: FakeResponse(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
 
-def test_a_prediction_goes_there_and_back(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_a_prediction_goes_there_and_back(proxy: FakeProxy, gateway: Gateway) -> None:
     response = gateway.call("ModelInfer", image_request(id="seven"))
     assert (proxy.last.method, proxy.last.path) == ("POST", "/v2/models/digits/infer")
     assert proxy.last.headers["content-type"] == "application/octet-stream"
@@ -33,14 +41,14 @@ def test_a_prediction_goes_there_and_back(proxy: FakeDoor, gateway: Gateway) -> 
     assert list(response.raw_output_contents) == [LABEL, PROBABILITY]
 
 
-def test_a_version_and_an_explanation_have_roads_of_their_own(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_a_version_and_an_explanation_have_roads_of_their_own(proxy: FakeProxy, gateway: Gateway) -> None:
     request = image_request(model_version="2.0")
     request.parameters["explain"].bool_param = True
     gateway.call("ModelInfer", request)
     assert proxy.last.path == "/v2/models/digits/versions/2.0/explain"
 
 
-def test_the_token_and_the_request_id_are_passed_on_and_nothing_else(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_the_token_and_the_request_id_are_passed_on_and_nothing_else(proxy: FakeProxy, gateway: Gateway) -> None:
     metadata = (("authorization", "Bearer secret"), ("x-request-id", "abc"), ("x-top-k", "3"), ("host", "other"))
     gateway.call("ModelInfer", image_request(), metadata=metadata)
     assert proxy.last.headers["authorization"] == "Bearer secret"
@@ -54,18 +62,18 @@ def test_the_token_and_the_request_id_are_passed_on_and_nothing_else(proxy: Fake
     assert proxy.last.headers["authorization"] == "Bearer secret"
 
 
-def test_what_the_answers_headers_say_comes_back_as_trailing_metadata(proxy: FakeDoor, gateway: Gateway) -> None:
-    proxy.answer = lambda asked: prediction(**{"X-Request-Id": "abc", "X-Model-Version": "1.0", "Server-Timing": "a"})
+def test_response_headers_come_back_as_trailing_metadata(proxy: FakeProxy, gateway: Gateway) -> None:
+    proxy.answer = lambda request: prediction(**{"X-Request-Id": "abc", "X-Model-Version": "1.0", "Server-Timing": "a"})
     _, call = gateway.method("ModelInfer").with_call(image_request(), timeout=10)
     assert dict(call.trailing_metadata()) == {"x-request-id": "abc", "x-model-version": "1.0", "server-timing": "a"}
 
 
-def test_connections_to_the_proxy_are_kept(proxy: FakeDoor, gateway: Gateway) -> None:
-    proxy.answer = lambda asked: prediction() if asked.body else Said(200)
+def test_connections_to_the_proxy_are_reused(proxy: FakeProxy, gateway: Gateway) -> None:
+    proxy.answer = lambda request: prediction() if request.body else FakeResponse(200)
     for _ in range(5):
         gateway.call("ModelInfer", image_request())
         gateway.call("ServerLive")
-    assert len({asked.connection for asked in proxy.asked}) == 1
+    assert len({request.connection for request in proxy.requests}) == 1
 
 
 @pytest.mark.parametrize(
@@ -83,33 +91,33 @@ def test_connections_to_the_proxy_are_kept(proxy: FakeDoor, gateway: Gateway) ->
     ],
 )
 def test_health_is_what_the_proxy_says(
-    proxy: FakeDoor, gateway: Gateway, name: str, request_: Any, path: str, field: str
+    proxy: FakeProxy, gateway: Gateway, name: str, request_: Any, path: str, field: str
 ) -> None:
-    for answer, wanted in [
+    for answer, healthy in [
         (saying({field: True}), True),
         (saying({field: False}), False),
-        (lambda asked: Said(200), True),
-        (lambda asked: error(503, "Unavailable"), False),
+        (lambda request: FakeResponse(200), True),
+        (lambda request: error(503, "Unavailable"), False),
     ]:
         proxy.answer = answer
-        assert getattr(gateway.call(name, request_), field) is wanted
+        assert getattr(gateway.call(name, request_), field) is healthy
         assert (proxy.last.method, proxy.last.path) == ("GET", path)
 
 
 @pytest.mark.parametrize("kind", ["ModelNotFound", "VersionNotFound"])
-def test_a_model_that_is_not_there_is_not_ready(proxy: FakeDoor, gateway: Gateway, kind: str) -> None:
-    proxy.answer = lambda asked: error(404, kind, 'model "cats" is not served here')
+def test_a_model_that_is_not_there_is_not_ready(proxy: FakeProxy, gateway: Gateway, kind: str) -> None:
+    proxy.answer = lambda request: error(404, kind, 'model "cats" is not served here')
     assert gateway.call("ModelReady", pb.ModelReadyRequest(name="cats")).ready is False
 
 
-def test_readiness_without_a_token_is_an_error_and_not_false(proxy: FakeDoor, gateway: Gateway) -> None:
-    proxy.answer = lambda asked: error(401, "Unauthorized")
+def test_readiness_without_a_token_is_an_error_and_not_false(proxy: FakeProxy, gateway: Gateway) -> None:
+    proxy.answer = lambda request: error(401, "Unauthorized")
     with pytest.raises(grpc.RpcError) as caught:
         gateway.call("ModelReady", pb.ModelReadyRequest(name="digits"))
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_metadata_of_the_server_and_of_a_model(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_metadata_of_the_server_and_of_a_model(proxy: FakeProxy, gateway: Gateway) -> None:
     proxy.answer = saying({"name": "torchlight", "version": "0.1.0", "extensions": ["binary_tensor_data"]})
     server = gateway.call("ServerMetadata")
     assert (proxy.last.path, server.name, server.version) == ("/v2", "torchlight", "0.1.0")
@@ -121,29 +129,37 @@ def test_metadata_of_the_server_and_of_a_model(proxy: FakeDoor, gateway: Gateway
     model = gateway.call("ModelMetadata", pb.ModelMetadataRequest(name="digits", version="1.0"))
     assert proxy.last.path == "/v2/models/digits/versions/1.0"
     assert (model.name, list(model.versions), model.platform) == ("digits", ["1.0"], "pytorch")
-    assert [(found.name, found.datatype, list(found.shape)) for found in model.inputs] == [("image", "BYTES", [-1])]
+    assert [
+        (tensor_metadata.name, tensor_metadata.datatype, list(tensor_metadata.shape))
+        for tensor_metadata in model.inputs
+    ] == [("image", "BYTES", [-1])]
     assert len(model.outputs) == 2
 
 
 @pytest.mark.parametrize("body", [[], {}, {"name": 1, "version": "1"}])
-def test_metadata_outside_of_the_protocol_is_internal(proxy: FakeDoor, gateway: Gateway, body: Any) -> None:
+def test_metadata_outside_of_the_protocol_is_internal(proxy: FakeProxy, gateway: Gateway, body: Any) -> None:
     proxy.answer = saying(body)
     for name in ("ServerMetadata", "ModelMetadata"):
         request = pb.ModelMetadataRequest(name="digits") if name == "ModelMetadata" else None
         with pytest.raises(grpc.RpcError) as caught:
             gateway.call(name, request)
         assert caught.value.code() is grpc.StatusCode.INTERNAL
-        assert "outside of the protocol" in caught.value.details()
+        assert "breaks the protocol" in caught.value.details()
 
 
-def test_a_large_tensor_passes_unchanged(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_a_large_tensor_passes_unchanged(proxy: FakeProxy, gateway: Gateway) -> None:
     request = image_request()
     request.raw_input_contents[0] = bytes(range(256)) * 700
 
-    def echo(asked: Asked) -> Said:
-        output = {"name": "o", "datatype": "UINT8", "shape": [1], "parameters": {"binary_data_size": len(asked.binary)}}
+    def echo(request: ReceivedRequest) -> FakeResponse:
+        output = {
+            "name": "o",
+            "datatype": "UINT8",
+            "shape": [1],
+            "parameters": {"binary_data_size": len(request.binary)},
+        }
         text = json.dumps({"model_name": "digits", "outputs": [output]}).encode()
-        return Said(200, text + asked.binary, {"Inference-Header-Content-Length": str(len(text))})
+        return FakeResponse(200, text + request.binary, {"Inference-Header-Content-Length": str(len(text))})
 
     proxy.answer = echo
     response = gateway.call("ModelInfer", request)

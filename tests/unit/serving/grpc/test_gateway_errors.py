@@ -13,7 +13,7 @@ import pytest
 
 from scripts.maintenance.openapi.schemas import all_errors
 from serving.grpc import errors
-from tests.unit.serving.grpc.fake_proxy import FakeDoor, Said, error, prediction
+from tests.unit.serving.grpc.fake_proxy import FakeProxy, FakeResponse, error, prediction
 from tests.unit.serving.grpc.gateway_process import Gateway, image_request
 
 Code = grpc.StatusCode
@@ -56,14 +56,14 @@ def soon(condition: Callable[[], bool]) -> bool:
     ],
 )
 def test_http_errors_have_grpc_codes(
-    proxy: FakeDoor, gateway: Gateway, status: int, kind: str, code: grpc.StatusCode
+    proxy: FakeProxy, gateway: Gateway, status: int, kind: str, code: grpc.StatusCode
 ) -> None:
-    proxy.answer = lambda asked: error(status, kind, "say é instead")
+    proxy.answer = lambda request: error(status, kind, "say é instead")
     assert failure(gateway) == (code, f"{kind}: say é instead", {"torchlight-error-type": kind})
 
 
-def test_when_to_send_again_and_the_request_id_come_with_an_error(proxy: FakeDoor, gateway: Gateway) -> None:
-    proxy.answer = lambda asked: error(503, "Overloaded", **{"Retry-After": "2", "X-Request-Id": "abc"})
+def test_when_to_send_again_and_the_request_id_come_with_an_error(proxy: FakeProxy, gateway: Gateway) -> None:
+    proxy.answer = lambda request: error(503, "Overloaded", **{"Retry-After": "2", "X-Request-Id": "abc"})
     assert failure(gateway)[2] == {
         "torchlight-error-type": "Overloaded",
         "retry-after": "2",
@@ -73,31 +73,31 @@ def test_when_to_send_again_and_the_request_id_come_with_an_error(proxy: FakeDoo
 
 
 @pytest.mark.parametrize("body", [b"<html>no</html>", b"[]", b'{"type":"\\u00e9\\n","message":""}', b""])
-def test_an_error_without_words_is_still_explained(proxy: FakeDoor, gateway: Gateway, body: bytes) -> None:
-    proxy.answer = lambda asked: Said(502, body)
+def test_an_error_without_words_is_still_explained(proxy: FakeProxy, gateway: Gateway, body: bytes) -> None:
+    proxy.answer = lambda request: FakeResponse(502, body)
     code, details, metadata = failure(gateway)
     assert code is Code.UNAVAILABLE
-    assert details == "BadGateway: the proxy answered 502 without saying why; its log may say it"
+    assert details == "BadGateway: the proxy answered 502 without a reason: see the server's log"
     assert metadata == {"torchlight-error-type": "BadGateway"}
 
 
-def test_very_long_words_are_cut_to_what_clients_take(proxy: FakeDoor, gateway: Gateway) -> None:
-    proxy.answer = lambda asked: error(400, "BadOption", "😀" * 5000)
+def test_very_long_words_are_cut_to_what_clients_take(proxy: FakeProxy, gateway: Gateway) -> None:
+    proxy.answer = lambda request: error(400, "BadOption", "😀" * 5000)
     code, details, _ = failure(gateway)
     assert code is Code.INVALID_ARGUMENT
     assert len(details) == 600
     assert details.endswith("…")
 
 
-def test_a_success_outside_of_the_protocol_is_internal(proxy: FakeDoor, gateway: Gateway) -> None:
-    proxy.answer = lambda asked: Said(200, b"<html>")
+def test_a_success_outside_of_the_protocol_is_internal(proxy: FakeProxy, gateway: Gateway) -> None:
+    proxy.answer = lambda request: FakeResponse(200, b"<html>")
     code, details, metadata = failure(gateway)
     assert code is Code.INTERNAL
-    assert details.startswith("BadGateway: the proxy answered outside of the protocol")
+    assert details.startswith("BadGateway: the proxy's response breaks the protocol")
     assert metadata == {"torchlight-error-type": "BadGateway"}
 
 
-def test_what_is_wrong_with_the_request_itself_never_reaches_the_door(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_what_is_wrong_with_the_request_itself_never_reaches_the_door(proxy: FakeProxy, gateway: Gateway) -> None:
     request = image_request()
     request.raw_input_contents.append(b"")
     code, details, metadata = failure(gateway, request)
@@ -108,10 +108,10 @@ def test_what_is_wrong_with_the_request_itself_never_reaches_the_door(proxy: Fak
         Code.INVALID_ARGUMENT,
         "BadRequest: the message cannot be read as ModelInferRequest: make the client from open_inference.proto",
     )
-    assert proxy.asked == []
+    assert proxy.requests == []
 
 
-def test_a_call_that_is_not_offered_names_those_that_are(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_a_call_that_is_not_offered_names_those_that_are(proxy: FakeProxy, gateway: Gateway) -> None:
     for name in ("RepositoryIndex", "ModelStreamInfer"):
         with pytest.raises(grpc.RpcError) as caught:
             gateway.method(name)(b"", timeout=10)
@@ -119,25 +119,25 @@ def test_a_call_that_is_not_offered_names_those_that_are(proxy: FakeDoor, gatewa
         assert "GRPCInferenceService has ServerLive, ServerReady, " in caught.value.details()
 
 
-def test_a_message_over_the_limit_is_refused(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_a_message_over_the_limit_is_refused(proxy: FakeProxy, gateway: Gateway) -> None:
     request = image_request()
     request.raw_input_contents[0] = bytes(200_000)
     code, details, _ = failure(gateway, request)
     assert code is Code.RESOURCE_EXHAUSTED
     assert "200000" in details
-    assert proxy.asked == []
+    assert proxy.requests == []
 
 
-def test_a_compressed_message_cannot_unpack_past_the_limit(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_a_compressed_message_cannot_unpack_past_the_limit(proxy: FakeProxy, gateway: Gateway) -> None:
     request = image_request()
     request.raw_input_contents[0] = bytes(50_000_000)
     code, details, _ = failure(gateway, request, compression=grpc.Compression.Gzip)
     assert code is Code.UNIMPLEMENTED
     assert "gzip" in details
-    assert proxy.asked == []
+    assert proxy.requests == []
 
 
-def test_the_callers_deadline_ends_the_http_call(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_the_callers_deadline_ends_the_http_call(proxy: FakeProxy, gateway: Gateway) -> None:
     proxy.answer = proxy.wait
     started = time.monotonic()
     code, _, _ = failure(gateway, timeout=0.3)
@@ -146,17 +146,17 @@ def test_the_callers_deadline_ends_the_http_call(proxy: FakeDoor, gateway: Gatew
     assert proxy.left.wait(5)
 
 
-def test_a_canceled_call_closes_its_connection_to_the_door(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_a_canceled_call_closes_its_connection_to_the_door(proxy: FakeProxy, gateway: Gateway) -> None:
     proxy.answer = proxy.wait
     call = gateway.method("ModelInfer").future(image_request(), timeout=20)
     assert proxy.entered.acquire(timeout=10)
     call.cancel()
     assert proxy.left.wait(5)
-    proxy.answer = lambda asked: prediction()
+    proxy.answer = lambda request: prediction()
     assert gateway.call("ModelInfer", image_request()).model_name == "digits"
 
 
-def test_one_call_too_many_is_refused_at_once(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_one_call_too_many_is_refused_at_once(proxy: FakeProxy, gateway: Gateway) -> None:
     proxy.answer = proxy.wait
     waiting = [gateway.method("ModelInfer").future(image_request(), timeout=20) for _ in range(4)]
     for _ in waiting:
@@ -164,15 +164,15 @@ def test_one_call_too_many_is_refused_at_once(proxy: FakeDoor, gateway: Gateway)
     assert failure(gateway)[0] is Code.RESOURCE_EXHAUSTED
     proxy.release.set()
     assert [call.result().model_name for call in waiting] == ["digits"] * 4
-    proxy.answer = lambda asked: prediction()
+    proxy.answer = lambda request: prediction()
     assert soon(lambda: gateway.call("ModelInfer", image_request()).model_name == "digits")
 
 
-def test_calls_at_a_time_get_their_own_answers(proxy: FakeDoor, gateway: Gateway) -> None:
-    def echo(asked: Any) -> Said:
+def test_calls_at_a_time_get_their_own_answers(proxy: FakeProxy, gateway: Gateway) -> None:
+    def echo(request: Any) -> FakeResponse:
         time.sleep(0.01)
-        output = {"name": "o", "datatype": "BYTES", "shape": [1], "data": [asked.json["id"]]}
-        return Said(200, json.dumps({"model_name": "digits", "outputs": [output]}).encode())
+        output = {"name": "o", "datatype": "BYTES", "shape": [1], "data": [request.json["id"]]}
+        return FakeResponse(200, json.dumps({"model_name": "digits", "outputs": [output]}).encode())
 
     proxy.answer = echo
     wrong: list[str] = []

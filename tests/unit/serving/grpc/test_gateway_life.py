@@ -1,4 +1,4 @@
-"""How the gateway starts, what it says while the proxy is away, and how it ends."""
+"""Start of the gateway, its answers while the proxy is down, and its end."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import grpc
 import pytest
 
 from serving.grpc import open_inference_pb2 as pb
-from tests.unit.serving.grpc.fake_proxy import FakeDoor
+from tests.unit.serving.grpc.fake_proxy import FakeProxy
 from tests.unit.serving.grpc.gateway_process import ROOT, Gateway, image_request
 
 
 @pytest.fixture
-def unbatched() -> Iterator[tuple[FakeDoor, Gateway]]:
+def unbatched() -> Iterator[tuple[FakeProxy, Gateway]]:
     """A gateway that a test may end."""
-    proxy = FakeDoor()
+    proxy = FakeProxy()
     gateway = Gateway(proxy.url, "--grace", "5")
     yield proxy, gateway
     gateway.close()
@@ -32,7 +32,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
 
 
-def test_a_call_in_flight_is_finished_before_the_end(unbatched: tuple[FakeDoor, Gateway]) -> None:
+def test_a_call_in_flight_is_finished_before_the_end(unbatched: tuple[FakeProxy, Gateway]) -> None:
     proxy, gateway = unbatched
     proxy.answer = proxy.wait
     call = gateway.method("ModelInfer").future(image_request(), timeout=20)
@@ -51,7 +51,7 @@ def test_a_call_in_flight_is_finished_before_the_end(unbatched: tuple[FakeDoor, 
     assert gateway.process.wait(10) == 0
 
 
-def test_an_idle_gateway_ends_at_once(unbatched: tuple[FakeDoor, Gateway]) -> None:
+def test_an_idle_gateway_ends_at_once(unbatched: tuple[FakeProxy, Gateway]) -> None:
     _, gateway = unbatched
     gateway.call("ModelInfer", image_request())
     started = time.monotonic()
@@ -60,7 +60,7 @@ def test_an_idle_gateway_ends_at_once(unbatched: tuple[FakeDoor, Gateway]) -> No
     assert time.monotonic() - started < 2
 
 
-def test_a_call_that_outlives_the_grace_is_ended(unbatched: tuple[FakeDoor, Gateway]) -> None:
+def test_a_call_that_outlives_the_grace_is_ended(unbatched: tuple[FakeProxy, Gateway]) -> None:
     proxy, gateway = unbatched
     proxy.answer = proxy.wait
     call = gateway.method("ModelInfer").future(image_request(), timeout=20)
@@ -70,7 +70,7 @@ def test_a_call_that_outlives_the_grace_is_ended(unbatched: tuple[FakeDoor, Gate
     assert call.exception().code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
-def test_a_proxy_that_goes_and_comes_back_needs_no_restart(unbatched: tuple[FakeDoor, Gateway]) -> None:
+def test_a_proxy_that_goes_and_comes_back_needs_no_restart(unbatched: tuple[FakeProxy, Gateway]) -> None:
     proxy, gateway = unbatched
     gateway.call("ModelInfer", image_request())
     proxy.close()
@@ -79,12 +79,12 @@ def test_a_proxy_that_goes_and_comes_back_needs_no_restart(unbatched: tuple[Fake
         gateway.call("ModelInfer", image_request())
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert caught.value.details().startswith(f"Unavailable: nothing listens at {proxy.url} (")
-    back = FakeDoor(proxy.port)
+    back = FakeProxy(proxy.port)
     assert gateway.call("ModelInfer", image_request()).model_name == "digits"
     back.close()
 
 
-def test_a_proxy_that_breaks_off_is_unavailable_with_words(unbatched: tuple[FakeDoor, Gateway]) -> None:
+def test_a_proxy_that_breaks_off_is_unavailable_with_words(unbatched: tuple[FakeProxy, Gateway]) -> None:
     proxy, gateway = unbatched
     proxy.answer = proxy.wait
     call = gateway.method("ModelInfer").future(image_request(), timeout=20)

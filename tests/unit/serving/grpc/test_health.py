@@ -12,18 +12,18 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2 as pb
 
-from tests.unit.serving.grpc.fake_proxy import FakeDoor, Said, error
+from tests.unit.serving.grpc.fake_proxy import FakeProxy, FakeResponse, error
 from tests.unit.serving.grpc.gateway_process import Gateway
 
 SERVING, NOT_SERVING = pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING
 UNKNOWN = pb.HealthCheckResponse.SERVICE_UNKNOWN
 
 
-def ready(*_: object) -> Said:
-    return Said(200, json.dumps({"ready": True}).encode(), {"Content-Type": "application/json"})
+def ready(*_: object) -> FakeResponse:
+    return FakeResponse(200, json.dumps({"ready": True}).encode(), {"Content-Type": "application/json"})
 
 
-def not_ready(*_: object) -> Said:
+def not_ready(*_: object) -> FakeResponse:
     return error(503, "NotReady")
 
 
@@ -46,7 +46,7 @@ def calls(gateway: Gateway) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("service", ["", "inference.GRPCInferenceService"])
-def test_check_says_what_the_proxy_says(proxy: FakeDoor, gateway: Gateway, service: str) -> None:
+def test_check_says_what_the_proxy_says(proxy: FakeProxy, gateway: Gateway, service: str) -> None:
     with calls(gateway) as call:
         for answer, status in ((ready, SERVING), (not_ready, NOT_SERVING), (ready, SERVING)):
             proxy.answer = answer
@@ -55,20 +55,20 @@ def test_check_says_what_the_proxy_says(proxy: FakeDoor, gateway: Gateway, servi
             assert call("List", pb.HealthListRequest()).statuses[service].status == status
 
 
-def test_check_of_an_unknown_service_is_not_found(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_check_of_an_unknown_service_is_not_found(proxy: FakeProxy, gateway: Gateway) -> None:
     with calls(gateway) as call, pytest.raises(grpc.RpcError) as caught:
         call("Check", pb.HealthCheckRequest(service="cats"))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 @pytest.mark.parametrize("name", ["Check", "Watch"])
-def test_what_cannot_be_read_is_an_invalid_argument(proxy: FakeDoor, gateway: Gateway, name: str) -> None:
+def test_what_cannot_be_read_is_an_invalid_argument(proxy: FakeProxy, gateway: Gateway, name: str) -> None:
     with calls(gateway) as call, pytest.raises(grpc.RpcError) as caught:
         list([call(name, b"\x0a\xff")] if name == "Check" else call(name, b"\x0a\xff"))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_watch_says_each_change_once(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_watch_says_each_change_once(proxy: FakeProxy, gateway: Gateway) -> None:
     proxy.answer = ready
     with calls(gateway) as call:
         watch = call("Watch", pb.HealthCheckRequest())
@@ -84,7 +84,7 @@ def test_watch_says_each_change_once(proxy: FakeDoor, gateway: Gateway) -> None:
 
 
 def test_watch_ends_with_the_gateway_and_does_not_hold_it_up() -> None:
-    proxy = FakeDoor()
+    proxy = FakeProxy()
     proxy.answer = ready
     gateway = Gateway(proxy.url, "--grace", "60")
     try:
@@ -102,7 +102,7 @@ def test_watch_ends_with_the_gateway_and_does_not_hold_it_up() -> None:
 
 
 def test_without_a_proxy_nothing_is_served() -> None:
-    proxy = FakeDoor()
+    proxy = FakeProxy()
     proxy.close()
     gateway = Gateway(proxy.url)
     try:

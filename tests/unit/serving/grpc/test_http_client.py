@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from serving.grpc import http_client as module
-from serving.grpc.http_client import Answer, ProxyClient, Unanswered
+from serving.grpc.http_client import HttpResponse, ProxyClient, Unanswered
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: abc\r\n\r\nok"
@@ -17,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: abc\r\n\r\nok"
 def with_peer(peer: Peer, use: Callable[[ProxyClient], Awaitable[None]], patience: float = 10.0) -> int:
     """Run `use` against a proxy whose connections `peer` handles; the number of connections it saw."""
 
-    async def whole() -> int:
+    async def run_client() -> int:
         count = 0
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,7 +40,7 @@ def with_peer(peer: Peer, use: Callable[[ProxyClient], Awaitable[None]], patienc
             await asyncio.sleep(0.05)
         return count
 
-    return asyncio.run(whole())
+    return asyncio.run(run_client())
 
 
 def saying(answer: bytes, times: int = 1) -> Peer:
@@ -53,8 +53,8 @@ def saying(answer: bytes, times: int = 1) -> Peer:
     return peer
 
 
-async def get(proxy: ProxyClient) -> Answer:
-    return await proxy.ask("GET", "/", {})
+async def get(proxy: ProxyClient) -> HttpResponse:
+    return await proxy.request("GET", "/", {})
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def get(proxy: ProxyClient) -> Answer:
 )
 def test_an_answer_of_any_length_is_read(answer: bytes) -> None:
     async def use(proxy: ProxyClient) -> None:
-        assert await get(proxy) == Answer(200, (await get(proxy)).headers, b"ok")
+        assert await get(proxy) == HttpResponse(200, (await get(proxy)).headers, b"ok")
         assert (await get(proxy)).headers["x-request-id"] == "abc"
 
     with_peer(saying(answer), use)
@@ -118,7 +118,7 @@ def test_what_is_no_answer_is_unanswered(answer: bytes, message: str) -> None:
 
 
 def test_an_answer_that_comes_before_the_body_was_read_counts() -> None:
-    """As a proxy refuses a large body: it answers, and reads no further."""
+    """Answer and read no further, as a proxy refuses a large body."""
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -128,7 +128,7 @@ def test_an_answer_that_comes_before_the_body_was_read_counts() -> None:
 
     async def use(proxy: ProxyClient) -> None:
         for _ in range(2):
-            answer = await proxy.ask("POST", "/", {}, [bytes(30_000_000)])
+            answer = await proxy.request("POST", "/", {}, [bytes(30_000_000)])
             assert answer.status == 413
 
     assert with_peer(peer, use) == 2
@@ -142,7 +142,7 @@ def test_patience_ends_and_leaves_no_connection_behind() -> None:
     async def use(proxy: ProxyClient) -> None:
         for seconds in (None, 0.01):
             with pytest.raises(TimeoutError):
-                await proxy.ask("GET", "/", {}, within=seconds)
+                await proxy.request("GET", "/", {}, within=seconds)
 
     assert with_peer(peer, use, patience=0.1) == 2
 

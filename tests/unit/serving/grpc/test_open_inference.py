@@ -19,17 +19,17 @@ TRITON = FileDescriptorProto.FromString(triton.DESCRIPTOR.serialized_pb)
 
 def messages(among: Any, prefix: str = "") -> dict[str, list[str]]:
     """Every message with its fields, as `number label type name of oneof`."""
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for message in among:
         name = f"{prefix}{message.name}"
         oneofs = [oneof.name for oneof in message.oneof_decl]
-        found[name] = [
+        by_name[name] = [
             f"{field.number} {field.label} {field.type} {field.type_name} {field.name} "
             + (oneofs[field.oneof_index] if field.HasField("oneof_index") else "")
             for field in message.field
         ]
-        found |= messages(message.nested_type, f"{name}.")
-    return found
+        by_name |= messages(message.nested_type, f"{name}.")
+    return by_name
 
 
 THEIR_MESSAGES = messages(TRITON.message_type)
@@ -41,18 +41,18 @@ def test_a_message_has_the_fields_of_tritons(name: str, fields: list[str]) -> No
 
 
 def test_the_service_has_the_name_and_calls_of_tritons() -> None:
-    (mine,), (theirs,) = OURS.service, TRITON.service
-    assert (OURS.package, OURS.syntax, mine.name) == (TRITON.package, TRITON.syntax, theirs.name)
-    calls = {method.name: method for method in theirs.method}
-    assert [method for method in mine.method if method != calls[method.name]] == []
-    assert len(mine.method) == 6
+    (own_service,), (triton_service,) = OURS.service, TRITON.service
+    assert (OURS.package, OURS.syntax, own_service.name) == (TRITON.package, TRITON.syntax, triton_service.name)
+    calls = {method.name: method for method in triton_service.method}
+    assert [method for method in own_service.method if method != calls[method.name]] == []
+    assert len(own_service.method) == 6
 
 
 def test_the_python_is_made_from_the_proto_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generate.generate(tmp_path)
     for name in ("open_inference_pb2.py", "open_inference_pb2.pyi"):
-        made, kept = (tmp_path / name).read_text(), (generate.FOLDER / name).read_text()
-        assert made == kept, "run `python -m serving.grpc.generate`"
+        generated, committed = (tmp_path / name).read_text(), (generate.FOLDER / name).read_text()
+        assert generated == committed, "run `python -m serving.grpc.generate`"
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "open_inference_pb2", raising=False)
     import open_inference_pb2 as fresh  # type: ignore[import-not-found]

@@ -32,8 +32,8 @@ def test_numbers_become_what_numpy_makes_of_them(datatype: str, field: str, dtyp
 
 def test_bytes_become_what_tritonclient_makes_of_them() -> None:
     values = [b"\x89PNG\x00", b"", b"\xff" * 300]
-    wanted = serialize_byte_tensor(np.array(values, dtype=object)).item()
-    assert tensors.pack_contents("BYTES", InferTensorContents(bytes_contents=values)) == wanted
+    expected = serialize_byte_tensor(np.array(values, dtype=object)).item()
+    assert tensors.pack_contents("BYTES", InferTensorContents(bytes_contents=values)) == expected
 
 
 def test_text_is_packed_as_utf_8() -> None:
@@ -59,5 +59,5 @@ def test_contents_that_do_not_fit_are_explained(datatype: str, contents: dict[st
 
 @pytest.mark.parametrize(("datatype", "values"), [("BYTES", [7]), ("FP32", [None]), ("COMPLEX", [1])])
 def test_what_json_cannot_have_meant_is_no_tensor(datatype: str, values: list[Any]) -> None:
-    with pytest.raises(ValueError, match=r"an element|datatype 'COMPLEX' is none of"):
+    with pytest.raises(ValueError, match=r"an element|datatype 'COMPLEX' is unknown: use one of"):
         tensors.pack(datatype, values)

@@ -12,7 +12,7 @@ import tritonclient.grpc as triton
 from tritonclient.grpc import aio
 from tritonclient.utils import InferenceServerException
 
-from tests.unit.serving.grpc.fake_proxy import FakeDoor, Said, error
+from tests.unit.serving.grpc.fake_proxy import FakeProxy, FakeResponse, error
 from tests.unit.serving.grpc.gateway_process import Gateway
 
 
@@ -29,7 +29,7 @@ def images() -> list[triton.InferInput]:
     return [tensor]
 
 
-def test_a_prediction_as_numpy(proxy: FakeDoor, client: triton.InferenceServerClient) -> None:
+def test_a_prediction_as_numpy(proxy: FakeProxy, client: triton.InferenceServerClient) -> None:
     result = client.infer(
         "digits",
         images(),
@@ -50,7 +50,7 @@ def test_a_prediction_as_numpy(proxy: FakeDoor, client: triton.InferenceServerCl
     assert [output["name"] for output in proxy.last.json["outputs"]] == ["label", "probability"]
 
 
-def test_an_array_is_sent_as_it_is(proxy: FakeDoor, client: triton.InferenceServerClient) -> None:
+def test_an_array_is_sent_as_it_is(proxy: FakeProxy, client: triton.InferenceServerClient) -> None:
     pixels = np.arange(2 * 2 * 3, dtype=np.float32).reshape(1, 2, 2, 3) / 12
     tensor = triton.InferInput("pixels", list(pixels.shape), "FP32")
     tensor.set_data_from_numpy(pixels)
@@ -60,25 +60,25 @@ def test_an_array_is_sent_as_it_is(proxy: FakeDoor, client: triton.InferenceServ
     assert proxy.last.json["inputs"][0]["shape"] == [1, 2, 2, 3]
 
 
-def test_health_and_metadata(proxy: FakeDoor, client: triton.InferenceServerClient) -> None:
-    proxy.answer = lambda asked: Said(200, json.dumps({"live": True, "ready": True}).encode())
+def test_health_and_metadata(proxy: FakeProxy, client: triton.InferenceServerClient) -> None:
+    proxy.answer = lambda request: FakeResponse(200, json.dumps({"live": True, "ready": True}).encode())
     assert client.is_server_live(client_timeout=10)
     assert client.is_server_ready(client_timeout=10)
     assert client.is_model_ready("digits", client_timeout=10)
-    proxy.answer = lambda asked: Said(
+    proxy.answer = lambda request: FakeResponse(
         200, b'{"name":"digits","version":"1","versions":["1.0"],"inputs":[],"outputs":[]}'
     )
     assert client.get_server_metadata(client_timeout=10).version == "1"
     assert list(client.get_model_metadata("digits", client_timeout=10).versions) == ["1.0"]
 
 
-def test_an_error_has_its_words(proxy: FakeDoor, client: triton.InferenceServerClient) -> None:
-    proxy.answer = lambda asked: error(404, "ModelNotFound", "give another")
+def test_an_error_has_its_words(proxy: FakeProxy, client: triton.InferenceServerClient) -> None:
+    proxy.answer = lambda request: error(404, "ModelNotFound", "give another")
     with pytest.raises(InferenceServerException, match=r"StatusCode.NOT_FOUND.*ModelNotFound: give another"):
         client.infer("cats", images(), client_timeout=10)
 
 
-def test_an_async_stub_on_the_running_gateway(proxy: FakeDoor, gateway: Gateway) -> None:
+def test_an_async_stub_on_the_running_gateway(proxy: FakeProxy, gateway: Gateway) -> None:
     async def ask() -> list[bytes]:
         async with aio.InferenceServerClient(gateway.address) as client:
             result = await client.infer("digits", images(), client_timeout=10)
