@@ -45,8 +45,8 @@ def sends_images(incoming: Incoming) -> bool:
 
 
 def kind(incoming: Incoming) -> str:
-    """As it is counted: `predict`, `explain`, or `ask` for a question about the model."""
-    return incoming.kind if sends_images(incoming) else "ask"
+    """Return the kind that metrics count: `predict`, `explain`, or `metadata` for readiness and metadata."""
+    return incoming.kind if sends_images(incoming) else "metadata"
 
 
 def healthy(slots: Sequence[Slot]) -> list[Slot]:
