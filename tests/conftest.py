@@ -12,6 +12,7 @@ from handlers.pipeline import Classifier
 from models.release import Release
 from training import recipe
 from training.data import DATASETS, Dataset
+from training.job import TrainingJob
 from training.train import train
 
 torch.set_num_threads(1)
@@ -37,7 +38,11 @@ def digits() -> Dataset:
 def release(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Release:
     """Trained for 4 epochs: some 97 % right. Not to be changed; `own_release` is a copy that may be."""
     root = tmp_path_factory.mktemp("releases")
-    release = train(digits, "digits", "1.0", recipe.load("default", {"epochs": 4}), root=root)
+    release = train(
+        TrainingJob(
+            dataset=digits, model="digits", version="1.0", recipe=recipe.load("default", {"epochs": 4}), root=root
+        )
+    )
     assert release is not None
     return release
 

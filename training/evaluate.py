@@ -1,4 +1,4 @@
-"""What a classifier answers to a split, through the code that serves, and how good that is."""
+"""Predictions of a classifier for a split, through the code that serves, and their accuracy and loss."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from handlers import decision, uncertainty
 from handlers.decision import Uncertainty
-from handlers.engines import Outputs
+from handlers.engines import Engine, Outputs
 from handlers.errors import RequestError
 from handlers.modalities.image import images
 from handlers.pipeline import Classifier
 from handlers.uncertainty import UncertaintyEstimator
-from models.card import Card
+from models.card import Card, Input
 from training.data.dataset import DataError, Dataset, Split
 
 CHUNK = 256
@@ -26,13 +26,13 @@ CHUNK = 256
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The answers to N images of C classes; every figure of a report is derived from them.
+    """Predictions for N images of C classes; every figure of a report is derived from them.
 
     Attributes:
-        card: of the release that answered.
+        card: of the release that predicted.
         labels: int64 (N,), indices into the card's classes.
-        logits: float32 (N, C), as the network gave them.
-        uncertainties: of each image its set, its out-of-distribution score and the decision; None where the card has no
+        logits: float32 (N, C), not calibrated.
+        uncertainties: prediction set, out-of-distribution score and decision of each image; None if the card has no
             `uncertainty`.
     """
 
@@ -45,22 +45,22 @@ class Evaluation:
     def of(
         cls, card: Card, estimator: UncertaintyEstimator | None, outputs: Outputs, labels: Sequence[int]
     ) -> Evaluation:
-        """UncertaintyEstimator what the network made of N images as the server does."""
+        """Evaluate a network's outputs for N images as the server does."""
         ranking = decision.rank(outputs.logits, estimator.uncertainty.temperature if estimator else 1.0)
-        judged = decision.uncertainties(ranking, outputs, estimator, card.classes) if estimator else None
-        return cls(card, torch.tensor(labels), outputs.logits.cpu(), judged)
+        uncertainties = decision.uncertainties(ranking, outputs, estimator, card.classes) if estimator else None
+        return cls(card, torch.tensor(labels), outputs.logits.cpu(), uncertainties)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by before softmax; 1 where the card has no `uncertainty`."""
+        """Divisor of the logits before softmax; 1 if the card has no `uncertainty`."""
         return self.card.uncertainty.temperature if self.card.uncertainty else 1.0
 
     @property
     def probabilities(self) -> torch.Tensor:
-        """As they are served, float64 (N, C): calibrated where the card has `uncertainty`."""
+        """Probabilities as served, float64 (N, C): calibrated if the card has `uncertainty`."""
         return uncertainty.probabilities(self.logits, self.temperature)
 
     @property
@@ -70,20 +70,20 @@ class Evaluation:
 
     @property
     def right(self) -> torch.Tensor:
-        """Whether that is the labeled one, bool (N,)."""
-        return self.answered == self.labels
+        """True where the most probable class is the labeled one, bool (N,)."""
+        return correct(self.logits, self.labels)
 
     @property
     def losses(self) -> torch.Tensor:
-        """The negative log of the served probability of the labeled class in nats, float64 (N,)."""
-        return functional.cross_entropy(self.logits.double() / self.temperature, self.labels, reduction="none")
+        """Negative log-likelihood of the labeled class in nats, float64 (N,)."""
+        return losses(self.logits, self.labels, self.temperature)
 
     @property
     def scores(self) -> torch.Tensor | None:
-        """How unlike the training images each is, float64 (N,); None where the card has no `uncertainty`."""
+        """Out-of-distribution scores, float64 (N,); None if the card has no `uncertainty`."""
         if self.uncertainties is None:
             return None
-        return torch.tensor([one.score for one in self.uncertainties], dtype=torch.float64)
+        return torch.tensor([entry.score for entry in self.uncertainties], dtype=torch.float64)
 
     @property
     def accuracy(self) -> float:
@@ -103,67 +103,78 @@ class Evaluation:
         return counts
 
 
+def correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return which rows of the logits (N, C) are highest at their label (N,), bool (N,)."""
+    return logits.argmax(dim=1) == labels
+
+
+def losses(logits: torch.Tensor, labels: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return the negative log-likelihood of each label (N,) in nats, float64 (N,), for logits (N, C)."""
+    return functional.cross_entropy(logits.double() / temperature, labels, reduction="none")
+
+
 def evaluate(classifier: Classifier, split: Split) -> Evaluation:
-    """Answer every image of `split`, whose labels are indices into the card's classes, as the server would.
+    """Predict every image of `split`, whose labels are indices into the card's classes, as the server would.
 
     Raises:
-        DataError: an image cannot be served, which the message names, or there is none.
+        DataError: an image cannot be served (the message names it), or the split is empty.
     """
-    return Evaluation.of(classifier.card, classifier.estimator, outputs(classifier, split), split.labels)
+    card = classifier.card
+    return Evaluation.of(card, classifier.estimator, outputs(classifier.engine, card.input, split), split.labels)
 
 
 def ood_scores(classifier: Classifier, split: Split) -> torch.Tensor | None:
-    """The out-of-distribution scores of a split, float64 (N,), higher is stranger; its labels do not matter.
+    """Return the out-of-distribution scores of a split, float64 (N,); its labels are not used.
 
-    None where the card has no `uncertainty`. Raises what `evaluate` raises.
+    None if the card has no `uncertainty`. Raises what `evaluate` raises.
     """
     if classifier.estimator is None:
         return None
-    return torch.tensor(classifier.estimator.scores(outputs(classifier, split)), dtype=torch.float64)
+    split_outputs = outputs(classifier.engine, classifier.card.input, split)
+    return torch.tensor(classifier.estimator.scores(split_outputs), dtype=torch.float64)
 
 
-def outputs(classifier: Classifier, split: Split) -> Outputs:
-    """What the network makes of all images of `split`, on its device; with what `evaluate` raises."""
+def outputs(engine: Engine, spec: Input, split: Split) -> Outputs:
+    """Return an engine's outputs for all images of `split`, on its device. Raises what `evaluate` raises."""
     if not len(split):
-        raise DataError("there is no image to answer: the split is empty")
-    chunks = list(_chunks(classifier, split))
+        raise DataError("the split is empty: there is no image to predict")
+    chunks = list(_chunks(engine, spec, split))
     return Outputs(torch.cat([chunk.logits for chunk in chunks]), torch.cat([chunk.embeddings for chunk in chunks]))
 
 
-def matched(split: Split, theirs: Sequence[str], card: Card) -> Split:
-    """`split`, whose labels are indices into the classes `theirs`, with indices into the card's classes instead.
+def matched(split: Split, classes: Sequence[str], card: Card) -> Split:
+    """Return `split` with labels that index the card's classes instead of `classes`.
 
     Raises:
-        DataError: some of its classes are unknown to the model.
+        DataError: the model does not know some of the classes.
     """
-    unknown = [name for name in theirs if name not in card.classes]
+    unknown = [name for name in classes if name not in card.classes]
     if unknown:
         raise DataError(
             f"the data has classes that {card.name} {card.version} does not know: {_listed(unknown)}; "
             f"it knows {_listed(card.classes)}"
         )
-    places = [card.classes.index(name) for name in theirs]
-    return replace(split, labels=[places[label] for label in split.labels])
+    indices = [card.classes.index(name) for name in classes]
+    return replace(split, labels=[indices[label] for label in split.labels])
 
 
 def caveat(card: Card, data: Dataset, split: str) -> str | None:
-    """Why the figures on the `split` ("train", "calibration", "test") of `data` may flatter a release; None if not."""
+    """Return why figures on this `split` ("train", "calibration", "test") may be too good; None if they are fair."""
     release = f"{card.name} {card.version}"
     if card.data.sha256 != data.sha256:
         return f"{release} was trained on another data set or split; its training images may be among these"
     if split != "test":
-        return f"{release} was fitted on the {split} split of this data set, so the figures flatter it"
+        return f"{release} was fitted on the {split} split of this data set, so the figures are too good"
     return None
 
 
-def _listed(names: Sequence[str], most: int = 20) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _listed(names: Sequence[str], max_names: int = 20) -> str:
+    more = f" and {len(names) - max_names} more" if len(names) > max_names else ""
+    return ", ".join(names[:max_names]) + more
 
 
-def _chunks(classifier: Classifier, split: Split) -> Iterator[Outputs]:
-    """Decoded in threads, one chunk after the other, so that not all images need be in memory."""
-    spec = classifier.card.input
+def _chunks(engine: Engine, spec: Input, split: Split) -> Iterator[Outputs]:
+    """Yield the outputs chunk by chunk, decoding in threads, so that memory holds one chunk of images only."""
 
     def pixels(index: int) -> torch.Tensor:
         try:
@@ -178,5 +189,5 @@ def _chunks(classifier: Classifier, split: Split) -> Iterator[Outputs]:
     ):
         for start in range(0, len(split), CHUNK):
             rows = range(start, min(start + CHUNK, len(split)))
-            yield classifier.engine.outputs(images.stack(list(threads.map(pixels, rows))))
+            yield engine.outputs(images.stack(list(threads.map(pixels, rows))))
             bar.update(len(rows))

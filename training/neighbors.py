@@ -13,7 +13,7 @@ from torch.nn import functional
 from handlers.explain.evidence.neighbors import EMBEDDINGS, ENDS, LABELS, THUMBNAILS
 from handlers.modalities.image import images
 from models.card import Input
-from training.data.dataset import Picture, Split
+from training.data.dataset import RawImage, Split
 
 MOST = 5_000
 # What the embeddings may take of the file; thumbnails take about half a kilobyte each, 2.5 MB at most.
@@ -55,7 +55,7 @@ def choice(labels: Sequence[int], count: int, seed: int) -> list[int]:
     return sorted(row for _, row in sorted(turns, key=lambda turn: turn[0])[:count])
 
 
-def thumbnail(picture: Picture, spec: Input) -> bytes:
+def thumbnail(picture: RawImage, spec: Input) -> bytes:
     """What the network sees of a picture, THUMBNAIL_SIDE pixels on its long side at most, as WebP."""
     small = images.view(images.picture(picture, spec), spec).image
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BICUBIC)

@@ -32,7 +32,7 @@ class RecipeError(ValueError):
     """The recipe is missing, is not YAML, or breaks the schema; the message names the file and each wrong key."""
 
 
-class Picture(StrictModel):
+class InputSettings(StrictModel):
     """What the network sees of an image; see models/card.py, Input, which adds mean and deviation."""
 
     size: Annotated[int, Field(ge=4, le=4096)] = 24
@@ -41,7 +41,7 @@ class Picture(StrictModel):
     range_16bit: Range16 = FULL_RANGE
 
     @model_validator(mode="after")
-    def crop_needs_its_rule(self) -> Picture:
+    def crop_needs_its_rule(self) -> InputSettings:
         """A share that nothing would use is an error."""
         if self.resize == "stretch" and self.crop != 1:
             raise ValueError("crop is a share of the picture for `resize: crop`; `resize: stretch` takes all of it")
@@ -152,7 +152,7 @@ class Recipe(StrictModel):
     data: str | None = None
     architecture: Architecture = Architecture(name="cnn")
     weights: str | None = None
-    input: Picture = Picture()
+    input: InputSettings = InputSettings()
     epochs: Annotated[int, Field(ge=1)] = 15
     batch_size: Annotated[int, Field(ge=1)] = 32
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -23,6 +23,7 @@ from training.data.builtin import shapes
 from training.evaluate import evaluate
 from training.explanations.default_method import choose
 from training.explanations.figures import Measured
+from training.job import TrainingJob
 from training.report import gallery
 from training.report.style import picture, plain
 from training.report.words import percent
@@ -134,7 +135,7 @@ def _trained(out: Path, name: str, other: str, images: int) -> Trained:
     if not folder.exists():
         how = recipe.load("resnet9", {**CHANGES, "data": name})
         print(f"training {folder}: {how.architecture.name} on {name}, {how.epochs} epochs", flush=True)
-        train(dataset, name, VERSION, how, root=out, restart=True)
+        train(TrainingJob(dataset=dataset, model=name, version=VERSION, recipe=how, root=out, restart=True))
     measured, rows = explain_report.run(folder, name, images)
     classifier = Classifier.load(folder)
     own, others = (evaluate(classifier, DATASETS[one]().test).accuracy for one in (name, other))

@@ -36,7 +36,7 @@ def test_a_folder_becomes_a_served_model(tmp_path: Path) -> None:
     trained = make(tmp_path, "train", "MODEL=pets", f"DATA={PHOTOS}", "SIZE=16", "MORE=--epochs 8 --set 'seed=3'")
     assert trained.returncode == 0, trained.stderr
     assert f"left out: {PHOTOS}/cat/broken.png: the PNG image is cut short" in trained.stdout
-    assert "releases/pets/1.0: 100.00% right on 10 test images" in trained.stdout
+    assert "releases/pets/1.0: 100.00% accuracy on 10 test images" in trained.stdout
     assert make(tmp_path, "archive", "MODEL=pets").returncode == 0
     with Server(tmp_path, "--model", "pets") as server:
         first, second = (f"{PHOTOS}/{label}/0.png" for label in ("cat", "dog"))

@@ -97,13 +97,13 @@ def test_killed_and_stopped_again_and_again_it_ends_in_the_same_weights(
     assert not (folder / WEIGHTS).exists()
     for number in (signal.SIGINT, signal.SIGKILL):
         done = struck(folder, number, "--data", "cells", "--resume")
-        assert "going on with cells 1.0: cnn on cells" in done.stdout
+        assert "resuming cells 1.0: cnn on cells" in done.stdout
         if number == signal.SIGKILL:
             assert done.returncode == -signal.SIGKILL
         else:
             assert done.returncode == 130
             assert done.stderr.startswith("stopped in epoch ")
-            assert done.stderr.endswith("Go on with: make train MODEL=cells VERSION=1.0 RESUME=1\n")
+            assert done.stderr.endswith("Resume with: make train MODEL=cells VERSION=1.0 RESUME=1\n")
     done = run(folder, "scripts.train", "--model", "cells", "--version", "1.0", "--resume")
     assert done.returncode == 0, done.stderr
     assert sha256(folder / WEIGHTS) == sha256(undisturbed / WEIGHTS)
@@ -128,7 +128,7 @@ def test_two_processes_come_to_the_weights_of_one(undisturbed: Path, cells: Path
     one, other = load_file(folder / WEIGHTS), load_file(undisturbed / WEIGHTS)
     for name, value in other.items():
         assert torch.allclose(one[name], value, atol=1e-4)
-    assert done.stdout.splitlines()[-1].startswith("releases/cells/1.0: 100.00% right on 24 test images")
+    assert done.stdout.splitlines()[-1].startswith("releases/cells/1.0: 100.00% accuracy on 24 test images")
 
 
 def test_tensorboard_can_read_what_was_written_for_it(undisturbed: Path) -> None:
@@ -178,7 +178,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
         "recipe default: architecture: no architecture 'rsnet9'",
     ),
     "other weights": (("--data", "cells", "--weights", "other.safetensors"), "other.safetensors"),
-    "nothing to go on with": (("--data", "cells", "--resume"), "no training of cells was stopped under releases/"),
+    "nothing to resume": (("--data", "cells", "--resume"), "no training of cells was stopped under releases/"),
     "a file in the way": (TRAIN, "releases/cells/.1.0.training: Not a directory"),
     "read only": (TRAIN, "releases/cells: Read-only file system"),
     "no number": (

@@ -10,7 +10,7 @@ import numpy as np
 from training.data.sixteen_bits import SixteenBits
 
 # An encoded JPEG, PNG or WebP, as a client would send it; or uint8 pixels (H, W, 3), as a client may send them too.
-Picture = bytes | np.ndarray
+RawImage = bytes | np.ndarray
 
 
 class DataError(ValueError):
@@ -28,7 +28,7 @@ class Split:
         masks: bool (H, W), where the object of each image is; empty where nobody knows.
     """
 
-    images: Sequence[Picture]
+    images: Sequence[RawImage]
     labels: Sequence[int]
     names: Sequence[str] = ()
     masks: Sequence[np.ndarray] = ()

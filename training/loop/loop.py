@@ -1,8 +1,8 @@
-"""The training loop: batch by batch, epoch by epoch, to be stopped at any time and gone on with exactly.
+"""The training loop, which can be stopped at any time and resumed exactly.
 
-Nothing random outlives a step: order and augmentation follow from (seed, epoch) and (seed, epoch, step). So a training
-that goes on from a checkpoint ends, on a CPU with as many threads, in the same weights to the bit as one that was never
-stopped, and so does one in several processes but for the order of sums.
+The order of images follows from (seed, epoch), and augmentation from (seed, epoch, step). So a resumed training ends
+with the same weights, bit for bit, on a CPU with the same number of threads. Training in several processes gives the
+same result except for rounding, because sums have another order.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.card import Input
+from training import data_record
+from training.job import TrainingJob
 from training.loop import checkpoint, losses, optimizer
 from training.loop.augment import AugmentationRng, augment, shrink
 from training.loop.checkpoint import CheckpointError
-from training.loop.distributed import World
-from training.loop.history import Epoch, Observer
+from training.loop.history import Epoch
 from training.loop.interruption import Interrupted, Interruption
 from training.loop.loader import BatchSource, in_batches
 from training.loop.measure import measure
-from training.recipe import Recipe
 
-# Between two checkpoints of a long epoch.
+# Time between two checkpoints during a long epoch.
 CHECKPOINT_SECONDS = 600.0
-# Images named where a batch came to no number.
+# Images that the error about a loss of NaN or infinity names.
 NAMED = 8
 
 
@@ -39,34 +39,29 @@ class Training:
     """A network in training.
 
     Args:
-        network: trained in place, on `device`.
-        folder: where checkpoints go, after each epoch and on the way; absent, nowhere.
-        identity: what a checkpoint must have been made with to be gone on from.
+        network: trained in place, on the job's device.
+        spec: input of the network, with mean and standard deviation of the training images.
+        folder: where checkpoints go, after each epoch and during long ones; None: no checkpoints.
     """
 
     def __init__(
         self,
+        job: TrainingJob,
         network: nn.Module,
         spec: Input,
-        classes: int,
         train: BatchSource,
         calibration: BatchSource,
-        recipe: Recipe,
-        *,
-        device: torch.device | None = None,
-        world: World | None = None,
         folder: Path | None = None,
-        identity: str = "",
-        observers: Sequence[Observer] = (),
     ) -> None:
-        self.device, self.world = device or torch.device("cpu"), world or World()
-        self.spec, self.train, self.calibration, self.recipe = spec, train, calibration, recipe
-        self.folder, self.identity, self.observers = folder, identity, observers
+        self.recipe, self.device, self.world, self.observers = job.recipe, job.device, job.world, job.observers
+        self.spec, self.train, self.calibration = spec, train, calibration
+        # A checkpoint can be resumed with the same data only.
+        self.folder, self.identity = folder, data_record.identity(job.dataset)
+        recipe, self.classes = job.recipe, len(job.dataset.classes)
         self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.network = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.steps = len(in_batches(torch.arange(len(train.labels)), recipe.batch_size))
-        self.classes = classes
-        counts = torch.bincount(train.labels.cpu(), minlength=classes).tolist()
+        counts = torch.bincount(train.labels.cpu(), minlength=self.classes).tolist()
         self.loss = losses.build(recipe.loss, counts)
         self.optimizer = optimizer.build(recipe.optimizer, self.network)
         self.scheduler = optimizer.schedule_for(self.optimizer, recipe.schedule, self.steps * recipe.epochs)
@@ -78,25 +73,25 @@ class Training:
         self.forward = torch.compile(shared) if recipe.compile else shared
         self.history: list[Epoch] = []
         self.best: dict[str, torch.Tensor] = {}
-        # Of the epoch that is under way: steps done, and loss, right answers and images summed over them.
+        # Progress of the current epoch: steps done, and the sums of loss, correct answers and images.
         self.done, self.sums, self.seconds = 0, [0.0, 0.0, 0.0], 0.0
-        self.rate = 0.0  # of the last step
-        # Seconds by the clock and by this process's CPU: what is spent before a checkpoint, and where both stood.
-        self.before, self._began = (0.0, 0.0), (time.perf_counter(), time.process_time())
+        self.rate = 0.0  # learning rate of the last step
+        # Wall-clock and CPU seconds: those spent before the checkpoint, and the readings at the start.
+        self.before, self._start = (0.0, 0.0), (time.perf_counter(), time.process_time())
 
     @property
     def spent(self) -> tuple[float, float]:
-        """Seconds of the training by the clock and by this process's CPU, before it was gone on with and since."""
+        """Wall-clock and CPU seconds of the training, including those before it was resumed."""
         now = time.perf_counter(), time.process_time()
-        return self.before[0] + now[0] - self._began[0], self.before[1] + now[1] - self._began[1]
+        return self.before[0] + now[0] - self._start[0], self.before[1] + now[1] - self._start[1]
 
     def run(self) -> list[Epoch]:
-        """Train to the end and leave the weights that the recipe wants in the network; returns how it went.
+        """Train to the end, leave the final weights in the network, and return the history.
 
         Raises:
-            Interrupted: by Ctrl-C or SIGTERM, after a checkpoint.
-            FloatingPointError: a loss came to no number; the message names the batch.
-            CheckpointError: one could not be written.
+            Interrupted: Ctrl-C or SIGTERM stopped the training, after a checkpoint.
+            FloatingPointError: a loss is NaN or infinite; the message names the batch.
+            CheckpointError: a checkpoint could not be written.
         """
         cuda = [self.device] if self.device.type == "cuda" else []
         for observer in self.observers:
@@ -104,12 +99,12 @@ class Training:
         try:
             with torch.random.fork_rng(cuda), Interruption() as interruption:
                 while len(self.history) < self.recipe.epochs and not self._stale():
-                    asked = self._epoch(interruption)
-                    # Kept before it is told: nobody who read that an epoch is done loses it to what comes next.
+                    stop_requested = self._epoch(interruption)
+                    # Saved before observers are called: an epoch that was reported as done is never lost.
                     self.save()
                     for observer in self.observers:
                         observer.epoch(self.history[-1])
-                    if asked and len(self.history) < self.recipe.epochs:
+                    if stop_requested and len(self.history) < self.recipe.epochs:
                         raise Interrupted(len(self.history), self.steps, self.steps)
         finally:
             for observer in self.observers:
@@ -120,47 +115,51 @@ class Training:
     # ---- one epoch
 
     def _epoch(self, interruption: Interruption) -> bool:
-        """Train for an epoch, or what is left of it; returns whether somebody asked to stop at its last batch."""
+        """Train for the remaining steps of an epoch; return True if a stop was requested at its last batch."""
         number = len(self.history) + 1
         count = len(self.train.labels)
         order = torch.randperm(count, generator=_generator(self.recipe.seed, number))
-        left = in_batches(order, self.recipe.batch_size)[self.done :]
-        own = [rows[self.world.rows(len(rows))] for rows in left]
+        remaining = in_batches(order, self.recipe.batch_size)[self.done :]
+        own = [rows[self.world.rows(len(rows))] for rows in remaining]
         self.network.train()
-        began, saved = time.perf_counter() - self.seconds, time.perf_counter()
+        start, saved = time.perf_counter() - self.seconds, time.perf_counter()
         pending: list[tuple[int, torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        # A GPU is asked how it went only now and then, since each question makes it wait.
+        # Reading a result makes a GPU wait, so its results are read every 20 steps only.
         every = 1 if self.device.type == "cpu" else 20
-        asked = 0.0
-        for step, (rows, canvases) in enumerate(zip(left, self.train.batches(own), strict=True), start=self.done + 1):
+        stop_requested = 0.0
+        for step, (rows, canvases) in enumerate(
+            zip(remaining, self.train.batches(own), strict=True), start=self.done + 1
+        ):
             loss, right = self._step(canvases, rows, number, step)
             pending.append((step, rows, loss, right))
             self.done = step
             if len(pending) < every and step < self.steps:
                 continue
-            fault = self._settle(pending, number)
+            fault = self._accumulate(pending, number)
             pending.clear()
             overdue = time.perf_counter() - saved > CHECKPOINT_SECONDS
-            # What one process has seen all must do at the same batch, or they would wait for each other.
-            faults, asked, due = self.world.total([bool(fault), interruption.asked, overdue], self.device)
+            # All processes must stop at the same batch, or they would wait for each other.
+            faults, stop_requested, due = self.world.total([bool(fault), interruption.requested, overdue], self.device)
             if faults:
-                raise FloatingPointError(fault or "the loss came to no number in another process, which says where")
-            if (asked or due) and step < self.steps:
-                self.seconds, saved = time.perf_counter() - began, time.perf_counter()
+                raise FloatingPointError(
+                    fault or "the loss is NaN or infinite in another process, which names the batch"
+                )
+            if (stop_requested or due) and step < self.steps:
+                self.seconds, saved = time.perf_counter() - start, time.perf_counter()
                 self.save()
-                if asked:
+                if stop_requested:
                     raise Interrupted(number, step, self.steps)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
         loss_sum, right_sum, seen = self.world.total(self.sums, self.device)
-        held_loss, held_accuracy = measure(
+        calibration_loss, calibration_accuracy = measure(
             self._measured(), self.calibration, self.spec, self.device, self.layout, self.world
         )
         epoch = Epoch(
             number=number,
             train_loss=loss_sum / seen,
             train_accuracy=right_sum / seen,
-            calibration_loss=held_loss,
-            calibration_accuracy=held_accuracy,
+            calibration_loss=calibration_loss,
+            calibration_accuracy=calibration_accuracy,
             learning_rate=self.rate,
             images_per_second=count / seconds,
             seconds=seconds,
@@ -168,17 +167,17 @@ class Training:
         self._keep_best(epoch)
         self.history.append(epoch)
         self.done, self.sums, self.seconds = 0, [0.0, 0.0, 0.0], 0.0
-        return bool(asked)
+        return bool(stop_requested)
 
     def _step(
         self, canvases: torch.Tensor, rows: torch.Tensor, epoch: int, step: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         seed = _generator(self.recipe.seed, epoch, step)
-        torch.manual_seed(seed.initial_seed())  # for what is random within the network
+        torch.manual_seed(seed.initial_seed())  # for random layers of the network, such as dropout
         mine = self.world.rows(len(rows))
         labels = self.train.labels[rows[mine].to(self.device)]
-        draws = AugmentationRng(seed, mine, len(rows))
-        batch, targets = augment(canvases, labels, self.classes, self.spec, self.recipe.augmentation, draws)
+        rng = AugmentationRng(seed, mine, len(rows))
+        batch, targets = augment(canvases, labels, self.classes, self.spec, self.recipe.augmentation, rng)
         if self.recipe.progressive is not None and epoch <= self.recipe.progressive.epochs:
             batch = shrink(batch, self.recipe.progressive.size)
         batch = batch.contiguous(memory_format=self.layout)
@@ -200,8 +199,8 @@ class Training:
         right = (logits.detach().argmax(dim=1) == labels).sum()
         return loss.detach(), right
 
-    def _settle(self, pending: Sequence[tuple[int, torch.Tensor, torch.Tensor, torch.Tensor]], epoch: int) -> str:
-        """Add up what some steps came to; returns what is wrong where one came to no number."""
+    def _accumulate(self, pending: Sequence[tuple[int, torch.Tensor, torch.Tensor, torch.Tensor]], epoch: int) -> str:
+        """Add the results of some steps to the sums; return an error message if a loss is NaN or infinite."""
         for step, rows, loss, right in pending:
             value, own = loss.item(), rows[self.world.rows(len(rows))].tolist()
             if not math.isfinite(value):
@@ -210,20 +209,20 @@ class Training:
                     f"the loss is {value} at epoch {epoch}, batch {step} of {self.steps} ({named}): lower the learning "
                     f"rate, which is at most {self.recipe.optimizer.learning_rate}, or set optimizer.clip"
                 )
-            # Where each process has all rows of a small batch, they are counted once.
+            # If each process has all rows of a small batch, they are counted once.
             share = self.world.weight(len(rows)) * len(rows) / self.world.size / len(own)
-            for place, number in enumerate((value * len(own), float(right), len(own))):
-                self.sums[place] += share * number
+            for index, amount in enumerate((value * len(own), float(right), len(own))):
+                self.sums[index] += share * amount
         for observer in self.observers:
             observer.step(epoch, self.done, self.sums[0] / self.sums[2], self.sums[1] / self.sums[2])
         return ""
 
-    # ---- what is measured, and what is kept
+    # ---- measured weights and early stopping
 
     def _measured(self) -> nn.Module:
-        """The network that is measured and kept: the running mean, where there is one."""
-        found: nn.Module = self.network if self.mean is None else self.mean.module
-        return found
+        """Return the network that is measured and saved: the running mean of the weights if the recipe asks for it."""
+        network: nn.Module = self.network if self.mean is None else self.mean.module
+        return network
 
     def _keep_best(self, epoch: Epoch) -> None:
         if self.recipe.early_stopping is None:
@@ -232,7 +231,7 @@ class Training:
             self.best = {name: value.clone() for name, value in self._measured().state_dict().items()}
 
     def _stale(self) -> bool:
-        """Whether it is time to stop early."""
+        """Return True if training should stop early."""
         if self.recipe.early_stopping is None or not self.history:
             return False
         best = min(self.history, key=lambda epoch: epoch.calibration_loss).number
@@ -241,38 +240,38 @@ class Training:
     # ---- checkpoints
 
     def save(self) -> None:
-        """Write where the training stands. Of several processes all must call it, and the first one writes."""
+        """Write a checkpoint. All processes must call this; the first one writes."""
         sums = self.world.total(self.sums, self.device)
         if self.folder is None or not self.world.first:
             return
-        tensors, rest = checkpoint.pack("network", self.network.state_dict())
+        tensors, values = checkpoint.pack("network", self.network.state_dict())
         parts: dict[str, Any] = {"optimizer": self.optimizer.state_dict()["state"], "best": self.best}
         if self.mean is not None:
             parts["mean"] = self.mean.state_dict()
         for name, state in parts.items():
-            inner, others = checkpoint.pack(name, state)
-            tensors |= inner
-            rest |= others
+            more_tensors, more_values = checkpoint.pack(name, state)
+            tensors |= more_tensors
+            values |= more_values
         document = {
             "identity": self.identity,
             "recipe": self.recipe.model_dump(mode="json"),
             "history": [epoch.as_dict() for epoch in self.history],
             "epoch": {"done": self.done, "sums": sums, "seconds": self.seconds},
             "spent": self.spent,
-            "rest": rest,
+            "values": values,
         }
         checkpoint.write(self.folder, tensors, document)
 
     def resume(self) -> None:
-        """Take up where the checkpoint in `folder` stands.
+        """Restore the state of the checkpoint in `folder`.
 
         Raises:
-            CheckpointError: there is none, or it was made with other data, another recipe or another network.
+            CheckpointError: there is no checkpoint, or its data, recipe or network differ.
         """
         assert self.folder is not None, "a training without a folder has no checkpoint"
         tensors, document = checkpoint.read(self.folder)
         checkpoint.check(self.folder, document, self.recipe.model_dump(mode="json"), self.identity)
-        rest = document["rest"]
+        values = document["values"]
         try:
             self.network.load_state_dict(checkpoint.unpack("network", tensors, {}))
             if self.mean is not None:
@@ -281,21 +280,21 @@ class Training:
             first = " ".join(str(error).split())[:200]
             raise CheckpointError(f"{self.folder}: its checkpoint is of another network: {first}") from None
         state = self.optimizer.state_dict()
-        state["state"] = checkpoint.unpack("optimizer", tensors, rest)
+        state["state"] = checkpoint.unpack("optimizer", tensors, values)
         self.optimizer.load_state_dict(state)
         self.best = checkpoint.unpack("best", tensors, {})
         self.history = [Epoch(**epoch) for epoch in document["history"]]
-        now = document["epoch"]
-        self.done, self.seconds = now["done"], now["seconds"]
-        self.sums = now["sums"] if self.world.first else [0.0, 0.0, 0.0]
+        epoch_state = document["epoch"]
+        self.done, self.seconds = epoch_state["done"], epoch_state["seconds"]
+        self.sums = epoch_state["sums"] if self.world.first else [0.0, 0.0, 0.0]
         self.before = tuple(document["spent"])
-        taken = len(self.history) * self.steps + self.done
+        steps_done = len(self.history) * self.steps + self.done
         self.scheduler = optimizer.schedule_for(
-            self.optimizer, self.recipe.schedule, self.steps * self.recipe.epochs, taken
+            self.optimizer, self.recipe.schedule, self.steps * self.recipe.epochs, steps_done
         )
 
 
 def _generator(*numbers: int) -> torch.Generator:
-    """Random numbers that depend on these alone."""
+    """Return a generator whose numbers depend on these numbers only."""
     digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest) >> 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +9,21 @@ import pytest
 
 from scripts import train as command
 from tests.unit.training.data.test_folder import fill
-from training import data
+from training.job import TrainingJob
 from training.loop import checkpoint
 from training.loop.interruption import Interrupted
 from training.recipe import Recipe, load
 from training.train import unfinished
 
 
-@dataclasses.dataclass
-class Call:
-    """What the command would have trained."""
-
-    model: str
-    version: str
-    recipe: Recipe
-    more: dict[str, Any]
-
-
 @pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Call]:
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainingJob]:
     """Trainings that were asked for, in an empty folder; none is done."""
     monkeypatch.chdir(tmp_path)
-    made: list[Call] = []
+    made: list[TrainingJob] = []
 
-    def train(dataset: data.Dataset, model: str, version: str, recipe: Recipe, **more: Any) -> None:
-        made.append(Call(model, version, recipe, {"dataset": dataset, **more}))
+    def train(job: TrainingJob) -> None:
+        made.append(job)
 
     monkeypatch.setattr(command, "train", train)
     return made
@@ -46,16 +35,16 @@ def stopped(model: str, version: str, recipe: Recipe) -> None:
     (unfinished(model, version) / "recipe.yaml").write_text(recipe.to_yaml())
 
 
-def test_without_a_flag_it_is_the_digits_by_the_default_recipe(calls: list[Call]) -> None:
+def test_without_a_flag_it_is_the_digits_by_the_default_recipe(calls: list[TrainingJob]) -> None:
     command.main([])
     (call,) = calls
     assert (call.model, call.version) == ("digits", "1.0")
     assert call.recipe == load("default", {"data": "digits"})
-    assert call.more["dataset"].name == "digits"
-    assert call.more["ood_data"][0] != "digits", "digits are not unlike themselves"
+    assert call.dataset.name == "digits"
+    assert call.ood_data[0] != "digits", "digits are not unlike themselves"
 
 
-def test_flags_change_values_of_the_recipe_and_set_has_the_last_word(calls: list[Call]) -> None:
+def test_flags_change_values_of_the_recipe_and_set_has_the_last_word(calls: list[TrainingJob]) -> None:
     flags = "--recipe tuned --image-size 32 --epochs 3 --batch-size 7 --learning-rate 0.5 --seed 9 --weights some.pth"
     command.main([*flags.split(), "--set", "ema=0.9", "--set", "epochs=4", "--set", "loss.name=focal"])
     found = calls[0].recipe
@@ -64,18 +53,18 @@ def test_flags_change_values_of_the_recipe_and_set_has_the_last_word(calls: list
     assert (found.ema, found.loss.name, found.loss.label_smoothing) == (0.9, "focal", 0.05)
 
 
-def test_an_architecture_brings_its_own_recipe_where_there_is_one(calls: list[Call]) -> None:
+def test_an_architecture_brings_its_own_recipe_where_there_is_one(calls: list[TrainingJob]) -> None:
     command.main(["--architecture", "resnet9"])
     assert calls[0].recipe == load("resnet9", {"data": "digits"})
     command.main(["--architecture", "resnet9", "--recipe", "default"])
     assert calls[1].recipe == load("default", {"data": "digits", "architecture.name": "resnet9"})
 
 
-def test_a_recipe_may_name_its_data(calls: list[Call], tmp_path: Path) -> None:
+def test_a_recipe_may_name_its_data(calls: list[TrainingJob], tmp_path: Path) -> None:
     fill(tmp_path / "pets", cat=10, dog=10)
     (tmp_path / "mine.yaml").write_text("data: pets\nepochs: 2\n")
     command.main(["--recipe", "mine.yaml"])
-    assert (calls[0].model, calls[0].more["dataset"].classes) == ("pets", ("cat", "dog"))
+    assert (calls[0].model, calls[0].dataset.classes) == ("pets", ("cat", "dog"))
     command.main(["--recipe", "mine.yaml", "--data", "digits"])
     assert calls[1].model == "digits"
 
@@ -88,7 +77,7 @@ def test_a_model_is_named_after_its_data(argument: str, model: str) -> None:
     assert command._named_after(argument) == model
 
 
-def test_the_next_version_is_the_one_after_the_newest(calls: list[Call]) -> None:
+def test_the_next_version_is_the_one_after_the_newest(calls: list[TrainingJob]) -> None:
     for version in ("1.0", "3.1"):
         Path("releases/digits", version).mkdir(parents=True)
     command.main([])
@@ -96,13 +85,13 @@ def test_the_next_version_is_the_one_after_the_newest(calls: list[Call]) -> None
     assert [call.version for call in calls] == ["4.0", "3.2"]
 
 
-def test_to_go_on_needs_no_more_than_the_model(calls: list[Call]) -> None:
+def test_to_go_on_needs_no_more_than_the_model(calls: list[TrainingJob]) -> None:
     recipe = load("tuned", {"data": "digits", "epochs": 7})
     stopped("mine", "2.0", load("default"))
     stopped("mine", "10.0", recipe)
     command.main(["--model", "mine", "--resume"])
     (call,) = calls
-    assert (call.model, call.version, call.recipe, call.more["resume"]) == ("mine", "10.0", recipe, True)
+    assert (call.model, call.version, call.recipe, call.resume) == ("mine", "10.0", recipe, True)
     command.main(["--model", "mine", "--version", "2.0", "--resume", "--data", "digits"])
     assert calls[1].version == "2.0"
 
@@ -115,7 +104,7 @@ def test_to_go_on_needs_no_more_than_the_model(calls: list[Call]) -> None:
             "--resume --model mine --version 3.0",
             r"no training of mine 3\.0 was stopped under releases/; there is one of ",
         ),
-        ("--model mine --version 2.0", r"a training of mine 2\.0 was stopped: go on with it \(RESUME=1, --resume\)"),
+        ("--model mine --version 2.0", r"a training of mine 2\.0 was stopped: resume it \(RESUME=1, --resume\)"),
         ("--epochs 0", r"recipe default: epochs: Input should be greater than or equal to 1 \(it is 0\)$"),
         ("--learning-rate -1", r"recipe default: optimizer\.learning_rate: .* \(it is -1\.0\)$"),
         ("--set optimizer.lr=1", r"recipe default: unknown key 'optimizer\.lr': there are name, learning_rate, "),
@@ -128,7 +117,7 @@ def test_to_go_on_needs_no_more_than_the_model(calls: list[Call]) -> None:
         ("--ood-data nowhere", r"DATA=nowhere is "),
     ],
 )
-def test_what_cannot_work_is_one_sentence_and_nothing_is_done(calls: list[Call], flags: str, words: str) -> None:
+def test_what_cannot_work_is_one_sentence_and_nothing_is_done(calls: list[TrainingJob], flags: str, words: str) -> None:
     stopped("mine", "2.0", load("default"))
     before = sorted(Path().rglob("*"))
     with pytest.raises(SystemExit, match=f"^error: {words}") as ended:
@@ -138,17 +127,17 @@ def test_what_cannot_work_is_one_sentence_and_nothing_is_done(calls: list[Call],
     assert sorted(Path().rglob("*")) == before
 
 
-def test_to_go_on_and_to_begin_anew_exclude_each_other(calls: list[Call]) -> None:
+def test_to_go_on_and_to_begin_anew_exclude_each_other(calls: list[TrainingJob]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main(["--resume", "--restart"])
     assert ended.value.code == 2
     stopped("digits", "1.0", load("default"))
     command.main(["--restart"])
-    assert (calls[0].version, calls[0].more["restart"]) == ("1.0", True)
+    assert (calls[0].version, calls[0].restart) == ("1.0", True)
 
 
 def test_findings_about_the_data_are_said_but_not_by_the_thousand(
-    calls: list[Call], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    calls: list[TrainingJob], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill(tmp_path / "pets", cat=40, dog=40)
     for number in range(25):
@@ -161,12 +150,12 @@ def test_findings_about_the_data_are_said_but_not_by_the_thousand(
     assert len([line for line in said if line.startswith("left out: ")]) == 20
     assert "and 7 more warnings like these, which the report will have" in said
     assert said[-1] == "training pets 1.0: cnn on pets, 48 / 16 / 16 images (train / calibration / test), 15 epochs"
-    assert len(calls[0].more["data_warnings"]) == 27
+    assert len(calls[0].data_warnings) == 27
 
 
 @pytest.mark.parametrize("error", [Interrupted(2, 3, 4), KeyboardInterrupt()], ids=["asked", "at once"])
 def test_who_stops_it_is_told_how_to_go_on(
-    calls: list[Call], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
+    calls: list[TrainingJob], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
         stopped("digits", "1.0", load("default"))
@@ -177,12 +166,12 @@ def test_who_stops_it_is_told_how_to_go_on(
         command.main([])
     assert ended.value.code == 130
     assert capsys.readouterr().err == (
-        f"{str(error) or 'stopped'}. Go on with: make train MODEL=digits VERSION=1.0 RESUME=1\n"
+        f"{str(error) or 'stopped'}. Resume with: make train MODEL=digits VERSION=1.0 RESUME=1\n"
     )
 
 
 def test_who_stops_it_before_there_is_a_checkpoint_is_promised_nothing(
-    calls: list[Call], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    calls: list[TrainingJob], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 from models import architectures
 from models.card import Input
 from training.data.dataset import Dataset, Split
+from training.job import TrainingJob
 from training.loop.history import Epoch
 from training.loop.loader import BatchSource, InMemory
 from training.loop.loop import Training
@@ -49,6 +51,8 @@ def training(
     *,
     network: nn.Module | None = None,
     held: BatchSource | None = None,
+    folder: Path | None = None,
+    identity: str = "0" * 64,
     **more: Any,
 ) -> Training:
     """A training that is ready to run; the weights of its network follow from the recipe's seed."""
@@ -56,7 +60,9 @@ def training(
     with torch.random.fork_rng():
         torch.manual_seed(how.seed)
         network = network or architectures.build("cnn", image_size=8, classes=2)
-    return Training(network, SPEC, 2, train or source(), held or source(32, 1), how, **more)
+    data = dataclasses.replace(dataset(), sha256=identity)
+    job = TrainingJob(dataset=data, model="halves", version="1.0", recipe=how, **more)
+    return Training(job, network, SPEC, train or source(), held or source(32, 1), folder)
 
 
 @dataclasses.dataclass

@@ -65,7 +65,7 @@ def test_images_may_be_read_when_they_are_asked_for() -> None:
             assert isinstance(index, int), "an index at a time: what reads files need not know slices"
             return super().__getitem__(index)
 
-    assert len(outputs(classifier(), Split(Lazily([plain(*RED)] * 3), [0] * 3)).logits) == 3
+    assert len(outputs(classifier().engine, card().input, Split(Lazily([plain(*RED)] * 3), [0] * 3)).logits) == 3
 
 
 def test_an_image_that_cannot_be_served_is_named() -> None:

@@ -19,6 +19,7 @@ from models.release import Release, find, sha256, verify_digests
 from tests.unit.training.halves import split
 from training import recipe, report, uncertainty
 from training.data import Dataset
+from training.job import TrainingJob
 from training.train import train
 
 
@@ -34,7 +35,10 @@ def test_a_release_holds_what_the_design_says(release: Release) -> None:
         *(f"golden/{index:02d}.png" for index in range(10)),
         "report/metrics.json",
         "report/report.html",
-        *(f"report/{name}.png" for name in ("confusion", "curves", "mistakes", "ood", "reliability", "sets")),
+        *(
+            f"report/{name}.png"
+            for name in ("confusion", "curves", "mistakes", "ood", "prediction_sets", "reliability")
+        ),
     }
 
 
@@ -80,7 +84,7 @@ def test_trust_is_fitted_on_what_is_served(release: Release, classifier: Classif
         pixels = [images.pixels(images.decode(content), release.card.input) for content in part.images]
         return uncertainty.Scored(classifier.engine.outputs(images.stack(pixels)), torch.tensor(part.labels))
 
-    fitted = uncertainty.fit(scored(digits.train), scored(digits.calibration), uncertainty.Settings())
+    fitted = uncertainty.fit(scored(digits.train), scored(digits.calibration), uncertainty.UncertaintySettings())
     found = release.card.uncertainty
     assert found is not None
     assert found.temperature == pytest.approx(fitted.uncertainty.temperature, rel=1e-3)
@@ -119,7 +123,16 @@ def test_what_was_found_about_the_data_and_what_is_unlike_it_reach_the_report(
     halves = Dataset("halves", "a lamp", "", ("left", "right"), split(64), split(12, 1), split(20, 2), "0" * 64)
     how = recipe.load("default", {"epochs": 1, "input.size": 8})
     train(
-        halves, "h", "1.0", how, root=tmp_path, data_warnings=["odd"], ood_data=("noise", split(9, 3)), say=said.append
+        TrainingJob(
+            dataset=halves,
+            model="h",
+            version="1.0",
+            recipe=how,
+            root=tmp_path,
+            data_warnings=["odd"],
+            ood_data=("noise", split(9, 3)),
+            log=said.append,
+        )
     )
     (found,) = written
     assert found.data_warnings[0] == "odd"
@@ -137,7 +150,8 @@ def test_what_was_found_about_the_data_and_what_is_unlike_it_reach_the_report(
 def test_images_that_are_arrays_have_golden_ones_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "write", lambda folder, report: [])
     halves = Dataset("halves", "a lamp", "", ("left", "right"), split(64), split(40, 1), split(20, 2), "0" * 64)
-    train(halves, "h", "1.0", recipe.load("default", {"epochs": 1, "input.size": 8}), root=tmp_path)
+    how = recipe.load("default", {"epochs": 1, "input.size": 8})
+    train(TrainingJob(dataset=halves, model="h", version="1.0", recipe=how, root=tmp_path))
     for place in range(2):
         with Image.open(tmp_path / "h" / "1.0" / "golden" / f"{place:02d}.png") as picture:
             assert (

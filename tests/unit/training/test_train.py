@@ -19,6 +19,7 @@ from models.release import Release, ReleaseError, sha256
 from tests.unit.training.halves import At, ctrl_c, dataset
 from training import report
 from training.data.dataset import Dataset
+from training.job import TrainingJob
 from training.loop import checkpoint
 from training.loop.checkpoint import CheckpointError
 from training.loop.distributed import World
@@ -42,7 +43,7 @@ def halves() -> Dataset:
 
 
 def made(dataset: Dataset, root: Path, recipe: Recipe = ONCE, version: str = "1.0", **more: Any) -> Release:
-    release = train(dataset, "halves", version, recipe, root=root, **more)
+    release = train(TrainingJob(dataset=dataset, model="halves", version=version, recipe=recipe, root=root, **more))
     assert release is not None
     return release
 
@@ -108,8 +109,8 @@ def test_a_training_that_was_stopped_is_not_begun_anew_unasked(halves: Dataset, 
     before = left(tmp_path)
     with pytest.raises(
         ReleaseError,
-        match=r"a training of halves 1\.0 was stopped: go on with it \(RESUME=1, --resume\), begin anew \(--restart\), "
-        r"or choose another VERSION",
+        match=r"a training of halves 1\.0 was stopped: resume it \(RESUME=1, --resume\), restart it \(--restart\), or "
+        r"choose another VERSION",
     ):
         made(halves, tmp_path)
     assert left(tmp_path) == before
@@ -172,7 +173,7 @@ def test_a_training_is_not_lost_on_a_full_disk(
         with pytest.raises(
             ReleaseError,
             match=r"the release could not be written \(.*golden: No space left on device\), but the training is "
-            r"kept: put that right and go on with it \(RESUME=1, --resume\)$",
+            r"kept: put that right and resume it \(RESUME=1, --resume\)$",
         ):
             made(halves, tmp_path)
     assert [path.name for path in (tmp_path / "halves").iterdir()] == [".1.0.training"]
@@ -183,7 +184,7 @@ def test_an_existing_release_is_never_written_over(halves: Dataset, tmp_path: Pa
     release = made(halves, tmp_path)
     before = sha256(release.folder / "card.yaml")
     for more in ({}, {"restart": True}, {"resume": True}):
-        with pytest.raises(ReleaseError, match=r"1\.0 exists, and a release is never written over: choose another"):
+        with pytest.raises(ReleaseError, match=r"1\.0 exists, and a release is never overwritten: choose another"):
             made(halves, tmp_path, **more)
     assert sha256(release.folder / "card.yaml") == before
 
@@ -202,8 +203,8 @@ def test_where_releases_cannot_be_written_no_time_is_lost(halves: Dataset, tmp_p
 
 
 def prepared(dataset: Dataset, recipe: Recipe, said: list[str] | None = None) -> Training:
-    say = [].append if said is None else said.append
-    training, _ = prepare(dataset, recipe, torch.device("cpu"), World(), None, say=say)
+    log = [].append if said is None else said.append
+    training, _ = prepare(TrainingJob(dataset=dataset, model="halves", version="1.0", recipe=recipe, log=log), None)
     return training
 
 
@@ -225,14 +226,15 @@ def test_a_training_goes_on_without_the_weights_that_it_began_with(halves: Datas
     expected = made(halves, tmp_path / "undisturbed", recipe)
     (tmp_path / "some.safetensors").unlink()
     said: list[str] = []
-    again = made(halves, tmp_path / "stopped", recipe, resume=True, say=said.append)
+    again = made(halves, tmp_path / "stopped", recipe, resume=True, log=said.append)
     assert again.card.digests == expected.card.digests
     assert not [sentence for sentence in said if "some.safetensors" in sentence]
 
 
 def test_the_network_is_built_as_the_recipe_and_the_data_say(halves: Dataset) -> None:
     recipe = load("default", {"architecture": {"name": "resnet9", "arguments": {"width": 4}}, "input.size": 16})
-    training, arguments = prepare(halves, recipe, torch.device("cpu"), World(), None)
+    job = TrainingJob(dataset=halves, model="halves", version="1.0", recipe=recipe)
+    training, arguments = prepare(job, None)
     assert arguments == {"width": 4, "image_size": 16, "classes": 2}
     assert training.network(torch.zeros(1, 3, 16, 16)).shape == (1, 2)
     assert training.spec.size == 16
@@ -242,7 +244,9 @@ def test_a_network_that_takes_one_size_alone_cannot_begin_with_smaller_pictures(
     smaller = {"input.size": 16, "progressive": {"size": 8, "epochs": 1}}
     prepared(halves, load("default", {"architecture.name": "resnet9", **smaller}))
     for name in ("cnn", "vit_tiny"):
-        with pytest.raises(ValueError, match=f"progressive: {name} takes pictures of 16 pixels alone, and none of 8"):
+        with pytest.raises(
+            ValueError, match=f"progressive.size is 8, but {name} accepts only images of 16 pixels: turn"
+        ):
             prepared(halves, load("default", {"architecture.name": name, **smaller}))
 
 
@@ -273,5 +277,14 @@ def test_only_the_first_process_tells_and_writes(halves: Dataset, tmp_path: Path
 
     told: list[str] = []
     observer = At((1, 1), lambda: told.append("step"))
-    assert train(halves, "halves", "1.0", ONCE, root=tmp_path, world=Other(1, 2), observers=[observer]) is None
+    job = TrainingJob(
+        dataset=halves,
+        model="halves",
+        version="1.0",
+        recipe=ONCE,
+        root=tmp_path,
+        world=Other(1, 2),
+        observers=[observer],
+    )
+    assert train(job) is None
     assert (told, list(tmp_path.iterdir())) == ([], [])

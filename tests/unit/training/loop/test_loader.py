@@ -15,7 +15,7 @@ from PIL import Image
 
 from handlers.modalities.image import images
 from models.card import Input
-from training.data.dataset import DataError, Picture, Split
+from training.data.dataset import DataError, RawImage, Split
 from training.data.files import Files
 from training.loop import loader
 from training.loop.loader import InMemory, Streamed, fitted, in_batches, load
@@ -73,7 +73,7 @@ def test_arrays_are_read_like_files(split: Split) -> None:
 
 
 @dataclasses.dataclass
-class Counted(Sequence[Picture]):
+class Counted(Sequence[RawImage]):
     """Images that remember which of them were asked for."""
 
     content: bytes

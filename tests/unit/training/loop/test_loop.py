@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from models import architectures
-from tests.unit.training.halves import SPEC, recipe, same, source, split, training, weights
+from tests.unit.training.halves import SPEC, dataset, recipe, same, source, split, training, weights
+from training.job import TrainingJob
 from training.loop import loop
 from training.loop.augment import augment
 from training.loop.history import Epoch
@@ -243,6 +244,12 @@ def test_a_last_batch_of_a_single_image_does_not_stop_batch_norm(architecture: s
     images.canvases = images.canvases.repeat(1, 1, size // 8, size // 8)
     network = architectures.build(architecture, image_size=size, classes=2)
     spec = SPEC.model_copy(update={"size": size})
-    trained = Training(network, spec, 2, images, images, recipe(epochs=1, batch_size=16))
+    trained = Training(
+        TrainingJob(dataset=dataset(), model="halves", version="1.0", recipe=recipe(epochs=1, batch_size=16)),
+        network,
+        spec,
+        images,
+        images,
+    )
     assert trained.run()[0].train_loss > 0
     assert trained.steps == 2
