@@ -8,7 +8,7 @@ ServingError
 │   ├── NoServer          no connection: refused, unknown host, or too slow
 │   ├── BrokenConnection  the connection ended before the response was complete
 │   ├── TimedOut          the response was not complete in time
-│   └── ErrorAnswer       an error response; carries status, type and Retry-After
+│   └── ErrorResponse       an error response; carries status, type and Retry-After
 │       ├── Rejected          4xx: the request is wrong
 │       └── ServerFailed      5xx: the server failed
 ├── VersionError      a version cannot be registered, promoted, rolled back or retired
@@ -57,7 +57,7 @@ class TimedOut(ClientError):
     """The response was not complete in time. The server may still be busy with the request."""
 
 
-class ErrorAnswer(ClientError):
+class ErrorResponse(ClientError):
     """An error response.
 
     Attributes:
@@ -73,11 +73,11 @@ class ErrorAnswer(ClientError):
         self.retry_after = retry_after
 
 
-class Rejected(ErrorAnswer):
+class Rejected(ErrorResponse):
     """The request is wrong (4xx). The same request would fail again."""
 
 
-class ServerFailed(ErrorAnswer):
+class ServerFailed(ErrorResponse):
     """The server failed (5xx)."""
 
 

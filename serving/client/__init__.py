@@ -1,23 +1,23 @@
-"""Asking a running server over HTTP: the synchronous `Client` (requests) and the `AsyncClient` (httpx).
+"""HTTP clients of a running server: the synchronous `Client` (requests) and the `AsyncClient` (httpx).
 
     from serving.client import Client
 
     with Client("http://127.0.0.1:8080") as client:
         print(client.predict("digits", "samples/3.png").best.label)                 # 3
-        for answer in client.predict("digits", ["samples/1.png", "samples/2.png"]):  # one request, answers in order
-            print(answer.best.label, answer.best.probability)
+        for prediction in client.predict("digits", ["samples/1.png", "samples/2.png"]):  # one request, in order
+            print(prediction.best.label, prediction.best.probability)
         Path("why.png").write_bytes(client.explain("digits", "samples/3.png", target=8).overlay_png)
 
-`calls.py` builds the requests, `images.py` their bodies, `answers.py` reads what comes back, `failures.py` has a
-sentence for each way to fail, `retry.py` says what is sent again and when; `sync.py` and `asynchronous.py` only send.
+`calls.py` builds the requests, `images.py` their bodies. `responses.py` parses the responses, `failures.py` has a
+sentence for each failure, `retry.py` decides what is sent again and when. `sync.py` and `asynchronous.py` only send.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from serving.client.answers import Class, Completeness, Explanation, Prediction, Strangeness, Target
 from serving.client.images import ImageLike, read_image
+from serving.client.responses import Class, Completeness, Explanation, OodScore, Prediction, Target
 from serving.client.sync import Client
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ __all__ = [
     "Completeness",
     "Explanation",
     "ImageLike",
+    "OodScore",
     "Prediction",
-    "Strangeness",
     "Target",
     "read_image",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """AsyncClient when it is asked for, so that the synchronous client needs no httpx."""
+    """Import AsyncClient at its first use, so that the synchronous client does not need httpx."""
     if name == "AsyncClient":
         from serving.client.asynchronous import AsyncClient
 

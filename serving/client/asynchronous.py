@@ -17,9 +17,9 @@ except ModuleNotFoundError:
     raise ModuleNotFoundError("AsyncClient needs httpx: run `python3 scripts/setup.py client`", name="httpx") from None
 
 from serving.client import failures
-from serving.client.answers import Explanation, Prediction, Reply
-from serving.client.calls import NOT_READY, Call, Calls, Given, Images
+from serving.client.calls import NOT_READY, Call, Calls, Images, Options
 from serving.client.images import ImageLike
+from serving.client.responses import Explanation, HttpResponse, Prediction
 from serving.client.retry import CONNECT_SECONDS, Attempts, Policy
 from serving.errors import ClientError
 
@@ -55,7 +55,7 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections that are kept."""
+        """Close the open connections."""
         await self._http.aclose()
 
     @overload
@@ -89,8 +89,8 @@ class AsyncClient:
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> Prediction | list[Prediction]:
-        """What is on an image, or on each of several; as Client.predict()."""
-        # In a thread: a file may be slow to read, and a large picture slow to encode.
+        """Predict an image, or each of several; see Client.predict()."""
+        # In a thread: a file may be slow to read, and a large image slow to encode.
         call = await to_thread(self._calls.predict, model, image, version, top_k, request_id)
         return await self._run(call)
 
@@ -103,7 +103,7 @@ class AsyncClient:
         *,
         method: str | None = None,
         target: str | int | None = None,
-        options: Given | None = None,
+        options: Options | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> Explanation: ...
@@ -117,7 +117,7 @@ class AsyncClient:
         *,
         method: str | None = None,
         target: str | int | None = None,
-        options: Given | None = None,
+        options: Options | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> list[Explanation]: ...
@@ -130,11 +130,11 @@ class AsyncClient:
         *,
         method: str | None = None,
         target: str | int | None = None,
-        options: Given | None = None,
+        options: Options | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> Explanation | list[Explanation]:
-        """What is on an image and why, or the same of several; as Client.explain()."""
+        """Predict and explain an image, or each of several; see Client.explain()."""
         call = await to_thread(self._calls.explain, model, image, version, method, target, options, top_k, request_id)
         return await self._run(call)
 
@@ -146,15 +146,15 @@ class AsyncClient:
         *,
         method: str | None = None,
         target: str | int | None = None,
-        options: Given | None = None,
+        options: Options | None = None,
         request_id: str | None = None,
     ) -> NDArray[Any]:
-        """How much each place adds to the target's logit: float16 (height, width); as Client.heat_map()."""
+        """Return each pixel's attribution to the target's logit, float16 (height, width); see Client.heat_map()."""
         call = await to_thread(self._calls.heat_map, model, image, version, method, target, options, request_id)
         return await self._run(call)
 
     async def ready(self) -> bool:
-        """Whether the server takes requests now; as Client.ready()."""
+        """Return True if the server accepts requests now; see Client.ready()."""
         try:
             return await self._run(self._calls.ready(), retries=0)
         except NOT_READY:
@@ -169,11 +169,11 @@ class AsyncClient:
                 pause = attempts.pause_after(error)
             await sleep(pause)
 
-    async def _send(self, call: Call[T], attempts: Attempts) -> Reply:
+    async def _send(self, call: Call[T], attempts: Attempts) -> HttpResponse:
         server, seconds = self._calls.url, attempts.timeout()
         try:
             async with asyncio.timeout(attempts.left()):
-                answer = await self._http.request(
+                response = await self._http.request(
                     call.method,
                     call.url,
                     content=call.content,
@@ -191,6 +191,6 @@ class AsyncClient:
             raise failures.broken(call.url) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise failures.unusable(call.url, error) from error
-        return Reply(
-            answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content
+        return HttpResponse(
+            response.status_code, {name.lower(): value for name, value in response.headers.items()}, response.content
         )

@@ -1,46 +1,48 @@
-"""The sentence, and the kind of error, for each way in which a request can fail."""
+"""Errors for each way in which a request can fail, each with its sentence."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 
-from serving.errors import BrokenConnection, ClientError, ErrorAnswer, NoServer, Rejected, ServerFailed, TimedOut
+from serving.errors import BrokenConnection, ClientError, ErrorResponse, NoServer, Rejected, ServerFailed, TimedOut
 
 
 def no_server(url: str) -> NoServer:
-    """No connection came about."""
+    """Return the error for a connection that could not be made."""
     return NoServer(f"nothing answers at {url}: start a server with `make serve`")
 
 
 def broken(url: str) -> BrokenConnection:
-    """The connection ended before a whole answer had come."""
-    return BrokenConnection(f"{url} ended the connection without an answer: is it stopping? see the server's log")
+    """Return the error for a connection that ended before the response was complete."""
+    return BrokenConnection(f"{url} closed the connection without a response: see the server's log")
 
 
 def timed_out(url: str, seconds: float) -> TimedOut:
-    """No whole answer in time."""
-    return TimedOut(f"no answer from {url} within {seconds:.3g} s: see the server's log, or allow it more time")
+    """Return the error for a response that was not complete in time."""
+    return TimedOut(f"no response from {url} within {seconds:.3g} s: see the server's log, or give a longer timeout")
 
 
 def untrusted(url: str, error: BaseException) -> ClientError:
-    """TLS could not be agreed upon, or the certificate is not one that is trusted here."""
-    return ClientError(f"no secure connection to {url} ({error}): is it https, and its certificate trusted here?")
+    """Return the error for a failed TLS handshake or an untrusted certificate."""
+    return ClientError(
+        f"no secure connection to {url} ({error}): check that it uses https and a certificate trusted here"
+    )
 
 
 def unusable(url: str, error: Exception) -> ClientError:
-    """Anything else."""
-    return ClientError(f"{url} cannot be asked: {type(error).__name__}: {error}")
+    """Return the error for any other failure."""
+    return ClientError(f"{url}: the request failed: {type(error).__name__}: {error}")
 
 
-def no_json(url: str, status: int, retry_after: str | None = None) -> ErrorAnswer:
-    """Something else than a Torchlight server answers; or something before it, such as a load balancer."""
+def no_json(url: str, status: int, retry_after: str | None = None) -> ErrorResponse:
+    """Return the error for a response that is not from Torchlight, but for example from a load balancer."""
     message = f"{url} answered {status} with no JSON object: is it a Torchlight server?"
     return _of_status(status)(message, status, retry_after=retry_after)
 
 
-def of_answer(status: int, headers: Mapping[str, str], content: bytes, url: str) -> ErrorAnswer:
-    """The error that an answer other than 200 is. Header names must be in lower case."""
+def from_response(status: int, headers: Mapping[str, str], content: bytes, url: str) -> ErrorResponse:
+    """Return the error for a response with another status than 200. Header names must be in lower case."""
     retry_after = headers.get("retry-after")
     try:
         body = json.loads(content)
@@ -49,17 +51,17 @@ def of_answer(status: int, headers: Mapping[str, str], content: bytes, url: str)
     if not isinstance(body, dict):
         return no_json(url, status, retry_after)
     word = str(body.get("type") or "")
-    message = f"{status} {word or 'error'}: {body.get('message') or body.get('error') or 'it does not say why'}"
+    message = f"{status} {word or 'error'}: {body.get('message') or body.get('error') or 'no reason given'}"
     return _of_status(status)(message, status, word, retry_after)
 
 
 def within(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it wraps. Not its __context__: that could be an error of the caller's, being handled."""
+    """Yield an error and those that it wraps; not its __context__, which may be an error that the caller handles."""
     while error is not None:
         yield error
         wrapped = [getattr(error, "reason", None), *error.args, error.__cause__]
         error = next((inner for inner in wrapped if isinstance(inner, BaseException)), None)
 
 
-def _of_status(status: int) -> type[ErrorAnswer]:
-    return {4: Rejected, 5: ServerFailed}.get(status // 100, ErrorAnswer)
+def _of_status(status: int) -> type[ErrorResponse]:
+    return {4: Rejected, 5: ServerFailed}.get(status // 100, ErrorResponse)

@@ -1,4 +1,4 @@
-"""An image as a caller has it -> the bytes that are sent, and their content type."""
+"""Request bodies: images as callers have them, turned into bytes with a content type."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urllib3.fields import RequestField
 
 from serving.errors import ClientError
 
-# Bytes of a JPEG, PNG, WebP or .npy file; the path of one; a picture of Pillow's; or uint8 (height, width, 3) in RGB.
+# Bytes of a JPEG, PNG, WebP or .npy file; the path of one; a PIL image; or uint8 (height, width, 3) in RGB.
 ImageLike: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 _NPY_MAGIC = b"\x93NUMPY"
@@ -27,34 +27,34 @@ _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16")
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body of a request. `count` is the number of images, or None where one was given by itself, in no list."""
+    """The body of a request. `count` is the number of images, or None for a single image outside a list."""
 
     content: bytes
     content_type: str
     count: int | None
 
 
-def body(given: ImageLike | Sequence[ImageLike]) -> Body:
-    """One image as it is, several as multipart/form-data.
+def body(images: ImageLike | Sequence[ImageLike]) -> Body:
+    """Return the body for one image, or a multipart/form-data body for several.
 
     Raises:
-        ClientError: a file cannot be read, or one of them is nothing that can be sent.
+        ClientError: a file cannot be read, or a value is not an image.
     """
-    if _is_one(given):
-        content = encode(given)
+    if _is_single(images):
+        content = encode(images)
         return Body(content, content_type(content), None)
-    if not isinstance(given, Sequence):
+    if not isinstance(images, Sequence):
         raise ClientError(
-            f"an image is {type(given).__name__}: give bytes, a path, a PIL image, a uint8 array, or a list of them"
+            f"an image is {type(images).__name__}: give bytes, a path, a PIL image, a uint8 array, or a list of them"
         )
-    contents = [encode(image) for image in given]
+    contents = [encode(image) for image in images]
     if not contents:
         raise ClientError("the list of images is empty: give one or more")
     if len(contents) == 1:
         return Body(contents[0], content_type(contents[0]), 1)
     fields = []
     for number, content in enumerate(contents, start=1):
-        # A file name of the caller's could be that of an option, such as top_k; these cannot.
+        # A caller's file name could equal the name of an option, such as top_k; these names cannot.
         field = RequestField(f"image{number}", content, filename=f"image{number}")
         field.make_multipart(content_type=content_type(content))
         fields.append(field)
@@ -62,10 +62,10 @@ def body(given: ImageLike | Sequence[ImageLike]) -> Body:
 
 
 def encode(image: Any) -> bytes:
-    """One image as bytes: files as they are, a PIL image as PNG, an array as .npy.
+    """Return one image as bytes: files as they are, a PIL image as PNG, an array as .npy.
 
     Raises:
-        ClientError: the file cannot be read, or this is no image that can be sent.
+        ClientError: the file cannot be read, or the value is not an image.
     """
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
@@ -81,12 +81,12 @@ def encode(image: Any) -> bytes:
 
 
 def content_type(content: bytes) -> str:
-    """What tells an array from an encoded image; the formats of the latter are told apart by their first bytes."""
+    """Return the content type: it marks an array. The server detects encoded formats by their first bytes."""
     return "application/x-npy" if content.startswith(_NPY_MAGIC) else "application/octet-stream"
 
 
 def read_image(path: str) -> bytes:
-    """The bytes of an image file.
+    """Return the bytes of an image file.
 
     Raises:
         ClientError: it is a URL or a folder, or cannot be read.
@@ -103,23 +103,23 @@ def read_image(path: str) -> bytes:
         raise ClientError(f"IMAGE {path}: {error.strerror}; give an image file, such as samples/3.png") from None
 
 
-def _is_one(given: object) -> bool:
-    return isinstance(given, bytes | bytearray | memoryview | str | os.PathLike | Image.Image | np.ndarray)
+def _is_single(images: object) -> bool:
+    return isinstance(images, bytes | bytearray | memoryview | str | os.PathLike | Image.Image | np.ndarray)
 
 
 def _png(image: Image.Image) -> bytes:
     if image.mode == "F":
-        raise ClientError("a PIL image of mode F has no known range: convert it to L or RGB first")
+        raise ClientError("a PIL image of mode F has an unknown value range: convert it to L or RGB first")
     upright = image
-    with suppress(Exception):  # broken EXIF data says nothing about the pixels, and the server takes it so too
+    with suppress(Exception):  # broken EXIF data does not affect the pixels, and the server ignores it too
         upright = ImageOps.exif_transpose(image)  # a file's orientation is applied by the server; a PNG's is lost here
     out = io.BytesIO()
     try:
         if upright.mode not in _PNG_MODES:  # such as CMYK
             upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
         upright.save(out, "PNG")
-    except Exception as error:  # a file that was opened, and turns out to be damaged when its pixels are wanted
-        raise ClientError(f"the PIL image cannot be encoded ({error}): is its file whole?") from error
+    except Exception as error:  # a file that was opened may turn out to be damaged when its pixels are read
+        raise ClientError(f"the PIL image cannot be encoded ({error}): check that its file is complete") from error
     return out.getvalue()
 
 

@@ -1,10 +1,9 @@
-"""What is sent again, when, and for how long.
+"""Retries: which requests are sent again, when, and for how long.
 
-Inference has no side effects, so a request may be sent again wherever that can help: the connection was refused, or
-broke before the whole answer had come; 502 and 503; and once a 500 that says that the worker died, for a request beside
-it may have killed it. An answer that says that the request is at fault (4xx) or that the model fails on it (other 5xx)
-would come again. Silence is not answered with more of the same: a server that does not answer in time may be busy with
-this very request.
+Inference has no side effects, so a request may be sent again where that can help. That is after a refused connection;
+after a connection that broke before the response was complete; after 502 and 503; and once after a 500 of type
+WorkerDied, because another request may have killed the worker. A faulty request (4xx) and one on which the model fails
+(other 5xx) would fail again. A request that timed out is not sent again: the server may still be busy with it.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from time import monotonic
 
 from serving.errors import BrokenConnection, ClientError, ConfigError, NoServer, ServerFailed
 
-# Full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter): a pause is anything from 0 to this,
-# doubled with each retry up to the longest, so that clients that failed together do not come back together.
+# Full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter): a pause is random, from 0 to a bound.
+# The bound doubles with each retry, up to the longest, so that clients that failed together do not return together.
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
@@ -27,15 +26,15 @@ WORKER_DIED = "WorkerDied"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How patient a client is.
+    """Timeouts and retries of a client.
 
     Attributes:
-        timeout: seconds that a server may be silent before an attempt is given up.
-        retries: how often a request is sent again at most; 0 turns it off.
+        timeout: seconds of silence after which an attempt is given up.
+        retries: maximum number of retries; 0 turns them off.
         deadline: seconds for a call as a whole, with all its attempts and pauses.
 
     Raises:
-        ConfigError: a value that cannot be.
+        ConfigError: a value is out of range.
     """
 
     timeout: float = 60.0
@@ -51,7 +50,7 @@ class Policy:
 
 
 class Attempts:
-    """The attempts of one call, from now on; `retries`, where it is given, instead of the policy's."""
+    """The attempts of one call, from now on; `retries` replaces the policy's number."""
 
     def __init__(self, policy: Policy, retries: int | None = None) -> None:
         self.policy = policy
@@ -61,28 +60,28 @@ class Attempts:
         self._worker_died = False
 
     def left(self) -> float:
-        """Seconds until the deadline; 0 or less when it is over."""
+        """Return the seconds until the deadline; 0 or less when it is over."""
         return self._end - monotonic()
 
     def timeout(self) -> float:
-        """Seconds that the next attempt may wait for the server's next word."""
+        """Return the seconds that the next attempt may wait for the next bytes of the server."""
         return max(min(self.policy.timeout, self.left()), 0.001)
 
     def pause_after(self, error: ClientError) -> float:
-        """Seconds to wait before the next attempt.
+        """Return the seconds to wait before the next attempt.
 
         Raises:
-            ClientError: `error` itself, where there shall be no further attempt.
+            ClientError: `error` itself, if there is no further attempt.
         """
         if self._retried >= self._retries or not may_be_sent_again(error):
             raise error
         if isinstance(error, ServerFailed) and error.type == WORKER_DIED:
-            if self._worker_died:  # at the second time it is this request that kills workers
+            if self._worker_died:  # the second time, this request is what kills workers
                 raise error
             self._worker_died = True
-        asked = after(error.retry_after) if isinstance(error, ServerFailed) else None
+        requested = after(error.retry_after) if isinstance(error, ServerFailed) else None
         bound = min(FIRST_PAUSE_SECONDS * 2.0**self._retried, LONGEST_PAUSE_SECONDS)
-        pause = random.uniform(0, bound) if asked is None else asked
+        pause = random.uniform(0, bound) if requested is None else requested
         if pause >= self.left():
             raise error
         self._retried += 1
@@ -90,14 +89,14 @@ class Attempts:
 
 
 def may_be_sent_again(error: ClientError) -> bool:
-    """Whether the same request may be answered if it is sent once more."""
+    """Return True if the same request may succeed when it is sent again."""
     if isinstance(error, ServerFailed):
         return error.status in (502, 503) or (error.status == 500 and error.type == WORKER_DIED)
     return isinstance(error, NoServer | BrokenConnection)
 
 
 def after(header: str | None) -> float | None:
-    """Retry-After (RFC 9110, 10.2.3), whole seconds or a date -> seconds from now, 0 or more; None if it is neither."""
+    """Parse Retry-After (RFC 9110, 10.2.3), an integer or a date, into seconds from now; None if it is invalid."""
     text = (header or "").strip()
     if text.isascii() and text.isdigit():
         return float(text)

@@ -1,4 +1,4 @@
-"""The synchronous client: sends what calls.py builds, through requests."""
+"""The synchronous client: sends the requests of calls.py with the library requests."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_errors
 
 from serving.client import failures
-from serving.client.answers import Explanation, Prediction, Reply
-from serving.client.calls import NOT_READY, Call, Calls, Given, Images
+from serving.client.calls import NOT_READY, Call, Calls, Images, Options
 from serving.client.images import ImageLike
+from serving.client.responses import Explanation, HttpResponse, Prediction
 from serving.client.retry import CONNECT_SECONDS, Attempts, Policy
 from serving.errors import ClientError
 
@@ -26,20 +26,20 @@ _DEFAULT = Policy()
 
 
 class Client:
-    """One server, by the URL of its proxy.
+    """A client of one server, by the URL of its proxy.
 
-    Connections are kept open between calls: use one client for many, in a `with` block or closed by `close()`. Threads
-    may share one; with more than 32 requests at a time, the connections over that are not kept.
+    Connections stay open between calls: use one client for many calls, in a `with` block, or call `close()`. Threads
+    may share a client; with more than 32 requests at a time, the connections above 32 are not kept.
 
     Args:
-        url: such as http://127.0.0.1:8080.
-        token: of a server in production.
-        timeout: seconds that the server may be silent.
-        retries: how often a request is sent again at most, where that is safe (retry.py); 0 turns it off.
-        deadline: seconds for a call as a whole, with all its attempts and pauses.
+        url: URL such as http://127.0.0.1:8080.
+        token: bearer token of a server in production.
+        timeout: seconds of silence after which an attempt is given up.
+        retries: maximum number of retries, where they are safe (retry.py); 0 turns them off.
+        deadline: seconds for a call, with all its attempts and pauses.
 
     Raises:
-        ConfigError: one of these has a value it cannot have.
+        ConfigError: an argument is out of range.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Client:
         self._session = requests.Session()
         # Threads share the session, so nothing in it may change: no cookies; and no .netrc in place of the token.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.auth = _as_it_is
+        self._session.auth = _no_netrc
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=KEPT_CONNECTIONS))
 
@@ -67,7 +67,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the open connections."""
         self._session.close()
 
     @overload
@@ -101,18 +101,18 @@ class Client:
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> Prediction | list[Prediction]:
-        """What is on an image, or on each of several.
+        """Predict an image, or each of several.
 
         Args:
-            model: its name.
+            model: name of the model.
             image: bytes of a JPEG, PNG, WebP or .npy file, the path of one, a PIL image, or a uint8 array (height,
                 width, 3) in RGB; or a list of those, sent as one request.
-            version: the one to ask; the server's default where it is None.
-            top_k: how many classes to list; 5 where it is None.
-            request_id: by which the server's log knows the request; the server makes one where it is None.
+            version: version of the model; None is the server's default.
+            top_k: number of classes to list; None is 5.
+            request_id: id of the request in the server's log; None lets the server make one.
 
         Raises:
-            ClientError: no answer, or an error; its subclasses tell which (serving/errors.py).
+            ClientError: no response, or an error; its subclasses tell which (serving/errors.py).
         """
         return self._run(self._calls.predict(model, image, version, top_k, request_id))
 
@@ -125,7 +125,7 @@ class Client:
         *,
         method: str | None = None,
         target: str | int | None = None,
-        options: Given | None = None,
+        options: Options | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> Explanation: ...
@@ -139,7 +139,7 @@ class Client:
         *,
         method: str | None = None,
         target: str | int | None = None,
-        options: Given | None = None,
+        options: Options | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> list[Explanation]: ...
@@ -152,19 +152,19 @@ class Client:
         *,
         method: str | None = None,
         target: str | int | None = None,
-        options: Given | None = None,
+        options: Options | None = None,
         top_k: int | None = None,
         request_id: str | None = None,
     ) -> Explanation | list[Explanation]:
-        """What is on an image and why, with the heat map over the image as a PNG; or the same of several.
+        """Predict and explain an image, or each of several, with the heat map over the image as a PNG.
 
         Args:
-            method: of attribution; the server's default where it is None.
-            target: the class to explain, by label or else by index; the predicted one where it is None.
-            options: further ones by name, such as {"contrast": ("3", "8"), "steps": 50}; docs/http.md
-                lists them. All but `output`, which this client chooses by itself.
+            method: attribution method; None is the server's default.
+            target: the class to explain, by label or index; None is the predicted one.
+            options: further options by name, such as {"contrast": ("3", "8"), "steps": 50}; docs/http.md
+                lists them. Not `output`: this client chooses it.
 
-        The others, and what is raised, are as for predict().
+        The other arguments and the errors are those of predict().
         """
         return self._run(self._calls.explain(model, image, version, method, target, options, top_k, request_id))
 
@@ -176,22 +176,22 @@ class Client:
         *,
         method: str | None = None,
         target: str | int | None = None,
-        options: Given | None = None,
+        options: Options | None = None,
         request_id: str | None = None,
     ) -> NDArray[Any]:
-        """How much each place adds to the target's logit: float16 (height, width), of a list (n, height, width).
+        """Return each pixel's attribution to the target's logit: float16 (height, width), of a list (n, height, width).
 
         Height and width are those of the network's input, not of the image.
 
-        The arguments, and what is raised, are as for explain().
+        The arguments and errors are those of explain().
         """
         return self._run(self._calls.heat_map(model, image, version, method, target, options, request_id))
 
     def ready(self) -> bool:
-        """Whether the server takes requests now. Asked once, without retries; False where it cannot be reached.
+        """Return True if the server accepts requests now; False if it cannot be reached. There are no retries.
 
         Raises:
-            Rejected: it answers, but not this question: it is another server, or wants a token.
+            Rejected: it is another server, or it needs a token.
         """
         try:
             return self._run(self._calls.ready(), retries=0)
@@ -207,7 +207,7 @@ class Client:
                 pause = attempts.pause_after(error)
             sleep(pause)
 
-    def _send(self, call: Call[T], attempts: Attempts) -> Reply:
+    def _send(self, call: Call[T], attempts: Attempts) -> HttpResponse:
         seconds = attempts.timeout()
         try:
             with self._session.request(
@@ -218,18 +218,18 @@ class Client:
                 timeout=(min(CONNECT_SECONDS, seconds), seconds),
                 allow_redirects=False,
                 stream=True,
-            ) as answer:
+            ) as response:
                 content = bytearray()
-                # read1: whatever has come, so that a server that only trickles does not outlast the deadline.
-                while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
+                # read1 returns what has come, so that a slow server cannot outlast the deadline.
+                while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
                     content += chunk
                     if attempts.left() <= 0:
                         raise failures.timed_out(call.url, attempts.policy.deadline)
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                # http.client takes headers that break off for whole ones, and then there is no length, and no body.
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                # http.client accepts headers that break off; then there is neither a length nor a body.
                 if not content and not {"content-length", "transfer-encoding"} & headers.keys():
                     raise failures.broken(call.url)
-                return Reply(answer.status_code, headers, bytes(content))
+                return HttpResponse(response.status_code, headers, bytes(content))
         except (requests.RequestException, urllib3_errors.HTTPError) as error:
             raise _failure(error, self._calls.url, call.url, seconds) from error
 
@@ -252,5 +252,5 @@ def _failure(error: Exception, server: str, url: str, seconds: float) -> ClientE
     return failures.unusable(url, error)
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request

@@ -117,8 +117,8 @@ def test_each_part_of_serving_has_its_place_in_the_order() -> None:
 def test_modules_of_serving_import_each_other_in_no_circle() -> None:
     modules = serving_modules()
     graph = {name: imported_modules(path) & modules.keys() - {name, "serving"} for name, path in modules.items()}
-    # `from serving.client.answers import ...` runs serving/client/__init__.py, which imports it: a package and its own
-    # modules are one here.
+    # `from serving.client.responses import ...` runs serving/client/__init__.py, which imports it: a package and its
+    # own modules are one here.
     for name in graph:
         graph[name] -= {package for package in graph[name] if name.startswith(f"{package}.")}
     assert list(TopologicalSorter(graph).static_order())

@@ -44,11 +44,11 @@ def connect(request: pytest.FixtureRequest, serve: object) -> Iterator[Make]:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that the clients would have made, in seconds; none is made."""
-    made: list[float] = []
+    requested: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        made.append(seconds)
+        requested.append(seconds)
 
-    monkeypatch.setattr(sync, "sleep", made.append)
+    monkeypatch.setattr(sync, "sleep", requested.append)
     monkeypatch.setattr(asynchronous, "sleep", sleep)
-    return made
+    return requested

@@ -158,14 +158,14 @@ CLIENTS: dict[str, Callable[..., Any]] = {"sync": Client, "async": Awaited}
 
 
 def unused_port() -> int:
-    """A port of this machine where nothing listens."""
+    """Return a port of this machine where nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def elapsed(work: Callable[[], object]) -> float:
-    """Seconds that it took."""
-    began = time.monotonic()
+    """Return the seconds that `work` took."""
+    start = time.monotonic()
     work()
-    return time.monotonic() - began
+    return time.monotonic() - start

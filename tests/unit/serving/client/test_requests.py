@@ -1,4 +1,4 @@
-"""What is sent."""
+"""Requests that the clients send."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ PNG = b"\x89PNG\r\n\x1a\n..."
 
 def parts(body: bytes, content_type: str) -> list[Message]:
     """The parts of a multipart body, taken apart by the standard library."""
-    whole = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
-    found = whole.get_payload()
-    assert isinstance(found, list)
-    return [part for part in found if isinstance(part, Message)]
+    message = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
+    payload = message.get_payload()
+    assert isinstance(payload, list)
+    return [part for part in payload if isinstance(part, Message)]
 
 
 def test_one_image_is_the_body(serve: Serve, connect: Connect) -> None:
@@ -163,7 +163,7 @@ def test_a_damaged_file_behind_a_picture_is_refused(serve: Serve, connect: Conne
 
 @pytest.mark.parametrize("request_id", ["", "a\r\nX-Evil: 1", "ü", " a"])
 def test_a_request_id_that_no_header_can_carry_is_refused(serve: Serve, connect: Connect, request_id: str) -> None:
-    with pytest.raises(ClientError, match="cannot stand in a header"):
+    with pytest.raises(ClientError, match="is not allowed in a header"):
         connect(serve(Say(body=ONE)).url).predict("pets", PNG, request_id=request_id)
 
 

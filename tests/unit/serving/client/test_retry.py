@@ -1,4 +1,4 @@
-"""What is sent again, when, and what is not."""
+"""Retries: which requests are sent again, when, and which are not."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_retry_after_is_read_as_rfc_9110_has_it(header: str | None, seconds: flo
 def test_silence_ends_at_the_timeout(serve: Serve, connect: Connect) -> None:
     server = serve(Silence())
     client = connect(server.url, timeout=0.3)
-    words = f"^no answer from {server.url}/predictions/pets within 0.3 s"
+    words = f"^no response from {server.url}/predictions/pets within 0.3 s"
 
     def ask() -> None:
         with pytest.raises(TimedOut, match=words):
@@ -241,7 +241,7 @@ def test_an_error_that_the_caller_is_handling_is_not_taken_for_ours(
     try:
         raise TimeoutError("the caller's own")
     except TimeoutError:
-        with pytest.raises(BrokenConnection, match="ended the connection without an answer"):
+        with pytest.raises(BrokenConnection, match="closed the connection without a response"):
             client.predict("pets", PNG)
     assert len(pauses) == 2
 
@@ -258,6 +258,6 @@ def test_a_server_that_reads_nothing_times_out_and_is_not_asked_again(connect: C
 
 def test_a_server_without_tls_is_not_asked_again(serve: Serve, connect: Connect, pauses: list[float]) -> None:
     server = serve(GOOD)
-    with pytest.raises(ClientError, match=r"^no secure connection to https://127\.0\.0\.1:\d+ .*: is it https"):
+    with pytest.raises(ClientError, match=r"^no secure connection to https://127\.0\.0\.1:\d+ .*: check that it uses https"):
         connect(server.url.replace("http", "https")).predict("pets", PNG)
     assert pauses == []

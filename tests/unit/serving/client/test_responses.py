@@ -1,4 +1,4 @@
-"""What comes back."""
+"""Responses, as the clients return them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 import numpy as np
 import pytest
 
-from serving.client import Class, Completeness, Explanation, Prediction, Strangeness, Target
-from serving.errors import ClientError, ErrorAnswer, Rejected, ServerFailed
+from serving.client import Class, Completeness, Explanation, OodScore, Prediction, Target
+from serving.errors import ClientError, ErrorResponse, Rejected, ServerFailed
 from tests.unit.serving.client.server import HangUp, Say, Server, Silence, unused_port
 from tests.unit.serving.client.test_requests import CLASSES, ONE, PNG, TWO
 
@@ -67,7 +67,7 @@ def test_a_judgement_is_typed_and_none_where_there_is_none(serve: Serve, connect
     judged = {"set": ["cat", "dog"], "ood": ood, "decision": "refer", "reason": "out_of_distribution"}
     connected = connect(serve(Say(body=ONE | judged), Say(body=WHY | judged), Say(body=ONE)).url)
     for answer in (connected.predict("pets", PNG), connected.explain("pets", PNG)):
-        assert (answer.set, answer.ood) == (("cat", "dog"), Strangeness(3.5, 2.0, "energy"))
+        assert (answer.set, answer.ood) == (("cat", "dog"), OodScore(3.5, 2.0, "energy"))
         assert (answer.decision, answer.reason) == ("refer", "out_of_distribution")
     bare = connected.predict("pets", PNG)
     assert (bare.set, bare.ood, bare.decision, bare.reason) == (None, None, None, None)
@@ -149,11 +149,11 @@ def test_a_heat_map_is_an_array(
 ) -> None:
     array = np.linspace(-1, 1, int(np.prod(sent)), dtype=np.float16).reshape(sent)
     server = serve(Say(body=npy(array), headers={"Content-Type": "application/x-npy"}))
-    found = connect(server.url).heat_map("pets", images, target="dog")
+    heat_map_values = connect(server.url).heat_map("pets", images, target="dog")
     assert server.seen[0].path == "/explanations/pets?target=dog"
     assert server.seen[0].headers["accept"] == "application/x-npy"
-    assert (found.dtype, found.shape) == (np.float16, shape)
-    assert np.array_equal(found.ravel(), array.ravel())
+    assert (heat_map_values.dtype, heat_map_values.shape) == (np.float16, shape)
+    assert np.array_equal(heat_map_values.ravel(), array.ravel())
 
 
 @pytest.mark.parametrize(
@@ -194,13 +194,13 @@ def test_a_large_answer_is_read_whole(serve: Serve, connect: Connect) -> None:
     ("status", "kind"), [(400, Rejected), (404, Rejected), (422, Rejected), (500, ServerFailed), (504, ServerFailed)]
 )
 def test_an_error_carries_status_and_type(
-    serve: Serve, connect: Connect, verb: str, status: int, kind: type[ErrorAnswer]
+    serve: Serve, connect: Connect, verb: str, status: int, kind: type[ErrorResponse]
 ) -> None:
     body = {"code": status, "type": "SomeWord", "message": "what to do"}
     with pytest.raises(kind, match=f"^{status} SomeWord: what to do$") as raised:
         getattr(connect(serve(Say(status, body)).url), verb)("pets", PNG)
     error = raised.value
-    assert isinstance(error, ErrorAnswer)
+    assert isinstance(error, ErrorResponse)
     assert (error.status, error.type, error.retry_after) == (status, "SomeWord", None)
 
 
@@ -212,13 +212,13 @@ def test_an_error_carries_status_and_type(
         (Say(200, b"\xff\xfe"), "answered 200 with no JSON object"),
         (Say(302, b"", {"Location": "/elsewhere"}), "answered 302 with no JSON object"),
         (Say(200, {}), "JSON of another shape .KeyError: 'predictions'"),
-        (Say(200, {**ONE, "predictions": []}), "JSON of another shape .*no class at all"),
+        (Say(200, {**ONE, "predictions": []}), "JSON of another shape .*no classes"),
         (Say(200, {**ONE, "predictions": 5}), "JSON of another shape .TypeError"),
         (Say(200, {**ONE, "results": 5}), "JSON of another shape .TypeError"),
         (Say(200, {**ONE, "results": [5]}), "JSON of another shape .TypeError"),
         (Say(200, TWO), "2 results for 1 images"),
         (Say(400, {"error": "as others say it"}), "400 error: as others say it"),
-        (Say(400, {}), "400 error: it does not say why"),
+        (Say(400, {}), "400 error: no reason given"),
     ],
 )
 def test_another_server_is_told_from_torchlight(serve: Serve, connect: Connect, say: Say, words: str) -> None:
