@@ -1,4 +1,4 @@
-# Every target is a thin name for a command: `make help` lists them, `.venv/bin/python -m scripts.<name> --help` teaches.
+# Every target runs one command: `make help` lists them, and `.venv/bin/python -m scripts.<name> --help` has all flags.
 MODEL ?=
 VERSION ?=
 PORT ?= 8080
@@ -13,9 +13,9 @@ PYTHON ?= python3
 TAG ?= torchlight:latest
 MEMORY ?= 4g
 
-# What a variable holds reaches its command as it was typed, whatever characters are in it. Neither make nor the shell
-# reads it: make keeps it unexpanded, and the shell takes it from the environment, in quotes. So recipes say
-# $(call flag,--data,DATA), never $(DATA). A new variable has to be listed here; a test looks.
+# The value of a variable reaches its command exactly as it was typed. Make does not expand it, and the shell takes it from
+# the environment, in quotes. So recipes use $(call flag,--data,DATA), never $(DATA). A new variable must be listed here; a
+# test checks that.
 VARIABLES := MODEL VERSION PORT HOST MODE PROXY UNBATCHED_WORKER NEIGHBORS IMAGE OUT PYTHON TAG MEMORY DATA RECIPE ARCH WEIGHTS SIZE \
 	EPOCHS RESUME RESTART MORE SPLIT OOD_DATA IMAGES ENGINES P99_MS CONFIG A B EXPLAIN_WORKERS CORS_ORIGINS KEEP_ALIVE FOREGROUND TARGET CONTRAST METHOD \
 	DIR WORKERS TORCH BASE_IMAGE GPU GPUS CIFAR10 FOLDER ONLY RELEASE PHOTOS AGAINST COUNT SEED
@@ -23,10 +23,10 @@ TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$
 $(foreach name,$(sort $(VARIABLES) $(TYPED)),$(eval override $(name) := $$(value $(name))))
 export $(VARIABLES) $(TYPED)
 
-# "$DATA" in quotes; with its flag before it; nothing where it is empty.
+# "$DATA" in quotes, or with its flag before it, or nothing if it is empty.
 argument = $(if $($1),"$$$1")
 flag = $(if $($2),$1="$$$2")
-# A switch is on or off, and off where it is empty.
+# A switch is on or off. An empty one is off.
 ON := 1 yes Yes YES true True TRUE on On ON y Y
 OFF := 0 no No NO false False FALSE off Off OFF n N
 on = $(if $(filter-out $(ON) $(OFF),$($1))$(word 2,$($1)),$(error $1 is '$($1)'; give 1 for yes or 0 for no),$(filter $(ON),$($1)))
@@ -38,18 +38,18 @@ WHICH = $(call flag,--model,MODEL) $(call flag,--version,VERSION)
 WHERE = $(call flag,--port,PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train evaluate explain-report shortcut-demo optimize tune compare archive serve stop predict explain models register promote retire rollback history samples \
+.PHONY: help setup setup-dev train evaluate explain-report shortcut-demo optimize tune compare archive serve stop predict explain models register promote retire rollback history java-cache samples \
 	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test test-fast measure measure-training measure-explanations measure-performance measure-worker \
 	measure-bad-inputs measure-attacks openapi check \
 	fix clean
 
-help: ## this list
+help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-24s %s\n", $$1, $$2}'
 
-setup: ## .venv with pinned wheels, Java and HAProxy among them; the others call it, and it is quick when done
+setup: ## make .venv with pinned wheels, including Java and HAProxy; every other target runs it first
 	@$(call argument,PYTHON) scripts/setup.py train
 
-setup-dev: ## the same with what tests and checks need
+setup-dev: ## the same, with the packages for tests and checks
 	@$(call argument,PYTHON) scripts/setup.py train dev docker
 
 setup-docker:
@@ -60,61 +60,61 @@ train: setup ## train a model into releases/ [DATA=folder/of/your/images MODEL= 
 		$(call flag,--architecture,ARCH) $(call flag,--weights,WEIGHTS) $(call flag,--image-size,SIZE) \
 		$(call flag,--epochs,EPOCHS) $(call switch,--resume,RESUME) $(call switch,--restart,RESTART)
 
-evaluate: setup ## a release on any data set, with a report [MODEL= VERSION= DATA= SPLIT=test OOD_DATA=images/of/another/kind]
+evaluate: setup ## evaluate a release on a data set, with a report [MODEL= VERSION= DATA= SPLIT=test OOD_DATA=folder]
 	@$(RUN) scripts.evaluation.evaluate $(WHICH) $(call flag,--data,DATA) $(call flag,--split,SPLIT) \
 		$(call flag,--ood-data,OOD_DATA)
 
-explain-report: setup ## how good each attribution method is on a release; chooses its default [MODEL= VERSION= DATA= IMAGES=128]
+explain-report: setup ## compare attribution methods on a release, and choose its default [MODEL= VERSION= DATA= IMAGES=128]
 	@$(RUN) scripts.evaluation.explain_report $(WHICH) $(call flag,--data,DATA) $(call flag,--images,IMAGES)
 
-shortcut-demo: setup ## a model that is right for the wrong reason, and how its explanations tell: some 3 minutes [IMAGES=32]
+shortcut-demo: setup ## train a model that learns a shortcut, and show it by its explanations, about 3 minutes [IMAGES=32]
 	@$(RUN) scripts.evaluation.shortcut $(call flag,--images,IMAGES)
 
-optimize: setup ## compile a release, int8 where that keeps its accuracy; needs a C++ compiler [MODEL= VERSION= DATA= ENGINES=int8,fp32]
+optimize: setup ## compile a release, in int8 if its accuracy stays; needs a C++ compiler [MODEL= VERSION= DATA= ENGINES=int8,fp32]
 	@$(RUN) scripts.optimize $(WHICH) $(call flag,--data,DATA) $(call flag,--engines,ENGINES)
 
 tune: setup ## find workers, threads, batch size and delay for this machine [MODEL= VERSION= P99_MS=50 IMAGES=folder CONFIG=]
 	@$(RUN) scripts.tune $(WHICH) $(call flag,--p99-ms,P99_MS) $(call flag,--images,IMAGES) \
 		$(call flag,--config,CONFIG)
 
-compare: setup ## whether one release is better than another [A=cells/1.0 B=cells/2.0 DATA=]
+compare: setup ## test whether one release is better than another [A=cells/1.0 B=cells/2.0 DATA=]
 	@$(RUN) scripts.evaluation.compare $(call flag,--data,DATA) -- $(call argument,A) $(call argument,B)
 
-archive: setup ## a release into model_store/*.mar, proved [MODEL= VERSION= CONFIG=model-config.yaml NEIGHBORS=0]
+archive: setup ## archive a release as model_store/*.mar, and check its answers [MODEL= VERSION= CONFIG=model-config.yaml NEIGHBORS=0]
 	@$(RUN) scripts.archive $(WHICH) $(call flag,--config,CONFIG) $(if $(call on,NEIGHBORS),,--without-neighbors)
 
-serve: setup ## serve it, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production PROXY=0 EXPLAIN_WORKERS=1 UNBATCHED_WORKER=0 CORS_ORIGINS= KEEP_ALIVE=75 FOREGROUND=1]
+serve: setup ## serve the model store, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production PROXY=0 EXPLAIN_WORKERS=1 UNBATCHED_WORKER=0 CORS_ORIGINS= KEEP_ALIVE=75 FOREGROUND=1]
 	@$(RUN) scripts.serve $(WHICH) $(WHERE) $(call flag,--host,HOST) $(call flag,--mode,MODE) $(call number,--proxy,PROXY) \
 		$(call flag,--explain-workers,EXPLAIN_WORKERS) $(call number,--unbatched-worker,UNBATCHED_WORKER) \
 		$(call flag,--cors-origins,CORS_ORIGINS) $(call flag,--keep-alive,KEEP_ALIVE) $(call switch,--foreground,FOREGROUND)
 
-stop: setup ## stop it without losing a request [PORT=]
+stop: setup ## stop the server without losing a request [PORT=]
 	@$(RUN) scripts.stop $(WHERE)
 
-predict: setup ## ask it, about one image or several [IMAGE="samples/3.png samples/7.png" MODEL= VERSION= PORT=]
+predict: setup ## classify one image or several [IMAGE="samples/3.png samples/7.png" MODEL= VERSION= PORT=]
 	@$(RUN) scripts.maintenance.shell_words IMAGE scripts.predict $(WHICH) $(WHERE) --
 
-explain: setup ## ask it why, as a picture [IMAGE= OUT=overlay.png TARGET=8 CONTRAST=3,8 METHOD=]; or a folder, without a server [DIR=folder RESTART=1]
+explain: setup ## explain the answer for an image, as a picture [IMAGE= OUT=overlay.png TARGET=8 CONTRAST=3,8 METHOD=]; or for all images of a folder, without a server [DIR=folder RESTART=1]
 	@$(RUN) $(if $(DIR),scripts.evaluation.gallery $(call switch,--restart,RESTART) $(WHICH) $(call flag,--method,METHOD) -- $(call argument,DIR),scripts.explain \
 		$(call flag,--out,OUT) $(call flag,--target,TARGET) $(call flag,--contrast,CONTRAST) $(call flag,--method,METHOD) $(WHICH) $(WHERE) \
 		-- $(call argument,IMAGE))
 
-models: setup ## the versions of the running server [PORT=]
+models: setup ## list the versions of the running server [PORT=]
 	@$(RUN) scripts.versions models $(WHERE)
 
-register promote retire: setup ## load a version beside the others, make it the default, take one away [VERSION=2.0 MODEL= PORT=]
+register promote retire: setup ## load a version, make it the default, or remove it [VERSION=2.0 MODEL= PORT=]
 	@$(RUN) scripts.versions $@ $(WHICH) $(WHERE) $(call flag,--workers,WORKERS)
 
-rollback: setup ## make the version before the default again [MODEL= PORT=]
+rollback: setup ## make the previous default version the default again [MODEL= PORT=]
 	@$(RUN) scripts.versions rollback $(call flag,--model,MODEL) $(WHERE)
 
-history: setup ## what was done to its versions, when, by whom [PORT=]
+history: setup ## list changes of versions, with time and user [PORT=]
 	@$(RUN) scripts.versions history $(WHERE)
 
-wheelhouse: setup ## collect the wheels of the image, which then builds without a network [TORCH=torch==2.13.0+cpu]
+wheelhouse: setup ## collect the wheels of the Docker image, which then builds without a network [TORCH=torch==2.13.0+cpu]
 	@$(RUN) scripts.maintenance.wheelhouse $(call flag,--torch,TORCH)
 
-docker-build: setup-docker ## build the image [TORCH= BASE_IMAGE= TAG=torchlight:latest]
+docker-build: setup-docker ## build the Docker image [TORCH= BASE_IMAGE= TAG=torchlight:latest]
 	@$(RUN) scripts.docker build $(call flag,--tag,TAG) $(call flag,--torch,TORCH) $(call flag,--base-image,BASE_IMAGE)
 
 docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERSION= PORT= HOST= MODE=production MEMORY=4g EXPLAIN_WORKERS=1 UNBATCHED_WORKER=0 CORS_ORIGINS= TAG=]
@@ -123,16 +123,19 @@ docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERS
 		$(call flag,--explain-workers,EXPLAIN_WORKERS) $(call number,--unbatched-worker,UNBATCHED_WORKER) \
 		$(call flag,--cors-origins,CORS_ORIGINS) $(call flag,--keep-alive,KEEP_ALIVE)
 
-docker-logs: setup-docker ## follow its log [PORT=]
+docker-logs: setup-docker ## follow the log of the container [PORT=]
 	@$(RUN) scripts.docker logs $(WHERE)
 
-docker-stop: setup-docker ## stop it without losing a request [PORT=]
+docker-stop: setup-docker ## stop the container without losing a request [PORT=]
 	@$(RUN) scripts.docker stop $(WHERE)
 
-samples: setup ## write samples/ again
+java-cache: setup ## make the Java AOT cache again, after a change of Java, TorchServe or its vmargs
+	@$(RUN) scripts.maintenance.java_cache
+
+samples: setup ## write samples/
 	@$(RUN) scripts.maintenance.samples
 
-test: setup-dev ## every test, against a real TorchServe, HAProxy and Docker (the last as root on Debian 12)
+test: setup-dev ## run every test, with a real TorchServe, HAProxy and Docker (as root on Debian 12)
 	@$(RUN) pytest -n auto --maxprocesses 4 tests/unit
 	@$(RUN) pytest tests/integration tests/e2e
 
@@ -154,20 +157,20 @@ measure-performance: setup ## docs/performance.md: comparison with other servers
 measure-worker: setup ## CPU microseconds of a request inside the worker, by step [AGAINST=<git revision>]
 	@$(RUN) benchmarks.worker $(call flag,--against,AGAINST)
 
-measure-bad-inputs: setup ## docs/reliability.md: fuzz a server under load, 10,000 bad requests among good ones, some 3 minutes [COUNT= SEED=]
+measure-bad-inputs: setup ## docs/reliability.md: fuzz a server under load, 10,000 bad requests among good ones, about 3 minutes [COUNT= SEED=]
 	@$(RUN) benchmarks.bad_inputs $(call flag,--count,COUNT) $(call flag,--seed,SEED)
 
 measure-attacks: setup-dev ## docs/security.md: attacks on servers of this machine, some 8 minutes [ONLY=smuggling]
 	@$(RUN) benchmarks.attacks $(call flag,--only,ONLY)
 
-openapi: setup ## deploy/openapi.json, from the definitions that the code goes by
+openapi: setup ## write deploy/openapi.json from the definitions in the code
 	@$(RUN) scripts.maintenance.openapi
 
-check: setup-dev ## formatting, lint and types; changes nothing
+check: setup-dev ## check formatting, lint and types; changes nothing
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
 
-fix: setup-dev ## formatting and lint, mended where that is safe
+fix: setup-dev ## fix formatting, and lint where that is safe
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
-clean: ## remove .venv, caches and logs; releases/ and model_store/ stay
+clean: ## remove .venv, caches and logs, but not releases/ and model_store/
 	@rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache overlay.png && find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Say whether the server on a port is healthy: exit status 0 when all workers of every routed version are READY."""
+"""Check the server on a port. The exit status is 0 if all workers of every routed version are READY."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from serving.server.health import problems
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and look."""
+    """Parse the flags and check."""
     parser = argparse.ArgumentParser(prog="python -m scripts.health", description=__doc__)
-    parser.add_argument("--port", type=int, default=8080, help="of the proxy (default: 8080)")
+    parser.add_argument("--port", type=int, default=8080, help="port of the proxy (default: 8080)")
     arguments = parser.parse_args(argv)
-    found = problems(Instance(Ports(arguments.port)))
-    if found:
-        sys.exit("; ".join(found))
+    sentences = problems(Instance(Ports(arguments.port)))
+    if sentences:
+        sys.exit("; ".join(sentences))
     print("healthy: all workers READY")
 
 

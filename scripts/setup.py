@@ -1,6 +1,6 @@
-"""Make .venv with everything that Torchlight needs, from wheels alone; a no-op when nothing changed.
+"""Make .venv with everything that Torchlight needs, from wheels only. Does nothing if nothing has changed.
 
-Runs on any Python, to be able to say that it is too old: no syntax newer than 3.6 before that.
+Every Python since 3.6 can read this file, so that it can report a Python that is too old.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 STAMP = os.path.join(VENV, "torchlight-setup.json")
 OLDEST = (3, 11)
-# A CPU build of torch needs 1.7 GB with everything else; pip unpacks beside it.
+# With a CPU build of torch, .venv needs 1.7 GB, and pip needs space to unpack wheels.
 NEEDED_BYTES = 3 * 10**9
 
-# What pip says when something outside is wrong, and what to do about it.
+# Words in pip's output, and the remedy for each problem outside of this project.
 REMEDIES = [
     (("No space left on device", "Errno 28"), "the disk is full: free 3 GB where {root} lies and under {temp}"),
     (("externally-managed", "Permission denied", "Errno 13"), "{root} cannot be written: run it as its owner"),
@@ -27,18 +27,18 @@ REMEDIES = [
          "Read timed out", "Network is unreachable", "Connection refused", "from versions: none",
          "ResolutionImpossible"),
         "pip reaches no package index that has what constraints.txt pins: check the network, or PIP_INDEX_URL and "
-        "HTTPS_PROXY; what was fetched is kept",
+        "HTTPS_PROXY; wheels that were downloaded are kept",
     ),
 ]  # fmt: skip
 
 
 def fail(message: str) -> None:
-    """End with one sentence."""
+    """Exit with an error of one sentence."""
     sys.exit("error: " + message)
 
 
-def wanted(extras: list) -> list:  # type: ignore[type-arg]
-    """The requirements of pyproject.toml with these extras."""
+def requirements_of(extras: list) -> list:  # type: ignore[type-arg]
+    """Return the requirements of pyproject.toml with these extras."""
     import tomllib
 
     with open(os.path.join(ROOT, "pyproject.toml"), "rb") as file:
@@ -47,7 +47,7 @@ def wanted(extras: list) -> list:  # type: ignore[type-arg]
     for extra in extras:
         if extra not in project["optional-dependencies"]:
             fail(
-                "no extra {!r} in pyproject.toml: there are {}".format(
+                "extra {!r} is not in pyproject.toml: it has {}".format(
                     extra, ", ".join(project["optional-dependencies"])
                 )
             )
@@ -56,15 +56,15 @@ def wanted(extras: list) -> list:  # type: ignore[type-arg]
 
 
 def fingerprint(requirements: list) -> str:  # type: ignore[type-arg]
-    """Changes when the environment has to."""
-    digest = hashlib.sha256(repr((sys.version, VENV, sorted(requirements), "rehearsed")).encode())
+    """Return a digest that changes when .venv must be updated."""
+    digest = hashlib.sha256(repr((sys.version, VENV, sorted(requirements), "java_cache")).encode())
     with open(os.path.join(ROOT, "constraints.txt"), "rb") as file:
         digest.update(file.read())
     return digest.hexdigest()
 
 
 def installed() -> dict:  # type: ignore[type-arg]
-    """The stamp of the last complete set-up."""
+    """Return the stamp of the last complete set-up."""
     try:
         with open(STAMP) as file:
             stamp = json.load(file)
@@ -74,7 +74,7 @@ def installed() -> dict:  # type: ignore[type-arg]
 
 
 def run(command: list) -> None:  # type: ignore[type-arg]
-    """Run pip or venv, showing what is fetched; what it says on standard error is turned into one sentence."""
+    """Run pip or venv, and print what it fetches. Its errors are turned into one sentence."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     with tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(
@@ -87,18 +87,18 @@ def run(command: list) -> None:  # type: ignore[type-arg]
         if process.returncode == 0:
             return
         errors.seek(0)
-        said = errors.read()
+        output = errors.read()
     for words, remedy in REMEDIES:
-        if any(word in said for word in words):
+        if any(word in output for word in words):
             fail(remedy.format(root=ROOT, temp=tempfile.gettempdir()))
-    sys.stderr.write(said)
+    sys.stderr.write(output)
     fail("`{}` failed: the lines above say why".format(" ".join(command[:5])))
 
 
-def rehearse(python: str) -> None:
-    """Record how Java starts TorchServe (serving/server/java_aot_cache.py): without it each start takes 1 s longer."""
+def make_java_cache(python: str) -> None:
+    """Make the Java AOT cache (serving/server/java_aot_cache.py). Without it, each start takes 1 s longer."""
     if subprocess.run([python, "-m", "scripts.maintenance.java_cache"], cwd=ROOT).returncode != 0:
-        print("  without it everything works; a start takes a second longer", flush=True)
+        print("  without the Java AOT cache everything works, and a start takes a second longer", flush=True)
 
 
 def main() -> None:
@@ -110,8 +110,8 @@ def main() -> None:
         )
     before = installed()
     extras = sorted({*sys.argv[1:], *before["extras"]})
-    mark = fingerprint(wanted(extras))
-    if before.get("fingerprint") == mark:
+    digest = fingerprint(requirements_of(extras))
+    if before.get("fingerprint") == digest:
         return
     if "fingerprint" not in before and shutil.disk_usage(ROOT).free < NEEDED_BYTES:
         free = shutil.disk_usage(ROOT).free / 1e9
@@ -129,10 +129,10 @@ def main() -> None:
             fail("this Python has no venv: install it (on Debian and Ubuntu: apt-get install python3-venv)")
         run([sys.executable, "-m", "venv", "--clear", VENV])
     constraints = os.path.join(ROOT, "constraints.txt")
-    run([python, "-m", "pip", "install", "--disable-pip-version-check", "-c", constraints, *wanted(extras)])
-    rehearse(python)
+    run([python, "-m", "pip", "install", "--disable-pip-version-check", "-c", constraints, *requirements_of(extras)])
+    make_java_cache(python)
     with open(STAMP, "w") as file:
-        json.dump({"extras": extras, "fingerprint": mark}, file)
+        json.dump({"extras": extras, "fingerprint": digest}, file)
 
 
 if __name__ == "__main__":

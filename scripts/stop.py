@@ -1,4 +1,4 @@
-"""Stop the server on a port: it takes nothing new, finishes what is in flight, and ends."""
+"""Stop the server on a port. It accepts nothing new, finishes the requests in flight, and ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from serving.server.supervisor import JAVA_STOP_SECONDS
 def main(argv: list[str] | None = None) -> None:
     """Parse the flags and stop."""
     parser = argparse.ArgumentParser(prog="python -m scripts.stop", description=__doc__)
-    parser.add_argument("--port", type=int, default=8080, help="of its proxy (default: 8080)")
+    parser.add_argument("--port", type=int, default=8080, help="port of its proxy (default: 8080)")
     arguments = parser.parse_args(argv)
     timeout = GRPC_DRAIN_SECONDS + GATEWAY_STOP_SECONDS + DRAIN_SECONDS + 5 + JAVA_STOP_SECONDS + 10
     instance = Instance(Ports(arguments.port))

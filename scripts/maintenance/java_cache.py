@@ -1,6 +1,7 @@
-"""Record how Java starts and runs TorchServe, so that every later start is faster; `make setup` does it by itself.
+"""Make the Java AOT cache, so that every later start of TorchServe is faster. `make setup` runs this too.
 
-Again after Java, TorchServe or the `vmargs` of config.properties have changed: Java takes no cache that does not fit.
+Run it again after a change of Java, TorchServe or the `vmargs` of config.properties: Java ignores a cache of another
+configuration.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from serving.server import java_aot_cache
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and record."""
+    """Parse the flags and make the cache."""
     argparse.ArgumentParser(prog="python -m scripts.maintenance.java_cache", description=__doc__).parse_args(argv)
-    say = partial(print, flush=True)
+    log = partial(print, flush=True)
     with sigterm_interrupts():
-        made = java_aot_cache.make(say)
-    if made is not None:
-        say(f"{made}: {made.stat().st_size / 1e6:.0f} MB")
+        cache = java_aot_cache.make(log)
+    if cache is not None:
+        log(f"{cache}: {cache.stat().st_size / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

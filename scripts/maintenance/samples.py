@@ -1,4 +1,4 @@
-"""Write samples/: one digit of each class from the test split, enlarged so that people can see it."""
+"""Write samples/: one digit of each class from the test split, enlarged so that it is easy to see."""
 
 from __future__ import annotations
 

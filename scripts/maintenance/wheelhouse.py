@@ -1,6 +1,6 @@
-"""Collect the wheels of what serving needs into wheelhouse/, so that the image builds without a network.
+"""Collect the wheels that serving needs into wheelhouse/, so that the Docker image builds without a network.
 
-They are those of the image's Python and of this machine's processor, whatever Python this command runs on.
+The wheels are for the Docker image's Python and this machine's processor. This command itself runs on any Python.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scripts.command import command
 from serving.errors import DockerError
 
 ROOT = Path(__file__).resolve().parents[2]
-# Of the Dockerfile's default base image.
+# Python of the Dockerfile's default base image.
 PYTHON = "3.11"
 GLIBC = ("2_28", "2_27", "2_17", "2_12", "2_5")
 
@@ -26,12 +26,14 @@ GLIBC = ("2_28", "2_27", "2_17", "2_12", "2_5")
 def main(argv: list[str] | None = None) -> None:
     """Parse the flags and collect."""
     parser = argparse.ArgumentParser(prog="python -m scripts.maintenance.wheelhouse", description=__doc__)
-    parser.add_argument("--torch", help="which torch, such as torch==2.13.0+cpu (default: the pinned one)")
-    parser.add_argument("--python", default=PYTHON, help=f"of the image (default: {PYTHON})")
+    parser.add_argument(
+        "--torch", help="requirement for torch, such as torch==2.13.0+cpu (default: the pinned version)"
+    )
+    parser.add_argument("--python", default=PYTHON, help=f"Python of the Docker image (default: {PYTHON})")
     parser.add_argument("--into", type=Path, default=ROOT / "wheelhouse", help="folder (default: wheelhouse)")
     arguments = parser.parse_args(argv)
     if sys.platform != "linux":
-        raise DockerError("the wheels are those of Linux, which pip chooses on Linux alone: run this there")
+        raise DockerError("pip selects wheels for Linux only on Linux: run this command there")
     collect(arguments.into, arguments.torch, arguments.python)
     wheels = list(arguments.into.glob("*.whl"))
     size = sum(wheel.stat().st_size for wheel in wheels)
@@ -39,13 +41,13 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def collect(folder: Path, torch: str | None = None, python: str = PYTHON) -> None:
-    """Fill the folder with the versions of constraints.txt; wheels of other versions go.
+    """Fill the folder with the versions of constraints.txt, and remove wheels of other versions.
 
     Args:
-        torch: a requirement in place of the pinned one.
+        torch: a requirement instead of the pinned version.
 
     Raises:
-        DockerError: pip found no wheel for something; its own words were printed.
+        DockerError: pip did not find all wheels. It has printed its error.
     """
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = next(line for line in constraints if line.startswith("torch=="))
@@ -54,18 +56,18 @@ def collect(folder: Path, torch: str | None = None, python: str = PYTHON) -> Non
     platforms += [f"--platform=manylinux{year}_{machine}" for year in (2014, 2010, 1)]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".wheelhouse-") as fresh:
-        others = Path(fresh) / "constraints.txt"
-        others.write_text("\n".join(line for line in constraints if line != pinned), encoding="utf-8")
+        constraints_file = Path(fresh) / "constraints.txt"
+        constraints_file.write_text("\n".join(line for line in constraints if line != pinned), encoding="utf-8")
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
                 *("--only-binary=:all:", f"--python-version={python}", "--implementation=cp", *platforms),
-                *(f"--find-links={folder}", f"--dest={fresh}", f"--constraint={others}"),
-                *(*setup.wanted([]), torch or pinned),
+                *(f"--find-links={folder}", f"--dest={fresh}", f"--constraint={constraints_file}"),
+                *(*setup.requirements_of([]), torch or pinned),
             ]
         )
         if done.returncode != 0:
-            raise DockerError("the wheels were not collected: the lines above are pip's and say why")
+            raise DockerError("the wheels were not collected: the lines of pip above say why")
         for old in folder.glob("*.whl"):
             old.unlink()
         for wheel in Path(fresh).glob("*.whl"):

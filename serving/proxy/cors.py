@@ -1,7 +1,8 @@
-"""Cross-origin requests (Fetch Standard, 3.3): which origins may read the answers, and HAProxy's rules for that.
+"""Cross-origin requests (Fetch Standard, 3.3): origins whose pages may read responses, and the headers they may use.
 
-A browser lets a page read answers of its own origin only. Pages of the origins listed here may read all answers, errors
-too. Authentication stays a token that the page has to know: no cookie is ever read, so no credentials are allowed.
+A browser lets a page read responses of its own origin only. Pages of the configured origins may read all responses,
+also errors. They authenticate with the token. No cookie is read, so credentials are not allowed. The rules are in
+deploy/haproxy/cors.cfg.jinja.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from serving.errors import ConfigError
 
 ANY = "*"
-# Headers that a page may send, beside those that a browser always lets it send. A test compares them with the options.
+# Headers that a page may send, in addition to those that browsers always allow. A test compares them with the options.
 REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
@@ -39,7 +40,7 @@ REQUEST_HEADERS = (
     "X-Explain-Colormap",
     "X-Explain-Resolution",
 )
-# Headers of an answer that a page may read, beside Content-Type and the few others that browsers always show.
+# Headers of a response that a page may read, in addition to Content-Type and others that browsers always allow.
 RESPONSE_HEADERS = (
     "X-Request-Id",
     "X-Model-Version",
@@ -53,19 +54,19 @@ RESPONSE_HEADERS = (
     "WWW-Authenticate",
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
-# How long a browser may remember the answer to a preflight; Chromium remembers none for longer.
+# How long a browser may cache the response to a preflight. Chromium caches none for longer.
 MAX_AGE_SECONDS = 7200
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\]")
-_EXAMPLE = "give <scheme>://<host>, with :<port> where it is not the scheme's own, such as https://lab.example"
+_EXAMPLE = "give <scheme>://<host>, and :<port> unless it is the scheme's default, such as https://lab.example"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def parse(text: str) -> tuple[str, ...]:
-    """Return the origins of a list with commas, as browsers write them; none for an empty text.
+    """Return the origins of a comma-separated list, as browsers write them. An empty text has no origins.
 
     Raises:
-        ConfigError: an entry is not an origin, or `*` stands beside others.
+        ConfigError: an entry is not an origin, or `*` is not the only entry.
     """
     entries = [entry.strip() for entry in text.split(",")] if text.strip() else []
     if ANY in entries and len(entries) > 1:
@@ -77,28 +78,28 @@ def _origin(entry: str) -> str:
     """Return an origin in lower case and without the scheme's default port, as browsers send it (RFC 6454, 6.2).
 
     Raises:
-        ConfigError: it is none; the message says which part is wrong.
+        ConfigError: the entry is not an origin. The message names the wrong part.
     """
     if not entry.isascii() or not entry.isprintable() or re.search(r"[\s\"'\\<>^`{|}]", entry):
-        raise _refused(entry, "has characters that no origin has (write other alphabets in Punycode, xn--...)")
+        raise _error(entry, "has characters that no origin has (write other alphabets in Punycode, xn--...)")
     if entry.lower() == "null":
-        raise _refused(entry, "is what every sandboxed page and local file sends")
-    scheme, separator, rest = entry.lower().partition("://")
+        raise _error(entry, "is what every sandboxed page and local file sends")
+    scheme, separator, authority = entry.lower().partition("://")
     if not separator:
-        raise _refused(entry, "has no scheme")
+        raise _error(entry, "has no scheme")
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
-        raise _refused(entry, f"has the scheme {scheme!r}")
-    if re.search(r"[/?#@]", rest):
-        raise _refused(entry, "has a path, query, fragment or user: an origin ends after host and port")
-    host = re.sub(r":[0-9]+$", "", rest)
+        raise _error(entry, f"has the scheme {scheme!r}")
+    if re.search(r"[/?#@]", authority):
+        raise _error(entry, "has a path, query, fragment or user: an origin ends after host and port")
+    host = re.sub(r":[0-9]+$", "", authority)
     if not _HOST.fullmatch(host):
-        raise _refused(entry, f"has the host {rest!r}")
+        raise _error(entry, f"has the host {authority!r}")
     try:
-        port = urlsplit(f"{scheme}://{rest}").port
+        port = urlsplit(f"{scheme}://{authority}").port
     except ValueError:
-        raise _refused(entry, "has a port that is not a number from 0 to 65535") from None
+        raise _error(entry, "has a port that is not a number from 0 to 65535") from None
     return f"{scheme}://{host}" if port in (None, _DEFAULT_PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
 
 
-def _refused(entry: str, reason: str) -> ConfigError:
+def _error(entry: str, reason: str) -> ConfigError:
     return ConfigError(f"CORS_ORIGINS has {entry!r}, which {reason}: {_EXAMPLE}")

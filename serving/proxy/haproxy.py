@@ -25,25 +25,26 @@ TEMPLATE = ROOT / "deploy" / "haproxy" / "haproxy.cfg.jinja"
 UPLOAD_FILTER = ROOT / "deploy" / "haproxy" / "upload_time.lua"
 OPENAPI = ROOT / "deploy" / "openapi.json"
 
-# Sockets through which HAProxy sends a request to itself, beside that of the runtime API: explanations with a deadline,
-# and heavy predictions that an ordinary worker hands on.
+# Sockets through which HAProxy sends requests to itself: explanations with a deadline, and heavy predictions that a
+# predict worker hands on. They lie in the folder of the runtime API's socket.
 DEADLINE_SOCKET = "deadline.sock"
 MOVING_SOCKET = "moving.sock"
-# Predictions of more bytes are heavy.
+# A prediction with a larger body is heavy.
 LARGE_BYTES = 1_000_000
-# So many fit into a buffer of HAProxy's (tune.bufsize) beside their headers, and can be sent twice.
+# A body up to this size fits into a buffer of HAProxy (tune.bufsize) with its headers, and can be sent twice.
 MOVABLE_BYTES = 48_000
-# Milliseconds of work: less is light. In 10 s, one source may take so many at the ordinary workers.
+# Milliseconds of work. A prediction below LIGHT_MS is light. One source may use SHARE_MS of the predict workers in 10
+# s.
 LIGHT_MS = 10
 VERY_HEAVY_MS = 100
 SHARE_MS = 2_000
-# Requests that a server whose queue is TorchServe's own is sent at once.
+# Concurrent requests to TorchServe, where it queues them itself.
 AT_ONCE = 1024
-# Explanations that may wait; as many as TorchServe's own queue takes unless an archive says otherwise.
+# Maximum number of queued explanations, as in TorchServe's own queue by default.
 MAX_WAITING = 200
-# An explanation with a shorter deadline still waits so long: its worker then says what it would need.
+# Minimum wait for an explanation, even with a shorter deadline: its worker then answers how long it needs.
 MIN_WAIT_MS = 40
-# Of a deadline, what its 504 needs to get back. Workers keep as much for their answers.
+# Part of a deadline that is reserved for sending the 504. Workers reserve as much for their responses.
 RESERVE_MS = 8
 
 # Longer than the idle timeouts of load balancers (AWS ALB, nginx: 60 s), which would otherwise send a request into a
@@ -52,18 +53,18 @@ KEEP_ALIVE_SECONDS = 75
 MAX_KEEP_ALIVE_SECONDS = 3600
 # After an unbatched worker broke a request, it gets none for this long.
 UNBATCHED_PAUSE_SECONDS = 30
-# Connections from all clients together; each takes two file descriptors while its request is being answered.
+# Maximum number of connections from all clients. Each uses two file descriptors while a request is answered.
 MAX_CONNECTIONS = 8192
-# Connections from one address: this share of them. A reverse proxy in front is one address too.
+# One address may have this part of the connections: 1 / SHARE_OF_ONE_SOURCE. A reverse proxy counts as one address.
 SHARE_OF_ONE_SOURCE = 2
-# Seconds until a body has arrived: what fits into HAProxy's buffer, and all of it.
+# Time limits for the part of a body that fits into HAProxy's buffer, and for the whole body.
 FIRST_BODY_SECONDS = 20
 UPLOAD_SECONDS = 60
-# Wrong or missing tokens from one address, in so many seconds, that are answered 401; more are answered 429.
+# Requests without the right token from one address, in so many seconds, that get 401. More of them get 429.
 WRONG_TOKENS = 20
 WRONG_TOKEN_SECONDS = 10
-# The headers of a client that TorchServe gets, as regular expressions: those that the handler reads, and those that
-# frame the body, which HAProxy writes anew. Authorization holds TorchServe's own token by then.
+# Headers that are forwarded to TorchServe, as regular expressions: those that the handler reads, and those that frame
+# the body, which HAProxy rewrites. Authorization has TorchServe's own token by then.
 FORWARDED_HEADERS = (
     "accept",
     "authorization",
@@ -80,7 +81,7 @@ FORWARDED_HEADERS = (
 )
 
 START_SECONDS = 10
-# Its log has a line for each request; they are passed on together.
+# HAProxy logs a line for each request. The lines of such a period are passed on together.
 GATHER_SECONDS = 0.05
 
 
@@ -89,8 +90,8 @@ class Tokens:
     """The tokens that HAProxy checks and sends.
 
     Attributes:
-        inference: what TorchServe wants from the proxy.
-        public: what clients must send; None, in development, asks for nothing.
+        inference: the token that the proxy sends to TorchServe.
+        public: the token that clients must send. None, in development, needs no token.
     """
 
     inference: str
@@ -99,17 +100,17 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
-    """The settings of one proxy.
+    """The settings of a proxy.
 
     Attributes:
         backend_port: TorchServe's inference port on loopback.
-        gateway_port: that of the gRPC gateway, on loopback.
-        max_connections: connections from all clients together; one address may have half of them.
+        gateway_port: port of the gRPC gateway on loopback.
+        max_connections: connections from all clients. One address may have half of them.
         keep_alive_seconds: how long a connection may wait for its next request.
-        only_model: whom /invocations means, which names no model; empty where there are several.
-        explain_at_once: explanations that TorchServe is sent at once, the others wait in order of their deadlines; 0
-            sends them to the workers that predict.
-        cors_origins: origins whose pages may read the answers; empty for none.
+        only_model: the model for /invocations, which names none. Empty if there are several models.
+        explain_at_once: concurrent explanations. The others wait in the order of their deadlines. 0 sends explanations
+            to the predict workers.
+        cors_origins: origins whose pages may read responses.
     """
 
     host: str
@@ -201,12 +202,16 @@ def render(proxy: ProxyConfig) -> str:
 
 
 def spawn(
-    program: Path, proxy: ProxyConfig, folder: Path, versions: str, say: Callable[[str], None]
+    program: Path, proxy: ProxyConfig, folder: Path, versions: str, log: Callable[[str], None]
 ) -> subprocess.Popen[bytes]:
-    """Start HAProxy in a folder that gets its configuration and its maps; `versions` is the text of that of versions.
+    """Write HAProxy's configuration and maps into a folder, and start it there.
+
+    Args:
+        versions: the text of the map of versions.
+        log: called with HAProxy's lines.
 
     Raises:
-        StartError: HAProxy refuses the configuration.
+        StartError: HAProxy rejects the configuration.
     """
     atomic_files.write(folder / proxy.map_file, versions)
     atomic_files.write(folder / proxy.map_file.with_name(routing.MODELS), routing.models_text(versions))
@@ -215,30 +220,30 @@ def spawn(
     config = folder / "haproxy.cfg"
     possible = open_files.max_connections(proxy.max_connections)
     if (sentence := open_files.fewer(possible, proxy.max_connections)) is not None:
-        say(sentence)
+        log(sentence)
     atomic_files.write(config, render(replace(proxy, max_connections=possible)))
     _check(program, config)
     command = [str(program), "-db", "-f", str(config)]
-    return processes.spawn(command, cwd=folder, env=os.environ, on_line=say, gather_seconds=GATHER_SECONDS)
+    return processes.spawn(command, cwd=folder, env=os.environ, on_line=log, gather_seconds=GATHER_SECONDS)
 
 
 def await_open(proxy: ProxyConfig, haproxy: subprocess.Popen[bytes]) -> None:
-    """Wait until it takes requests and commands: a socket that is there may not be listened on yet.
+    """Wait until HAProxy accepts requests and commands. Its socket may exist before HAProxy listens on it.
 
     Raises:
-        StartError: it has ended, or takes longer than START_SECONDS.
+        StartError: HAProxy has ended, or takes longer than START_SECONDS.
     """
     deadline = time.monotonic() + START_SECONDS
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(proxy.host, proxy.host)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     while not (accepts(socket.AF_UNIX, str(proxy.socket)) and accepts(family, (address, proxy.port))):
         if haproxy.poll() is not None or time.monotonic() > deadline:
-            raise StartError("the proxy (HAProxy) did not come up; see the log")
+            raise StartError("the proxy (HAProxy) did not start; see the log")
         time.sleep(0.02)
 
 
 def accepts(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
-    """Return whether somebody accepts connections at an address."""
+    """Return whether an address accepts connections."""
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
@@ -249,15 +254,15 @@ def accepts(family: socket.AddressFamily, address: str | tuple[str, int]) -> boo
 
 
 def _check(program: Path, config: Path) -> None:
-    """Let HAProxy read a haproxy.cfg, in the folder that it lies in.
+    """Let HAProxy check a haproxy.cfg, in the folder of that file.
 
     Raises:
-        StartError: HAProxy refuses it; the message says why.
+        StartError: HAProxy rejects the file. The message has its reason.
     """
     checked = subprocess.run([program, "-c", "-f", config], cwd=config.parent, capture_output=True, text=True)
     if checked.returncode != 0:
         alerts = [line.partition(" : ")[2] for line in checked.stderr.splitlines() if "[ALERT]" in line]
-        raise StartError(f"HAProxy refuses {config}: {' '.join(alerts)}")
+        raise StartError(f"HAProxy rejects {config}: {' '.join(alerts)}")
 
 
 def _escaped(path: Path) -> str:

@@ -1,8 +1,8 @@
-"""Readiness: which versions can answer predictions now, as the proxy tells health checks.
+"""Readiness of versions, which the proxy reports to health checks.
 
-TorchServe's /ping says Healthy while workers load, die or hang. Here a version is ready while one of its predict
-workers is READY for TorchServe and its process runs: neither gone nor stopped by a signal. The supervisor keeps a map
-of those that are not, from which the proxy answers health checks by itself. A heartbeat in it says how old the map is.
+TorchServe's /ping says Healthy while workers load, die or hang. Here a version is ready if one of its predict workers
+is READY for TorchServe and its process runs: it exists and no signal has stopped it. The supervisor keeps a map of
+versions that are not ready. The proxy answers health checks from that map, whose heartbeat shows how old it is.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from serving.runtime import processes
 from serving.torchserve.management import Management, Worker
 from serving.torchserve.worker_roles import RoleCounts
 
-# TorchServe is asked this often while a version is not ready, and else more rarely: with GPUs each answer costs it a
-# process for each worker. That a worker ends or stops is seen without asking.
+# TorchServe is polled at the shorter interval while a version is not ready. With GPUs, each poll costs it a process for
+# each worker. A worker that ends or stops is noticed without a poll.
 URGENT_POLL_SECONDS = 0.5
 POLL_SECONDS = 3.0
 HEARTBEAT_SECONDS = 1.0
-# Without a heartbeat for so long, the proxy says that nothing is ready.
+# After this time without a heartbeat, the proxy reports that nothing is ready.
 HEARTBEAT_TIMEOUT_SECONDS = 10
-# TorchServe must have answered within this time; it may be busy, a version is not down for that.
+# After this time without an answer of TorchServe, its versions are not ready. It may just be busy for shorter.
 ANSWER_TIMEOUT_SECONDS = 15.0
 
-# Keys of the map beside those of versions, which have a slash in them.
+# Keys of the map other than those of versions, which contain a slash.
 HEARTBEAT = "heartbeat"
 UNREADY = "unready"
 STOPPING = "the server is stopping"
 
-Registration = tuple[str, str]
-Workers = Mapping[Registration, tuple[Worker, ...]]
+# Registered name and version.
+RegistrationKey = tuple[str, str]
+Workers = Mapping[RegistrationKey, tuple[Worker, ...]]
 
 
 class WorkerPoll:
-    """The workers of every registration, read from TorchServe in a thread, so that a Java that hangs stops nobody."""
+    """The workers of every registration, polled in a thread, so that a Java that hangs blocks nothing else."""
 
     def __init__(self, management: Callable[[], Management], role_counts: RoleCounts, versions_map: Path) -> None:
         self._management = management
@@ -50,21 +51,21 @@ class WorkerPoll:
         self._answered = time.monotonic()
         self._killed: set[int] = set()
         self.urgent = False
-        """Whether somebody waits for what has changed."""
+        """True to poll at the shorter interval."""
 
     def start(self) -> None:
-        """Ask once, then again and again for as long as the process lives."""
+        """Poll once, then repeatedly until this process ends."""
         with suppress(ManagementError):
             self.refresh()
         threading.Thread(target=self._run, name="workers", daemon=True).start()
 
     def refresh(self) -> None:
-        """Ask TorchServe for the workers of all versions that the proxy routes to.
+        """Read the workers of all versions that the proxy routes to.
 
         Raises:
-            ManagementError: it does not answer, or not with a success.
+            ManagementError: TorchServe does not respond, or responds with an error.
         """
-        workers: dict[Registration, tuple[Worker, ...]] = {}
+        workers: dict[RegistrationKey, tuple[Worker, ...]] = {}
         management = self._management()
         for model in {key.partition("/")[0] for key in routing.read(self._versions_map)}:
             for name in self._role_counts.registered_names(model):
@@ -72,15 +73,15 @@ class WorkerPoll:
                     for version in management.describe(name):
                         workers[name, version.version] = version.workers
         self._workers, self._answered = workers, time.monotonic()
-        self._killed &= registrations_of(workers).keys()  # process ids are used again
+        self._killed &= registrations_of(workers).keys()  # process ids are reused
 
     @property
     def workers(self) -> Workers:
-        """The last answer of TorchServe."""
+        """Return the workers of the last poll."""
         return self._workers
 
     def discard(self, pid: int) -> None:
-        """Count a worker no more: it was killed, and takes a moment to be gone."""
+        """Ignore a worker that was killed, until it has ended."""
         self._killed.add(pid)
 
     def works(self, worker: Worker) -> bool:
@@ -89,7 +90,7 @@ class WorkerPoll:
 
     @property
     def silent_seconds(self) -> float:
-        """Seconds since TorchServe last answered."""
+        """Return the seconds since TorchServe last answered."""
         return time.monotonic() - self._answered
 
     def _run(self) -> None:
@@ -99,42 +100,46 @@ class WorkerPoll:
             if not self.urgent and time.monotonic() - polled < POLL_SECONDS:
                 continue
             polled = time.monotonic()
-            with suppress(ManagementError, OSError, ValueError, KeyError):  # what does not answer is noticed by its age
+            with suppress(
+                ManagementError, OSError, ValueError, KeyError
+            ):  # silence is noticed by the age of the last answer
                 self.refresh()
 
 
 class Readiness:
-    """Compares versions with their workers, and keeps the proxy's map of those that are not ready."""
+    """Keeps the proxy's map of versions that are not ready, by their workers."""
 
     def __init__(self, poll: WorkerPoll, versions_map: Path) -> None:
         self._poll = poll
         self._versions_map = versions_map
-        self._told: dict[str, str] = {}
-        self._in_step = True
+        self._published: dict[str, str] = {}
+        self._in_sync = True
 
     def reconcile(self, routing_: Routing, stopping: bool = False) -> None:
-        """Tell the proxy what changed since the last call, and once a second that the supervisor lives.
+        """Update the proxy's map with what changed since the last call, and the heartbeat once a second.
 
         Raises:
             Unreachable: the proxy does not answer.
         """
-        if not self._in_step:  # a command may have been done although its answer was lost
-            self._told = routing_.health()
-        self._in_step = False
+        if not self._in_sync:  # a command may have run although its answer was lost
+            self._published = routing_.health()
+        self._in_sync = False
         entries = self.entries(stopping)
-        for key in self._told.keys() - entries.keys():
+        for key in self._published.keys() - entries.keys():
             routing_.delete_health(key)
         for key, value in entries.items():
-            if key not in self._told:
+            if key not in self._published:
                 routing_.add_health(key, value)
-            elif self._told[key] != value and not (key == HEARTBEAT and _age(self._told[key]) < HEARTBEAT_SECONDS):
+            elif self._published[key] != value and not (
+                key == HEARTBEAT and _age(self._published[key]) < HEARTBEAT_SECONDS
+            ):
                 routing_.set_health(key, value)
             else:
-                entries[key] = self._told[key]
-        self._told, self._in_step = entries, True
+                entries[key] = self._published[key]
+        self._published, self._in_sync = entries, True
 
     def entries(self, stopping: bool = False) -> dict[str, str]:
-        """The map as it has to be: a reason for each version that is not ready, and one for the server as a whole."""
+        """Return the map: a reason for each version that is not ready, and one for the whole server."""
         versions = routing.read(self._versions_map)
         unready = {key: self._reason(*key.split("/", 1)) for key in versions if "/" in key}
         self._poll.urgent = any(unready.values())
@@ -151,7 +156,7 @@ class Readiness:
         return entries
 
     def _reason(self, model: str, version: str) -> str:
-        """Why a version cannot answer predictions; empty where it can."""
+        """Return why a version cannot answer predictions, or an empty text if it can."""
         if self._poll.silent_seconds > ANSWER_TIMEOUT_SECONDS:
             return f"{model} {version} is not ready: TorchServe has not answered for {ANSWER_TIMEOUT_SECONDS:.0f} s"
         workers = self._poll.workers.get((model, version))
@@ -166,6 +171,6 @@ def _age(heartbeat: str) -> float:
     return abs(time.time() - int(heartbeat)) if heartbeat.isdigit() else HEARTBEAT_SECONDS
 
 
-def registrations_of(workers: Workers) -> dict[int, Registration]:
-    """The registration of each worker process."""
+def registrations_of(workers: Workers) -> dict[int, RegistrationKey]:
+    """Return the registration of each worker process."""
     return {worker.pid: registration for registration, processes in workers.items() for worker in processes}

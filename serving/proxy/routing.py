@@ -1,8 +1,9 @@
-"""Which version answers: the proxy's map, on disk and at run time, and what is in flight behind it.
+"""Routing of requests to versions: the proxy's map, on disk and at run time, and the requests in flight.
 
-The map holds `digits 1.0` for the default of a model, and `digits/1.0 1.0` for each version that may be asked for. It
-is the only commit point of a rollout. A change goes to disk first: what clients have seen is then never newer than what
-a restart brings back. HAProxy's side is its runtime API (docs.haproxy.org/2.8/management.html, 9.3).
+The map has `digits 1.0` for the default version of a model, and `digits/1.0 1.0` for each version that requests may
+name. It is the only commit point of a rollout. A change is written to disk first, so that a restart never brings back
+an older version than clients have seen. HAProxy is changed by its runtime API (docs.haproxy.org/2.8/management.html,
+9.3).
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from serving.errors import Unreachable
 from serving.runtime import atomic_files
 
 FILE_NAME = "versions.map"
-# Versions that answer a prediction without company at once (serving/proxy/unbatched_routing.py); empty at a start.
+# Versions whose unbatched worker is up (serving/proxy/unbatched_routing.py). Empty at a start.
 UNBATCHED = "unbatched.map"
-# The names of all models, as a JSON list under one key: what GET /v1/models answers.
+# The names of all models, as a JSON list under one key: the response of GET /v1/models.
 MODELS = "models.map"
 MODELS_KEY = "models"
-# Versions that are not ready, and the heartbeat (serving/proxy/readiness.py); empty at a start.
+# Versions that are not ready, and the heartbeat (serving/proxy/readiness.py). Empty at a start.
 HEALTH = "health.map"
-# HAProxy's runtime API, in the temp folder of the run.
+# Socket of HAProxy's runtime API, in the temporary folder of the run.
 SOCKET = "haproxy.sock"
 TIMEOUT_SECONDS = 5.0
 
 
 def text(archives: Iterable[Archive]) -> str:
-    """The map for a start: the first archive of a model is its default."""
+    """Return the text of the map for a start. The first archive of a model is its default."""
     entries: dict[str, str] = {}
     for archive in archives:
         entries.setdefault(archive.model, archive.version)
@@ -41,12 +42,12 @@ def text(archives: Iterable[Archive]) -> str:
 
 
 def models_text(versions: str) -> str:
-    """Return the map of model names that belongs to the text of a map of versions."""
+    """Return the text of the map of model names, by the text of the map of versions."""
     return _text({MODELS_KEY: _models(_entries(versions))})
 
 
 def _models(entries: dict[str, str]) -> str:
-    """Return the models of a map as a JSON list without blanks, in which HAProxy's commands would end."""
+    """Return the models of a map as a JSON list without spaces: they would end a command of HAProxy."""
     return json.dumps([key for key in entries if "/" not in key], separators=(",", ":"))
 
 
@@ -59,7 +60,7 @@ def _text(entries: dict[str, str]) -> str:
 
 
 def read(map_file: Path) -> dict[str, str]:
-    """The map on disk; empty where there is none."""
+    """Return the map on disk, or an empty map without a file."""
     try:
         return _entries(map_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -67,22 +68,22 @@ def read(map_file: Path) -> dict[str, str]:
 
 
 class Routing:
-    """The map of a running proxy, which knows it by its file name: HAProxy runs in the map's folder."""
+    """The maps of a running proxy. HAProxy runs in their folder, so file names identify them."""
 
     def __init__(self, map_file: Path, socket_path: Path) -> None:
         self._map_file = map_file
         self._socket = socket_path
 
     def set_default(self, model: str, version: str) -> None:
-        """Send those who name no version to this one: the commit of a promotion."""
+        """Route requests without a version to this version: the commit of a promotion."""
         self._change({model: version, f"{model}/{version}": version})
 
     def add(self, model: str, version: str) -> None:
-        """Let a version be asked for by name."""
+        """Route requests that name this version to it."""
         self._change({f"{model}/{version}": version})
 
     def remove(self, model: str, version: str) -> None:
-        """Send nothing more to a version that is no default."""
+        """Route no more requests to a version, which must not be the default."""
         key = f"{model}/{version}"
         entries = read(self._map_file)
         if entries.pop(key, None) is not None:
@@ -91,37 +92,37 @@ class Routing:
             self._command(f"del map {self._map_file.name} {key}")
 
     def has(self, model: str, version: str) -> bool:
-        """Say whether the map on disk has a version."""
+        """Return whether the map on disk has a version."""
         return f"{model}/{version}" in read(self._map_file)
 
     def close_grpc(self) -> None:
-        """Send the gRPC gateway nothing more: new calls get a 503, which is UNAVAILABLE to their clients."""
+        """Route no more calls to the gRPC gateway. New calls get a 503, which clients see as UNAVAILABLE."""
         self._command("set server grpc/gateway state drain")
 
     def grpc_in_flight(self) -> int:
-        """Calls over gRPC that the proxy has taken and not yet answered (`show stat`: qcur and scur)."""
+        """Return the number of gRPC calls in flight at the proxy (`show stat`: qcur and scur)."""
         backends = (row for row in self.statistics() if (row["pxname"], row["svname"]) == ("grpc", "BACKEND"))
         return next((int(row["qcur"]) + int(row["scur"]) for row in backends), 0)
 
     def statistics(self) -> list[dict[str, str]]:
-        """The rows of `show stat`, by column (management.html, 9.1)."""
+        """Return the rows of `show stat`, by column (management.html, 9.1)."""
         return list(csv.DictReader(self._command("show stat").removeprefix("# ").splitlines()))
 
     def open_unbatched(self, model: str, version: str) -> None:
-        """Send predictions of a version that come alone to the worker that it has for them."""
+        """Route single predictions of a version to its unbatched worker."""
         self._command(f"add map {UNBATCHED} {model}/{version} open")
 
     def close_unbatched(self, model: str, version: str) -> None:
-        """Send them to the other workers again."""
+        """Route single predictions of a version to its predict workers again."""
         self._command(f"del map {UNBATCHED} {model}/{version}")
 
     def health(self) -> dict[str, str]:
-        """The map of what is not ready, as the proxy has it."""
+        """Return the proxy's map of versions that are not ready."""
         lines = self._command(f"show map {HEALTH}").splitlines()
         return {parts[1]: parts[2] for line in lines if len(parts := line.split(" ", 2)) == 3}
 
     def add_health(self, key: str, value: str) -> None:
-        """Add an entry to that map; its value may hold blanks."""
+        """Add an entry to that map. Its value may contain spaces."""
         self._command(f"add map {HEALTH} {key} {_word(value)}")
 
     def set_health(self, key: str, value: str) -> None:
@@ -133,41 +134,43 @@ class Routing:
         self._command(f"del map {HEALTH} {key}")
 
     def default(self, model: str) -> str | None:
-        """The default version of a model, as the map on disk has it."""
+        """Return the default version of a model, by the map on disk."""
         return read(self._map_file).get(model)
 
     def versions(self) -> list[str]:
-        """Each version that may be asked for, as `<model>/<version>`."""
+        """Return each version that requests may name, as `<model>/<version>`."""
         return [key for key in read(self._map_file) if "/" in key]
 
     def in_flight(self, model: str, version: str) -> int:
-        """Requests that the proxy has sent to a version and not yet finished, queued ones included."""
+        """Return the number of requests in flight to a version, including queued ones."""
         answer = self._command(f"show table in_flight key {model}/{version}")
         match = re.search(r"\bconn_cur=(\d+)", answer)
         return int(match[1]) if match else 0
 
     def all_in_flight(self) -> dict[str, int]:
-        """Requests in flight by `<model>/<version>`, for each version that was asked within the last hour."""
+        """Return the requests in flight by `<model>/<version>`, for each version with a request in the last hour."""
         rows = re.findall(r"\bkey=(\S+) .*\bconn_cur=(\d+)", self._command("show table in_flight"))
         return {key: int(count) for key, count in rows}
 
     def _change(self, changes: dict[str, str]) -> None:
         entries = read(self._map_file)
-        if entries != (wanted := {**entries, **changes}):
-            atomic_files.write(self._map_file, _text(wanted))
+        if entries != (changed := {**entries, **changes}):
+            atomic_files.write(self._map_file, _text(changed))
         running = self._running()
-        for key, version in reversed(changes.items()):  # a version can be asked for before it becomes the default
+        for key, version in reversed(
+            changes.items()
+        ):  # a version can be requested by name before it becomes the default
             if key not in running:
                 self._command(f"add map {self._map_file.name} {key} {version}")
             elif running[key] != version:
                 self._command(f"set map {self._map_file.name} {key} {version}")
-        models = _models(wanted)
+        models = _models(changed)
         if self._running(MODELS).get(MODELS_KEY) != models:
             atomic_files.write(self._map_file.with_name(MODELS), _text({MODELS_KEY: models}))
             self._command(f"set map {MODELS} {MODELS_KEY} {models}")
 
     def _running(self, name: str = FILE_NAME) -> dict[str, str]:
-        """Return a map that HAProxy has in memory: lines of `<address> <key> <value>`."""
+        """Return a map that HAProxy has in memory, from lines of `<address> <key> <value>`."""
         lines = self._command(f"show map {name}").splitlines()
         return {parts[1]: parts[2] for line in lines if len(parts := line.split()) == 3}
 
@@ -188,5 +191,5 @@ class Routing:
 
 
 def _word(text: str) -> str:
-    """A text as one word of a command (docs.haproxy.org/2.8/management.html, 9.3)."""
+    """Return a text escaped as one word of a command (docs.haproxy.org/2.8/management.html, 9.3)."""
     return re.sub(r"([\\ ;<])", r"\\\1", text)

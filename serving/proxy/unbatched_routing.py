@@ -1,8 +1,9 @@
-"""A prediction that has no company need not wait for a batch to fill.
+"""Routing of single predictions, which do not wait for a batch to fill.
 
-TorchServe waits `maxBatchDelay`, a millisecond at least, for others to come, by registration. So a version has a worker
-in a registration with batches of one (Role.UNBATCHED): while it has no other prediction in flight, the proxy sends one
-there, if the version stands in a map of those whose worker is up. This module keeps that map as workers come and go.
+TorchServe fills batches by registration, and waits `maxBatchDelay`, at least a millisecond, for more requests. So a
+version has one worker in a registration with batches of one (Role.UNBATCHED). The proxy sends it a prediction if the
+version has no other prediction in flight, and is in the map of versions whose unbatched worker is up. This module keeps
+that map up to date.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from serving.torchserve import worker_roles
 from serving.torchserve.process import LINE, THREAD
 from serving.torchserve.worker_roles import Role
 
-# What it says when it is ready for them (handlers/torchserve_handler.py).
+# Line that such a worker logs when it is ready (handlers/torchserve_handler.py).
 READY = "this worker answers single predictions"
 
 _PID = re.compile(r"^\[PID\](\d+)$")
 
 
 class UnbatchedRouting:
-    """Follows the workers by TorchServe's log, and whether they live by their process ids. Threads may share it."""
+    """Follows unbatched workers by TorchServe's log and by their process ids. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,7 +33,7 @@ class UnbatchedRouting:
         self._open: set[tuple[str, str]] = set()
 
     def feed(self, line: str) -> None:
-        """Take in one line of TorchServe's log."""
+        """Process one line of TorchServe's log."""
         match = LINE.match(line)
         worker = match and THREAD.match(match["thread"] or "")
         if not match or not worker:
@@ -47,17 +48,17 @@ class UnbatchedRouting:
                 self._workers[self._starting.pop(worker[0])] = (model, worker["version"])
 
     def reconcile(self, routing: Routing) -> None:
-        """Tell the proxy what has changed since the last time.
+        """Update the proxy's map with what has changed since the last call.
 
         Raises:
-            Unreachable: it does not answer.
+            Unreachable: the proxy does not answer.
         """
         with self._lock:
-            self._workers = {pid: lane for pid, lane in self._workers.items() if processes.runs(pid)}
-            wanted = set(self._workers.values())
-        for lane in self._open - wanted:
-            routing.close_unbatched(*lane)
-            self._open.discard(lane)
-        for lane in wanted - self._open:
-            routing.open_unbatched(*lane)
-            self._open.add(lane)
+            self._workers = {pid: version for pid, version in self._workers.items() if processes.runs(pid)}
+            ready = set(self._workers.values())
+        for version in self._open - ready:
+            routing.close_unbatched(*version)
+            self._open.discard(version)
+        for version in ready - self._open:
+            routing.open_unbatched(*version)
+            self._open.add(version)

@@ -1,7 +1,7 @@
-"""Notices that files were removed under a running server.
+"""Detection of files that were removed under a running server.
 
-A cleaner of temporary files, or a person, may remove its sockets, its tokens or the unpacked models. Workers that run
-go on answering, but no new one can start, requests to it wait, and the commands of versions fail.
+A cleaner of temporary files, or a person, may remove its sockets, tokens or unpacked models. Running workers still
+answer, but new ones cannot start, their requests wait, and version commands fail.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ LOOK_SECONDS = 2.0
 
 
 class Presence:
-    """Watches the files that a running server needs: its own, and those of the models that its workers have loaded."""
+    """Watches the files that a running server needs: its own, and the unpacked models of its workers."""
 
     def __init__(self, folder: Path, temp: Path, *, proxy: bool) -> None:
-        """Take in where the server's files are: its folder, its temp folder, and whether HAProxy has some too."""
+        """Store where the server's files are: its folder, its temporary folder, and those of HAProxy if `proxy`."""
         sockets = (temp / routing.SOCKET, temp / haproxy.DEADLINE_SOCKET, folder / routing.FILE_NAME) if proxy else ()
         self._paths = (folder / LOCK, folder / tokens.FILE_NAME, temp, *sockets)
         self._unpacked = temp.resolve() / "models"
@@ -29,10 +29,10 @@ class Presence:
         self._missing_before: set[Path] = set()
 
     def loss(self, java: int) -> str | None:
-        """Return a sentence on a file that was removed, or None; looks once in LOOK_SECONDS.
+        """Return a sentence on a file that was removed, or None. Checks at most once in LOOK_SECONDS.
 
-        The files of a model count from the second look on: a version that is retired loses them while its workers still
-        end.
+        A missing model file is reported at the second check, because a version that is retired loses its files before
+        its workers have ended.
 
         Args:
             java: process id of TorchServe, whose children are the workers.
@@ -48,9 +48,9 @@ class Presence:
         return f"{removed} was removed while the server ran, maybe by a cleaner of temporary files" if removed else None
 
     def _missing_manifests(self, java: int) -> set[Path]:
-        """Return the manifests that are gone of models whose workers run. A worker runs in the folder of its model.
+        """Return the missing manifests of models whose workers run. A worker runs in the folder of its model.
 
-        Cleaners go by age, and all files of a model have that of its manifest.
+        Cleaners go by age, and all files of a model have the age of its manifest.
         """
         folders = {_working_folder(pid) for pid in _children(java)}
         manifests = {folder / "MAR-INF" / "MANIFEST.json" for folder in folders if self._unpacked in folder.parents}
@@ -67,7 +67,7 @@ def _children(parent: int) -> set[int]:
 
 
 def _working_folder(pid: int) -> Path:
-    """Return where a process runs, also where that folder was removed; `.` where the process has ended."""
+    """Return the working folder of a process, even if it was removed, or `.` if the process has ended."""
     try:
         return Path(str(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(" (deleted)"))
     except OSError:

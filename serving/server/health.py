@@ -1,4 +1,4 @@
-"""Whether a server is fit to be sent requests: what a container's health check and a load balancer want to know."""
+"""Health of a server, for a container's health check and for load balancers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ TIMEOUT_SECONDS = 5.0
 
 
 def problems(instance: Instance) -> list[str]:
-    """What is amiss with a server on this machine, a sentence each; none where it is healthy.
+    """Return the problems of a server on this machine, a sentence each. A healthy server has none.
 
-    Healthy means: it is up, the proxy answers, and all workers of every version that it sends requests to are
-    READY. TorchServe's own /ping says Healthy while workers load or die.
+    A server is healthy if it runs, its proxy answers, and all workers of every routed version are READY. TorchServe's
+    own /ping says Healthy while workers load or die.
     """
     status = instance.status()
     if status is None or not instance.running():
@@ -32,17 +32,19 @@ def problems(instance: Instance) -> list[str]:
     except requests.RequestException as error:
         return [f"the proxy does not answer ({type(error).__name__})"]
     management = Management.of(instance, TIMEOUT_SECONDS)
-    asked_for = (key.partition("/") for key in routing.read(instance.folder / routing.FILE_NAME))
-    named = [(model, version) for model, slash, version in asked_for if slash]
+    keys = (key.partition("/") for key in routing.read(instance.folder / routing.FILE_NAME))
+    versions = [(model, version) for model, slash, version in keys if slash]
     try:
-        found = [_version(management, model, version, RoleCounts.of(status)) for model, version in named]
+        problems_by_version = [
+            _version(management, model, version, RoleCounts.of(status)) for model, version in versions
+        ]
     except ManagementError as error:
         return [str(error)]
-    return [sentence for sentences in found for sentence in sentences]
+    return [problem for version_problems in problems_by_version for problem in version_problems]
 
 
 def _headers(instance: Instance) -> dict[str, str]:
-    """Return the headers of a health request. The proxy needs no token for it, TorchServe without the proxy does."""
+    """Return the headers of a health request. Only TorchServe without the proxy needs a token for it."""
     token = instance.token()
     return {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -50,9 +52,9 @@ def _headers(instance: Instance) -> dict[str, str]:
 def _version(management: Management, model: str, version: str, role_counts: RoleCounts) -> list[str]:
     sentences = []
     for name in role_counts.registered_names(model):
-        found = management.find(name, version)
-        if found is None:
+        registered = management.find(name, version)
+        if registered is None:
             sentences.append(f"{name} {version} is not registered")
-        elif not found.ready >= found.configured > 0:
-            sentences.append(f"{name} {version}: {found.ready} of {found.configured} READY")
+        elif not registered.ready >= registered.configured > 0:
+            sentences.append(f"{name} {version}: {registered.ready} of {registered.configured} READY")
     return sentences

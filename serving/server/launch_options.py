@@ -1,4 +1,4 @@
-"""What a server is started with, and what it says when it is up."""
+"""Options of a start, and the message when the server is ready."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from serving.torchserve.registrations import Registration
 from serving.torchserve.worker_roles import RoleCounts
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-# How the line begins that says, once, that every worker is READY and the proxy open.
+# Start of the line that reports, once, that all workers are READY and the proxy is open.
 READY = "serving "
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to run and how.
+    """The options of one start.
 
     Attributes:
-        archives: those of `state`, each model's default first.
-        proxy: False serves TorchServe itself on the public port, of loopback alone.
-        token: what clients must send in production; made, where it is None.
-        role_counts: what each version has beside the workers that predict; nobody without the proxy, which sends them
-            their requests.
-        cors_origins: origins whose pages may read the answers (serving/proxy/cors.py); none without the proxy.
+        archives: the archives of `state`, each model's default first.
+        proxy: False serves TorchServe itself on the public port, on loopback only.
+        token: the token that clients must send in production. None makes a random one.
+        role_counts: extra workers of each version; none without the proxy, which routes requests to them.
+        cors_origins: origins whose pages may read responses (serving/proxy/cors.py); none without the proxy.
         keep_alive_seconds: how long the proxy keeps a connection that waits for its next request.
-        container: this is the inside of one; who reaches it is up to the ports that were published.
+        container: True inside a container. Its published ports then decide who can reach the server.
     """
 
     archives: Sequence[Archive]
@@ -58,41 +57,45 @@ class Launch:
         ]
 
     def check_archives(self) -> None:
-        """Check, once TorchServe has read the archives, that they are the files that were checked before.
+        """Check that the archives did not change while TorchServe read them.
 
         Raises:
-            ArchiveError: one was replaced meanwhile.
+            ArchiveError: an archive was replaced.
         """
         store.check_unchanged(*self.archives)
 
     @property
     def asks_for_token(self) -> bool:
-        """Return whether clients must send a token: the proxy asks in production, TorchServe itself always."""
+        """Return whether clients must send a token: to the proxy in production, to TorchServe itself always."""
         return self.production or not self.proxy
 
     def check(self) -> None:
-        """Raise StartError where TorchServe without the proxy cannot be what was asked for."""
+        """Check that the options are possible without the proxy.
+
+        Raises:
+            StartError: an option needs the proxy.
+        """
         if self.proxy:
             return
         if self.host not in LOOPBACK:
             raise StartError(f"HOST={self.host} needs the proxy: TorchServe itself is never open to a network")
         if self.production and self.token is not None:
             raise StartError(
-                "TORCHLIGHT_TOKEN is set, and with PROXY=0 nothing checks it, since TorchServe makes its own tokens: "
-                "leave PROXY=0 out, or unset TORCHLIGHT_TOKEN"
+                "TORCHLIGHT_TOKEN is set, but PROXY=0 leaves out the proxy that checks it, and TorchServe makes its "
+                "own tokens: leave PROXY=0 out, or unset TORCHLIGHT_TOKEN"
             )
 
 
 def welcome(launch: Launch, ports: Ports) -> str:
-    """What is said when it is READY: the URLs, a line to paste, how to stop it, and what is less than safe."""
+    """Return the message of a ready server: the URLs, a line to paste, how to stop it, and warnings."""
     if launch.container:
         return f"{READY}on port {ports.public} of the container"
     url = http_url(launch.host, ports.public)
     model = launch.archives[0].model
     lines = [f"{READY}at {url}"]
     for name, entry in launch.state.models.items():
-        others = [version for version in entry.versions if version != entry.default]
-        also = f" (also {', '.join(others)}, by name)" if others else ""
+        named = [version for version in entry.versions if version != entry.default]
+        also = f" (also {', '.join(named)}, by name)" if named else ""
         lines.append(f"  POST {url}/predictions/{name}   POST {url}/explanations/{name}   {entry.default}{also}")
     file = ROOT / str(ports.public) / (TOKEN if launch.proxy else TORCHSERVE_TOKEN)
     token = f' -H "Authorization: Bearer $(cat {file})"' if launch.asks_for_token else ""

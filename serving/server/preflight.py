@@ -1,4 +1,4 @@
-"""What is checked before anything is started, so that it is said in one line and not found in a log."""
+"""Checks before a start, so that a problem is one line of the command and not a line of a log."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from serving.errors import StartError
 from serving.runtime import atomic_files
 from serving.server.launch_options import Launch
 
-# An unpacked model is somewhat larger than its archive; sockets and logs of Java need little.
+# An unpacked model is larger than its archive by this ratio. Sockets and Java's logs need SPARE_BYTES.
 UNPACKED_RATIO = 1.2
 SPARE_BYTES = 20_000_000
 
 
 def check(launch: Launch, folder: Path, temp: Path) -> None:
-    """Check what a start needs of the disk: archives that can be read, and room to unpack each for every role.
+    """Check that archives can be read, and that there is space to unpack each of them for every role.
 
     Raises:
-        StartError: something is missing; the message says what to do.
+        StartError: a check failed. The message says what to do.
     """
     launch.check()
     needed = SPARE_BYTES
@@ -29,11 +29,11 @@ def check(launch: Launch, folder: Path, temp: Path) -> None:
             needed += int(path.stat().st_size * UNPACKED_RATIO) * len(launch.role_counts.roles)
         except OSError as error:
             raise StartError(f"{path} cannot be read ({error.strerror}): check its owner and mode") from None
-    for place in (folder, temp):
+    for writable in (folder, temp):
         try:
-            atomic_files.check_space(place)
+            atomic_files.check_space(writable)
         except OSError as error:
-            raise StartError(f"{place} cannot be written to ({error.strerror}): free some space there") from None
+            raise StartError(f"{writable} cannot be written to ({error.strerror}): free some space there") from None
     if (free := shutil.disk_usage(temp).free) < needed:
         raise StartError(
             f"{temp} has {free / 1e6:.0f} MB free; unpacking the models needs {needed / 1e6:.0f} MB: free some space"

@@ -1,6 +1,6 @@
-"""The files in which a run says how it is: its status, and why its workers died.
+"""The files with the state of a run: its status, and the errors of its workers.
 
-A disk that is full must not end anything: what could not be written is written later.
+A full disk must not end the server: what could not be written is written later.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from serving.torchserve.process import LogReader
 
 
 class RunFiles:
-    """Writes both files of one run, as often as needed."""
+    """Writes both files of a run when they change."""
 
     def __init__(self, instance: Instance, launch: Launch, reader: LogReader) -> None:
         self._instance = instance
@@ -28,7 +28,7 @@ class RunFiles:
         self._status: Status | None = None
 
     def report(self, state: State, message: str, temp: Path) -> None:
-        """Write the status, now or later."""
+        """Write the status, now or when the disk has space again."""
         launch, role_counts = self._launch, self._launch.role_counts
         self._status = Status(
             state,
@@ -45,7 +45,7 @@ class RunFiles:
         self.write()
 
     def write(self) -> None:
-        """Write what has changed since, as far as the disk takes it."""
+        """Write what has changed since the last call, if the disk has space."""
         with suppress(OSError):
             if self._status is not None:
                 self._instance.report(self._status)

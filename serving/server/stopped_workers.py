@@ -1,6 +1,7 @@
-"""Worker processes that a signal stopped (SIGSTOP): TorchServe waits 60 s for such a worker, and so do its requests.
+"""Workers that a signal stopped (SIGSTOP). TorchServe and the worker's requests would wait 60 s for it.
 
-A worker that stays stopped is killed after STOPPED_SECONDS. TorchServe starts a new one, and what waited is answered.
+A worker that stays stopped is killed after STOPPED_SECONDS. TorchServe starts a new one, and waiting requests are
+answered.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from serving.proxy.readiness import WorkerPoll, registrations_of
 from serving.runtime import processes
 
 STOPPED_SECONDS = 2.0
-# More than that between two looks means that the supervisor itself did not run: its workers get the rest of their time.
+# A longer time between two checks means that the supervisor itself was stopped. It does not count for its workers.
 LONGEST_STEP_SECONDS = 0.5
 
 
 class StoppedWorkers:
-    """Counts for how long workers have been stopped."""
+    """Measures how long workers have been stopped."""
 
     def __init__(self) -> None:
         self._seconds: dict[int, float] = {}
@@ -33,21 +34,21 @@ class StoppedWorkers:
         self._seconds = {pid: self._seconds.get(pid, -step) + step for pid in stopped}
         return [pid for pid in stopped if self._seconds[pid] >= STOPPED_SECONDS]
 
-    def kill_overdue(self, poll: WorkerPoll, java: int, say: Callable[[str], None]) -> None:
-        """Kill the workers that have been stopped for too long; `java` is the process that started them."""
+    def kill_overdue(self, poll: WorkerPoll, java: int, log: Callable[[str], None]) -> None:
+        """Kill the workers that have been stopped for STOPPED_SECONDS. `java` is their parent process."""
         registrations = registrations_of(poll.workers)
         for pid in self.overdue(registrations):
             if kill(pid, java):
                 poll.discard(pid)
                 name, version = registrations[pid]
-                say(
+                log(
                     f"the worker {pid} of {name} {version} was stopped by a signal for {STOPPED_SECONDS:.0f} s: "
                     "it is killed, and TorchServe starts a new one"
                 )
 
 
 def kill(pid: int, java: int) -> bool:
-    """End a stopped worker, if it still is a child of Java: process ids are used again. Returns whether it was."""
+    """Kill a stopped worker, and return whether it was one: process ids are reused, so its parent must be Java."""
     if processes.parent(pid) != java or processes.state(pid) != "T":
         return False
     os.kill(pid, signal.SIGKILL)

@@ -1,8 +1,8 @@
-"""Starts TorchServe and the proxy, watches them, and stops them without losing a request. Fit to be PID 1.
+"""Supervisor: starts TorchServe and the proxy, watches them, and stops them without losing a request. It can be PID 1.
 
-Stopping: calls over gRPC are finished, then the proxy takes nothing new and finishes what it has; then Java gets
-SIGTERM, which would cut off whatever was still in flight; then every process and the temp folder are gone. A second
-signal skips the waiting.
+A stop has four steps. The gRPC gateway finishes its calls. The proxy accepts nothing new and finishes its requests.
+Java gets SIGTERM, which would cut off requests in flight. Then every process has ended and the temporary folder is
+removed. A second signal skips the waits.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ JAVA_STOP_SECONDS = 15
 
 
 class Supervisor:
-    """One run of one server, from start to exit status."""
+    """One run of a server, from its start to its exit status."""
 
     def __init__(self, instance: Instance, launch: Launch, log: Log | None = None) -> None:
         self._instance = instance
@@ -55,7 +55,7 @@ class Supervisor:
         self._haproxy: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
         self._hurry = False
-        self._last_words = "stopped"
+        self._end_message = "stopped"
         self._log = log or Log(StandardOutput())
         self._logger = logger(self._log, "supervisor")
         self._reader = process.LogReader()
@@ -74,15 +74,15 @@ class Supervisor:
         self._hear_java = self._children.listener(JAVA)
 
     def run(self) -> int:
-        """Serve until a signal or a crash; returns the exit status: 0 only after a signal.
+        """Serve until a signal or a crash, and return the exit status: 0 only after a signal.
 
         Raises:
-            StartError, ConfigError: the server did not come up; nothing of it is left running.
+            StartError, ConfigError: the server did not start. None of its processes is left running.
         """
         self._instance.claim()
-        before = os.umask(0o077)  # what children unpack and listen on is nobody else's
+        before = os.umask(0o077)  # files and sockets of children are private to this user
         self._sweep()
-        # A container has a /tmp of its own, which nobody cleans.
+        # In a container, nobody cleans /tmp.
         self._temp = TempFolder(None if self._launch.container else self._instance.folder)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -90,7 +90,7 @@ class Supervisor:
             self._report("starting", "starting")
             self._start()
             status = self._watch()
-            self._report("stopped" if status == 0 else "failed", self._last_words)
+            self._report("stopped" if status == 0 else "failed", self._end_message)
             return status
         except BaseException as error:
             self._report("failed", str(error) or type(error).__name__)
@@ -129,7 +129,7 @@ class Supervisor:
     def _start_java(self) -> None:
         launch, ports, folder = self._launch, self._instance.ports, self._instance.folder
         usable = cpu.usable()
-        # The others do not count: they run on what those that predict leave idle, or while they do.
+        # Extra workers do not count: they use the time in which predict workers are idle.
         threads = cpu.threads_per_worker(registrations.predict_workers(self._registrations), usable)
         inference = ports.inference if launch.proxy else ports.public
         self._properties = (
@@ -158,23 +158,23 @@ class Supervisor:
         )
 
     def _await_workers(self) -> None:
-        """Wait until every worker is READY; the first one that dies ends the start with its reason."""
-        began, shown = time.monotonic(), ""
+        """Wait until every worker is READY. The first worker that dies ends the start with its error."""
+        start, shown = time.monotonic(), ""
         while True:
             if self._stop.is_set():
                 raise StartError("stopped before it was ready")
             if (self._java is not None and self._java.poll() is not None) or self._reader.failed:
                 self._stop.wait(1.0)  # the rest of the traceback
-                raise StartError(f"the model server did not come up: {self._reader.error or 'see its log'}")
+                raise StartError(f"the model server did not start: {self._reader.error or 'see its log'}")
             counts = registrations.count(self._registrations, self._management())
-            if all(0 < wanted <= ready for ready, wanted in counts):
+            if all(0 < configured <= ready for ready, configured in counts):
                 return self._launch.check_archives()
-            ready, wanted = (sum(column) for column in zip(*counts, strict=True))
-            if (shown_now := f"workers READY: {ready} of {wanted or '?'}") != shown:
+            ready, configured = (sum(column) for column in zip(*counts, strict=True))
+            if (shown_now := f"workers READY: {ready} of {configured or '?'}") != shown:
                 shown = shown_now
                 self._report("starting", shown)
                 self._logger.info(shown)
-            if time.monotonic() - began > START_SECONDS:
+            if time.monotonic() - start > START_SECONDS:
                 raise StartError(f"{shown} after {START_SECONDS} s; see the log")
             self._files.write()
             self._stop.wait(POLL_SECONDS)
@@ -183,9 +183,9 @@ class Supervisor:
         return Management.of(self._instance)
 
     def _start_gateway(self) -> None:
-        """The way in for gRPC: HAProxy hands its calls here, and they come back through it over HTTP."""
-        launch, ports, most = self._launch, self._instance.ports, self._properties["max_request_size"]
-        command = gateway.command(ports.gateway, launch.host, ports.public, most, draining.DRAIN_SECONDS)
+        """Start the gRPC gateway. HAProxy sends it gRPC calls, and it sends them through HAProxy again, over HTTP."""
+        launch, ports, max_bytes = self._launch, self._instance.ports, self._properties["max_request_size"]
+        command = gateway.command(ports.gateway, launch.host, ports.public, max_bytes, draining.DRAIN_SECONDS)
         listener = self._children.listener(GATEWAY)
         child = processes.spawn(command, cwd=self._instance.folder, env=gateway.environment(), on_line=listener)
         self._gateway = self._children.add(GATEWAY, child)
@@ -197,7 +197,9 @@ class Supervisor:
             port=ports.public,
             backend_port=ports.inference,
             gateway_port=ports.gateway,
-            map_file=Path(routing.FILE_NAME),  # HAProxy runs in the folder; its commands take no spaces in paths
+            map_file=Path(
+                routing.FILE_NAME
+            ),  # HAProxy runs in the folder, because its commands allow no spaces in paths
             socket=self._socket,
             max_request_size=int(self._properties["max_request_size"]),
             drain_seconds=draining.DRAIN_SECONDS,
@@ -228,15 +230,15 @@ class Supervisor:
         return self._temp.path if self._temp is not None else Path()
 
     def _tokens(self) -> Tokens:
-        """Return the token of clients in production, made once and kept for the next start, and TorchServe's own."""
+        """Return the tokens of clients and of TorchServe. A random token of clients is stored for the next start."""
         inference = KeyFile.of(self._instance).token("inference")
         if not self._launch.production:
             return Tokens(inference)
         path = self._instance.folder / TOKEN
         public = self._launch.token
         if public is None:
-            kept = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
-            public = client_token.checked(kept, str(path)) if kept else client_token.generate()
+            stored = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+            public = client_token.checked(stored, str(path)) if stored else client_token.generate()
         atomic_files.write(path, public + "\n")
         return Tokens(inference, public)
 
@@ -245,29 +247,29 @@ class Supervisor:
     def _watch(self) -> int:
         while not self._stop.wait(POLL_SECONDS):
             if self._presence and self._java and (loss := self._presence.loss(self._java.pid)):
-                self._last_words = f"{loss}; stopping everything, start again with `make serve`"
-                self._logger.error(self._last_words)
+                self._end_message = f"{loss}; stopping everything, start again with `make serve`"
+                self._logger.error(self._end_message)
                 return self._drain() or 1
             self._children.reap(self._exporter.keep_running())
-            with suppress(Unreachable):  # HAProxy died: see below
+            with suppress(Unreachable):  # HAProxy ended: see below
                 self._reconcile()
             self._stopped_workers.kill_overdue(self._poll, self._java.pid if self._java else 0, self._logger.info)
             self._files.write()
             if (crashed := self._children.crash()) is not None:
-                status, self._last_words = crashed
-                self._logger.error(self._last_words)
+                status, self._end_message = crashed
+                self._logger.error(self._end_message)
                 return status
         return self._drain()
 
     def _reconcile(self, stopping: bool = False) -> None:
-        """Tell HAProxy which workers are up."""
+        """Update HAProxy's maps of workers that are up."""
         if self._haproxy is not None:
             self._unbatched.reconcile(self._routing)
             self._readiness.reconcile(self._routing, stopping)
 
     def _drain(self) -> int:
         self._report("stopping", "waiting for requests in flight")
-        self._logger.info("stopping: calls over gRPC are finished, then everything else that is in flight")
+        self._logger.info("stopping: gRPC calls finish first, then all other requests in flight")
         with suppress(Unreachable):
             self._reconcile(stopping=True)
         if self._haproxy is not None and self._gateway is not None:
@@ -281,7 +283,7 @@ class Supervisor:
     # ---- ending
 
     def _end(self) -> None:
-        """Leave nothing behind: no process, no temp folder."""
+        """End every process and remove the temporary folder."""
         self._exporter.end()
         for child in (self._haproxy, self._gateway):
             if child is not None:
@@ -294,7 +296,7 @@ class Supervisor:
         self._log.close()
 
     def _sweep(self) -> None:
-        """Remove the temp folder of a supervisor that was killed: the lock says that it is gone."""
+        """Remove the temporary folder of a supervisor that was killed: this one has its lock now."""
         before = self._instance.status()
         temp_folder.sweep(self._instance.folder, before.temp if before else None)
 

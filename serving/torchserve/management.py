@@ -1,7 +1,7 @@
 """A typed client of TorchServe's management API (pytorch.org/serve/management_api.html), on loopback.
 
-Reading is tried again where the connection failed; nothing else is: whether a change that got no answer was made is for
-the caller to look up.
+Only reads are retried after a failed connection. After a change without a response, the caller has to look up whether
+the change was made.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker process; `status` is READY, or UNLOADING while it loads."""
+    """A worker process. Its `status` is READY, or UNLOADING while it loads."""
 
     id: str
     status: str
@@ -37,7 +37,12 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One registered version of a model. `pending` requests wait in its queue."""
+    """A registered version of a model.
+
+    Attributes:
+        configured: the number of workers that it should have.
+        pending: the number of requests in its queue.
+    """
 
     model: str
     version: str
@@ -49,19 +54,19 @@ class Version:
 
     @property
     def ready(self) -> int:
-        """How many workers are READY. TorchServe's /ping says Healthy while they load; this is what counts."""
+        """Return the number of READY workers. TorchServe's /ping already says Healthy while workers load."""
         return sum(worker.status == "READY" for worker in self.workers)
 
     @property
     def is_ready(self) -> bool:
-        """Whether as many workers as wanted are READY, and no others are left."""
+        """Return whether all configured workers are READY, and there are no others."""
         return 0 < self.configured == self.ready == len(self.workers)
 
 
 class Management:
     """The management API of one TorchServe on this machine.
 
-    Every method raises a ManagementError where TorchServe does not answer, or not with a success.
+    Every method raises a ManagementError if TorchServe does not respond, or responds with an error.
     """
 
     def __init__(self, port: int, keys: KeyFile, timeout: float = TIMEOUT_SECONDS) -> None:
@@ -71,53 +76,52 @@ class Management:
 
     @classmethod
     def of(cls, instance: Instance, timeout: float = TIMEOUT_SECONDS) -> Management:
-        """Return the client of one server of ours, with the key file in the server's folder."""
+        """Return the client for a server of Torchlight, with the key file in its folder."""
         return cls(instance.ports.management, KeyFile.of(instance), timeout)
 
     def models(self) -> dict[str, str]:
-        """The registered models, each with the archive of its default version."""
-        found: dict[str, str] = {}
+        """Return the registered models, each with the archive of its default version."""
+        archives: dict[str, str] = {}
         token: str | None = None
         while True:
             page = self._call("GET", "/models", {"limit": "100"} | ({"next_page_token": token} if token else {}))
-            found |= {item["modelName"]: item["modelUrl"] for item in page["models"]}
+            archives |= {item["modelName"]: item["modelUrl"] for item in page["models"]}
             token = page.get("nextPageToken")
             if not token:
-                return found
+                return archives
 
     def describe(self, model: str, version: str = "all") -> list[Version]:
-        """The versions of a model, or one of them."""
+        """Return the versions of a model, or a single one of them."""
         return [_version(item) for item in self._call("GET", f"/models/{model}/{version}")]
 
     def find(self, model: str, version: str) -> Version | None:
-        """One version, or None where it is not registered."""
+        """Return a version, or None if it is not registered."""
         try:
             return self.describe(model, version)[0]
         except NotRegistered:
             return None
 
     def register(self, model: str, archive: str, workers: int, batch_size: int, max_batch_delay: int) -> None:
-        """Register an archive of the model store and start its workers; returns before they are READY.
+        """Register an archive of the model store and start its workers. Returns before they are READY.
 
-        What the archive's own model-config.yaml says of workers and batches holds before what is said here.
-
-        Asynchronously: a synchronous call holds one of the threads that inference shares.
+        Settings in the archive's own model-config.yaml take precedence over these arguments. The call is asynchronous,
+        because a synchronous one blocks a thread that inference uses too.
         """
         query = {"url": archive, "model_name": model, "initial_workers": str(workers), "synchronous": "false"}
         query |= {"batch_size": str(batch_size), "max_batch_delay": str(max_batch_delay)}
         self._call("POST", "/models", query)
 
     def scale(self, model: str, version: str, workers: int) -> None:
-        """Ask for so many workers; returns before they are READY."""
+        """Set the number of workers. Returns before they are READY."""
         query = {"min_worker": str(workers), "max_worker": str(workers), "synchronous": "false"}
         self._call("PUT", f"/models/{model}/{version}", query)
 
     def set_default(self, model: str, version: str) -> None:
-        """Make a version the one that answers those who name none."""
+        """Make a version the default, which answers requests without a version."""
         self._call("PUT", f"/models/{model}/{version}/set-default")
 
     def unregister(self, model: str, version: str) -> None:
-        """Remove a version and its workers. Requests that it still has are never answered: drain first."""
+        """Remove a version and its workers. Its pending requests are never answered, so drain it first."""
         self._call("DELETE", f"/models/{model}/{version}")
 
     def await_ready(
@@ -132,17 +136,17 @@ class Management:
         """Wait until every worker of a version is READY.
 
         Args:
-            failure: asked at each look; what it returns ends the waiting as the reason.
-            progress: told how many are READY, each time that changes.
+            failure: called at each poll. A reason that it returns ends the wait with an error.
+            progress: called with the number of READY workers, each time that it changes.
         """
         deadline, shown = time.monotonic() + seconds, ""
         while True:
-            found = self.find(model, version)
-            if found is not None and found.is_ready:
-                return found
+            registered = self.find(model, version)
+            if registered is not None and registered.is_ready:
+                return registered
             if (reason := failure()) is not None:
                 raise Refused(f"{model} {version} cannot be loaded: {reason}")
-            state = f"{found.ready} of {found.configured} READY" if found else "not registered"
+            state = f"{registered.ready} of {registered.configured} READY" if registered else "not registered"
             if state != shown:
                 shown = state
                 progress(f"{model} {version}: {state}")
@@ -164,14 +168,14 @@ class Management:
                 if attempts:
                     time.sleep(POLL_SECONDS)
                     continue
-                kind = "in time" if isinstance(error, requests.Timeout) else "at all"
+                reason = "in time" if isinstance(error, requests.Timeout) else "at all"
                 raise Unreachable(
-                    f"the management API at {self._url} does not answer {kind}: is the server running (`make serve`)?"
+                    f"the management API at {self._url} does not answer {reason}: is the server running (`make serve`)?"
                 ) from None
         try:
             body = answer.json()
         except ValueError:
-            raise Refused(f"{method} {path}: {answer.status_code} with no JSON") from None
+            raise Refused(f"{method} {path}: {answer.status_code}, and the body is not JSON") from None
         if answer.status_code not in (200, 202):
             raise _error(answer.status_code, f"{method} {path}", body)
         return body

@@ -1,7 +1,7 @@
-"""TorchServe as a child process: how Java is called, what its log means, and when its workers are READY.
+"""TorchServe as a child process: its command line, its environment and the meaning of its log.
 
-Java is started directly. TorchServe's own launcher answers SIGTERM by leaving Java behind, and exits with 0 when a
-start fails.
+Java is started directly. TorchServe's own launcher leaves Java running after SIGTERM, and exits with 0 when a start
+fails.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from serving.torchserve.registrations import Registration
 METRICS_CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "torchserve" / "metrics.yaml"
 LOG_CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "torchserve" / "log4j2.xml"
 
-# A line of the log, as deploy/torchserve/log4j2.xml has it, and the thread that passes on what a worker prints.
+# A line of the log in the layout of deploy/torchserve/log4j2.xml, and the thread that logs a worker's output.
 LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \w+ +(\[(?P<thread>.*?)\] )?(?P<logger>\w+) - (?P<message>.*)$")
 THREAD = re.compile(r"^W-\d+-(?P<model>.+)_(?P<version>[^_]+)-std(out|err)$")
 
-# Flags for making or using the cache (serving/server/java_aot_cache.py). They leave compiled code out: Java 25 cannot
-# load some of it again, and would say so at each start.
+# Flags for making or using the AOT cache (serving/server/java_aot_cache.py). They leave compiled code out, because Java
+# 25 cannot load some of it and would log that at each start.
 JAVA_CACHE_FLAGS = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTAdapterCaching")
 
-# In the server's folder: LogReader.errors, for those who register a version and want to know why it does not load.
+# File in the server's folder with LogReader.errors: a command that registers a version reads why it does not load.
 WORKER_ERRORS = "worker-errors.json"
 
 
@@ -48,7 +48,7 @@ def models(registrations: Sequence[Registration]) -> str:
 
 
 def addresses(ports: Ports, inference: int) -> dict[str, str]:
-    """The properties that say where TorchServe listens, all of it on loopback."""
+    """Return the properties with the addresses of TorchServe, all on loopback."""
     return {
         "inference_address": f"http://127.0.0.1:{inference}",
         "management_address": f"http://127.0.0.1:{ports.management}",
@@ -66,14 +66,14 @@ def command(
     *,
     recorded: Path | None = None,
 ) -> list[str]:
-    """The command line of TorchServe's Java frontend, as ts/model_server.py builds it.
+    """Return the command line of TorchServe's Java frontend, as ts/model_server.py builds it.
 
     Args:
-        config: the rendered config.properties.
-        properties: the same, as values.
+        config: the file config.properties.
+        properties: its content.
         registrations: what to load; the first version of a model becomes its default.
-        temp: a folder of its own: worker sockets and unpacked archives go there.
-        recorded: where Java is to write its cache when it ends, instead of taking the one that there is.
+        temp: a folder for worker sockets and unpacked archives.
+        recorded: path to which Java writes a new AOT cache when it ends. None uses the existing cache.
 
     Raises:
         StartError: Java or TorchServe is not installed.
@@ -91,7 +91,7 @@ def command(
         *("--python", sys.executable),
         *("-f", str(config)),
         *("-s", properties["model_store"]),
-        "-ncs",  # no snapshots: what runs is what this command line says
+        "-ncs",  # no snapshots: the command line alone decides what runs
         "-m",
         *(f"{registration.name}={registration.archive}" for registration in registrations),
     ]
@@ -105,16 +105,16 @@ def _cache_flags(java: Path, recorded: Path | None) -> list[str]:
 
 
 def environment(temp: Path, threads: int) -> dict[str, str]:
-    """The environment of Java, which its Python workers inherit.
+    """Return the environment of Java, which its Python workers inherit.
 
-    PYTHONPATH would come before the code in the .mar, TS_CONFIG_FILE before our config.
+    PYTHONPATH would take precedence over the code in the .mar, and TS_CONFIG_FILE over our configuration.
     """
-    kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH" and not key.startswith("TS_")}
-    return kept | {
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH" and not key.startswith("TS_")}
+    return inherited | {
         "TEMP": str(temp),
         "TMPDIR": str(temp),
         "OMP_NUM_THREADS": str(threads),
-        # Waiting threads sleep: spinning ones take the cores from the other workers and from Java.
+        # Idle threads sleep. Busy loops would take the cores from other workers and from Java.
         "OMP_WAIT_POLICY": "passive",
         "PYTHONUNBUFFERED": "1",
         "LOG_LOCATION": str(temp),
@@ -123,9 +123,9 @@ def environment(temp: Path, threads: int) -> dict[str, str]:
 
 
 class LogReader:
-    """Finds in TorchServe's log why a model was not loaded: its worker's Python error, or the frontend's Java error.
+    """Finds the reason in TorchServe's log why a model was not loaded: a worker's Python error or a Java error.
 
-    A worker that dies while loading is started again and again, and TorchServe itself calls that healthy.
+    TorchServe restarts a worker that dies while loading again and again, and reports itself as healthy.
     """
 
     _PYTHON_ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Mismatch)\b.*$")
@@ -137,17 +137,17 @@ class LogReader:
         self.error: str | None = None
         """The most telling error so far, as one line."""
         self.failed = False
-        """Whether a model could not be loaded."""
+        """True if a model could not be loaded."""
         self.errors: dict[str, tuple[str, int]] = {}
-        """The last Python error of each version's workers and its number, by `<model>/<version>`."""
+        """The last Python error of each version and its number, by `<model>/<version>`."""
         self.count = 0
-        """How many Python errors there were."""
+        """The number of Python errors so far."""
         self._in_traceback: set[str] = set()
-        self._settled: set[str] = set()
+        self._explained: set[str] = set()
         self._archive: str | None = None
 
     def feed(self, line: str) -> None:
-        """Take in one line of the log."""
+        """Process one line of the log."""
         match = LINE.match(line)
         if match is None:
             self._java(line)
@@ -163,18 +163,18 @@ class LogReader:
         self.failed |= bool(self._FAILED.search(message))
         caught = self._CAUGHT.match(message)
         if message == "Torch worker started.":
-            self._settled.discard(thread)
-        elif caught:  # what follows is only TorchServe's own '500 - Unknown exception'
-            self._settled.add(thread)
-            self._found(thread, caught["error"])
+            self._explained.discard(thread)
+        elif caught:  # only TorchServe's own '500 - Unknown exception' follows
+            self._explained.add(thread)
+            self._add(thread, caught["error"])
         elif message.startswith("Traceback"):
             self._in_traceback.add(thread)
         elif thread in self._in_traceback and self._PYTHON_ERROR.match(message):
             self._in_traceback.discard(thread)
-            if thread not in self._settled:
-                self._found(thread, message)
+            if thread not in self._explained:
+                self._add(thread, message)
 
-    def _found(self, thread: str, error: str) -> None:
+    def _add(self, thread: str, error: str) -> None:
         self.error = error
         self.count += 1
         match = THREAD.match(thread)

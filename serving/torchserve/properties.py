@@ -1,4 +1,4 @@
-"""TorchServe's config.properties: read, checked, overlaid with what a launch works out, written for one launch."""
+"""TorchServe's config.properties: reading, checking and writing it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from serving.errors import ConfigError
 
 FILE = Path(__file__).resolve().parents[2] / "config.properties"
 
-# Every key that TorchServe 0.12 reads (org.pytorch.serve.util.ConfigManager). It ignores others in silence.
+# Every key that TorchServe 0.12 reads (org.pytorch.serve.util.ConfigManager). It silently ignores other keys.
 KNOWN = frozenset(
     """
     allowed_urls async_logging blacklist_env_vars certificate_file cors_allowed_headers cors_allowed_methods
@@ -35,7 +35,7 @@ def load(path: Path = FILE) -> dict[str, str]:
     """Read a config.properties.
 
     Raises:
-        ConfigError: it cannot be read, a line is no `key=value`, or TorchServe does not know a key.
+        ConfigError: the file cannot be read, a line is not `key=value`, or TorchServe does not know a key.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -50,17 +50,17 @@ def load(path: Path = FILE) -> dict[str, str]:
             continue
         key, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
-            raise ConfigError(f"{path}, line {number}: {text!r:.60} is no `key=value`")
+            raise ConfigError(f"{path}, line {number}: {text!r:.60} is not `key=value`")
         if key not in KNOWN:
             near = difflib.get_close_matches(key, KNOWN, n=1)
             hint = f": did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"{path}, line {number}: TorchServe knows no setting {key!r}{hint}")
+            raise ConfigError(f"{path}, line {number}: TorchServe has no setting {key!r}{hint}")
         if key in properties:
-            raise ConfigError(f"{path}, line {number}: {key} was set before; keep one of the two")
+            raise ConfigError(f"{path}, line {number}: {key} is set twice; remove one of the lines")
         properties[key] = value
     return properties
 
 
 def render(properties: Mapping[str, str]) -> str:
-    """The text of a config.properties."""
+    """Return the text of a config.properties."""
     return "".join(f"{key}={value}\n" for key, value in sorted(properties.items()))

@@ -1,10 +1,10 @@
-"""TorchServe's own tokens: read from the key file that it writes into its working directory, renewed in time.
+"""TorchServe's own tokens, read from the key file in its working directory, and renewed before they expire.
 
-They are on in every mode. The management API loads code from any folder, so it must not listen to other users of this
-machine, nor to a web page in the user's browser.
+TorchServe checks tokens in every mode. Its management API loads code from any folder, so other users of this machine
+and web pages in the user's browser must not reach it.
 
-Renewing a token ends the old one at once (org.pytorch.serve.http.TokenAuthorization), so it is done for the kind that
-only this module's readers use. The inference token, which the proxy holds, is made to outlive the server.
+Renewing a token invalidates the old one at once (org.pytorch.serve.http.TokenAuthorization). So only the management
+token is renewed, which is read for each call. The inference token, which the proxy holds, outlives the server.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from serving.runtime.instance import Instance
 
 Kind = Literal["management", "inference"]
 FILE_NAME = "key_file.json"
-# Renewed when it has less than this to live.
+# A token with a shorter remaining lifetime is renewed.
 MARGIN = datetime.timedelta(minutes=5)
 
 
 class KeyFile:
-    """The key file of one server. Read anew for each call: another process may have renewed a token."""
+    """The key file of a server. It is read for each call, because another process may have renewed a token."""
 
     def __init__(self, path: Path, management_port: int) -> None:
         self._path = path
@@ -35,11 +35,11 @@ class KeyFile:
 
     @classmethod
     def of(cls, instance: Instance) -> KeyFile:
-        """Return the key file of one server of ours."""
+        """Return the key file of a server of Torchlight."""
         return cls(instance.folder / FILE_NAME, instance.ports.management)
 
     def token(self, kind: Kind) -> str:
-        """A token that is good for the next minutes.
+        """Return a token that is valid for the next minutes.
 
         Raises:
             Unauthorized: there is no key file, or TorchServe does not renew the token.

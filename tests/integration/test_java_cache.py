@@ -28,17 +28,17 @@ def start(cache: Path, *jars: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def test_java_takes_what_the_rehearsal_made(prefix: Path) -> None:
-    said: list[str] = []
-    cache = java_aot_cache.make(said.append)
-    assert said == ["rehearsing TorchServe, so that every later start is faster: some 20 s, once"]
+def test_recorded_java_cache_is_accepted_by_java(prefix: Path) -> None:
+    logged: list[str] = []
+    cache = java_aot_cache.make(logged.append)
+    assert logged == ["making the Java AOT cache, so that every later start is faster: about 20 s, once"]
     assert cache is not None
     assert cache.is_relative_to(prefix)
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]
     jars = str(executables.torchserve_home() / "ts" / "frontend" / "*")
-    taken = start(cache, jars)
-    assert "Unrecognized option: --no-such-flag" in taken.stderr + taken.stdout  # which is TorchServe's own
-    assert "[aot" not in taken.stderr + taken.stdout
+    accepted = start(cache, jars)
+    assert "Unrecognized option: --no-such-flag" in accepted.stderr + accepted.stdout  # which is TorchServe's own
+    assert "[aot" not in accepted.stderr + accepted.stdout
     assert "Unable to use AOT cache" in (refused := start(prefix / "none.aot", jars)).stdout + refused.stderr
 
 
@@ -50,7 +50,7 @@ def test_failed_java_cache_recording_says_why_and_keeps_the_old_cache(
     cache.parent.mkdir(parents=True)
     cache.write_bytes(b"before")
     monkeypatch.setattr(java_aot_cache, "HANDLER", "raise RuntimeError('the dog ate it')\n")
-    with pytest.raises(Refused, match=r"^rehearsal 1\.0 cannot be loaded: .*the dog ate it"):
+    with pytest.raises(Refused, match=r"^recording 1\.0 cannot be loaded: .*the dog ate it"):
         java_aot_cache.make(lambda line: None)
     assert cache.read_bytes() == b"before"
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]

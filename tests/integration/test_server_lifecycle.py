@@ -230,7 +230,7 @@ def test_production_asks_for_a_token(workspace: Path, production: Server, digit:
 
 @pytest.mark.parametrize(
     ("token", "complaint"),
-    [("short", "has 5 characters, and fewer than 16"), ("schlüssel-0123456789", "has characters that no bearer")],
+    [("short", "has 5 characters, and fewer than 16"), ("schlüssel-0123456789", "has characters that a bearer")],
 )
 def test_token_that_cannot_be_used_is_refused_at_the_start(workspace: Path, token: str, complaint: str) -> None:
     done = run(workspace, "scripts.serve", "--mode", "production", "--port", "21000", TORCHLIGHT_TOKEN=token)

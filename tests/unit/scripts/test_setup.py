@@ -36,27 +36,27 @@ def ran(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that set-up would have run: they take minutes and a network."""
     commands: list[list[str]] = []
     monkeypatch.setattr(setup, "run", commands.append)
-    monkeypatch.setattr(setup, "rehearse", lambda python: None)
+    monkeypatch.setattr(setup, "make_java_cache", lambda python: None)
     return commands
 
 
-def test_what_was_installed_is_rehearsed_once(
-    root: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_setup_makes_the_java_cache_once(root: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "NEEDED_BYTES", 0)
     installed: list[int] = []
-    monkeypatch.setattr(setup, "rehearse", lambda python: installed.append(len(ran)))
+    monkeypatch.setattr(setup, "make_java_cache", lambda python: installed.append(len(ran)))
     main(monkeypatch)
     assert installed == [len(ran)]  # after the last of the commands
     main(monkeypatch)
     assert installed == [len(ran)]
 
 
-def test_a_rehearsal_that_fails_ends_no_setup(
+def test_setup_continues_without_a_java_cache(
     root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    setup.rehearse(sys.executable)  # there are no scripts in this root
-    assert capfd.readouterr().out == "  without it everything works; a start takes a second longer\n"
+    setup.make_java_cache(sys.executable)  # there are no scripts in this root
+    assert (
+        capfd.readouterr().out == "  without the Java AOT cache everything works, and a start takes a second longer\n"
+    )
 
 
 def main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -92,9 +92,9 @@ def test_the_oldest_python_is_the_one_that_the_project_declares() -> None:
 
 
 def test_extras_add_to_what_serving_needs(root: Path) -> None:
-    assert setup.wanted([]) == ["torch"]
-    assert setup.wanted(["train"]) == ["torch", "tqdm", "matplotlib"]
-    assert setup.wanted(["dev", "train"]) == ["torch", "pytest", "tqdm", "matplotlib"]
+    assert setup.requirements_of([]) == ["torch"]
+    assert setup.requirements_of(["train"]) == ["torch", "tqdm", "matplotlib"]
+    assert setup.requirements_of(["dev", "train"]) == ["torch", "pytest", "tqdm", "matplotlib"]
 
 
 def test_the_fingerprint_changes_with_the_pins_and_the_requirements_alone(root: Path) -> None:

@@ -17,7 +17,7 @@ def test_token_that_a_bearer_header_can_carry_is_accepted(token: str) -> None:
     "token", ["a" * 16 + "é", "two words of a token", "comma,comma,comma", '"quoted-quoted-quoted"', "=" * 20]
 )
 def test_token_with_other_characters_is_refused_without_being_quoted(token: str) -> None:
-    with pytest.raises(ConfigError, match="TORCHLIGHT_TOKEN has characters that no bearer token can have") as raised:
+    with pytest.raises(ConfigError, match="TORCHLIGHT_TOKEN has characters that a bearer token cannot have") as raised:
         client_token.checked(token, "TORCHLIGHT_TOKEN")
     assert token not in str(raised.value)
 

@@ -31,12 +31,12 @@ def heard(*lines: str) -> LastLines:
 )
 def test_lines_that_tell_why_are_shown(line: str) -> None:
     lines = heard("something before", line, "workers READY: 1 of 3", '{"time":"29/Nov","method":"GET","path":"ERROR"}')
-    assert lines.telling() == [line]
+    assert lines.error_lines() == [line]
 
 
 def test_without_such_lines_the_very_last_one_is_shown() -> None:
-    assert heard("one", "two").telling() == ["two"]
-    assert LastLines().telling() == []
+    assert heard("one", "two").error_lines() == ["two"]
+    assert LastLines().error_lines() == []
 
 
 def test_a_child_that_ended_is_named_with_its_last_words_the_log_and_the_way_back() -> None:
@@ -57,13 +57,13 @@ def test_a_child_that_ended_is_named_with_its_last_words_the_log_and_the_way_bac
         processes.end(child, patience=0)
     assert crashed == (
         3,
-        "HAProxy ended with status 3; everything was stopped\nthe last it said:\n  error: no port\n"
+        "HAProxy ended with status 3; everything was stopped\nits last lines:\n  error: no port\n"
         "log: .run/8090/server.log\nstart again: make serve PORT=8090",
     )
 
 
 def test_few_lines_of_bounded_length_are_shown() -> None:
     lines = heard("\n".join(f"error: {number} {'x' * 1000}" for number in range(200)))
-    telling = lines.telling()
-    assert [line.split()[1] for line in telling] == ["197", "198", "199"]
-    assert max(map(len, telling)) == crash.MAX_WIDTH + 1
+    errors = lines.error_lines()
+    assert [line.split()[1] for line in errors] == ["197", "198", "199"]
+    assert max(map(len, errors)) == crash.MAX_WIDTH + 1

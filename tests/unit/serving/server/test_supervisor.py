@@ -38,7 +38,7 @@ def test_torchserve_itself_is_never_open_to_a_network(instance: Instance, host: 
 
 
 def test_a_token_that_nothing_would_check_is_refused(instance: Instance) -> None:
-    with pytest.raises(StartError, match="TORCHLIGHT_TOKEN is set, and with PROXY=0 nothing checks it"):
+    with pytest.raises(StartError, match="TORCHLIGHT_TOKEN is set, but PROXY=0 leaves out the proxy that checks it"):
         Supervisor(instance, launch(proxy=False, production=True, token="x" * 32)).run()
 
 

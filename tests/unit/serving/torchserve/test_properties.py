@@ -63,23 +63,23 @@ def test_comments_blank_lines_and_spaces_do_not_count(path: Path) -> None:
 
 def test_a_misspelt_setting_is_answered_with_line_and_hint(path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"line 2: TorchServe knows no setting 'job_queue_sise': did you mean job_queue_size\?$"
+        ConfigError, match=r"line 2: TorchServe has no setting 'job_queue_sise': did you mean job_queue_size\?$"
     ):
         load(path, "# first\njob_queue_sise=5\n")
 
 
 def test_a_setting_like_no_other_gets_no_hint(path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"TorchServe knows no setting 'xyzzy'$"):
+    with pytest.raises(ConfigError, match=r"TorchServe has no setting 'xyzzy'$"):
         load(path, "xyzzy=5\n")
 
 
 def test_a_setting_given_twice_is_refused(path: Path) -> None:
-    with pytest.raises(ConfigError, match="line 3: job_queue_size was set before; keep one of the two"):
+    with pytest.raises(ConfigError, match="line 3: job_queue_size is set twice; remove one of the lines"):
         load(path, "job_queue_size=5\n\njob_queue_size=6\n")
 
 
 def test_a_line_that_is_no_setting_is_refused(path: Path) -> None:
-    with pytest.raises(ConfigError, match="line 1: 'job_queue_size 5' is no `key=value`"):
+    with pytest.raises(ConfigError, match="line 1: 'job_queue_size 5' is not `key=value`"):
         load(path, "job_queue_size 5\n")
 
 
