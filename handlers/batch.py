@@ -10,8 +10,8 @@ import torch
 
 from handlers import metadata
 from handlers.errors import RequestError
-from handlers.explain.items import Known
-from handlers.explain.scheduling.deadline import Choice
+from handlers.explain.evidence.context import PredictionContext
+from handlers.explain.scheduling.deadline import DeadlineChoice
 from handlers.metrics import Record
 from handlers.modalities.image.images import View
 from handlers.protocols import Result
@@ -27,8 +27,8 @@ class Slot:
     request: Request | None = None
     pixels: list[torch.Tensor] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
-    known: list[Known] = field(default_factory=list)
-    choice: Choice | None = None
+    known: list[PredictionContext] = field(default_factory=list)
+    choice: DeadlineChoice | None = None
     results: list[Result] = field(default_factory=list)
     error: RequestError | None = None
 

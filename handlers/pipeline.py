@@ -24,7 +24,7 @@ from handlers.engines import EAGER, Engine, EngineError, Outputs, named
 from handlers.engines.eager import Eager
 from handlers.errors import InferenceFailed, Overloaded, RequestError, ResponseTooLarge
 from handlers.explain import plugin
-from handlers.explain.explainer import Explainer, Way
+from handlers.explain.explainer import AttributionConfig, Explainer
 from handlers.isolation import as_request_error, in_halves
 from handlers.metrics import Record
 from handlers.modalities.image import images
@@ -165,8 +165,8 @@ class Classifier:
         for _ in self._settle(healthy(going), self._predict, PREDICT_IMAGES):
             pass
         questions = [slot for slot in healthy(going) if slot.asked.kind == "explain"]
-        for way, group in (plugin.ways(self.explainer, questions, began) if questions else {}).items():
-            for explained in self._settle(group, partial(self._explain, way=way), plugin.IMAGES_AT_ONCE):
+        for config, group in (plugin.ways(self.explainer, questions, began) if questions else {}).items():
+            for explained in self._settle(group, partial(self._explain, config=config), plugin.IMAGES_AT_ONCE):
                 drawn = [slot for slot in explained if slot.asked.reply.pictures]
                 self._each(drawn, self._draw, threaded=torch.get_num_threads() > 1)
         answers, room = [], BATCH_BYTES
@@ -251,10 +251,10 @@ class Classifier:
             slot.record.cpu_seconds += seconds * (len(slot.pixels) - 1)
         return found
 
-    def _explain(self, slots: Sequence[Slot], way: Way) -> list[list[Result]]:
+    def _explain(self, slots: Sequence[Slot], config: AttributionConfig) -> list[list[Result]]:
         with timed(slots, "explanation"):
             batch = images.batch(pixels(slots), self.card.input, self.eager_network.device)
-            return plugin.explain(self.explainer, slots, batch, way, self._check_time)
+            return plugin.explain(self.explainer, slots, batch, config, self._check_time)
 
     def _draw(self, slot: Slot) -> None:
         """Draw a request's explanations, as long as there is time for it and room in the answer."""
@@ -266,7 +266,7 @@ class Classifier:
                     began = time.perf_counter()
                     size += slot.asked.reply.draw(result.explanation)
                     explained, seconds = result.explanation, time.perf_counter() - began
-                    self.explainer.drew(explained.view.image.size, explained.style.side, seconds)
+                    self.explainer.observe_rendering(explained.view.image.size, explained.style.side, seconds)
                     self._check_size(size)
 
     # ---- the answer

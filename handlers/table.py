@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from handlers.explain import METHODS
 from handlers.explain.methods import baselines
+from handlers.explain.registry import METHODS
 from handlers.explain.rendering import colormaps
 
 DEFAULT_TOP_K = 5

@@ -167,7 +167,7 @@ class Explanations(StrictModel):
     """How answers are explained where a request does not say.
 
     Attributes:
-        method: the attribution method, by its name in handlers.explain.METHODS.
+        method: the attribution method, by its name in handlers.explain.registry.METHODS.
         layer: the module that class activation maps are taken from, by its dotted name; null: the one behind the last
             convolution.
         faithfulness: of each method that was measured on the test split (`make explain-report`), its gap: insertion AUC

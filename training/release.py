@@ -171,7 +171,7 @@ def _card(folder: Path, draft: Path, trained: Trained, fitted: UncertaintyCard, 
         classes=dataset.classes,
         input=spec,
         uncertainty=fitted,
-        explanations=Explanations(layer=introspection.scan(trained.training.network, spec.size).layer),
+        explanations=Explanations(layer=introspection.introspect(trained.training.network, spec.size).layer),
         data=Data(
             name=dataset.name,
             source=dataset.source,

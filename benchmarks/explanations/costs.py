@@ -8,9 +8,9 @@ import time
 import torch
 
 from benchmarks.report import table
-from handlers.explain import METHODS, attribution
-from handlers.explain.methods import baselines, introspection
-from handlers.explain.methods.method import Readout
+from handlers.explain.methods import attribution, baselines, introspection
+from handlers.explain.methods.method import TargetScore
+from handlers.explain.registry import METHODS
 from models import architectures
 from models.card import Input
 
@@ -38,20 +38,20 @@ def measure() -> str:
 def _network(name: str, size: int) -> dict[str, str]:
     torch.manual_seed(0)
     network = architectures.build(name, image_size=size, classes=CLASSES).eval().requires_grad_(False)
-    readout = Readout(network, introspection.scan(network, size))
+    target_score = TargetScore(network, introspection.introspect(network, size))
     spec = Input(size=size, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
     images, weights = torch.randn(1, 3, size, size), torch.eye(1, CLASSES)
     costs = {}
     for method in METHODS.values():
-        if method.refuses(readout.traits):
+        if method.incompatibility(target_score.introspection):
             costs[method.name] = "not supported"
             continue
         settings = method.settings
-        attribution_inputs = baselines.question(images, weights, settings, spec)
+        attribution_inputs = baselines.attribution_inputs(images, weights, settings, spec)
         times: list[float] = []
         while len(times) < RUNS + 1 and (not times or times[-1] < LONG_SECONDS):
             start = time.perf_counter()
-            attribution.attribute(method, readout, attribution_inputs, settings)
+            attribution.attribute(method, target_score, attribution_inputs, settings)
             times.append(time.perf_counter() - start)
         costs[method.name] = _milliseconds(times[1:] or times)
     return costs

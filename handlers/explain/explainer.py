@@ -1,4 +1,4 @@
-"""A model that can say why: which methods are right for it, what they cost here, and how a batch is explained."""
+"""Explanations of one model: the methods that fit, their costs on this machine, and the work for a batch."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from PIL import Image
 from handlers.engines import EngineError
 from handlers.engines.eager import Eager
 from handlers.errors import DeadlineExceeded, InferenceFailed
-from handlers.explain import METHODS, attribution, validation
-from handlers.explain.attribution import Attribution
-from handlers.explain.evidence import evidence
+from handlers.explain import evidence_fields, validation
 from handlers.explain.evidence.neighbors import Neighbors
-from handlers.explain.items import Explained, Item
-from handlers.explain.methods import baselines, introspection
-from handlers.explain.methods.method import Method, Passes, Question, Readout, Settings
+from handlers.explain.explanation import Explanation, ExplanationInput
+from handlers.explain.methods import attribution, baselines, introspection
+from handlers.explain.methods.attribution import Attribution
+from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore
+from handlers.explain.registry import METHODS
 from handlers.explain.rendering.legend import Caption, Class
-from handlers.explain.rendering.overlay import HURRIED_SIDE, Shape, Style, drawn_size
+from handlers.explain.rendering.overlay import HURRIED_SIDE, Shape, Style, overlay_size
 from handlers.explain.scheduling import deadline
 from handlers.explain.scheduling.costs import Costs
-from handlers.explain.scheduling.deadline import Candidate, Choice
+from handlers.explain.scheduling.deadline import Candidate, DeadlineChoice
 from handlers.modalities.image.images import VIEW_SIDE, View
 from handlers.options import Options
 from handlers.uncertainty import DIGITS
@@ -36,27 +36,27 @@ from models.card import Card
 
 logger = logging.getLogger(__name__)
 
-# Methods that take longer on one image are not run at load.
+# Slower methods, measured on one image, are not run at load.
 QUICK_SECONDS = 0.3
-# What drawing is called among the methods whose costs are learnt.
-DRAWING = "render"
-# The picture that drawing is timed with, width and height.
-DRAWN = (384, 256)
+# Name of the renderer among the methods whose costs are learned.
+RENDER = "render"
+# Width and height of the image that measures the renderer.
+TEST_IMAGE = (384, 256)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """A method and how it is run: what is explained in the same way is explained together."""
+class AttributionConfig:
+    """A method and its settings. Images with the same configuration are explained together."""
 
     method: str
-    settings: Settings
+    settings: MethodSettings
 
 
 class Explainer:
-    """Explains what an engine answers, by its eager network: the eager float32 network.
+    """Explainer of a model, by its eager float32 network, whichever engine predicts.
 
     Args:
-        folder: where `neighbors.safetensors` may lie; None where there is none.
+        folder: folder that may have `neighbors.safetensors`; None if there is none.
 
     Raises:
         EngineError: the card names a method or a layer that this network does not have.
@@ -64,236 +64,250 @@ class Explainer:
 
     def __init__(self, card: Card, eager_network: Eager, folder: Path | None = None) -> None:
         try:
-            found = introspection.scan(eager_network.network, card.input.size, card.explanations.layer)
+            facts = introspection.introspect(eager_network.network, card.input.size, card.explanations.layer)
         except ValueError as error:
             raise EngineError(f"the card's explanations cannot be given: {error}") from None
         self.card = card
         self.device = eager_network.device
-        self.readout = Readout(eager_network.network, found)
-        refusals = {name: method.refuses(found) for name, method in METHODS.items()}
-        self.refused = {name: why for name, why in refusals.items() if why is not None}
-        self.works = {name: method for name, method in METHODS.items() if name not in self.refused}
-        wanted = card.explanations.method
-        if wanted not in self.works:
-            raise EngineError(f"the card's method {wanted!r} {self.refused.get(wanted, 'does not exist')}")
-        self.default = wanted
-        self._ladder = deadline.ladder(self.works, self.default, card.explanations.faithfulness)
+        self.target_score = TargetScore(eager_network.network, facts)
+        reasons = {name: method.incompatibility(facts) for name, method in METHODS.items()}
+        self.unsupported = {name: reason for name, reason in reasons.items() if reason is not None}
+        self.supported = {name: method for name, method in METHODS.items() if name not in self.unsupported}
+        self.default = card.explanations.method
+        if self.default not in self.supported:
+            reason = self.unsupported.get(self.default, "does not exist")
+            raise EngineError(f"the card's method {self.default!r} {reason}")
+        self._ranked_methods = deadline.ranked_methods(self.supported, self.default, card.explanations.faithfulness)
         self._folder = folder
         self._ran: set[str] = set()
 
     @cached_property
     def costs(self) -> Costs:
-        """What a pass costs on this machine; measured when it is first asked for."""
-        return Costs.measure(self.readout, self.card.input.size, len(self.card.classes))
+        """Return the cost of passes on this machine; measured on first use."""
+        return Costs.measure(self.target_score, self.card.input.size, len(self.card.classes))
 
     def warm(self) -> None:
-        """Measure what a pass costs, and run each method that is quick, so that no request is the first.
+        """Measure the cost of passes, and run each quick method, so that no request is the first.
 
         Raises:
-            NeighborsError: the archive's training images cannot be used.
+            NeighborsError: the training images of the archive cannot be used.
         """
         size, classes = self.card.input.size, len(self.card.classes)
         blank = torch.zeros(1, 3, size, size, device=self.device)
         weights = torch.eye(1, classes, device=self.device)
-        for method in self._ladder:
+        for method in self._ranked_methods:
             settings = method.settings
-            question = baselines.question(blank, weights, settings, self.card.input)
+            inputs = baselines.attribution_inputs(blank, weights, settings, self.card.input)
             for _ in range(2):
                 if self.costs.seconds(attribution.passes(method, settings), 1, method.name) <= QUICK_SECONDS:
-                    began = time.perf_counter()
-                    attribution.attribute(method, self.readout, question, settings)
-                    self._observe(method, settings, 1, time.perf_counter() - began)
+                    start = time.perf_counter()
+                    attribution.attribute(method, self.target_score, inputs, settings)
+                    self._observe(method, settings, 1, time.perf_counter() - start)
         _ = self.neighbors
-        self.costs.observe(self._drawing, self._drawing, DRAWING)  # a ratio of one, to begin with
-        logger.info("%s; a pixel takes %.0f ns to draw", self.costs, 1e9 * self._drawing)
+        self.costs.observe(self._render_seconds, self._render_seconds, RENDER)  # the first ratio is 1
+        logger.info("%s; rendering takes %.0f ns for a pixel", self.costs, 1e9 * self._render_seconds)
 
     @cached_property
     def neighbors(self) -> Neighbors | None:
-        """The training images that came with the model."""
+        """Return the training images of the release, if it has them."""
         return Neighbors.load(self._folder, self.card) if self._folder else None
 
     # ---- before anything is computed
 
     def check(self, options: Options) -> None:
-        """Whether a request can be answered as it wants, whatever is on its images.
+        """Check the options of a request against the model, before its images are decoded.
 
         Raises:
-            BadOption: it cannot; the message says what can be asked for.
+            BadOption: the model cannot fulfill an option; the message lists what is possible.
         """
-        method = validation.method_of(options, self.works, self.refused, self.default)
+        method = validation.method_of(options, self.supported, self.unsupported, self.default)
         if method is not None:
             validation.settings_of(options, method)
         validation.target_of(options, 0, self.card)
-        validation.check_picture(options)
+        validation.check_drawing_options(options)
 
-    def way(self, options: Options, drawn: Sequence[Shape], images: int, left_ms: float) -> tuple[Way, Choice | None]:
-        """How to explain the images of one request.
+    def configure(
+        self, options: Options, overlay_shapes: Sequence[Shape], images: int, left_ms: float
+    ) -> tuple[AttributionConfig, DeadlineChoice | None]:
+        """Choose the method and its settings for the images of one request.
 
         Args:
-            drawn: width and height of those that have to be drawn for it.
-            images: how many it has.
-            left_ms: of its deadline, if it has one.
+            overlay_shapes: width and height of the images that need an overlay.
+            images: number of images.
+            left_ms: remaining time of the deadline, if the request has one.
 
         Raises:
             BadOption, DeadlineExceeded: see handlers/explain/scheduling/deadline.py.
         """
-        method = validation.method_of(options, self.works, self.refused, self.default)
+        method = validation.method_of(options, self.supported, self.unsupported, self.default)
         choice = None
         if options.deadline_ms is not None:
-            methods = [method] if method else self._ladder
-            # A better method matters more than a larger picture.
+            methods = [method] if method else self._ranked_methods
+            # A better method matters more than a larger overlay.
             candidates = [
-                Candidate(one, side, *self._milliseconds(one, options, images, drawn, side))
-                for one in methods
+                Candidate(candidate, side, *self._milliseconds(candidate, options, images, overlay_shapes, side))
+                for candidate in methods
                 for side in (VIEW_SIDE, HURRIED_SIDE)
             ]
             try:
                 choice = deadline.choose(candidates, options.deadline_ms, left_ms)
             except DeadlineExceeded:
-                for name in (*(one.name for one in methods), DRAWING):
+                for name in (*(candidate.name for candidate in methods), RENDER):
                     self.costs.relax(name)
                 raise
             method = choice.method
-        assert method is not None  # without a deadline, method_of has one
-        return Way(method.name, validation.settings_of(options, method)), choice
+        assert method is not None  # method_of returns None only with a deadline
+        return AttributionConfig(method.name, validation.settings_of(options, method)), choice
 
     def _milliseconds(
-        self, method: Method, options: Options, images: int, drawn: Sequence[Shape], side: int
+        self, method: Method, options: Options, images: int, overlay_shapes: Sequence[Shape], side: int
     ) -> tuple[float, float]:
-        """Of a request by this method: on an idle machine, and as slow as answers were lately."""
-        sizes = [drawn_size(shape, side) for shape in drawn]
+        """Estimate a request by this method: on an idle machine, and at the recent speed."""
+        sizes = [overlay_size(shape, side) for shape in overlay_shapes]
         pixels = sum(width * height for width, height in sizes)
         passes = attribution.passes(method, validation.settings_of(options, method))
-        more = evidence.passes(options)
+        evidence_passes = evidence_fields.passes(options)
         name, factor = method.name, self.costs.factor_of(method.name)
-        work = self.costs.seconds(Passes(passes.forward + more.forward, passes.backward), images, name)
-        drawing = self._drawing * pixels
-        return 1000 * (work / factor + drawing), 1000 * (work + drawing * self.costs.factor_of(DRAWING))
+        work = self.costs.seconds(Passes(passes.forward + evidence_passes.forward, passes.backward), images, name)
+        rendering = self._render_seconds * pixels
+        return 1000 * (work / factor + rendering), 1000 * (work + rendering * self.costs.factor_of(RENDER))
 
-    def drew(self, shape: Shape, side: int, seconds: float) -> None:
-        """Learn from what the pictures of an image of this size took."""
+    def observe_rendering(self, shape: Shape, side: int, seconds: float) -> None:
+        """Learn from the rendering time of an image of this size."""
         if "costs" in self.__dict__:
-            width, height = drawn_size(shape, side)
-            predicted = self._drawing * width * height * self.costs.factor_of(DRAWING)
-            self.costs.observe(predicted, seconds, DRAWING)
+            width, height = overlay_size(shape, side)
+            predicted = self._render_seconds * width * height * self.costs.factor_of(RENDER)
+            self.costs.observe(predicted, seconds, RENDER)
 
     @cached_property
-    def _drawing(self) -> float:
-        """Seconds that the pictures of an answer take for a pixel of theirs."""
+    def _render_seconds(self) -> float:
+        """Measure the seconds to render the images of an explanation, for one pixel."""
         side = self.card.input.size
-        view = View(Image.new("RGB", DRAWN), (0, 0, *DRAWN))
+        view = View(Image.new("RGB", TEST_IMAGE), (0, 0, *TEST_IMAGE))
         heat = np.linspace(-1, 1, side * side, dtype=np.float32).reshape(side, side)
         caption = Caption("", Class(0, self.card.classes[0]))
-        for _ in range(2):  # the first time takes longer
-            blank = Explained({}, heat, view, caption, Style())
-            began = time.perf_counter()
+        for _ in range(2):  # the first run takes longer
+            blank = Explanation({}, heat, view, caption, Style())
+            start = time.perf_counter()
             blank.overlay(), blank.pixels()
-        width, height = drawn_size(DRAWN)
-        return (time.perf_counter() - began) / (width * height)
+        width, height = overlay_size(TEST_IMAGE)
+        return (time.perf_counter() - start) / (width * height)
 
     # ---- the work
 
-    def explain(self, batch: torch.Tensor, items: Sequence[Item], way: Way) -> list[Explained]:
-        """Explain N images in one way.
+    def explain(
+        self, batch: torch.Tensor, images: Sequence[ExplanationInput], config: AttributionConfig
+    ) -> list[Explanation]:
+        """Explain N images with the same configuration.
 
         Args:
-            batch: the normalized images, (N, 3, size, size).
+            batch: normalized images, (N, 3, size, size).
 
         Raises:
-            Exception: what the network or the method raises.
+            Exception: whatever the network or the method raises.
         """
-        began = time.perf_counter()
-        method = METHODS[way.method]
-        question = self._question(batch, items, way.settings)
-        found = attribution.attribute(method, self.readout, question, way.settings)
-        beside = evidence.fields(self.readout, self.card, self._near(items), found, question, items)
-        seconds = time.perf_counter() - began
-        more = sum(evidence.passes(item.options).forward for item in items) // len(items)
-        self._observe(method, way.settings, len(items), seconds, more)
-        took = {"milliseconds": round(1000 * seconds / len(items), 1)}
+        start = time.perf_counter()
+        method = METHODS[config.method]
+        inputs = self._inputs(batch, images, config.settings)
+        result = attribution.attribute(method, self.target_score, inputs, config.settings)
+        evidence = evidence_fields.fields(
+            self.target_score, self.card, self._requested_neighbors(images), result, inputs, images
+        )
+        seconds = time.perf_counter() - start
+        evidence_passes = sum(evidence_fields.passes(image.options).forward for image in images) // len(images)
+        self._observe(method, config.settings, len(images), seconds, evidence_passes)
+        duration = {"milliseconds": round(1000 * seconds / len(images), 1)}
         return [
-            self._explained(self._fields(found, row, item, way) | more | took, found, row, item, method)
-            for row, (more, item) in enumerate(zip(beside, items, strict=True))
+            self._explanation(self._fields(result, row, image, config) | members | duration, result, row, image, method)
+            for row, (members, image) in enumerate(zip(evidence, images, strict=True))
         ]
 
-    def _near(self, items: Sequence[Item]) -> Neighbors | None:
-        return self.neighbors if any(item.options.neighbors for item in items) else None
+    def _requested_neighbors(self, images: Sequence[ExplanationInput]) -> Neighbors | None:
+        return self.neighbors if any(image.options.neighbors for image in images) else None
 
-    def _observe(self, method: Method, settings: Settings, images: int, seconds: float, more: int = 0) -> None:
-        """Learn from what it took, `more` passes beside the method's counted; once costs are of interest."""
+    def _observe(
+        self, method: Method, settings: MethodSettings, images: int, seconds: float, evidence_passes: int = 0
+    ) -> None:
+        """Learn from the time of a method, if costs are measured at all."""
         if "costs" not in self.__dict__:
             return
-        if method.name not in self._ran:  # the first time takes longer
+        if method.name not in self._ran:  # the first run takes longer
             self._ran.add(method.name)
             return
         passes = attribution.passes(method, settings)
-        predicted = self.costs.seconds(Passes(passes.forward + more, passes.backward), images, method.name)
+        predicted = self.costs.seconds(Passes(passes.forward + evidence_passes, passes.backward), images, method.name)
         self.costs.observe(predicted, seconds, method.name)
 
-    def _question(self, batch: torch.Tensor, items: Sequence[Item], settings: Settings) -> Question:
-        weights = batch.new_zeros(len(items), len(self.card.classes))
-        for row, item in enumerate(items):
-            weights[row, item.target.index] = 1
-            if item.target.against is not None:
-                weights[row, item.target.against] = -1
-        return baselines.question(batch, weights, settings, self.card.input)
+    def _inputs(
+        self, batch: torch.Tensor, images: Sequence[ExplanationInput], settings: MethodSettings
+    ) -> AttributionInputs:
+        weights = batch.new_zeros(len(images), len(self.card.classes))
+        for row, image in enumerate(images):
+            weights[row, image.target.index] = 1
+            if image.target.against is not None:
+                weights[row, image.target.against] = -1
+        return baselines.attribution_inputs(batch, weights, settings, self.card.input)
 
-    def _fields(self, found: Attribution, row: int, item: Item, way: Way) -> dict[str, Any]:
-        """What the answer says of the method and of the number that it explained."""
+    def _fields(
+        self, result: Attribution, row: int, image: ExplanationInput, config: AttributionConfig
+    ) -> dict[str, Any]:
+        """Return the members about the method and the explained score."""
         settings = {
-            "steps": way.settings.steps,
-            "baseline": way.settings.baseline,
-            "smoothgrad_samples": way.settings.smoothgrad_samples or None,
+            "steps": config.settings.steps,
+            "baseline": config.settings.baseline,
+            "smoothgrad_samples": config.settings.smoothgrad_samples or None,
         }
-        target, known = item.target, item.known
+        target, context = image.target, image.context
         fields: dict[str, Any] = {
-            "method": way.method,
+            "method": config.method,
             **{name: value for name, value in settings.items() if value is not None},
             "target": {
                 **self._class(target.index),
                 "source": target.source,
-                "probability": round(float(known.probabilities[target.index]), DIGITS),
-                "raw_probability": round(float(known.raw[target.index]), DIGITS),
+                "probability": round(float(context.probabilities[target.index]), DIGITS),
+                "raw_probability": round(float(context.raw[target.index]), DIGITS),
             },
         }
         if target.against is not None:
             fields["contrast"] = self._class(target.against)
-        if item.choice is not None:
-            fields["deadline"] = item.choice.members()
-        fields["target_logit"] = round(float(found.target_logit[row]), DIGITS)
-        if found.baseline_logit is not None:
-            fields["baseline_logit"] = round(float(found.baseline_logit[row]), DIGITS)
-        completeness = found.completeness(row)
+        if image.deadline_choice is not None:
+            fields["deadline"] = image.deadline_choice.members()
+        fields["target_logit"] = round(float(result.target_logit[row]), DIGITS)
+        if result.baseline_logit is not None:
+            fields["baseline_logit"] = round(float(result.baseline_logit[row]), DIGITS)
+        completeness = result.completeness(row)
         return fields | ({"completeness": completeness} if completeness else {})
 
     def _class(self, index: int) -> dict[str, Any]:
         return {"label": self.card.classes[index], "index": index}
 
-    def _explained(self, fields: dict[str, Any], found: Attribution, row: int, item: Item, method: Method) -> Explained:
-        heat = found.heat(row)
+    def _explanation(
+        self, fields: dict[str, Any], result: Attribution, row: int, image: ExplanationInput, method: Method
+    ) -> Explanation:
+        heat = result.heat(row)
         if not torch.isfinite(heat).all():
-            raise InferenceFailed(f"method {method.name} gave no number for this image")
-        options, target, classes = item.options, item.target, self.card.classes
+            raise InferenceFailed(f"method {method.name} returned NaN or infinity for this image")
+        options, target, classes = image.options, image.target, self.card.classes
         if options.sign == "positive":
             heat = heat.clamp(min=0)
         caption = Caption(
             title=method.title,
             target=Class(target.index, classes[target.index]),
             against=None if target.against is None else Class(target.against, classes[target.against]),
-            probability=float(item.known.probabilities[target.index]),
+            probability=float(image.context.probabilities[target.index]),
             version=f"{self.card.name} {self.card.version}",
             unit="logits per input pixel" if method.complete else "",
         )
-        drawn = style(options, item.choice.side if item.choice else VIEW_SIDE)
-        return Explained(fields, heat.cpu().numpy(), item.view, caption, drawn)
+        side = image.deadline_choice.side if image.deadline_choice else VIEW_SIDE
+        return Explanation(fields, heat.cpu().numpy(), image.view, caption, style(options, side))
 
 
 def style(options: Options, side: int) -> Style:
-    """How the pictures of a request are drawn, at most so long."""
-    asked_for: dict[str, Any] = {
+    """Return the style of a request's overlays, with at most this long side."""
+    requested: dict[str, Any] = {
         "sign": options.sign,
         "resolution": options.resolution,
         "alpha": options.alpha,
         "colormap": options.colormap,
     }
-    return Style(side=side, **{name: value for name, value in asked_for.items() if value is not None})
+    return Style(side=side, **{name: value for name, value in requested.items() if value is not None})

@@ -15,8 +15,9 @@ from handlers.decision import Ranking, Uncertainty
 from handlers.engines import Outputs
 from handlers.errors import RequestError
 from handlers.explain import validation
-from handlers.explain.explainer import Explainer, Way
-from handlers.explain.items import Explained, Item, Known
+from handlers.explain.evidence.context import PredictionContext
+from handlers.explain.explainer import AttributionConfig, Explainer
+from handlers.explain.explanation import Explanation, ExplanationInput
 from handlers.protocols import Result
 
 # Images that are explained between two looks at the clock.
@@ -25,10 +26,12 @@ IMAGES_AT_ONCE = 16
 RESERVE_MS = 8.0
 
 
-def known(outputs: Outputs, ranking: Ranking, row: int, estimate: Uncertainty | None, temperature: float) -> Known:
+def known(
+    outputs: Outputs, ranking: Ranking, row: int, estimate: Uncertainty | None, temperature: float
+) -> PredictionContext:
     """What the prediction of one image came to, for its explanation."""
     logits = outputs.logits[row : row + 1]
-    return Known(
+    return PredictionContext(
         predicted=ranking.indices[row][0],
         probabilities=uncertainty.probabilities(logits, temperature)[0],
         raw=uncertainty.probabilities(logits)[0],
@@ -37,7 +40,7 @@ def known(outputs: Outputs, ranking: Ranking, row: int, estimate: Uncertainty | 
     )
 
 
-def ways(explainer: Explainer, slots: Sequence[Slot], began: float) -> Mapping[Way, list[Slot]]:
+def ways(explainer: Explainer, slots: Sequence[Slot], began: float) -> Mapping[AttributionConfig, list[Slot]]:
     """The slots by how they are explained; one that cannot be, in its deadline, gets its error.
 
     The answers of a batch leave together, so each deadline has to hold for the work of all: it is shared out by images.
@@ -45,7 +48,7 @@ def ways(explainer: Explainer, slots: Sequence[Slot], began: float) -> Mapping[W
     Args:
         began: when the batch came, by time.monotonic().
     """
-    groups: defaultdict[Way, list[Slot]] = defaultdict(list)
+    groups: defaultdict[AttributionConfig, list[Slot]] = defaultdict(list)
     images = sum(len(slot.pixels) for slot in slots)
     for slot in slots:
         options, left_ms = slot.asked.options, float("inf")
@@ -54,16 +57,20 @@ def ways(explainer: Explainer, slots: Sequence[Slot], began: float) -> Mapping[W
             left_ms = (options.deadline_ms - RESERVE_MS - passed) * len(slot.pixels) / images
         drawn = [view.image.size for view in slot.views] if slot.asked.reply.pictures else []
         try:
-            way, slot.choice = explainer.way(options, drawn, len(slot.pixels), left_ms)
+            config, slot.choice = explainer.configure(options, drawn, len(slot.pixels), left_ms)
         except RequestError as error:
             slot.error = error
         else:
-            groups[way].append(slot)
+            groups[config].append(slot)
     return groups
 
 
 def explain(
-    explainer: Explainer, slots: Sequence[Slot], batch: torch.Tensor, way: Way, check_time: Callable[[], None]
+    explainer: Explainer,
+    slots: Sequence[Slot],
+    batch: torch.Tensor,
+    config: AttributionConfig,
+    check_time: Callable[[], None],
 ) -> list[list[Result]]:
     """The results of each slot with its explanations.
 
@@ -72,7 +79,7 @@ def explain(
         check_time: raises where there is no time left.
     """
     items = [
-        Item(
+        ExplanationInput(
             view,
             validation.target_of(slot.asked.options, one.predicted, explainer.card),
             one,
@@ -82,9 +89,9 @@ def explain(
         for slot in slots
         for view, one in zip(slot.views, slot.known, strict=True)
     ]
-    explained: list[Explained] = []
+    explained: list[Explanation] = []
     for rows in torch.split(batch, IMAGES_AT_ONCE):
         check_time()
-        explained += explainer.explain(rows, items[len(explained) : len(explained) + len(rows)], way)
+        explained += explainer.explain(rows, items[len(explained) : len(explained) + len(rows)], config)
     left = iter(explained)
     return [[replace(result, explanation=next(left)) for result in slot.results] for slot in slots]

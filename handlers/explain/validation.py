@@ -1,4 +1,4 @@
-"""What a request wants explained, and how: its options, checked against the model that has to answer them."""
+"""Checks of the options of an explanation against the model: target class, method and settings."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from handlers.errors import BadOption
-from handlers.explain.methods.method import Method, Settings
+from handlers.explain.methods.method import Method, MethodSettings
 from handlers.options import Options
 from models.card import Card
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The class that is explained, and the source of this choice.
+    """The explained class.
 
     Attributes:
         source: predicted, requested or contrast.
-        against: the class that a contrast sets it against.
+        against: index of the class B of a contrast, "why A and not B".
     """
 
     index: int
@@ -26,10 +26,10 @@ class Target:
 
 
 def target_of(options: Options, predicted: int, card: Card) -> Target:
-    """The class to explain: the predicted one, or those asked for by label or else by index.
+    """Return the class to explain: the predicted class, or the requested one by label or by index.
 
     Raises:
-        BadOption: the model has no such class; a contrast of a class with itself, or beside a target.
+        BadOption: the class does not exist, the contrast names one class twice, or the request has target and contrast.
     """
     if options.contrast is None:
         if options.target is None:
@@ -37,37 +37,38 @@ def target_of(options: Options, predicted: int, card: Card) -> Target:
         return Target(_class("target", options.target, card), "requested")
     if options.target is not None:
         raise BadOption(f"target {options.target!r:.60} beside a contrast, which has its own: leave one of them out")
-    first, second = (_class("contrast", one, card) for one in options.contrast)
+    first, second = (_class("contrast", name, card) for name in options.contrast)
     if first == second:
         raise BadOption(f"contrast is of {card.classes[first]!r:.60} with itself: name two classes")
     return Target(first, "contrast", second)
 
 
-def _class(option: str, asked: str, card: Card) -> int:
-    if asked in card.classes:
-        return card.classes.index(asked)
-    if asked.isascii() and asked.isdigit() and len(asked) < 9 and int(asked) < len(card.classes):
-        return int(asked)
+def _class(option: str, name: str, card: Card) -> int:
+    if name in card.classes:
+        return card.classes.index(name)
+    if name.isascii() and name.isdigit() and len(name) < 9 and int(name) < len(card.classes):
+        return int(name)
     labels = ", ".join(card.classes[:20]) + (", ..." if len(card.classes) > 20 else "")
     raise BadOption(
-        f"{option} {asked!r:.60} does not exist: the labels are {labels}, the indices 0 to {len(card.classes) - 1}"
+        f"{option} {name!r:.60} does not exist: the labels are {labels}, the indices 0 to {len(card.classes) - 1}"
     )
 
 
-def settings_of(options: Options, method: Method) -> Settings:
-    """How the method is to be run.
+def settings_of(options: Options, method: Method) -> MethodSettings:
+    """Return the settings of the method for a request.
 
     Raises:
-        BadOption: it has no such setting, or not this value of it.
+        BadOption: the method does not have the setting, or not this value.
     """
     settings = method.settings
     if options.steps is not None:
         if method.steps is None:
             raise BadOption(f"steps is {options.steps}, and method {method.name} has none: leave it out")
-        if not method.steps.least <= options.steps <= method.steps.most:
+        allowed = method.steps
+        if not allowed.minimum <= options.steps <= allowed.maximum:
             raise BadOption(
-                f"steps is {options.steps}: method {method.name} takes {method.steps.least} to {method.steps.most} "
-                f"{method.steps.word} ({method.steps.default} unless asked)"
+                f"steps is {options.steps}: method {method.name} takes {allowed.minimum} to {allowed.maximum} "
+                f"{allowed.unit} (default: {allowed.default})"
             )
         settings = replace(settings, steps=options.steps)
     if options.baseline is not None:
@@ -75,43 +76,46 @@ def settings_of(options: Options, method: Method) -> Settings:
             raise BadOption(f"baseline is {options.baseline!r}, and method {method.name} has none: leave it out")
         settings = replace(settings, baseline=options.baseline)
     if options.smoothgrad_samples:
-        if not method.smooths:
+        if not method.supports_smoothgrad:
             raise BadOption(
-                f"smoothgrad_samples is {options.smoothgrad_samples}, and method {method.name} is not of gradients: "
+                f"smoothgrad_samples is {options.smoothgrad_samples}, and method {method.name} does not use gradients: "
                 "leave it out"
             )
         settings = replace(settings, smoothgrad_samples=options.smoothgrad_samples)
     return settings
 
 
-# Options of pictures, which these outputs do not have.
-PICTURELESS = {"npy": ("alpha", "colormap"), "heatmap": ("alpha",)}
+# Drawing options that do not apply to these outputs.
+NOT_APPLICABLE = {"npy": ("alpha", "colormap"), "heatmap": ("alpha",)}
 
 
-def check_picture(options: Options) -> None:
-    """Whether the options of pictures go with the output.
+def check_drawing_options(options: Options) -> None:
+    """Check that drawing options apply to the output.
 
     Raises:
-        BadOption: one says how to draw what is not drawn.
+        BadOption: the output does not have the option.
     """
-    for name in PICTURELESS.get(options.output or "", ()):
+    for name in NOT_APPLICABLE.get(options.output or "", ()):
         if (value := getattr(options, name)) is not None:
             raise BadOption(f"{name} is {value!r}, and output {options.output!r} has none: leave one of them out")
 
 
-def method_of(options: Options, works: Mapping[str, Method], refused: Mapping[str, str], default: str) -> Method | None:
-    """The method that is asked for, or the model's own; None where the deadline is to choose.
+def method_of(
+    options: Options, supported: Mapping[str, Method], unsupported: Mapping[str, str], default: str
+) -> Method | None:
+    """Return the requested method, or the default of the model; None if the deadline chooses the method.
 
     Args:
-        works: the methods that are right for the network.
-        refused: why the others are not.
+        supported: the methods that fit the network.
+        unsupported: why the other methods do not fit.
+        default: name of the model's default method.
 
     Raises:
-        BadOption: it is wrong for the network, or settings without a method are to be met by a deadline.
+        BadOption: the method does not fit the network, or the request has settings and a deadline but no method.
     """
     if options.method is None:
         if options.deadline_ms is None:
-            return works[default]
+            return supported[default]
         for name, value in (
             ("steps", options.steps),
             ("baseline", options.baseline),
@@ -123,8 +127,8 @@ def method_of(options: Options, works: Mapping[str, Method], refused: Mapping[st
                     f"{name} out"
                 )
         return None
-    if options.method in refused:
+    if options.method in unsupported:
         raise BadOption(
-            f"method {options.method} {refused[options.method]}; on this model there are {', '.join(works)}"
+            f"method {options.method} {unsupported[options.method]}; on this model there are {', '.join(supported)}"
         )
-    return works[options.method]
+    return supported[options.method]

@@ -15,7 +15,7 @@ import numpy as np
 
 from handlers.decision import Uncertainty
 from handlers.errors import BadJSON
-from handlers.explain.items import Explained
+from handlers.explain.explanation import Explanation
 from models.card import Card
 
 # An encoded image, or the uint8 pixels (H, W) or (H, W, C) of one that was sent as an array.
@@ -35,7 +35,7 @@ class Result:
 
     predictions: list[dict[str, Any]]
     uncertainty: Uncertainty | None = None
-    explanation: Explained | None = None
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Reply(Protocol):
     @property
     def pictures(self) -> bool: ...  # noqa: D102
 
-    def draw(self, explained: Explained) -> int:
+    def draw(self, explained: Explanation) -> int:
         """Draw what the answer shows of one explanation; returns its bytes."""
         ...
 

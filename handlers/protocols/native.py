@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from handlers.errors import BadJSON, BadOption, NotAcceptable
-from handlers.explain.items import Explained
+from handlers.explain.explanation import Explanation
 from handlers.protocols import JSON, Content, Picture, Result, from_base64
 from models.card import Card
 
@@ -55,7 +55,7 @@ class NativeReply:
         """All but the array alone have them."""
         return self.output != "npy"
 
-    def draw(self, explained: Explained) -> int:
+    def draw(self, explained: Explanation) -> int:
         """Draw what will be sent; returns its bytes."""
         if self.output == "json":
             return draw(explained)
@@ -77,7 +77,7 @@ class NativeReply:
         return Content(orjson.dumps(body | (found[0] if len(found) == 1 else {"results": found})))
 
 
-def draw(explained: Explained) -> int:
+def draw(explained: Explanation) -> int:
     """Draw the pictures that a JSON answer has; returns their bytes, in base64."""
     return (len(explained.overlay()) + len(explained.pixels())) * 4 // 3
 
@@ -94,7 +94,7 @@ def members(result: Result) -> dict[str, Any]:
     return found
 
 
-def _explained(results: Sequence[Result]) -> list[Explained]:
+def _explained(results: Sequence[Result]) -> list[Explanation]:
     return [result.explanation for result in results if result.explanation is not None]
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import orjson
 
 from handlers.errors import BadJSON, BadOption, TooManyImages
-from handlers.explain.items import Explained
+from handlers.explain.explanation import Explanation
 from handlers.modalities.image.arrays import from_lists
 from handlers.protocols import Content, Picture, Result, from_base64
 from handlers.protocols.native import draw, members
@@ -113,7 +113,7 @@ class V1Reply:
     keys: tuple[Any, ...] = ()
     pictures: ClassVar[bool] = True
 
-    def draw(self, explained: Explained) -> int:
+    def draw(self, explained: Explanation) -> int:
         """As for our own JSON."""
         return draw(explained)
 

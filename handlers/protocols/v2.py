@@ -22,7 +22,7 @@ import orjson
 
 from handlers.decision import Uncertainty
 from handlers.errors import BadJSON, BadTensor, TooManyImages, UnknownOption
-from handlers.explain.items import Explained
+from handlers.explain.explanation import Explanation
 from handlers.modalities.image.arrays import numbers, pictures
 from handlers.protocols import BINARY, Content, Picture, Result, from_base64
 from handlers.protocols.native import draw, members
@@ -221,7 +221,7 @@ class V2Reply:
         """They are in the output `explanation`."""
         return EXPLANATION in self.outputs
 
-    def draw(self, explained: Explained) -> int:
+    def draw(self, explained: Explanation) -> int:
         """As for our own JSON."""
         return draw(explained)
 

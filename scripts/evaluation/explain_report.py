@@ -55,7 +55,7 @@ def run(
     source = f"the test split of {dataset.name}"
     shown = gallery.rows(sample, maps, gallery.places(sample))
     page.write(folder / REPORT, card, source, measured, shown)
-    default_method.adopt(folder, measured, classifier.explainer.readout.traits.layer)
+    default_method.adopt(folder, measured, classifier.explainer.target_score.introspection.layer)
     print(f"{card.name} {card.version}: methods on {len(sample)} images of {source}")
     print(table(measured))
     for sentence in findings(measured):

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 import torch
 from tqdm import tqdm
 
-from handlers.explain import attribution
-from handlers.explain.attribution import Attribution
 from handlers.explain.evidence import faithfulness
-from handlers.explain.methods import baselines
-from handlers.explain.methods.method import Method, Readout
+from handlers.explain.methods import attribution, baselines
+from handlers.explain.methods.attribution import Attribution
+from handlers.explain.methods.method import Method, TargetScore
 from handlers.pipeline import Classifier
 from training.explanations import bootstrap, pointing_game, randomization_test, road, stability
 from training.explanations.figures import Measured, MethodFigures
@@ -34,7 +33,7 @@ def measure(classifier: Classifier, sample: Sample) -> tuple[Measured, dict[str,
     faithfulness and ROAD cost 41 passes forward an image more.
     """
     bench = Bench(classifier, sample)
-    works = classifier.explainer.works
+    works = classifier.explainer.supported
     found: list[MethodFigures] = []
     maps: dict[str, torch.Tensor] = {}
     with tqdm(total=bench.explained * len(works), unit="image", disable=None, leave=False) as bar:
@@ -46,7 +45,7 @@ def measure(classifier: Classifier, sample: Sample) -> tuple[Measured, dict[str,
         images=len(sample),
         checked=len(sample.images[:CHECKED]),
         methods=tuple(found),
-        refused=dict(classifier.explainer.refused),
+        refused=dict(classifier.explainer.unsupported),
         random=bootstrap.mean(bench.random),
         center=bootstrap.mean(bench.center),
         object=None if sample.masks is None else float(sample.masks.double().mean()),
@@ -60,11 +59,11 @@ class Bench:
     def __init__(self, classifier: Classifier, sample: Sample) -> None:
         self.sample = sample
         self.spec = classifier.card.input
-        self.readout = classifier.explainer.readout
+        self.target_score = classifier.explainer.target_score
         networks = randomization_test.forgetful(classifier.card.architecture, classifier.engine.device)
-        self.forgetful = [Readout(network, self.readout.traits) for network in networks]
-        shown = (self.readout.network, sample.images, sample.weights, sample.blurred)
-        self.random, self.center = faithfulness.random_gap(*shown), faithfulness.centre_gap(*shown)
+        self.forgetful = [TargetScore(network, self.target_score.introspection) for network in networks]
+        shown = (self.target_score.network, sample.images, sample.weights, sample.blurred)
+        self.random, self.center = faithfulness.random_gap(*shown), faithfulness.center_gap(*shown)
 
     @property
     def explained(self) -> int:
@@ -74,8 +73,8 @@ class Bench:
 
     def figures(self, method: Method, advance: Callable[[int], object]) -> tuple[MethodFigures, torch.Tensor]:
         """The figures of one method, and its maps (N, H, W); `advance` is told of so many images more."""
-        sample, network = self.sample, self.readout.network
-        found = list(self._parts(method, self.readout, sample.images, advance))
+        sample, network = self.sample, self.target_score.network
+        found = list(self._parts(method, self.target_score, sample.images, advance))
         maps = _maps(found)
         adds_up = [one for part in found for row in range(len(part.values)) if (one := part.completeness(row))]
         curves = faithfulness.curves(network, sample.images, sample.weights, maps, sample.blurred)
@@ -86,7 +85,7 @@ class Bench:
             for other in self.forgetful
         ]
         changes = [
-            stability.change(maps[:CHECKED], _maps(self._parts(method, self.readout, noisy, advance)))
+            stability.change(maps[:CHECKED], _maps(self._parts(method, self.target_score, noisy, advance)))
             for noisy in stability.noisy(few, self.spec)
         ]
         masks, passes = sample.masks, attribution.passes(method, method.settings)
@@ -111,15 +110,15 @@ class Bench:
         return figures, maps
 
     def _parts(
-        self, method: Method, readout: Readout, images: torch.Tensor, advance: Callable[[int], object]
+        self, method: Method, target_score: TargetScore, images: torch.Tensor, advance: Callable[[int], object]
     ) -> Iterator[Attribution]:
         """The first images of the sample, or noisy ones, as a request that asks for nothing else has them explained."""
         settings = method.settings
         for first in range(0, len(images), AT_ONCE):
             part = images[first : first + AT_ONCE]
             weights = self.sample.weights[first : first + len(part)]
-            asked = baselines.question(part, weights, settings, self.spec)
-            yield attribution.attribute(method, readout, asked, settings)
+            asked = baselines.attribution_inputs(part, weights, settings, self.spec)
+            yield attribution.attribute(method, target_score, asked, settings)
             advance(len(part))
 
     def _milliseconds(self, method: Method) -> float:
@@ -128,7 +127,9 @@ class Bench:
         with _one_thread():
             for row in range(min(TIMED, len(self.sample))):
                 began = time.perf_counter()
-                _maps(self._parts(method, self.readout, self.sample.images[row : row + 1], lambda _: None)).sum().item()
+                _maps(
+                    self._parts(method, self.target_score, self.sample.images[row : row + 1], lambda _: None)
+                ).sum().item()
                 times.append(1000 * (time.perf_counter() - began))
         return statistics.median(times)
 

@@ -30,7 +30,7 @@ def road(logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: tor
 
     Args:
         images: normalized, (N, 3, H, W).
-        weights: what is explained, (N, classes), see handlers.explain.methods.method.Readout.
+        weights: what is explained, (N, classes), see handlers.explain.methods.method.TargetScore.
         heats: signed maps (N, H, W).
     """
     ranks = heats.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1).reshape(heats.shape)

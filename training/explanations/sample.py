@@ -24,7 +24,7 @@ class Sample:
         pictures: the images as they came, labeled by indices into the card's classes.
         test: what was answered.
         images: normalized, float32 (N, 3, H, W).
-        weights: float32 (N, classes), see handlers.explain.methods.method.Readout.
+        weights: float32 (N, classes), see handlers.explain.methods.method.TargetScore.
         blurred: the images blurred, (N, 3, H, W).
         masks: bool (N, H, W), where the objects are; None where nobody knows.
     """

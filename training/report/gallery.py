@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from handlers.explain import METHODS
+from handlers.explain.registry import METHODS
 from handlers.explain.rendering import overlay
 from handlers.explain.rendering.legend import Caption, Class
 from handlers.explain.rendering.overlay import Style

@@ -1,1 +1,1 @@
-"""Figures and sentences beside an attribution: how good it is, and what would change the answer."""
+"""Evidence beside an attribution: how faithful it is, and what would change the prediction."""

@@ -1,8 +1,8 @@
-"""What would have to be gone for the answer to be another one: a small set of patches that, blurred, changes the class.
+"""Counterfactual: a small set of patches that changes the predicted class if it is blurred.
 
-Patches are blurred in the order of the evidence for the class until the network answers another one; then those that
-were not needed are put back. The search is greedy, like that of Goyal et al. ("Counterfactual Visual Explanations",
-arXiv 1904.07451), who take the patches from another image: the set is small, and not always the smallest there is.
+Patches are blurred in the order of the evidence for the class until the prediction changes. Then patches that were not
+needed are restored. The search is greedy, as in Goyal et al. ("Counterfactual Visual Explanations", arXiv 1904.07451),
+who take the patches from another image. The set is small, but not always the smallest.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ ROUNDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Counterfactual:
-    """What of the picture has to be blurred.
+    """The patches to blur, and the new prediction.
 
     Attributes:
-        boxes: that cover just these patches, in pixels of the picture.
-        share: of the picture, 0 to 1.
-        becomes: the index of the class that is answered then.
-        probability: of that class.
+        boxes: boxes that cover exactly these patches, in pixels of the image.
+        share: their share of the image, 0 to 1.
+        new_class: index of the class that is predicted then.
+        probability: probability of that class.
     """
 
     boxes: tuple[Box, ...]
     share: float
-    becomes: int
+    new_class: int
     probability: float
 
     def members(self) -> dict[str, Any]:
-        """The JSON members that an answer has for it; the label of `becomes` is not known here."""
+        """Return the members in JSON, without the label of the class."""
         return {
             "boxes": [list(box) for box in self.boxes],
             "share": round(self.share, 3),
-            "index": self.becomes,
+            "index": self.new_class,
             "probability": round(self.probability, 6),
         }
 
@@ -49,18 +49,18 @@ class Counterfactual:
 def find(
     logits: Logits, image: torch.Tensor, blurred: torch.Tensor, heat: torch.Tensor, index: int, size: tuple[int, int]
 ) -> Counterfactual | None:
-    """Search for one image.
+    """Search the counterfactual of one image.
 
     Args:
-        logits: of the network, divided by the temperature where `probability` is to be a calibrated one.
+        logits: the network, divided by the temperature if `probability` should be calibrated.
         image: normalized, (1, 3, H, W).
-        blurred: the same, blurred.
-        heat: the evidence for class `index`, (H, W), signed.
-        index: the class that the network answers for the image.
-        size: width and height in pixels of the picture of just what the network sees.
+        blurred: the blurred image.
+        heat: signed evidence for class `index`, (H, W).
+        index: the predicted class.
+        size: width and height in pixels of the part of the image that the network sees.
 
     Returns:
-        None where the class stays until all is blurred, or is not `index` to begin with.
+        None if the class does not change even if all patches are blurred, or if it is not `index` at the start.
 
     Costs at most 1 + 2 * ROUNDS passes of at most MAX_ROWS images.
     """
@@ -68,16 +68,16 @@ def find(
     order = evidence.flatten().argsort(descending=True, stable=True)
     ranks = order.argsort().reshape(evidence.shape)
     search = _Search(logits, image, blurred, index)
-    more_and_more = ranks < torch.arange(len(order), device=image.device)[:, None, None]
-    changed = search.margins(more_and_more) > 0
+    growing_sets = ranks < torch.arange(len(order), device=image.device)[:, None, None]
+    changed = search.margins(growing_sets) > 0
     if changed[0] or not changed.any():
         return None
-    taken = search.pruned(more_and_more[int(changed.int().argmax())])
-    probabilities = search.seen(taken[None])[0].double().softmax(dim=0)
-    becomes = int(probabilities.argmax())
-    share = float(patches.pixels(taken[None], *image.shape[2:]).float().mean())
-    boxes = tuple(in_pixels(edges, size) for edges in _boxes(taken))
-    return Counterfactual(boxes, share, becomes, float(probabilities[becomes]))
+    patch_set = search.pruned(growing_sets[int(changed.int().argmax())])
+    probabilities = search.logits_without(patch_set[None])[0].double().softmax(dim=0)
+    new_class = int(probabilities.argmax())
+    share = float(patches.pixels(patch_set[None], *image.shape[2:]).float().mean())
+    boxes = tuple(in_pixels(edges, size) for edges in _boxes(patch_set))
+    return Counterfactual(boxes, share, new_class, float(probabilities[new_class]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,50 +87,51 @@ class _Search:
     blurred: torch.Tensor
     index: int
 
-    def seen(self, taken: torch.Tensor) -> torch.Tensor:
-        """The logits (M, classes) of the image with the patches blurred that are taken, bool (M, rows, columns)."""
+    def logits_without(self, patch_sets: torch.Tensor) -> torch.Tensor:
+        """Return the logits (M, classes) of the image with M sets of patches blurred, bool (M, rows, columns)."""
 
-        def changed(part: slice) -> torch.Tensor:
-            images, fill = (tensor.expand(len(taken[part]), -1, -1, -1) for tensor in (self.image, self.blurred))
-            return patches.without(images, fill, taken[part])
+        def blur_patches(rows: slice) -> torch.Tensor:
+            count = len(patch_sets[rows])
+            images, fill = (tensor.expand(count, -1, -1, -1) for tensor in (self.image, self.blurred))
+            return patches.without(images, fill, patch_sets[rows])
 
-        return patches.chunked(self.logits, len(taken), changed, rows_at_once(self.image))
+        return patches.chunked(self.logits, len(patch_sets), blur_patches, rows_at_once(self.image))
 
-    def margins(self, taken: torch.Tensor) -> torch.Tensor:
-        """By how much the class is beaten by another one, (M,), in logits; below 0 it is still answered."""
-        found = self.seen(taken)
-        own = found[:, self.index].clone()
-        found[:, self.index] = -torch.inf
-        return found.amax(dim=1) - own
+    def margins(self, patch_sets: torch.Tensor) -> torch.Tensor:
+        """Return the largest other logit minus that of the class, (M,); below 0 the class is still predicted."""
+        logits = self.logits_without(patch_sets)
+        class_logit = logits[:, self.index].clone()
+        logits[:, self.index] = -torch.inf
+        return logits.amax(dim=1) - class_logit
 
-    def pruned(self, taken: torch.Tensor) -> torch.Tensor:
-        """The same patches (rows, columns) without those that the class changes without, most dispensable first."""
+    def pruned(self, patch_set: torch.Tensor) -> torch.Tensor:
+        """Restore patches (rows, columns) that are not needed to change the class, most dispensable first."""
         for _ in range(ROUNDS):
-            alone = torch.eye(taken.numel(), dtype=torch.bool, device=taken.device)[taken.flatten()]
-            alone = alone.reshape(-1, *taken.shape)
-            margins = self.margins(taken & ~alone)
-            spare = alone[margins.argsort(descending=True, stable=True)][: int((margins > 0).sum())]
+            single = torch.eye(patch_set.numel(), dtype=torch.bool, device=patch_set.device)[patch_set.flatten()]
+            single = single.reshape(-1, *patch_set.shape)
+            margins = self.margins(patch_set & ~single)
+            spare = single[margins.argsort(descending=True, stable=True)][: int((margins > 0).sum())]
             if len(spare) == 0:
                 break
-            # Of those that can be put back one by one, as many as can be put back together: the first always can.
-            fewer = taken & ~spare.cumsum(dim=0).bool()
-            taken = fewer[int((self.margins(fewer) > 0).nonzero().amax())]
-        return taken
+            # Each of these can be restored alone. Restore as many of them together as possible; one always is.
+            smaller_sets = patch_set & ~spare.cumsum(dim=0).bool()
+            patch_set = smaller_sets[int((self.margins(smaller_sets) > 0).nonzero().amax())]
+        return patch_set
 
 
-def _boxes(taken: torch.Tensor) -> list[Edges]:
-    """Patches (rows, columns) as few boxes that do not overlap: runs along a row, and below them the same runs."""
-    rows, columns = taken.shape
-    found: list[tuple[int, int, int, int]] = []
+def _boxes(patch_set: torch.Tensor) -> list[Edges]:
+    """Cover patches (rows, columns) by few disjoint boxes: runs in a row, merged with equal runs in the next row."""
+    rows, columns = patch_set.shape
+    boxes: list[tuple[int, int, int, int]] = []
     for row in range(rows):
-        line = [False, *taken[row].tolist(), False]
+        line = [False, *patch_set[row].tolist(), False]
         starts, ends = (
             [column for column in range(columns + 1) if line[column : column + 2] == edge]
             for edge in ([False, True], [True, False])
         )
         for start, end in zip(starts, ends, strict=True):
-            above = next((box for box in found if (box[0], box[2], box[3]) == (start, end, row)), None)
+            above = next((box for box in boxes if (box[0], box[2], box[3]) == (start, end, row)), None)
             if above:
-                found.remove(above)
-            found.append((start, above[1] if above else row, end, row + 1))
-    return [(left / columns, top / rows, right / columns, bottom / rows) for left, top, right, bottom in found]
+                boxes.remove(above)
+            boxes.append((start, above[1] if above else row, end, row + 1))
+    return [(left / columns, top / rows, right / columns, bottom / rows) for left, top, right, bottom in boxes]

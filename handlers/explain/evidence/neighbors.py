@@ -1,7 +1,7 @@
-"""The training images that an image is most like, as the network sees it: its nearest by their embeddings.
+"""Nearest training images of an image, by the cosine distance of their embeddings.
 
-Distances are cosine distances, 1 - cos of the angle between two embeddings: 0 for the same direction, 1 for nothing in
-common. An embedding's length says more of how bright or clear an image is than of what is on it.
+The cosine distance is 1 - cos of the angle between two embeddings: 0 for the same direction, 1 for orthogonal ones. The
+length of an embedding depends more on brightness and clarity than on the content of the image.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from models.card import Card
 from models.release import NEIGHBORS
 from models.tensors import load_tensors
 
-# Digits after the point of a distance: the embeddings' last bits change with the batch, and these do not show it.
+# Digits after the point of a distance. More digits would show that the last bits of embeddings change with the batch.
 DIGITS = 4
 EMBEDDINGS, LABELS, THUMBNAILS, ENDS = "embeddings", "labels", "thumbnails", "ends"
 
 
 class NeighborsError(ValueError):
-    """The training images of a model are missing, damaged, or not for this model."""
+    """The training images of a model are missing, damaged, or belong to another model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Neighbor:
     """A training image.
 
     Attributes:
-        label, index: of its class.
-        distance: 0 to 2; see above.
-        thumbnail: the image, small, as WebP.
+        label, index: its class.
+        distance: cosine distance, 0 to 2.
+        thumbnail: a small copy of the image, WebP.
     """
 
     label: str
@@ -44,20 +44,20 @@ class Neighbor:
     thumbnail: bytes
 
     def members(self) -> dict[str, Any]:
-        """The JSON members that an answer has for it, without the thumbnail."""
+        """Return the members in JSON, without the thumbnail."""
         return {"label": self.label, "index": self.index, "distance": self.distance}
 
 
 class Neighbors:
-    """The training images that came with a model, M of them.
+    """M training images that are part of a release.
 
     Args:
-        tensors: of neighbors.safetensors: EMBEDDINGS float16 (M, D); LABELS, the index of each class, int32 (M,);
-            THUMBNAILS, their bytes one after the other, uint8; ENDS, where each ends, int64 (M,).
-        classes: their labels.
+        tensors: tensors of neighbors.safetensors: EMBEDDINGS float16 (M, D); LABELS, class indices, int32 (M,);
+            THUMBNAILS, the concatenated files, uint8; ENDS, the end offset of each file, int64 (M,).
+        classes: labels of the classes.
 
     Raises:
-        NeighborsError: the tensors do not fit each other, or the classes.
+        NeighborsError: the tensors do not fit each other or the classes.
     """
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], classes: Sequence[str]) -> None:
@@ -72,8 +72,8 @@ class Neighbors:
         if bool((starts.diff() < 0).any()) or int(ends[-1]) != len(thumbnails):
             raise NeighborsError(f"the thumbnails' ends do not fit their {len(thumbnails)} bytes")
         if not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
-            found = f"{int(labels.min())} to {int(labels.max())}"
-            raise NeighborsError(f"the labels go from {found}, and the model has {len(classes)} classes")
+            label_range = f"{int(labels.min())} to {int(labels.max())}"
+            raise NeighborsError(f"the labels go from {label_range}, and the model has {len(classes)} classes")
         self._directions = functional.normalize(embeddings.double(), dim=1)
         self._labels: list[int] = labels.tolist()
         self._thumbnails = thumbnails.numpy().tobytes()
@@ -82,10 +82,10 @@ class Neighbors:
 
     @classmethod
     def load(cls, folder: Path, card: Card) -> Neighbors | None:
-        """Those of a release folder or an unpacked .mar; None where the card vouches for none.
+        """Load the training images of a release folder or an unpacked .mar; None if the card lists none.
 
         Raises:
-            NeighborsError: the file is missing, damaged, or not for this model.
+            NeighborsError: the file is missing, damaged, or belongs to another model.
         """
         if NEIGHBORS not in card.digests:
             return None
@@ -99,13 +99,13 @@ class Neighbors:
         return len(self._labels)
 
     def nearest(self, embeddings: torch.Tensor, count: int) -> list[list[Neighbor]]:
-        """The `count` nearest of each embedding, nearest first; fewer where there are not so many.
+        """Return the `count` nearest images of each embedding, nearest first; fewer if the file has fewer.
 
         Args:
-            embeddings: (N, D), as the network of the same release makes them, on any device.
+            embeddings: (N, D), by the network of the same release, on any device.
 
         Raises:
-            NeighborsError: they have another length than those of the file.
+            NeighborsError: the embeddings have another length than those of the file.
         """
         if embeddings.shape[1] != self._directions.shape[1]:
             raise NeighborsError(
@@ -113,7 +113,7 @@ class Neighbors:
                 f"{self._directions.shape[1]}: {NEIGHBORS} is of another network"
             )
         cosines = functional.normalize(embeddings.cpu().double(), dim=1) @ self._directions.T
-        # Rounded before they are sorted, so that noise does not change the order of two that are alike.
+        # Round before sorting, so that noise does not change the order of equal distances.
         distances, rows = (1 - cosines).clamp(min=0).round(decimals=DIGITS).sort(dim=1, stable=True)
         return [
             [self._neighbor(row, distance) for row, distance in zip(*pair, strict=True)]

@@ -1,1 +1,1 @@
-"""Attribution methods, one file each, and what several of them need."""
+"""Attribution methods, one file each, and what they need to know about the network."""

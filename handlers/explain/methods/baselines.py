@@ -1,11 +1,11 @@
-"""What an image is compared with: the same picture with nothing in it, in several senses."""
+"""Baselines: the image without information, which methods compare the image with."""
 
 from __future__ import annotations
 
 import torch
 from torch.nn import functional
 
-from handlers.explain.methods.method import Question, Settings
+from handlers.explain.methods.method import AttributionInputs, MethodSettings
 from models.card import Input
 
 NAMES = ("blur", "mean", "black", "white", "noise")
@@ -13,19 +13,19 @@ SEED = 0
 
 
 def make(name: str, images: torch.Tensor, spec: Input) -> torch.Tensor:
-    """The baselines of N images.
+    """Return the baselines of N images.
 
     Args:
-        name: `blur` keeps color and brightness and takes the detail; `mean`, `black` and `white` are one color, the
-            training images' mean for the first; `noise` is pixels drawn at random, the same ones for every image.
+        name: `blur` keeps color and brightness and removes detail. `mean`, `black` and `white` are one color; `mean` is
+            the mean of the training images. `noise` is random pixels, the same for each image.
         images: normalized, float32 (N, 3, H, W).
-        spec: how they were normalized.
+        spec: the normalization of the images.
 
     Returns:
         (N, 3, H, W), normalized.
 
     Raises:
-        ValueError: there is no such baseline.
+        ValueError: the baseline does not exist.
     """
     if name == "blur":
         return blur(images)
@@ -35,18 +35,20 @@ def make(name: str, images: torch.Tensor, spec: Input) -> torch.Tensor:
         return _normalized(torch.full_like(images, float(name == "white")), spec)
     if name == "noise":
         generator = torch.Generator().manual_seed(SEED)
-        drawn = torch.rand(images.shape[1:], generator=generator).to(images)
-        return _normalized(drawn.expand_as(images).contiguous(), spec)
+        noise = torch.rand(images.shape[1:], generator=generator).to(images)
+        return _normalized(noise.expand_as(images).contiguous(), spec)
     raise ValueError(f"baseline {name!r:.60} does not exist: there is {', '.join(NAMES)}")
 
 
-def question(images: torch.Tensor, weights: torch.Tensor, settings: Settings, spec: Input) -> Question:
-    """N images, what is to be explained of each, and the baselines that the settings want; see Question."""
-    return Question(images, weights, make(settings.baseline, images, spec) if settings.baseline else None)
+def attribution_inputs(
+    images: torch.Tensor, weights: torch.Tensor, settings: MethodSettings, spec: Input
+) -> AttributionInputs:
+    """Return N images with the weights of their scores, and with the baselines that the settings name."""
+    return AttributionInputs(images, weights, make(settings.baseline, images, spec) if settings.baseline else None)
 
 
 def blur(images: torch.Tensor) -> torch.Tensor:
-    """Gaussian blur of (N, C, H, W) with a standard deviation of an eighth of the height, edges repeated."""
+    """Blur (N, C, H, W) by a Gaussian with a standard deviation of an eighth of the height; edges are repeated."""
     channels, height = images.shape[1], images.shape[2]
     sigma = height / 8
     radius = min(round(2 * sigma), height - 1, images.shape[3] - 1)

@@ -1,9 +1,9 @@
-"""Batch norms folded into the convolutions before them, so that a network's way forward and back is shorter.
+"""Folding of batch norms into the convolutions before them, which makes forward and backward passes shorter.
 
-Once trained, a batch norm multiplies and shifts each channel by numbers that stay. A convolution whose weights and bias
-were multiplied and shifted gives the same (Jacob et al., "Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference", arXiv 1712.05877, section 3.2). Compilers do so for predictions; gradients by the
-image gain as well, since each of the maps is written and read once less, both ways.
+A trained batch norm scales and shifts each channel by constants. A convolution with scaled weights and shifted bias
+gives the same result (Jacob et al., "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference", arXiv 1712.05877, section 3.2). Compilers fold for predictions. Gradients with
+respect to the image gain as well: each feature map is written and read once less, forward and backward.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
-def fold(network: fx.GraphModule) -> bool:
-    """Fold what can be folded; whether there was anything.
+def fold_batch_norms(network: fx.GraphModule) -> bool:
+    """Fold each batch norm that follows a convolution; return whether one was folded.
 
-    The folded convolutions are new modules with weights of their own. (torch.fx.experimental.optimization.fuse changes
-    modules instead: of a convolution that is called twice, each time before another norm, it makes one for both.)
+    The folded convolutions are new modules with their own weights. torch.fx.experimental.optimization.fuse changes the
+    modules instead. If a convolution is called twice, before two different norms, it makes one module for both.
 
     Args:
-        network: in evaluation mode; changed in place, but for its modules.
+        network: in evaluation mode. Its graph changes in place; its modules do not change.
     """
     graph, folded = network.graph, False
     for node in graph.nodes:
         before = node.args[0] if node.args else None
         if not isinstance(before, fx.Node) or len(before.users) > 1:
             continue
-        convolution, norm = _plain(network, before, nn.Conv2d), _plain(network, node, nn.BatchNorm2d)
-        if convolution is None or norm is None or norm.running_mean is None:  # without, it takes those of the batch
+        convolution, norm = _hookless(network, before, nn.Conv2d), _hookless(network, node, nn.BatchNorm2d)
+        if convolution is None or norm is None or norm.running_mean is None:  # uses batch statistics
             continue
         name = f"{before.name}_folded"
         network.add_module(name, fuse_conv_bn_eval(convolution, norm))
@@ -45,10 +45,10 @@ def fold(network: fx.GraphModule) -> bool:
     return folded
 
 
-def _plain(network: fx.GraphModule, node: fx.Node, kind: type[Layer]) -> Layer | None:
-    """The module that is called there, if it is one of this kind and does nothing besides."""
+def _hookless(network: fx.GraphModule, node: fx.Node, kind: type[Layer]) -> Layer | None:
+    """Return the module that the node calls, if it is of this kind and has no hooks."""
     module = network.get_submodule(str(node.target)) if node.op == "call_module" else None
-    # A hook may make the weights anew in each pass, as that of torch.nn.utils.weight_norm does.
+    # A hook may compute new weights in each pass, as torch.nn.utils.weight_norm does.
     if type(module) is not kind or module._forward_pre_hooks or module._forward_hooks:
         return None
     return module

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import torch
-from captum.attr import LayerGradCam
 from torch.nn import functional
 
-from handlers.explain.methods.introspection import Traits
-from handlers.explain.methods.method import Method, Passes, Question, Readout, Settings
+from handlers.explain.methods.introspection import Introspection
+from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore
 
 
-def attribute(readout: Readout, question: Question, settings: Settings) -> torch.Tensor:
-    """The last layer that has places, its channels weighted with their mean gradient.
+def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: MethodSettings) -> torch.Tensor:
+    """Sum the channels of the last spatial layer, weighted by their mean gradients.
 
-    Signed: without the ReLU that the paper ends with, so that evidence against is seen too.
+    The paper ends with a ReLU. It is left out here, so that evidence against the class stays visible.
 
     Returns:
-        (N, 1, H, W), interpolated from the layer's own resolution. Costs 1 pass forward and back.
+        (N, 1, H, W), interpolated from the resolution of the layer. Costs 1 forward and 1 backward pass.
     """
-    layer = readout.network.get_submodule(readout.traits.layer or "")
-    images = question.images.detach().requires_grad_()
-    values: torch.Tensor = LayerGradCam(readout, layer).attribute(
-        images, additional_forward_args=question.weights, relu_attributions=False
+    from captum.attr import LayerGradCam
+
+    layer = target_score.network.get_submodule(target_score.introspection.layer or "")
+    images = inputs.images.detach().requires_grad_()
+    values: torch.Tensor = LayerGradCam(target_score, layer).attribute(
+        images, additional_forward_args=inputs.weights, relu_attributions=False
     )
     return functional.interpolate(values.detach(), images.shape[2:], mode="bilinear")
 
 
-def refuses(traits: Traits) -> str | None:
-    """It needs a layer that has places."""
-    if traits.layer is not None:
+def incompatibility(introspection: Introspection) -> str | None:
+    """Return why Grad-CAM does not fit: it needs a spatial layer."""
+    if introspection.layer is not None:
         return None
     return "needs a convolution whose output keeps its places to the end, and this network has none"
 
@@ -36,8 +37,9 @@ def refuses(traits: Traits) -> str | None:
 METHOD = Method(
     name="gradcam",
     title="Grad-CAM",
+    rank=70,
     attribute=attribute,
     passes=lambda settings: Passes(1, 1),
-    refuses=refuses,
-    smooths=True,
+    incompatibility=incompatibility,
+    supports_smoothgrad=True,
 )

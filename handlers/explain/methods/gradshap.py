@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 import torch
-from captum.attr import Saliency
 
-from handlers.explain.methods.method import Method, Passes, Question, Readout, Settings, Steps, rows_at_once
+from handlers.explain.methods.method import (
+    AttributionInputs,
+    Method,
+    MethodSettings,
+    Passes,
+    StepRange,
+    TargetScore,
+    rows_at_once,
+)
 
 SEED = 0
 
 
-def attribute(readout: Readout, question: Question, settings: Settings) -> torch.Tensor:
-    """The mean gradient at random points between baseline and image, times their difference.
+def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: MethodSettings) -> torch.Tensor:
+    """Return the mean gradient at random points between baseline and image, times their difference.
 
     Returns:
-        (N, 3, H, W). Costs `steps` passes forward and back.
+        (N, 3, H, W). Costs `steps` forward and backward passes.
     """
-    images, baselines, weights = question.images, question.baselines, question.weights
+    from captum.attr import Saliency
+
+    images, baselines, weights = inputs.images, inputs.baselines, inputs.weights
     if baselines is None:
-        raise ValueError("GradientSHAP starts from a baseline, and the question has none")
+        raise ValueError("GradientSHAP starts from a baseline, and the inputs have none")
     samples = settings.steps or 0
     generator = torch.Generator().manual_seed(SEED)
-    # One point in each of as many equal parts of the way, each second one at the mirrored place: unbiased as any, and
-    # far less noisy.
-    drawn = torch.rand((samples + 1) // 2, generator=generator)
-    places = torch.stack([drawn, 1 - drawn], dim=1).flatten()[:samples]
-    along = (torch.arange(samples) + places) / samples
-    stem = readout.stem
-    start, end = stem.features(baselines), stem.features(images)
+    # Stratified, antithetic sampling: one point in each of `samples` equal parts, every second point mirrored. This is
+    # unbiased and far less noisy than independent points.
+    offsets = torch.rand((samples + 1) // 2, generator=generator)
+    offsets = torch.stack([offsets, 1 - offsets], dim=1).flatten()[:samples]
+    positions = (torch.arange(samples) + offsets) / samples
+    prefix = target_score.prefix
+    start, end = prefix.features(baselines), prefix.features(images)
     slope = torch.zeros_like(end)
-    for some in torch.split(along.to(images), max(1, rows_at_once(images) // len(images))):
-        points = torch.cat([torch.lerp(start, end, place) for place in some]).requires_grad_()
-        slopes = Saliency(readout.rest).attribute(
-            points, abs=False, additional_forward_args=weights.repeat(len(some), 1)
+    for chunk in torch.split(positions.to(images), max(1, rows_at_once(images) // len(images))):
+        points = torch.cat([torch.lerp(start, end, position) for position in chunk]).requires_grad_()
+        slopes = Saliency(target_score.from_features).attribute(
+            points, abs=False, additional_forward_args=weights.repeat(len(chunk), 1)
         )
-        slope += slopes.view(len(some), *end.shape).sum(dim=0)
-    return (images - baselines) * stem.back(images, slope / samples)
+        slope += slopes.view(len(chunk), *end.shape).sum(dim=0)
+    return (images - baselines) * prefix.gradient(images, slope / samples)
 
 
-def passes(settings: Settings) -> Passes:
-    """Each sample is one pass forward and back."""
+def passes(settings: MethodSettings) -> Passes:
+    """Return one forward and one backward pass for each sample."""
     steps = settings.steps or 0
     return Passes(steps, steps)
 
@@ -47,9 +56,10 @@ def passes(settings: Settings) -> Passes:
 METHOD = Method(
     name="gradshap",
     title="GradientSHAP",
+    rank=50,
     attribute=attribute,
     passes=passes,
-    steps=Steps("samples", default=50, least=2, most=500),
+    steps=StepRange("samples", default=50, minimum=2, maximum=500),
     baseline="blur",
     complete=True,
 )

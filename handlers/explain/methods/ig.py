@@ -3,48 +3,58 @@
 from __future__ import annotations
 
 import torch
-from captum.attr import IntegratedGradients
 
-from handlers.explain.methods.method import Method, Passes, Question, Readout, Settings, Steps, rows_at_once
+from handlers.explain.methods.method import (
+    AttributionInputs,
+    Method,
+    MethodSettings,
+    Passes,
+    StepRange,
+    TargetScore,
+    rows_at_once,
+)
 
 
-def attribute(readout: Readout, question: Question, settings: Settings) -> torch.Tensor:
-    """Integrate the number's gradient along the straight line from the baseline to the image.
+def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: MethodSettings) -> torch.Tensor:
+    """Integrate the gradient of the score along the straight line from the baseline to the image.
 
     Returns:
-        (N, 3, H, W). Costs `steps` passes forward and back.
+        (N, 3, H, W). Costs `steps` forward and backward passes.
     """
-    images, baselines, stem = question.images, question.baselines, readout.stem
+    from captum.attr import IntegratedGradients
+
+    images, baselines, prefix = inputs.images, inputs.baselines, target_score.prefix
     if baselines is None:
-        raise ValueError("Integrated Gradients start from a baseline, and the question has none")
-    # Behind ReLUs the gradient jumps along the way. The midpoint rule then adds up better than Gauss-Legendre, which
-    # wants it smooth.
-    slopes: torch.Tensor = IntegratedGradients(readout.rest, multiply_by_inputs=False).attribute(
-        stem.features(images),
-        stem.features(baselines),
-        additional_forward_args=question.weights,
+        raise ValueError("Integrated Gradients start from a baseline, and the inputs have none")
+    # With ReLUs the gradient jumps along the line. The midpoint rule is then more complete than Gauss-Legendre, which
+    # assumes a smooth gradient.
+    slopes: torch.Tensor = IntegratedGradients(target_score.from_features, multiply_by_inputs=False).attribute(
+        prefix.features(images),
+        prefix.features(baselines),
+        additional_forward_args=inputs.weights,
         n_steps=settings.steps,
         method="riemann_middle",
         internal_batch_size=max(rows_at_once(images), len(images)),
     )
-    return (images - baselines) * stem.back(images, slopes)
+    return (images - baselines) * prefix.gradient(images, slopes)
 
 
-def passes(settings: Settings) -> Passes:
-    """Each step is one pass forward and back."""
+def passes(settings: MethodSettings) -> Passes:
+    """Return one forward and one backward pass for each step."""
     steps = settings.steps or 0
     return Passes(steps, steps)
 
 
-# A blurred baseline keeps color and brightness, so that the map shows what the detail adds; on CIFAR-10 it was more
-# faithful than a mean or black one.
+# A blurred baseline keeps color and brightness, so the map shows what the details add. On CIFAR-10 it was more faithful
+# than the mean or black baseline.
 METHOD = Method(
     name="ig",
     title="Integrated Gradients",
+    rank=40,
     attribute=attribute,
     passes=passes,
-    steps=Steps("steps", default=50, least=2, most=200),
+    steps=StepRange("steps", default=50, minimum=2, maximum=200),
     baseline="blur",
-    smooths=True,
+    supports_smoothgrad=True,
     complete=True,
 )

@@ -1,4 +1,4 @@
-"""What attribution methods have to know of a network, found by running it once."""
+"""Facts about a network that attribution methods need, found by running it once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-# Modules that are linear once trained: differences pass through them as gradients do.
+# Modules that are linear in evaluation mode: differences pass through them as gradients do.
 LINEAR = frozenset(
     "Linear Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d BatchNorm1d BatchNorm2d BatchNorm3d SyncBatchNorm "
     "AvgPool1d AvgPool2d AdaptiveAvgPool1d AdaptiveAvgPool2d Dropout Dropout1d Dropout2d AlphaDropout Identity "
     "Flatten Unflatten Upsample UpsamplingBilinear2d UpsamplingNearest2d PixelShuffle PixelUnshuffle "
     "ChannelShuffle Fold Unfold ZeroPad2d ReflectionPad2d ReplicationPad2d ConstantPad2d".split()
 )
-# Functions that are not, by the names that torch calls them.
+# Functions that are not linear, by their names in torch.
 FUNCTIONS = frozenset(
     "relu relu_ relu6 leaky_relu leaky_relu_ prelu rrelu elu elu_ selu celu glu gelu silu mish hardtanh hardtanh_ "
     "hardswish hardsigmoid sigmoid sigmoid_ logsigmoid tanh tanh_ softplus softsign softmax log_softmax softmin "
@@ -26,25 +26,26 @@ FUNCTIONS = frozenset(
     "adaptive_max_pool2d amax amin maximum minimum max min clamp clamp_ clip abs pow square sqrt rsqrt exp log erf "
     "reciprocal norm where".split()
 )
-# Functions in which every place looks at every other.
+# Functions that mix positions.
 MIXING = frozenset(
     "scaled_dot_product_attention multi_head_attention_forward _native_multi_head_attention "
     "_transformer_encoder_layer_fwd".split()
 )
-# Products, which are linear only as long as one side is a weight.
+# Products: linear only if one factor is a weight.
 PRODUCTS = frozenset("mul mul_ __mul__ __imul__ div __truediv__ matmul __matmul__ bmm baddbmm einsum".split())
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
-    """What a network is made of.
+class Introspection:
+    """Facts about a network.
 
     Attributes:
-        layer: the module, by its dotted name, whose output class activation maps are taken from: the last one that is
-            as fine as the last convolution, so norm, activation and the way round a block are in it; None where there
-            is no convolution, or its places are mixed afterwards, as by attention.
-        middle: that of LayerCAM: the last activations that are at least twice as fine, or `layer`; None likewise.
-        functional: names of functions that act as activations without being a module, such as "relu" or "softmax".
+        layer: dotted name of the module for class activation maps: the last one at the resolution of the last
+            convolution, so that it includes norm, activation and skip connection. None if there is no convolution, or
+            if later layers mix positions, such as attention.
+        middle: dotted name of the module for LayerCAM: the last activation with at least twice that resolution, or
+            `layer`. None as for `layer`.
+        functional: names of functions that act as activations but are no modules, such as "relu" or "softmax".
         shared: dotted names of activations that are used more than once.
         kinds: types of the modules that are not linear, such as "ReLU" or "GELU".
     """
@@ -56,28 +57,28 @@ class Traits:
     kinds: tuple[str, ...] = ()
 
 
-def scan(network: nn.Module, size: int, layer: str | None = None) -> Traits:
-    """Find out what the network is made of, by running one blank image of `size` pixels.
+def introspect(network: nn.Module, size: int, layer: str | None = None) -> Introspection:
+    """Run one blank image of `size` pixels through the network and collect facts about it.
 
     Args:
         network: in evaluation mode.
-        layer: the one to take class activation maps from, where it is known; otherwise it is chosen.
+        layer: the module for class activation maps, if it is known; otherwise it is chosen.
 
     Raises:
-        ValueError: there is no such layer, or its output has no places.
+        ValueError: the layer does not exist, or its output is not spatial.
     """
     run = _run(network, size)
     names = {module: name for name, module in network.named_modules()}
     calls = Counter(module for module, _ in run.outputs if _is_leaf(module) and _kind(module) not in LINEAR)
-    maps = {names[module]: shape for module, shape in run.outputs[run.mixed :] if _has_places(shape)}
+    maps = {names[module]: shape for module, shape in run.outputs[run.mixed :] if _is_spatial(shape)}
     convolutions = [name for name in maps if isinstance(network.get_submodule(name), nn.Conv2d)]
     if layer is not None and layer not in maps:
-        choice = ", ".join(convolutions[-3:]) or "none"
+        examples = ", ".join(convolutions[-3:]) or "none"
         raise ValueError(
-            f"layer {layer!r:.80} is no module whose output keeps its places to the end: there is {choice}"
+            f"layer {layer!r:.80} is no module whose output keeps its places to the end: there is {examples}"
         )
     last, middle = _layers(network, maps, convolutions[-1]) if convolutions else (None, None)
-    return Traits(
+    return Introspection(
         layer or last,
         middle,
         tuple(dict.fromkeys(run.functions)),
@@ -87,32 +88,32 @@ def scan(network: nn.Module, size: int, layer: str | None = None) -> Traits:
 
 
 def _layers(network: nn.Module, maps: dict[str, torch.Size], convolution: str) -> tuple[str, str]:
-    """What the last convolution becomes before it is pooled, and the last activations that are twice as fine."""
+    """Return the last layer at the convolution's resolution, and the last activation with twice the resolution."""
     side = maps[convolution][2]
-    behind = list(maps)[list(maps).index(convolution) :]
-    last = [name for name in behind if maps[name][2] == side][-1]
-    # Not what is within the last: of a block that halves the places, its first layers are one of two ways only.
-    active = [name for name in maps if _kind(network.get_submodule(name)) not in LINEAR]
-    finer = [name for name in active if maps[name][2] >= 2 * side and not name.startswith(f"{last}.")]
+    following = list(maps)[list(maps).index(convolution) :]
+    last = [name for name in following if maps[name][2] == side][-1]
+    # Exclude modules inside `last`: if a block halves the resolution, its first layers are only one of two branches.
+    activations = [name for name in maps if _kind(network.get_submodule(name)) not in LINEAR]
+    finer = [name for name in activations if maps[name][2] >= 2 * side and not name.startswith(f"{last}.")]
     return last, finer[-1] if finer else last
 
 
 class _Run(TorchFunctionMode):
-    """What is called while a network runs: its modules with the shapes of their outputs, and functions outside them."""
+    """A record of a run: modules with the shapes of their outputs, and functions called outside of leaf modules."""
 
     def __init__(self) -> None:
         super().__init__()
         self.inside: list[nn.Module] = []
         self.outputs: list[tuple[nn.Module, torch.Size]] = []
         self.functions: list[str] = []
-        self.mixed = 0  # the outputs before this one do not tell any more which place is which
+        self.mixed = 0  # outputs before this index are mixed by later layers
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name = getattr(func, "__name__", "")
         if not (self.inside and _is_leaf(self.inside[-1]) and type(self.inside[-1]).__module__.startswith("torch.nn.")):
-            # A weight may be scaled, too: only what comes from the image has a history.
+            # A weight may be scaled as well; only values that depend on the image have a gradient function.
             products = sum(isinstance(value, torch.Tensor) and value.grad_fn is not None for value in args) > 1
             if name in FUNCTIONS or name in MIXING or (name in PRODUCTS and products):
                 self.functions.append(name.strip("_"))
@@ -131,7 +132,7 @@ def _run(network: nn.Module, size: int) -> _Run:
         run.inside.pop()
         if isinstance(output, torch.Tensor):
             run.outputs.append((module, output.shape))
-            if output.dim() == 3:  # places have become tokens
+            if output.dim() == 3:  # positions have become tokens
                 run.mixed = len(run.outputs)
 
     hooks = [module.register_forward_pre_hook(enter) for module in network.modules()]
@@ -154,5 +155,5 @@ def _kind(module: nn.Module) -> str:
     return type(module).__name__
 
 
-def _has_places(shape: torch.Size) -> bool:
+def _is_spatial(shape: torch.Size) -> bool:
     return len(shape) == 4 and min(shape[2:]) > 1

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import torch
-from captum.attr import InputXGradient
 
-from handlers.explain.methods.method import Method, Passes, Question, Readout, Settings
+from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore
 
 
-def attribute(readout: Readout, question: Question, settings: Settings) -> torch.Tensor:
-    """Each normalized input value times the number's gradient there.
+def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: MethodSettings) -> torch.Tensor:
+    """Multiply each normalized input value by the gradient of the score.
 
     Returns:
-        (N, 3, H, W). Costs 1 pass forward and back.
+        (N, 3, H, W). Costs 1 forward and 1 backward pass.
     """
-    # Captum marks what it is given as requiring a gradient, for a while: this must not be the caller's tensor.
-    images = question.images.detach().requires_grad_()
-    values: torch.Tensor = InputXGradient(readout).attribute(images, additional_forward_args=question.weights)
+    from captum.attr import InputXGradient
+
+    # Captum sets requires_grad on its input for a while, so give it a detached copy of the caller's tensor.
+    images = inputs.images.detach().requires_grad_()
+    values: torch.Tensor = InputXGradient(target_score).attribute(images, additional_forward_args=inputs.weights)
     return values
 
 
 METHOD = Method(
     name="ixg",
     title="Input x Gradient",
+    rank=80,
     attribute=attribute,
     passes=lambda settings: Passes(1, 1),
-    smooths=True,
+    supports_smoothgrad=True,
 )

@@ -5,26 +5,25 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from handlers.explain.methods.gradcam import refuses as without_places
-from handlers.explain.methods.introspection import Traits
-from handlers.explain.methods.method import Method, Passes, Question, Readout, Settings
+from handlers.explain.methods.gradcam import incompatibility as gradcam_incompatibility
+from handlers.explain.methods.introspection import Introspection
+from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore
 
 
-def attribute(readout: Readout, question: Question, settings: Settings) -> torch.Tensor:
-    """A layer nearer to the image than Grad-CAM's, each value weighted with its own gradient where that is positive.
+def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: MethodSettings) -> torch.Tensor:
+    """Sum the channels of a finer layer than Grad-CAM's, each value weighted by its own gradient if it is positive.
 
-    Behind a ReLU, then, it has no evidence against. The paper clips at 0 once more, at the end; here what sign there is
-    is kept.
+    After a ReLU there is no evidence against the class. The paper clips at 0 once more at the end; here the sign stays.
 
     Returns:
-        (N, 1, H, W), interpolated from the layer's own resolution. Costs 1 pass forward and back.
+        (N, 1, H, W), interpolated from the resolution of the layer. Costs 1 forward and 1 backward pass.
     """
     outputs: list[torch.Tensor] = []
-    layer = readout.network.get_submodule(readout.traits.middle or "")
+    layer = target_score.network.get_submodule(target_score.introspection.middle or "")
     hook = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-    images = question.images.detach().requires_grad_()
+    images = inputs.images.detach().requires_grad_()
     try:
-        total = readout(images, question.weights).sum()
+        total = target_score(images, inputs.weights).sum()
     finally:
         hook.remove()
     (slopes,) = torch.autograd.grad(total, outputs)
@@ -32,16 +31,17 @@ def attribute(readout: Readout, question: Question, settings: Settings) -> torch
     return functional.interpolate(values, images.shape[2:], mode="bilinear")
 
 
-def refuses(traits: Traits) -> str | None:
-    """It needs a layer that has places."""
-    return without_places(traits) if traits.middle is None else None
+def incompatibility(introspection: Introspection) -> str | None:
+    """Return why LayerCAM does not fit: it needs a spatial layer."""
+    return gradcam_incompatibility(introspection) if introspection.middle is None else None
 
 
 METHOD = Method(
     name="layercam",
     title="LayerCAM",
+    rank=60,
     attribute=attribute,
     passes=lambda settings: Passes(1, 1),
-    refuses=refuses,
-    smooths=True,
+    incompatibility=incompatibility,
+    supports_smoothgrad=True,
 )

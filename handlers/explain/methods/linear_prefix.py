@@ -1,10 +1,9 @@
-"""The linear beginning of a network, which goes along a straight line only once.
+"""The linear prefix of a network: the layers before the first activation. They run once for all steps of a path.
 
-A method that adds up gradients between two images (Integrated Gradients, GradientSHAP) asks the network at many points
-of one line. Until the first activation the network is linear once trained: it maps the line to a line, so its ends say
-where the points of all steps come out, and the gradient goes back through it once, of the steps' sum (the chain rule
-with a Jacobian that is the same everywhere). The first layer is a dear one: it has the largest maps, and the three
-channels of the way back fill no vector.
+Integrated Gradients and GradientSHAP evaluate the network at many points of a straight line between two images. The
+linear prefix maps the line to a line, so its two ends give the features of all points. Its Jacobian is constant, so the
+gradient of the sum of all steps passes backward through it once. This saves time: the first layer has the largest
+feature maps, and its backward pass to three channels does not fill the vector units.
 """
 
 from __future__ import annotations
@@ -15,33 +14,33 @@ import logging
 import torch
 from torch import fx, nn
 
-from handlers.explain.methods.batch_norm_folding import fold
+from handlers.explain.methods.batch_norm_folding import fold_batch_norms
 from handlers.explain.methods.introspection import LINEAR
 
 logger = logging.getLogger(__name__)
 
 
-class Stem:
-    """A network in two: a linear beginning, empty where there is none, and the rest, with its batch norms folded.
+class LinearPrefix:
+    """A network split in two: its linear prefix, which may be empty, and the remainder with folded batch norms.
 
-    It is no module itself, lest what is done to each module of a readout, such as hooks, is done to these as well. The
-    weights are the network's own, but for the folded convolutions'.
+    This class is not a module, so that hooks on all modules of a TargetScore do not reach these copies. They share the
+    weights of the network, except for the folded convolutions.
 
     Args:
         network: in evaluation mode; maps images (N, 3, H, W) to logits (N, classes).
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.layers, self.rest = _split(network)
+        self.layers, self.remainder = _split(network)
 
     @torch.no_grad()
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (N, 3, H, W) -> what `rest` takes, (N, ...)."""
+        """Map images (N, 3, H, W) to the input of the remainder, (N, ...)."""
         features: torch.Tensor = self.layers(images)
         return features
 
-    def back(self, images: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
-        """A number's gradient by the features -> its gradient by the images, (N, 3, H, W)."""
+    def gradient(self, images: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
+        """Turn a gradient with respect to the features into one with respect to the images, (N, 3, H, W)."""
         images = images.detach().requires_grad_()
         with torch.enable_grad():
             return torch.autograd.grad(self.layers(images), images, slopes)[0]
@@ -50,35 +49,35 @@ class Stem:
 def _split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
     weights = (*network.parameters(), *network.buffers())
     try:
-        # Its modules are copied, but not their tensors: what its code keeps while it is traced is kept in the copy.
+        # Copy the modules, but not their tensors: attributes that the code sets while it is traced stay in the copy.
         traced = copy.deepcopy(network, {id(tensor): tensor for tensor in weights})
         graph = fx.Tracer().trace(traced)
-    except Exception as error:  # whatever a network's own code makes of an image without pixels
-        logger.debug("no linear beginning is looked for: the network cannot be traced: %s", error)
+    except Exception as error:  # the network's own code may raise anything for a symbolic image
+        logger.debug("the network cannot be traced, so it has no linear prefix: %s", error)
         return nn.Sequential(), network
-    whole = traced.get_submodule
+    get_module = traced.get_submodule
     images = node = next(node for node in graph.nodes if node.op == "placeholder")
     layers: list[fx.Node] = []
-    # Where two layers take the same, the line forks: there are two ways from then on.
+    # The prefix ends where two nodes use the same output.
     while len(node.users) == 1:
         user = next(iter(node.users))
-        if user.op != "call_module" or user.args != (node,) or not _is_linear(whole(str(user.target))):
+        if user.op != "call_module" or user.args != (node,) or not _is_linear(get_module(str(user.target))):
             break
         layers.append(node := user)
     if layers:
         with graph.inserting_after(images):
             features = graph.placeholder("features")
         node.replace_all_uses_with(features)
-        for done in (*reversed(layers), images):
-            graph.erase_node(done)
-    rest = fx.GraphModule(traced, graph).eval()
-    if not fold(rest) and not layers:
+        for unused_node in (*reversed(layers), images):
+            graph.erase_node(unused_node)
+    remainder = fx.GraphModule(traced, graph).eval()
+    if not fold_batch_norms(remainder) and not layers:
         return nn.Sequential(), network
-    return nn.Sequential(*(whole(str(layer.target)) for layer in layers)), rest
+    return nn.Sequential(*(get_module(str(layer.target)) for layer in layers)), remainder
 
 
 def _is_linear(module: nn.Module) -> bool:
-    # A norm without statistics of its own takes those of the batch, also once trained.
+    # A norm without running statistics uses those of the batch, even in evaluation mode.
     return type(module).__name__ in LINEAR and not (
         isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None
     )

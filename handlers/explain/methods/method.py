@@ -1,4 +1,8 @@
-"""What an attribution method is: one file of this package each, all with this interface."""
+"""The interface of an attribution method. Each method is one file of this package that sets `METHOD`.
+
+Method files import captum inside their functions. Importing captum takes a second and 100 MB, and a worker that only
+predicts needs the names of the methods, but not captum.
+"""
 
 from __future__ import annotations
 
@@ -9,50 +13,51 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from handlers.explain.methods.introspection import Traits
-from handlers.explain.methods.linear_prefix import Stem
+from handlers.explain.methods.introspection import Introspection
+from handlers.explain.methods.linear_prefix import LinearPrefix
 
-# Rows of images times steps in one pass. On a CPU more gains nothing, and an unbounded tensor costs 1.6 times as much.
+# Largest number of rows in one pass: images times steps. More rows are no faster on a CPU; an unbounded tensor takes
+# 1.6 times as long.
 MAX_ROWS = 64
-# Of images larger than 64 pixels fewer: what 64 rows of ResNet-50 at 224 keep for the way back is gigabytes.
+# Fewer rows for images larger than 64 pixels: 64 rows of ResNet-50 at 224 pixels keep gigabytes for the backward pass.
 MAX_PIXELS = MAX_ROWS * 64 * 64
 
 
-class Readout(nn.Module):
+class TargetScore(nn.Module):
     """The number that is explained: a weighted sum of the network's logits.
 
-    For one class its weight is 1, and all others are 0; for a contrast, "why A and not B", A has 1 and B has -1.
+    To explain one class, its weight is 1 and all others are 0. In a contrast, "why A and not B", A has 1 and B has -1.
 
     Args:
         network: float32, differentiable, in evaluation mode; maps images to logits (N, classes).
-        traits: what is known of it, and which layers class activation maps are taken from.
+        introspection: facts about the network, such as the layers that class activation maps are taken from.
     """
 
-    def __init__(self, network: nn.Module, traits: Traits) -> None:
+    def __init__(self, network: nn.Module, introspection: Introspection) -> None:
         super().__init__()
         self.network = network
-        self.traits = traits
-        self.stem = Stem(network)
+        self.introspection = introspection
+        self.prefix = LinearPrefix(network)
 
     def forward(self, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Images (N, 3, H, W) and weights (N, classes) -> (N,)."""
+        """Return the scores (N,) of images (N, 3, H, W) with weights (N, classes)."""
         logits: torch.Tensor = self.network(images)
         return (logits * weights).sum(dim=1)
 
-    def rest(self, features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """The same number from what the network's stem made of the images."""
-        logits: torch.Tensor = self.stem.rest(features)
+    def from_features(self, features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Return the same scores (N,) from the output of the linear prefix."""
+        logits: torch.Tensor = self.prefix.remainder(features)
         return (logits * weights).sum(dim=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How a method is run. What it does not have stays None.
+class MethodSettings:
+    """The settings of a method. A setting that the method does not have stays None.
 
     Attributes:
-        steps: of the path, or samples: what the method's `Steps` call them.
-        baseline: a name of handlers.explain.methods.baselines.
-        smoothgrad_samples: noisy copies of the image to average over (SmoothGrad); 0 is none.
+        steps: number of steps or samples, see the method's StepRange.
+        baseline: one of handlers.explain.methods.baselines.NAMES.
+        smoothgrad_samples: number of noisy copies of the image to average over (SmoothGrad); 0 is off.
     """
 
     steps: int | None = None
@@ -61,23 +66,23 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """N images, and the number that is to be explained of each.
+class AttributionInputs:
+    """N images, and the weights that define the score to explain of each.
 
     Attributes:
         images: normalized, float32 (N, 3, H, W); not made under inference_mode.
-        weights: float32 (N, classes), see Readout.
-        baselines: (N, 3, H, W), where the settings name one.
+        weights: float32 (N, classes), see TargetScore.
+        baselines: (N, 3, H, W); None if the settings name no baseline.
     """
 
     images: torch.Tensor
     weights: torch.Tensor
     baselines: torch.Tensor | None = None
 
-    def split(self, rows: int) -> list[Question]:
-        """The same for at most so many images at a time."""
+    def split(self, rows: int) -> list[AttributionInputs]:
+        """Return the same inputs in chunks of at most `rows` images."""
         return [
-            Question(
+            AttributionInputs(
                 self.images[first : first + rows],
                 self.weights[first : first + rows],
                 None if self.baselines is None else self.baselines[first : first + rows],
@@ -87,59 +92,62 @@ class Question:
 
 
 def rows_at_once(images: torch.Tensor) -> int:
-    """How many rows of such images, (N, 3, H, W), go through the network in one pass."""
+    """Return how many images of this shape, (N, 3, H, W), go through the network in one pass."""
     return max(1, min(MAX_ROWS, MAX_PIXELS // (images.shape[2] * images.shape[3])))
 
 
 class Passes(NamedTuple):
-    """What a method costs an image: passes forward through the network, and passes back."""
+    """The cost of a method for one image: number of forward and of backward passes."""
 
     forward: int
     backward: int
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """The number that makes a method more exact and slower.
+class StepRange:
+    """The range of the `steps` setting: more steps are more exact and slower.
 
     Attributes:
-        word: what it counts, in the plural: steps, samples.
+        unit: what is counted, in the plural: steps, samples.
     """
 
-    word: str
+    unit: str
     default: int
-    least: int
-    most: int
+    minimum: int
+    maximum: int
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """An attribution method. All images of a question are explained as each would be alone.
+    """An attribution method. An image gets the same attribution in a batch as alone.
 
     Attributes:
-        name: by which requests ask for it.
-        title: what people call it.
-        attribute: (readout, question, settings) -> values, signed: how much each input value adds to the number;
-            (N, 3, H, W), or (N, 1, H, W) where the method tells no channels apart.
-        passes: its cost with these settings.
-        refuses: why it is wrong for a network, in words that follow "method <name> "; None where it is right.
-        steps: None where there is nothing to choose.
-        baseline: the one it takes unless asked; None where it has none.
-        smooths: whether noisy copies of the image can be averaged over.
-        complete: whether its values add up to the difference between image and baseline.
+        name: value of the option `method`.
+        title: name in legends and reports.
+        rank: order in which a deadline tries methods of unknown faithfulness, lowest first. The built-in methods have
+            10 to 80.
+        attribute: (target_score, inputs, settings) -> signed values: how much each input value adds to the score.
+            (N, 3, H, W), or (N, 1, H, W) if the method does not separate channels.
+        passes: cost with these settings.
+        incompatibility: why the method does not fit a network, worded to follow "method <name> "; None if it fits.
+        steps: range of the setting `steps`; None if the method has no steps.
+        baseline: default baseline; None if the method has no baseline.
+        supports_smoothgrad: whether the method may be averaged over noisy copies of the image.
+        complete: whether the values sum to the difference between the scores of image and baseline.
     """
 
     name: str
     title: str
-    attribute: Callable[[Readout, Question, Settings], torch.Tensor]
-    passes: Callable[[Settings], Passes]
-    refuses: Callable[[Traits], str | None] = lambda traits: None
-    steps: Steps | None = None
+    rank: int
+    attribute: Callable[[TargetScore, AttributionInputs, MethodSettings], torch.Tensor]
+    passes: Callable[[MethodSettings], Passes]
+    incompatibility: Callable[[Introspection], str | None] = lambda introspection: None
+    steps: StepRange | None = None
     baseline: str | None = None
-    smooths: bool = False
+    supports_smoothgrad: bool = False
     complete: bool = False
 
     @property
-    def settings(self) -> Settings:
-        """How it is run unless asked otherwise."""
-        return Settings(self.steps.default if self.steps else None, self.baseline)
+    def settings(self) -> MethodSettings:
+        """Return the default settings."""
+        return MethodSettings(self.steps.default if self.steps else None, self.baseline)

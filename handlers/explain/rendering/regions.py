@@ -1,8 +1,8 @@
-"""Where in the picture the evidence lies: a few boxes with their share of it, and the same in words.
+"""Regions of the image with most of the evidence, as boxes and as a sentence.
 
-Of all boxes on a grid of cells, that one is taken whose share of the evidence exceeds its share of the picture most,
-each per cent of area counted AREA_PRICE times: much evidence in little space. The next is found likewise beside it.
-Within a cell, evidence for and against cancels out; shares are of what is left.
+The first box is the one on a grid of cells that maximizes its share of the evidence minus AREA_PRICE times its share of
+the area: much evidence in little space. The next boxes are found in the same way in the remaining cells. Evidence for
+and against the class within one cell cancels out. Shares refer to the evidence after that.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from torch.nn import functional
 
 from handlers.explain.methods import patches
 
-# Cells along a side, which the boxes' sides lie on.
+# Cells along a side of the image. The sides of the boxes lie on this grid.
 CELLS = 16
-MOST = 3
-# Higher makes boxes smaller. At this one they lie close around what people would point at, on photos of 32 pixels.
+MAX_BOXES = 3
+# A higher price makes boxes smaller. With this one they fit closely what people would point at, on photos of 32 pixels.
 AREA_PRICE = 1.5
-# What is less is not worth a box, and what is larger is no place.
-LEAST_SHARE = 0.1
-LARGEST_BOX = 0.7
-# Evidence against is spoken of where it is at least this share of all there is.
+# Boxes with a smaller share of the evidence, or a larger share of the area, are left out.
+MIN_SHARE = 0.1
+MAX_AREA = 0.7
+# The sentence mentions evidence against the class if it has at least this share of all evidence.
 SUBSTANTIAL = 0.3
-# A sentence that names more is not read.
-MOST_PLACES = 2
-# What places are called: left, top, right, bottom as shares of the picture.
-PLACES = {
+# Number of positions in a sentence.
+MAX_POSITIONS = 2
+# Names of positions: left, top, right, bottom as shares of the image.
+POSITIONS = {
     "in the upper left": (0.0, 0.0, 0.5, 0.5),
     "in the upper right": (0.5, 0.0, 1.0, 0.5),
     "in the lower left": (0.0, 0.5, 0.5, 1.0),
@@ -53,13 +53,13 @@ PLACES = {
 }
 
 Edges = tuple[float, float, float, float]
-"""Left, top, right, bottom as shares of the picture, 0 to 1."""
+"""Left, top, right, bottom as shares of the image, 0 to 1."""
 Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels of the picture; right and bottom are the first that lie outside."""
+"""Left, top, right, bottom in pixels of the image; right and bottom are exclusive."""
 
 
 def in_pixels(edges: Edges, size: tuple[int, int]) -> Box:
-    """The same in whole pixels of a picture of this width and height, at least one each way."""
+    """Convert edges to whole pixels of an image of this width and height: at least one pixel in each direction."""
     width, height = size
     left, top = min(round(edges[0] * width), width - 1), min(round(edges[1] * height), height - 1)
     return left, top, max(round(edges[2] * width), left + 1), max(round(edges[3] * height), top + 1)
@@ -67,28 +67,28 @@ def in_pixels(edges: Edges, size: tuple[int, int]) -> Box:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of the picture.
+    """A part of the image.
 
     Attributes:
-        share: of all evidence with its sign, 0 to 1.
-        place: where it is, in words.
+        share: share of all evidence of its sign, 0 to 1.
+        position: name of the position, a key of POSITIONS.
     """
 
     box: Box
     share: float
-    place: str
+    position: str
 
     def members(self) -> dict[str, Any]:
-        """The JSON members that an answer has for it."""
+        """Return the members in JSON."""
         return {"box": list(self.box), "share": round(self.share, 3)}
 
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """The boxes that hold most of the evidence, the fullest first; none where it is spread, or there is none.
+    """The boxes with most of the evidence, largest share first; none if the evidence is spread out or zero.
 
     Attributes:
-        balance: of all evidence, the share that speaks for the target, 0 to 1; None where there is no evidence.
+        balance: share of all evidence that speaks for the target, 0 to 1; None if there is no evidence.
     """
 
     evidence_for: tuple[Region, ...]
@@ -96,7 +96,7 @@ class Regions:
     balance: float | None
 
     def members(self) -> dict[str, Any]:
-        """The JSON members that an answer has for it."""
+        """Return the members in JSON."""
         return {
             "for": [region.members() for region in self.evidence_for],
             "against": [region.members() for region in self.against],
@@ -105,11 +105,11 @@ class Regions:
 
 
 def find(heat: torch.Tensor, size: tuple[int, int]) -> Regions:
-    """The regions of a signed map.
+    """Find the regions of a signed map.
 
     Args:
-        heat: (h, w), of what the network sees.
-        size: width and height in pixels of the picture of just that.
+        heat: (h, w), map of the part of the image that the network sees.
+        size: width and height of that part in pixels.
     """
     cells = _smooth(patches.evidence(heat[None].double(), CELLS))[0]
     positive, negative = cells.clamp(min=0), (-cells).clamp(min=0)
@@ -119,36 +119,35 @@ def find(heat: torch.Tensor, size: tuple[int, int]) -> Regions:
 
 
 def sentence(regions: Regions, label: str, against: str | None = None) -> str:
-    """Where the evidence lies, as people would say it: '62 % of the evidence for "frog" lies in the upper left.'
-
-    Evidence against it is spoken of where it is much.
+    """Describe the regions: '62 % of the evidence for "frog" lies in the upper left.'
 
     Args:
-        label: of the class that is explained.
-        against: that of a contrast, "why A and not B".
+        label: label of the explained class.
+        against: label of the class B of a contrast, "why A and not B".
     """
-    what = f'"{label}"' if against is None else f'"{label}" rather than "{against}"'
+    target = f'"{label}"' if against is None else f'"{label}" rather than "{against}"'
     if regions.balance is None:
-        return f"There is no evidence for or against {what}."
+        return f"There is no evidence for or against {target}."
     if regions.balance == 0:
-        said = f"There is no evidence for {what}"
+        text = f"There is no evidence for {target}"
     elif regions.evidence_for:
-        said = _shares(regions.evidence_for, f"of the evidence for {what} lies")
+        text = _shares(regions.evidence_for, f"of the evidence for {target} lies")
     else:
-        said = f"The evidence for {what} is spread over the whole image"
+        text = f"The evidence for {target} is spread over the whole image"
     if 1 - regions.balance < SUBSTANTIAL:
-        return f"{said}."
-    where = _shares(regions.against, "of that") if regions.against else "spread over the whole image"
-    return f"{said}. {_percent(1 - regions.balance)} of all evidence speaks against it, {where}."
+        return f"{text}."
+    locations = _shares(regions.against, "of that") if regions.against else "spread over the whole image"
+    return f"{text}. {_percent(1 - regions.balance)} of all evidence speaks against it, {locations}."
 
 
-def _shares(regions: Sequence[Region], what: str) -> str:
-    """The share of `what` in each place, largest first; boxes of the same place are one."""
+def _shares(regions: Sequence[Region], subject: str) -> str:
+    """Name the share of `subject` at each position, largest first; boxes at the same position are merged."""
     shares: dict[str, float] = {}
     for region in regions:
-        shares[region.place] = shares.get(region.place, 0) + region.share
-    (first, most), *others = sorted(shares.items(), key=lambda item: -item[1])[:MOST_PLACES]
-    return ", ".join([f"{_percent(most)} {what} {first}", *(f"{_percent(share)} {place}" for place, share in others)])
+        shares[region.position] = shares.get(region.position, 0) + region.share
+    (first, largest_share), *others = sorted(shares.items(), key=lambda item: -item[1])[:MAX_POSITIONS]
+    rest = (f"{_percent(share)} {position}" for position, share in others)
+    return ", ".join([f"{_percent(largest_share)} {subject} {first}", *rest])
 
 
 def _percent(share: float) -> str:
@@ -156,35 +155,35 @@ def _percent(share: float) -> str:
 
 
 def _smooth(cells: torch.Tensor) -> torch.Tensor:
-    """Each cell with its neighbors, (N, rows, columns): a map is not exact to a cell."""
+    """Average each cell with its neighbors, (N, rows, columns): a map is not exact to one cell."""
     kernel = cells.new_tensor([1, 2, 1]) / 4
     padded = functional.pad(cells[:, None], (1, 1, 1, 1))
     return functional.conv2d(padded, (kernel[:, None] * kernel).view(1, 1, 3, 3))[:, 0]
 
 
 def _boxes(evidence: torch.Tensor, size: tuple[int, int]) -> tuple[Region, ...]:
-    """The boxes of evidence of one sign, (rows, columns), none of it below 0."""
+    """Find the boxes of evidence of one sign, (rows, columns), values of at least 0."""
     total = evidence.sum()
     if total <= 0:
         return ()
     shares = evidence / total
     gain = shares - AREA_PRICE / shares.numel()
     rows, columns = shares.shape
-    found: list[Region] = []
-    while len(found) < MOST:
+    regions: list[Region] = []
+    while len(regions) < MAX_BOXES:
         top, bottom, left, right = _best(gain)
-        part = slice(top, bottom), slice(left, right)
-        share = float(shares[part].sum())
-        if share < LEAST_SHARE or shares[part].numel() > LARGEST_BOX * shares.numel():
+        cells = slice(top, bottom), slice(left, right)
+        share = float(shares[cells].sum())
+        if share < MIN_SHARE or shares[cells].numel() > MAX_AREA * shares.numel():
             break
-        gain[part] = -1  # no box is worth more than 1, so that none takes in a part of this one
+        gain[cells] = -1  # no box gains more than 1, so later boxes avoid these cells
         edges = (left / columns, top / rows, right / columns, bottom / rows)
-        found.append(Region(in_pixels(edges, size), share, _place(edges)))
-    return tuple(sorted(found, key=lambda region: -region.share))
+        regions.append(Region(in_pixels(edges, size), share, _position(edges)))
+    return tuple(sorted(regions, key=lambda region: -region.share))
 
 
 def _best(gain: torch.Tensor) -> tuple[int, int, int, int]:
-    """The box of cells with the largest sum: its first row, the one after its last, and likewise its columns."""
+    """Return the box of cells with the largest sum: first row, end row, first column, end column (exclusive)."""
     rows, columns = gain.shape
     sums = functional.pad(gain.cumsum(0).cumsum(1), (1, 0, 1, 0))
     top, bottom = torch.triu_indices(rows + 1, rows + 1, 1)
@@ -195,17 +194,17 @@ def _best(gain: torch.Tensor) -> tuple[int, int, int, int]:
     return int(top[band]), int(bottom[band]), int(left[side]), int(right[side])
 
 
-def _place(edges: Edges) -> str:
-    """What the place of a box is called: that of PLACES that shares most with it, the nearest of these."""
+def _position(edges: Edges) -> str:
+    """Return the name of the position with the largest intersection over union; of equal ones the nearest."""
 
-    def likeness(place: Edges) -> tuple[float, float]:
-        left, top = max(edges[0], place[0]), max(edges[1], place[1])
-        right, bottom = min(edges[2], place[2]), min(edges[3], place[3])
+    def overlap(named: Edges) -> tuple[float, float]:
+        left, top = max(edges[0], named[0]), max(edges[1], named[1])
+        right, bottom = min(edges[2], named[2]), min(edges[3], named[3])
         common = max(right - left, 0) * max(bottom - top, 0)
-        distance = math.hypot(edges[0] + edges[2] - place[0] - place[2], edges[1] + edges[3] - place[1] - place[3])
-        return round(common / (_area(edges) + _area(place) - common), 6), -distance
+        distance = math.hypot(edges[0] + edges[2] - named[0] - named[2], edges[1] + edges[3] - named[1] - named[3])
+        return round(common / (_area(edges) + _area(named) - common), 6), -distance
 
-    return max(PLACES, key=lambda name: likeness(PLACES[name]))
+    return max(POSITIONS, key=lambda name: overlap(POSITIONS[name]))
 
 
 def _area(edges: Edges) -> float:

@@ -1,1 +1,1 @@
-"""Costs of explanations on this machine, and the choice that keeps a deadline."""
+"""Costs of explanations on this machine, and the choice of a method for a deadline."""

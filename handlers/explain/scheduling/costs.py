@@ -1,4 +1,4 @@
-"""What passes through the network take on this machine, so that a deadline can be kept."""
+"""Measured time of passes through the network on this machine, to estimate whether a method fits a deadline."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from functools import partial
 
 import torch
 
-from handlers.explain.methods.method import MAX_ROWS, Passes, Readout, rows_at_once
+from handlers.explain.methods.method import MAX_ROWS, Passes, TargetScore, rows_at_once
 
-BUDGET = 2.0  # seconds that measuring may take, about
+BUDGET = 2.0  # seconds for the measurement, approximately
 RUNS = 5
-REMEMBERED = 64  # answers
+HISTORY = 64  # explanations per method
 QUANTILE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Seconds of a pass: `fixed` ones each time, whatever the rows, and `row` for each row."""
+    """Seconds of a pass: `fixed` seconds for each pass, and `row` seconds for each row."""
 
     fixed: float
     row: float
 
     def seconds(self, rows: int) -> float:
-        """Of so many rows, MAX_ROWS at once."""
+        """Return the seconds for this number of rows, MAX_ROWS in one pass."""
         return self.fixed * math.ceil(rows / MAX_ROWS) + self.row * rows
 
 
 @dataclass(slots=True)
 class Costs:
-    """What passes take, measured at load, and corrected by what answers took.
+    """Cost of passes, measured at load and corrected by the time that explanations took.
 
     Attributes:
-        forward: a pass whose way back is not wanted.
-        both: a pass forward and back.
-        ratios: by method, of its last answers, what they took by what was predicted from the passes alone.
-        first: of these, what each method began with.
+        forward: a forward pass without gradients.
+        both: a forward and a backward pass.
+        ratios: for each method, actual time divided by the time predicted from its passes, of the last explanations.
+        first: the first ratio of each method.
     """
 
     forward: Pass
@@ -49,48 +49,48 @@ class Costs:
     first: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def measure(cls, readout: Readout, size: int, classes: int) -> Costs:
-        """Run blank images of `size` pixels through a network of so many classes; takes some two seconds at most."""
-        device = next((parameter.device for parameter in readout.parameters()), torch.device("cpu"))
+    def measure(cls, target_score: TargetScore, size: int, classes: int) -> Costs:
+        """Run blank images of `size` pixels through the network; takes about two seconds at most."""
+        device = next((parameter.device for parameter in target_score.parameters()), torch.device("cpu"))
 
-        def run(rows: int, *, back: bool) -> None:
-            images = torch.zeros(rows, 3, size, size, device=device, requires_grad=back)
+        def run(rows: int, *, backward: bool) -> None:
+            images = torch.zeros(rows, 3, size, size, device=device, requires_grad=backward)
             weights = torch.full((rows, classes), 1 / classes, device=device)
-            with torch.inference_mode(False), torch.set_grad_enabled(back):
-                total = readout(images, weights).sum()
-                (torch.autograd.grad(total, images)[0].sum() if back else total).item()  # waits for a GPU, too
+            with torch.inference_mode(False), torch.set_grad_enabled(backward):
+                total = target_score(images, weights).sum()
+                (torch.autograd.grad(total, images)[0].sum() if backward else total).item()  # waits for the GPU
 
-        most = rows_at_once(torch.empty(1, 3, size, size, device="meta"))
-        return cls(_line(partial(run, back=False), most), _line(partial(run, back=True), most))
+        max_rows = rows_at_once(torch.empty(1, 3, size, size, device="meta"))
+        return cls(_line(partial(run, backward=False), max_rows), _line(partial(run, backward=True), max_rows))
 
     def seconds(self, passes: Passes, images: int, method: str = "") -> float:
-        """How long passes for so many images will take, as slow as answers by this method were lately."""
-        back, forward = passes.backward, passes.forward - passes.backward
-        return (self.both.seconds(back * images) + self.forward.seconds(forward * images)) * self.factor_of(method)
+        """Predict the seconds for this number of images, at the recent speed of this method."""
+        backward, forward = passes.backward, passes.forward - passes.backward
+        return (self.both.seconds(backward * images) + self.forward.seconds(forward * images)) * self.factor_of(method)
 
     def factor_of(self, method: str) -> float:
-        """What `seconds` multiplies by: the 90th percentile of the method's ratios, or of all where it has none yet."""
+        """Return the factor of `seconds`: the 90th percentile of the method's ratios, or of all if it has none."""
         return _quantile(self.ratios[method]) if method in self.ratios else self.factor
 
     @property
     def factor(self) -> float:
-        """The 90th percentile of all ratios, or 1 where there are none: how slow this machine is now."""
+        """Return the 90th percentile of all ratios, or 1 if there are none: the current slowness of this machine."""
         return _quantile([ratio for ratios in self.ratios.values() for ratio in ratios])
 
     def observe(self, predicted: float, actual: float, method: str = "") -> None:
-        """Take note that what `seconds` has just predicted for a method took `actual` seconds.
+        """Record that a method took `actual` seconds, and that `seconds` predicted `predicted`.
 
-        The first one counts as half of what is remembered, so that a single slow answer later is no reason for fear.
+        The first ratio fills half of the history, so that one slow explanation later has little effect.
         """
         if predicted > 0:
             ratio = actual / predicted * self.factor_of(method)
             if method not in self.ratios:
                 self.first[method] = ratio
-                self.ratios[method] = deque([ratio] * (REMEMBERED // 2), maxlen=REMEMBERED)
+                self.ratios[method] = deque([ratio] * (HISTORY // 2), maxlen=HISTORY)
             self.ratios[method].append(ratio)
 
     def relax(self, method: str) -> None:
-        """Doubt what was learnt of a method that was not tried because of it, lest it is never tried again."""
+        """Move a method's ratios toward the first one after it was passed over, so that it is tried again."""
         if method in self.ratios:
             self.ratios[method].append(self.first[method])
 
@@ -100,12 +100,12 @@ def _quantile(ratios: Collection[float]) -> float:
     return ranked[min(len(ranked) - 1, int(QUANTILE * len(ranked)))] if ranked else 1.0
 
 
-def _line(run: Callable[[int], None], most: int) -> Pass:
-    """Time one row, and as many as go into a part of the budget, at most `most`."""
-    run(1)  # the first one sets things up
+def _line(run: Callable[[int], None], max_rows: int) -> Pass:
+    """Fit fixed and row seconds: time one row, and as many rows as fit in half of the budget, at most `max_rows`."""
+    run(1)  # warm up
     budget = BUDGET / 2
     single = _median(run, 1, budget / 4)
-    rows = min(most, int(budget / 4 / single))
+    rows = min(max_rows, int(budget / 4 / single))
     if rows < 2:
         return Pass(0.0, single)
     many = _median(run, rows, budget / 2)
@@ -114,7 +114,7 @@ def _line(run: Callable[[int], None], most: int) -> Pass:
 
 
 def _median(run: Callable[[int], None], rows: int, budget: float) -> float:
-    """Seconds of a run, the median of at most RUNS, of which none begins after the budget."""
+    """Return the median seconds of at most RUNS runs; no run starts after the budget is spent."""
     times: list[float] = []
     while not times or (len(times) < RUNS and sum(times) < budget):
         start = time.perf_counter()

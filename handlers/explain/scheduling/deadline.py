@@ -1,4 +1,4 @@
-"""Which method an explanation with a deadline gets: the best one that the time left is enough for."""
+"""Choice of a method for a deadline: the best one that fits the remaining time."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from typing import Any
 from handlers.errors import BadOption, DeadlineExceeded
 from handlers.explain.methods.method import Method
 
-# Best first, where the card has no faithfulness of its own (`make explain-report` writes it).
-ORDER = ("deeplift", "kernelshap", "occlusion", "ig", "gradshap", "layercam", "gradcam", "ixg")
 
+def ranked_methods(supported: Mapping[str, Method], default: str, faithfulness: Mapping[str, float]) -> list[Method]:
+    """Return the methods of a model, best first: the default, then by measured faithfulness, then by rank.
 
-def ladder(works: Mapping[str, Method], default: str, faithfulness: Mapping[str, float]) -> list[Method]:
-    """The methods of a model, best first: its default, then those measured to be the most faithful, then the others."""
-    unmeasured = [name for name in ORDER if name not in faithfulness]
-    order = [default, *sorted(faithfulness, key=lambda name: -faithfulness[name]), *unmeasured]
-    return [works[name] for name in dict.fromkeys(order) if name in works]
+    Args:
+        supported: the methods that fit the network, by name.
+        default: name of the default method.
+        faithfulness: gap of each measured method, by name (`make explain-report` writes it into the card).
+    """
+    measured = sorted(faithfulness, key=lambda name: -faithfulness[name])
+    unmeasured = sorted(supported, key=lambda name: supported[name].rank)
+    return [supported[name] for name in dict.fromkeys([default, *measured, *unmeasured]) if name in supported]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What was chosen for one request.
+class DeadlineChoice:
+    """The method chosen for one request.
 
     Attributes:
-        side: at most so long is the long side of its picture, in pixels.
-        left_ms: that were left when it was chosen.
-        estimate_ms: that the method was expected to take, picture and all.
+        side: largest long side of the overlay, in pixels.
+        left_ms: remaining time when the method was chosen.
+        estimate_ms: expected time of the method and the overlay.
     """
 
     method: Method
@@ -37,7 +40,7 @@ class Choice:
     estimate_ms: float
 
     def members(self) -> dict[str, Any]:
-        """The answer's `deadline`."""
+        """Return the member `deadline` in JSON."""
         return {
             "deadline_ms": self.deadline_ms,
             "left_ms": round(self.left_ms, 1),
@@ -47,10 +50,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A method and a side of its picture that could be taken, and the milliseconds that this is expected to take.
+    """A method and a size of its overlay, with the expected time.
 
     Attributes:
-        idle_ms, now_ms: on an idle machine, and on this one now.
+        side: largest long side of the overlay, in pixels.
+        idle_ms: expected time on an idle machine.
+        now_ms: expected time at the current load.
     """
 
     method: Method
@@ -59,28 +64,29 @@ class Candidate:
     now_ms: float
 
 
-def choose(candidates: Sequence[Candidate], deadline_ms: int, left_ms: float) -> Choice:
-    """The first of the candidates, which are the best first, that fits.
+def choose(candidates: Sequence[Candidate], deadline_ms: int, left_ms: float) -> DeadlineChoice:
+    """Return the first candidate that fits; candidates are sorted, best first.
 
     Args:
-        left_ms: of the deadline, for this request.
+        left_ms: remaining time for this request.
 
     Raises:
-        BadOption: none of them would fit the whole deadline, even on an idle machine.
-        DeadlineExceeded: one would have, but too much of it has passed, or the machine is too busy.
+        BadOption: no candidate fits the whole deadline, even on an idle machine.
+        DeadlineExceeded: a candidate would fit the deadline, but too much time has passed, or the load is too high.
     """
-    for one in candidates:
-        if one.now_ms <= left_ms:
-            return Choice(one.method, one.side, deadline_ms, left_ms, one.now_ms)
-    quickest = min(candidates, key=lambda one: one.now_ms)
-    name = quickest.method.name
-    if quickest.idle_ms > deadline_ms:
-        several = len({one.method.name for one in candidates}) > 1
-        which = f"the quickest method, {name}," if several else f"method {name}"
+    for candidate in candidates:
+        if candidate.now_ms <= left_ms:
+            return DeadlineChoice(candidate.method, candidate.side, deadline_ms, left_ms, candidate.now_ms)
+    fastest = min(candidates, key=lambda candidate: candidate.now_ms)
+    name = fastest.method.name
+    if fastest.idle_ms > deadline_ms:
+        several = len({candidate.method.name for candidate in candidates}) > 1
+        subject = f"the fastest method, {name}," if several else f"method {name}"
         raise BadOption(
-            f"deadline_ms is {deadline_ms}: {which} takes some {quickest.idle_ms:.0f} ms for this request here"
+            f"deadline_ms is {deadline_ms}: {subject} takes about {fastest.idle_ms:.0f} ms for this request; "
+            "allow more time"
         )
     raise DeadlineExceeded(
-        f"of the {deadline_ms} ms until its deadline {max(left_ms, 0):.0f} were left when its turn came, and {name} "
-        f"takes some {quickest.now_ms:.0f}: try again later, or leave more time"
+        f"{max(left_ms, 0):.0f} ms of deadline_ms={deadline_ms} were left, and method {name} takes about "
+        f"{fastest.now_ms:.0f} ms: retry later, or allow more time"
     )

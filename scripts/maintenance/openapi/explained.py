@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from handlers.explain import METHODS
 from handlers.explain.evidence.warnings import KINDS
 from handlers.explain.methods.baselines import NAMES as BASELINES
+from handlers.explain.registry import METHODS
 from scripts.maintenance.openapi.words import COUNT, NUMBER, SHARE, WORD, Schema, object_of
 
 PNG: Schema = {**WORD, "contentEncoding": "base64"}

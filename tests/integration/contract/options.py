@@ -86,7 +86,7 @@ def baseline(ask: Ask) -> None:
 def smoothgrad_samples(ask: Ask) -> None:
     assert ok(ask.post(f"{EXPLAIN}?smoothgrad_samples=4&method=ixg", ask.digit["3"]))["smoothgrad_samples"] == 4
     assert "smoothgrad_samples" not in ok(ask.post(f"{EXPLAIN}?smoothgrad_samples=0&method=ixg", ask.digit["3"]))
-    refused(ask, "smoothgrad_samples=4&method=occlusion", "is not of gradients")
+    refused(ask, "smoothgrad_samples=4&method=occlusion", "does not use gradients")
     refused(ask, "smoothgrad_samples=51", "from 0 to 50")
 
 

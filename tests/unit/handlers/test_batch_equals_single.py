@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from handlers.explain import METHODS
+from handlers.explain.registry import METHODS
 from handlers.pipeline import Answer, Classifier
 from handlers.request import Incoming, Kind, Part
 from tests.support.same_answer import first_difference

@@ -191,7 +191,7 @@ def test_what_explanations_are_asked_for(name: str, value: Any, found: Any) -> N
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("method", "IG", "method 'IG' does not exist: there is ig, gradcam, layercam"),
+        ("method", "IG", "method 'IG' does not exist: there is deeplift, kernelshap, occlusion"),
         ("baseline", "gray", "baseline 'gray' does not exist: there is blur, mean"),
         ("output", "jpeg", "output 'jpeg' does not exist: there is json, overlay, heatmap, npy"),
         ("colormap", "jet", "colormap 'jet' does not exist: there is rdbu"),

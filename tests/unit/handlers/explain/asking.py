@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from handlers.explain import METHODS
-from handlers.explain.attribution import Attribution, attribute
 from handlers.explain.methods import baselines
-from handlers.explain.methods.introspection import scan
-from handlers.explain.methods.method import Method, Question, Readout, Settings
+from handlers.explain.methods.attribution import Attribution, attribute
+from handlers.explain.methods.introspection import introspect
+from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, TargetScore
+from handlers.explain.registry import METHODS
 from models import architectures
 from models.card import Input
 
@@ -77,10 +77,10 @@ def ask(
     explained: nn.Module,
     shown: torch.Tensor,
     weights: torch.Tensor,
-    settings: Settings | None = None,
+    settings: MethodSettings | None = None,
 ) -> Attribution:
     """Explain images by a method as it is run unless asked otherwise."""
     chosen = settings or method.settings
     baseline = baselines.make(chosen.baseline, shown, SPEC) if chosen.baseline else None
-    readout = Readout(explained, scan(explained, shown.shape[2]))
-    return attribute(method, readout, Question(shown, weights, baseline), chosen)
+    target_score = TargetScore(explained, introspect(explained, shown.shape[2]))
+    return attribute(method, target_score, AttributionInputs(shown, weights, baseline), chosen)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from handlers.explain import METHODS
 from handlers.explain.methods.baselines import blur
-from handlers.explain.methods.introspection import Traits, scan
+from handlers.explain.methods.introspection import Introspection, introspect
 from handlers.explain.methods.kernelshap import coalitions, solve
-from handlers.explain.methods.method import Question, Readout
+from handlers.explain.methods.method import AttributionInputs, TargetScore
+from handlers.explain.registry import METHODS
 from tests.unit.handlers.explain.asking import CLASSES, SIZE, ask, images, linear_network, network, slopes, targets
 
 ASKED = (0, 4, (2, 1))
@@ -74,14 +74,14 @@ class Map(nn.Module):
 
 def test_class_activation_maps_weigh_channels_with_their_gradient() -> None:
     shown, weights = images(2), targets(0, 1)[:, :2]
-    readout = Readout(Map(), Traits(layer="convolution", middle="convolution"))
-    question = Question(shown, weights)
+    target_score = TargetScore(Map(), Introspection(layer="convolution", middle="convolution"))
+    inputs = AttributionInputs(shown, weights)
     red, green = shown[0, 0] / SIZE**2, 2 * shown[1, 1] / SIZE**2
-    found = METHODS["gradcam"].attribute(readout, question, METHODS["gradcam"].settings)
+    found = METHODS["gradcam"].attribute(target_score, inputs, METHODS["gradcam"].settings)
     assert torch.allclose(found[0, 0], red, atol=1e-7)
     assert torch.allclose(found[1, 0], green, atol=1e-7)
     # The second class falls with its channel: LayerCAM asks only what raises it.
-    found = METHODS["layercam"].attribute(readout, question, METHODS["layercam"].settings)
+    found = METHODS["layercam"].attribute(target_score, inputs, METHODS["layercam"].settings)
     assert torch.allclose(found[0, 0], red, atol=1e-7)
     assert float(found[1].abs().max()) == 0
 
@@ -98,9 +98,9 @@ def test_deeplift_gives_a_maximum_to_those_that_it_moved_between() -> None:
     image = torch.zeros(1, 3, 3, 3)
     baseline = torch.zeros(1, 3, 3, 3)
     image[0, 0, 0, 0], baseline[0, 0, 2, 2] = 5, 2
-    readout = Readout(pool, scan(pool, 3))
-    question = Question(image, torch.tensor([[1.0, 0, 0]]), baseline)
-    found = METHODS["deeplift"].attribute(readout, question, METHODS["deeplift"].settings)
+    target_score = TargetScore(pool, introspect(pool, 3))
+    inputs = AttributionInputs(image, torch.tensor([[1.0, 0, 0]]), baseline)
+    found = METHODS["deeplift"].attribute(target_score, inputs, METHODS["deeplift"].settings)
     # The output rises from 2 to 5, all of it at the place of the image's maximum.
     assert (float(found[0, 0, 0, 0]), float(found.abs().sum())) == (3, 3)
 

@@ -11,8 +11,8 @@ import torch
 
 from handlers.engines import EngineError, Outputs
 from handlers.engines.eager import Eager
-from handlers.explain import METHODS
 from handlers.explain.explainer import Explainer
+from handlers.explain.registry import METHODS
 from handlers.explain.scheduling.costs import Costs, Pass
 from handlers.pipeline import Classifier
 from models import architectures
@@ -53,7 +53,7 @@ def timed(classifier: Classifier, forward: float, both: float) -> Classifier:
     """The same, on a machine where a row takes so many seconds."""
     found = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
     found.explainer.__dict__["costs"] = Costs(Pass(0, forward), Pass(0, both))
-    found.explainer.__dict__["_drawing"] = 0.0
+    found.explainer.__dict__["_render_seconds"] = 0.0
     return found
 
 
@@ -61,9 +61,9 @@ def test_a_transformer_has_the_methods_that_are_right_for_it(transformer: Classi
     refused = ask(transformer, some[0], method="gradcam")
     assert (refused["code"], refused["type"]) == (400, "BadOption")
     assert refused["message"].startswith("method gradcam ")
-    assert "on this model there are ig, ixg, gradshap, occlusion, kernelshap" in refused["message"]
-    assert {"gradcam", "layercam", "deeplift"} == set(transformer.explainer.refused)
-    for name in transformer.explainer.works:
+    assert "on this model there are kernelshap, occlusion, ig, gradshap, ixg" in refused["message"]
+    assert {"gradcam", "layercam", "deeplift"} == set(transformer.explainer.unsupported)
+    for name in transformer.explainer.supported:
         assert ask(transformer, some[0], method=name)["method"] == name
 
 
@@ -120,9 +120,9 @@ def test_a_deadline_that_nothing_can_meet_is_refused(classifier: Classifier, som
     model = timed(classifier, 1.0, 2.0)
     found = ask(model, some[0], deadline_ms="100")
     assert (found["code"], found["type"]) == (400, "BadOption")
-    assert "the quickest method" in found["message"]
+    assert "the fastest method" in found["message"]
     named = ask(model, some[0], deadline_ms="3000", method="ig")
-    assert "method ig takes some" in named["message"]
+    assert "method ig takes about" in named["message"]
 
 
 def test_the_work_for_others_in_the_batch_counts(classifier: Classifier, some: Sequence[bytes]) -> None:
@@ -148,7 +148,7 @@ def test_costs_are_learnt_from_answers_once_they_matter(classifier: Classifier, 
 def test_warming_leaves_nothing_to_be_done_for_the_first_time(classifier: Classifier) -> None:
     model = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
     model.explainer.warm()
-    assert {"costs", "_drawing"} <= set(model.explainer.__dict__)
+    assert {"costs", "_render_seconds"} <= set(model.explainer.__dict__)
 
 
 def test_a_network_that_answers_otherwise_than_the_one_explained_is_warned_of(

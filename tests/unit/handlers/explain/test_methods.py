@@ -11,8 +11,10 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from handlers.explain import DEFAULT_METHOD, METHODS, attribution
+from handlers.explain.methods import attribution
 from handlers.explain.methods.method import MAX_ROWS, Method, Passes, rows_at_once
+from handlers.explain.registry import METHODS
+from models.card import Explanations
 from tests.unit.handlers.explain.asking import ALL, COMPLETE, SIZE, ask, images, network, targets
 
 MIXED = (3, 0, (1, 4), 3, (4, 1))
@@ -41,9 +43,9 @@ class Watched(nn.Module):
 
 
 def test_there_are_eight_and_a_default() -> None:
-    assert list(METHODS) == ["ig", "gradcam", "layercam", "ixg", "deeplift", "gradshap", "occlusion", "kernelshap"]
+    assert list(METHODS) == ["deeplift", "kernelshap", "occlusion", "ig", "gradshap", "layercam", "gradcam", "ixg"]
     assert [method.name for method in METHODS.values()] == list(METHODS)
-    assert DEFAULT_METHOD in METHODS
+    assert Explanations().method in METHODS
 
 
 @pytest.mark.parametrize("method", ALL, ids=by_name)
@@ -85,7 +87,11 @@ def test_network_and_images_are_left_as_they_were(method: Method, frozen: bool) 
     weights = targets(0, 1, (2, 3))
     kept, kept_weights = shown.clone(), weights.clone()
     found = ask(
-        method, explained, shown, weights, replace(method.settings, smoothgrad_samples=2 if method.smooths else 0)
+        method,
+        explained,
+        shown,
+        weights,
+        replace(method.settings, smoothgrad_samples=2 if method.supports_smoothgrad else 0),
     )
     assert all(torch.equal(value, before[name]) for name, value in explained.state_dict().items())
     assert {parameter.requires_grad for parameter in explained.parameters()} == {not frozen}
@@ -114,8 +120,8 @@ def test_it_works_where_gradients_are_switched_off(method: Method) -> None:
 @pytest.mark.parametrize("count", [1, 3, MAX_ROWS + 6])
 def test_no_more_rows_go_through_the_network_at_once_than_may(method: Method, count: int) -> None:
     watched = Watched(network("cnn"))
-    steps = method.steps.least if method.steps else None
-    settings = replace(method.settings, steps=steps, smoothgrad_samples=2 if method.smooths else 0)
+    steps = method.steps.minimum if method.steps else None
+    settings = replace(method.settings, steps=steps, smoothgrad_samples=2 if method.supports_smoothgrad else 0)
     ask(method, watched, images(count), targets(*[0] * count), settings)
     assert max(watched.rows) <= MAX_ROWS
 
@@ -130,7 +136,7 @@ def test_of_large_images_fewer_rows_go_through_at_once() -> None:
 def test_a_large_image_is_explained_though_one_row_goes_through_at_once(method: Method) -> None:
     small = Watched(nn.Sequential(nn.AvgPool2d(64), nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten()))
     shown = nn.functional.interpolate(images(2), (512, 512))
-    steps = method.steps.least if method.steps else None
+    steps = method.steps.minimum if method.steps else None
     weights = torch.eye(256)[[3, 7]]
     found = ask(method, small, shown, weights, replace(method.settings, steps=steps))
     # DeepLIFT needs image and baseline at once.

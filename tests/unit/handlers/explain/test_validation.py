@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from handlers.errors import BadOption
-from handlers.explain import DEFAULT_METHOD, METHODS
-from handlers.explain.methods.method import Settings
-from handlers.explain.validation import Target, check_picture, method_of, settings_of, target_of
+from handlers.explain.methods.method import MethodSettings
+from handlers.explain.registry import METHODS
+from handlers.explain.validation import Target, check_drawing_options, method_of, settings_of, target_of
 from handlers.options import Options
-from models.card import Card
+from models.card import Card, Explanations
 
 REFUSED = {"gradcam": "needs a convolution, and this network has none"}
 WORKS = {name: method for name, method in METHODS.items() if name not in REFUSED}
@@ -56,8 +56,8 @@ def test_a_contrast_is_of_two_classes_of_its_own(card: Card) -> None:
 
 def test_a_method_has_the_settings_that_it_has_unless_asked() -> None:
     ig = METHODS["ig"]
-    assert settings_of(Options(), ig) == ig.settings == Settings(50, "blur")
-    assert settings_of(Options(steps=20, baseline="black", smoothgrad_samples=4), ig) == Settings(20, "black", 4)
+    assert settings_of(Options(), ig) == ig.settings == MethodSettings(50, "blur")
+    assert settings_of(Options(steps=20, baseline="black", smoothgrad_samples=4), ig) == MethodSettings(20, "black", 4)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -67,14 +67,16 @@ def test_what_a_method_does_not_have_is_refused(name: str) -> None:
         with pytest.raises(BadOption, match=f"steps is 3, and method {name} has none: leave it out"):
             settings_of(Options(steps=3), method)
     else:
-        for steps in (method.steps.least - 1, method.steps.most + 1):
-            with pytest.raises(BadOption, match=rf"takes {method.steps.least} to {method.steps.most} \w+ \(\d+ unless"):
+        for steps in (method.steps.minimum - 1, method.steps.maximum + 1):
+            with pytest.raises(
+                BadOption, match=rf"takes {method.steps.minimum} to {method.steps.maximum} \w+ \(default: \d+\)"
+            ):
                 settings_of(Options(steps=steps), method)
     if method.baseline is None:
         with pytest.raises(BadOption, match=f"baseline is 'blur', and method {name} has none"):
             settings_of(Options(baseline="blur"), method)
-    if not method.smooths:
-        with pytest.raises(BadOption, match=f"smoothgrad_samples is 5, and method {name} is not of gradients"):
+    if not method.supports_smoothgrad:
+        with pytest.raises(BadOption, match=f"smoothgrad_samples is 5, and method {name} does not use gradients"):
             settings_of(Options(smoothgrad_samples=5), method)
 
 
@@ -82,12 +84,12 @@ def test_the_methods_own_is_taken_where_none_is_asked_for() -> None:
     chosen = method_of(Options(), WORKS, REFUSED, "ixg")
     assert chosen is METHODS["ixg"]
     assert method_of(Options(method="ig"), WORKS, REFUSED, "ixg") is METHODS["ig"]
-    assert DEFAULT_METHOD in METHODS
+    assert Explanations().method in METHODS
 
 
 def test_a_method_that_is_wrong_for_the_network_is_refused_with_the_reason_and_the_others() -> None:
     with pytest.raises(
-        BadOption, match=r"method gradcam needs a convolution, and .* on this model there are ig, "
+        BadOption, match=r"method gradcam needs a convolution, and .* on this model there are deeplift, "
     ) as e:
         method_of(Options(method="gradcam"), WORKS, REFUSED, "ig")
     assert "gradcam," not in str(e.value)
@@ -105,9 +107,9 @@ def test_settings_of_no_method_cannot_go_with_a_deadline(options: Options) -> No
 
 
 def test_what_says_how_to_draw_needs_something_drawn() -> None:
-    check_picture(Options(output="overlay", alpha=0.5, colormap="vik"))
-    check_picture(Options(output="heatmap", colormap="vik"))
+    check_drawing_options(Options(output="overlay", alpha=0.5, colormap="vik"))
+    check_drawing_options(Options(output="heatmap", colormap="vik"))
     with pytest.raises(BadOption, match=r"alpha is 0\.5, and output 'heatmap' has none: leave one of them out"):
-        check_picture(Options(output="heatmap", alpha=0.5))
+        check_drawing_options(Options(output="heatmap", alpha=0.5))
     with pytest.raises(BadOption, match="colormap is 'vik', and output 'npy' has none"):
-        check_picture(Options(output="npy", colormap="vik"))
+        check_drawing_options(Options(output="npy", colormap="vik"))

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from handlers.decision import Uncertainty
-from handlers.explain.items import Explained
+from handlers.explain.explanation import Explanation
 from handlers.explain.rendering.legend import Caption, Class
 from handlers.explain.rendering.overlay import Style
 from handlers.modalities.image.images import View
@@ -44,5 +44,5 @@ def explained(heat: float = 1.0) -> Result:
     values = np.zeros((4, 4), np.float32)
     values[0, 0] = heat
     view = View(Image.new("RGB", (8, 8), "red"), (0, 0, 8, 8))
-    explanation = Explained(dict(FIELDS), values, view, Caption("Integrated Gradients", Class(1, "dog")), Style())
+    explanation = Explanation(dict(FIELDS), values, view, Caption("Integrated Gradients", Class(1, "dog")), Style())
     return Result(found("dog", "cat"), explanation=explanation)

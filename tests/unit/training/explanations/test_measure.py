@@ -70,8 +70,8 @@ def sample() -> Sample:
 def test_every_method_is_measured_or_refused(sample: Sample) -> None:
     model = classifier()
     found, maps = measure(model, sample)
-    assert [one.name for one in found.methods] == list(model.explainer.works) == list(maps)
-    assert found.refused == model.explainer.refused
+    assert [one.name for one in found.methods] == list(model.explainer.supported) == list(maps)
+    assert found.refused == model.explainer.unsupported
     assert (found.images, found.checked, found.object) == (4, 4, 0.5)
     for one in found.methods:
         assert maps[one.name].shape == (4, SIDE, SIDE)

@@ -50,7 +50,7 @@ def test_a_map_that_is_right_has_the_areas_it_should(
         "insertion": 0.9688,
         "gap": 0.9375,
         "versus_random": 0.9375,  # where one patch counts, a map and the same upside down cancel out
-        "versus_center": pytest.approx(0.9375 - float(faithfulness.centre_gap(looks, image, FOR, blurred)), abs=1e-4),
+        "versus_center": pytest.approx(0.9375 - float(faithfulness.center_gap(looks, image, FOR, blurred)), abs=1e-4),
     }
 
 
@@ -68,7 +68,7 @@ def test_the_map_of_the_centre_is_best_where_the_network_looks_there() -> None:
 
     image = torch.zeros(1, 3, 32, 32)
     image[:, :, 12:16, 12:16] = 1
-    assert float(faithfulness.centre_gap(center, image, FOR, torch.zeros_like(image))) == pytest.approx(0.9375)
+    assert float(faithfulness.center_gap(center, image, FOR, torch.zeros_like(image))) == pytest.approx(0.9375)
 
 
 def test_deletion_fills_with_the_mean_and_insertion_starts_from_the_blurred_image(

@@ -7,14 +7,14 @@ import torch
 
 from handlers.decision import Uncertainty
 from handlers.explain.evidence import warnings
+from handlers.explain.evidence.context import PredictionContext
 from handlers.explain.evidence.faithfulness import Faithfulness
-from handlers.explain.items import Known
 
 
-def known(best: float = 0.9, score: float = 1.0) -> Known:
+def context(best: float = 0.9, score: float = 1.0) -> PredictionContext:
     row = torch.tensor([1 - best, best], dtype=torch.float64)
     uncertainty = Uncertainty(["dog"], score, 2.0, "energy", None)
-    return Known(1, row, row, torch.zeros(3), uncertainty)
+    return PredictionContext(1, row, row, torch.zeros(3), uncertainty)
 
 
 def faithful(random: float, center: float) -> Faithfulness:
@@ -24,16 +24,21 @@ def faithful(random: float, center: float) -> Faithfulness:
 @pytest.mark.parametrize(
     ("given", "kind", "word"),
     [
-        ({"known": known(score=2.1)}, "out_of_distribution", "energy 2.1, above 2"),
-        ({"known": known(best=0.49)}, "low_confidence", "0.49 only"),
-        ({"explained": 0}, "engines_disagree", "different classes"),
+        ({"context": context(score=2.1)}, "out_of_distribution", "energy 2.1, above 2"),
+        ({"context": context(best=0.49)}, "low_confidence", "0.49 only"),
+        ({"explained_class": 0}, "engines_disagree", "different classes"),
         ({"completeness": {"delta": -0.5, "ok": False}}, "incomplete", "by 0.5: more steps may help"),
         ({"faithfulness": faithful(-0.1, 0.2)}, "worse_than_trivial", "than a random map"),
-        ({"faithfulness": faithful(0.2, -0.1)}, "worse_than_trivial", "points at the center"),
+        ({"faithfulness": faithful(0.2, -0.1)}, "worse_than_trivial", "a map of the center"),
     ],
 )
 def test_what_is_amiss_is_said(given: dict[str, object], kind: str, word: str) -> None:
-    sound = {"known": known(), "explained": 1, "completeness": {"delta": 0.0, "ok": True}, "faithfulness": None}
+    sound = {
+        "context": context(),
+        "explained_class": 1,
+        "completeness": {"delta": 0.0, "ok": True},
+        "faithfulness": None,
+    }
     (found,) = warnings.of(**{**sound, **given})  # type: ignore[arg-type]
     assert found["type"] == kind
     assert word in found["message"]
@@ -41,5 +46,5 @@ def test_what_is_amiss_is_said(given: dict[str, object], kind: str, word: str) -
 
 
 def test_nothing_is_said_where_nothing_is() -> None:
-    assert warnings.of(known(), 1, None, None) == []
-    assert warnings.of(known(score=2.0), 1, {"delta": 0.01, "ok": True}, faithful(0.4, -0.02)) == []
+    assert warnings.of(context(), 1, None, None) == []
+    assert warnings.of(context(score=2.0), 1, {"delta": 0.01, "ok": True}, faithful(0.4, -0.02)) == []

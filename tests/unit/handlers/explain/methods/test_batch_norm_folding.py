@@ -7,7 +7,7 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from handlers.explain.methods.batch_norm_folding import fold
+from handlers.explain.methods.batch_norm_folding import fold_batch_norms
 from models import architectures
 from tests.unit.handlers.explain.asking import CLASSES, SIZE, images, used
 
@@ -93,7 +93,7 @@ def folded(network: nn.Module, shown: torch.Tensor) -> tuple[fx.GraphModule, boo
     traced = fx.GraphModule(network, fx.Tracer().trace(network))
     answered, slopes = network(shown), gradients(network, shown)
     weights = {name: value.clone() for name, value in network.state_dict().items()}
-    found = fold(traced)
+    found = fold_batch_norms(traced)
     assert torch.allclose(traced(shown), answered, rtol=1e-9, atol=1e-12)
     assert torch.allclose(gradients(traced, shown), slopes, rtol=1e-9, atol=1e-9 * float(slopes.abs().max()))
     assert torch.equal(network(shown), answered), "the network itself stays as it was"

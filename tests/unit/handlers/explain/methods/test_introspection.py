@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from handlers.explain import METHODS
-from handlers.explain.methods.introspection import Traits, scan
+from handlers.explain.methods.introspection import Introspection, introspect
+from handlers.explain.registry import METHODS
 from models import architectures
 from tests.unit.handlers.explain.asking import SIZE, network
 
@@ -50,8 +50,8 @@ class Gated(nn.Module):
         return values.mean(dim=(2, 3)) * torch.tensor([1.0, 2.0, 3.0, 4.0])
 
 
-def refusal(name: str, traits: Traits) -> str:
-    return METHODS[name].refuses(traits) or ""
+def refusal(name: str, introspection: Introspection) -> str:
+    return METHODS[name].incompatibility(introspection) or ""
 
 
 @pytest.mark.parametrize(
@@ -64,62 +64,66 @@ def refusal(name: str, traits: Traits) -> str:
     ],
 )
 def test_what_convolutions_become_is_what_maps_are_taken_from(name: str, size: int, layer: str, middle: str) -> None:
-    traits = scan(architectures.build(name, image_size=size).eval(), size)
-    assert traits == Traits(layer, middle, kinds=("ReLU", "MaxPool2d"))
-    assert not [method.name for method in METHODS.values() if method.refuses(traits)]
+    introspection = introspect(architectures.build(name, image_size=size).eval(), size)
+    assert introspection == Introspection(layer, middle, kinds=("ReLU", "MaxPool2d"))
+    assert not [method.name for method in METHODS.values() if method.incompatibility(introspection)]
 
 
 def test_where_attention_mixes_places_there_is_no_map() -> None:
-    traits = scan(network("vit_tiny"), SIZE)
-    assert traits == Traits(functional=("scaled_dot_product_attention",), kinds=("LayerNorm", "GELU"))
-    assert {name for name, method in METHODS.items() if method.refuses(traits)} == {"gradcam", "layercam", "deeplift"}
-    assert "needs a convolution whose output keeps its places to the end" in refusal("gradcam", traits)
-    assert "calls functions: scaled_dot_product_attention" in refusal("deeplift", traits)
+    introspection = introspect(network("vit_tiny"), SIZE)
+    assert introspection == Introspection(functional=("scaled_dot_product_attention",), kinds=("LayerNorm", "GELU"))
+    assert {name for name, method in METHODS.items() if method.incompatibility(introspection)} == {
+        "gradcam",
+        "layercam",
+        "deeplift",
+    }
+    assert "needs a convolution whose output keeps its places to the end" in refusal("gradcam", introspection)
+    assert "calls functions: scaled_dot_product_attention" in refusal("deeplift", introspection)
 
 
 def test_activations_that_are_functions_are_found_and_deeplift_refuses_them() -> None:
-    traits = scan(Functional(), SIZE)
-    assert traits.functional == ("relu", "max_pool2d")
-    assert "calls functions: relu, max_pool2d" in refusal("deeplift", traits)
-    assert traits.layer == "convolution"
-    assert not refusal("gradcam", traits)
+    introspection = introspect(Functional(), SIZE)
+    assert introspection.functional == ("relu", "max_pool2d")
+    assert "calls functions: relu, max_pool2d" in refusal("deeplift", introspection)
+    assert introspection.layer == "convolution"
+    assert not refusal("gradcam", introspection)
 
 
 def test_activations_that_are_shared_are_found_and_deeplift_refuses_them() -> None:
-    traits = scan(Shared(), SIZE)
-    assert (traits.functional, traits.shared) == ((), ("active",))
-    assert "shares active" in refusal("deeplift", traits)
+    introspection = introspect(Shared(), SIZE)
+    assert (introspection.functional, introspection.shared) == ((), ("active",))
+    assert "shares active" in refusal("deeplift", introspection)
 
 
 def test_products_of_activations_are_found_and_scaling_is_none() -> None:
-    assert scan(Gated(), SIZE).functional == ("mul",)
+    assert introspect(Gated(), SIZE).functional == ("mul",)
 
 
 @pytest.mark.parametrize("layer", [nn.GELU(), nn.LayerNorm(SIZE), nn.AdaptiveMaxPool2d(4), nn.Hardswish()])
 def test_deeplift_refuses_what_it_has_no_rule_for(layer: nn.Module) -> None:
-    traits = scan(nn.Sequential(layer, nn.AdaptiveAvgPool2d(2), nn.Flatten()), SIZE)
-    assert f"has no rule for {type(layer).__name__}" in refusal("deeplift", traits)
+    introspection = introspect(nn.Sequential(layer, nn.AdaptiveAvgPool2d(2), nn.Flatten()), SIZE)
+    assert f"has no rule for {type(layer).__name__}" in refusal("deeplift", introspection)
 
 
 def test_a_network_of_nothing_but_linear_layers_has_no_map() -> None:
-    traits = scan(nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 2)), SIZE)
-    assert traits == Traits()
+    introspection = introspect(nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 2)), SIZE)
+    assert introspection == Introspection()
 
 
 def test_the_card_may_name_a_layer() -> None:
-    assert scan(network("resnet9"), SIZE, "features.1").layer == "features.1"
+    assert introspect(network("resnet9"), SIZE, "features.1").layer == "features.1"
 
 
 @pytest.mark.parametrize("layer", ["features.99", "fc"])
 def test_a_layer_that_will_not_do_is_answered_with_those_that_do(layer: str) -> None:
     with pytest.raises(ValueError, match=rf"layer '{layer}' is no module whose output keeps its places.* features\.5"):
-        scan(network("resnet9"), SIZE, layer)
+        introspect(network("resnet9"), SIZE, layer)
 
 
 def test_the_network_is_left_as_it_was() -> None:
     explained = network("resnet9").requires_grad_(True)
     before = {name: value.clone() for name, value in explained.state_dict().items()}
-    scan(explained, SIZE)
+    introspect(explained, SIZE)
     assert all(torch.equal(value, before[name]) for name, value in explained.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in explained.modules())
     assert {parameter.grad for parameter in explained.parameters()} == {None}

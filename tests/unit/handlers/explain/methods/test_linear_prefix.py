@@ -9,11 +9,11 @@ import torch
 from captum.attr import IntegratedGradients
 from torch import nn
 
-from handlers.explain import METHODS
 from handlers.explain.methods.baselines import blur
-from handlers.explain.methods.introspection import Traits
-from handlers.explain.methods.linear_prefix import Stem
-from handlers.explain.methods.method import Question, Readout
+from handlers.explain.methods.introspection import Introspection
+from handlers.explain.methods.linear_prefix import LinearPrefix
+from handlers.explain.methods.method import AttributionInputs, TargetScore
+from handlers.explain.registry import METHODS
 from models import architectures
 from tests.unit.handlers.explain.asking import CLASSES, SIZE, images, network, targets, used
 
@@ -46,18 +46,18 @@ def test_every_architecture_is_looked_at_here() -> None:
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_both_parts_together_are_the_network(name: str) -> None:
     explained, shown = built(name)
-    stem = Stem(explained)
-    assert [type(layer) for layer in stem.layers.children()] == BEGINNINGS[name]
-    assert torch.allclose(stem.rest(stem.features(shown)), explained(shown), rtol=1e-9, atol=1e-12)
+    prefix = LinearPrefix(explained)
+    assert [type(layer) for layer in prefix.layers.children()] == BEGINNINGS[name]
+    assert torch.allclose(prefix.remainder(prefix.features(shown)), explained(shown), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_the_beginning_is_linear(name: str) -> None:
     explained, shown = built(name)
-    stem = Stem(explained)
-    start, end = stem.features(blur(shown)), stem.features(shown)
+    prefix = LinearPrefix(explained)
+    start, end = prefix.features(blur(shown)), prefix.features(shown)
     for place in (0.25, 0.5, 0.9):
-        between = stem.features(torch.lerp(blur(shown), shown, place))
+        between = prefix.features(torch.lerp(blur(shown), shown, place))
         assert torch.allclose(between, torch.lerp(start, end, place), atol=1e-12)
 
 
@@ -67,7 +67,9 @@ def test_integrated_gradients_are_those_of_captum_from_the_image(name: str) -> N
     weights, baselines = targets(1, (2, 0)).double(), blur(shown)
     method = METHODS["ig"]
     found = method.attribute(
-        Readout(explained, Traits()), Question(shown, weights, baselines), replace(method.settings, steps=7)
+        TargetScore(explained, Introspection()),
+        AttributionInputs(shown, weights, baselines),
+        replace(method.settings, steps=7),
     )
     expected = IntegratedGradients(lambda rows, weighed: (explained(rows) * weighed).sum(dim=1)).attribute(
         shown, baselines, additional_forward_args=weights, n_steps=7, method="riemann_middle"
@@ -79,17 +81,17 @@ def test_integrated_gradients_are_those_of_captum_from_the_image(name: str) -> N
 @pytest.mark.parametrize("name", PATHS)
 def test_the_first_layers_are_gone_through_three_times_whatever_the_steps(name: str) -> None:
     explained, shown = network("cnn"), images(1)
-    readout = Readout(explained, Traits())
+    target_score = TargetScore(explained, Introspection())
     calls = 0
 
     def count(*_: object) -> None:
         nonlocal calls
         calls += 1
 
-    handle = next(readout.stem.layers.children()).register_forward_hook(count)
+    handle = next(target_score.prefix.layers.children()).register_forward_hook(count)
     method = METHODS[name]
-    question = Question(shown, targets(1), blur(shown))
-    method.attribute(readout, question, replace(method.settings, steps=40))
+    inputs = AttributionInputs(shown, targets(1), blur(shown))
+    method.attribute(target_score, inputs, replace(method.settings, steps=40))
     handle.remove()
     assert calls == 3  # the image, its baseline, and the way back
 
@@ -111,11 +113,11 @@ class Keeps(nn.Module):
 
 def test_looking_at_a_network_leaves_nothing_in_it_and_copies_no_weights() -> None:
     explained = Keeps().eval()
-    stem = Stem(explained)
+    prefix = LinearPrefix(explained)
     assert explained.kept is None
     explained(images(1))
     assert isinstance(explained.kept, torch.Tensor)
-    assert next(stem.layers.parameters()) is explained.convolution.weight
+    assert next(prefix.layers.parameters()) is explained.convolution.weight
 
 
 class Forks(nn.Module):
@@ -152,10 +154,10 @@ class Looks(Forks):
 @pytest.mark.parametrize("name", PATHS)
 def test_a_network_without_a_linear_beginning_goes_the_long_way(name: str, explained: nn.Module) -> None:
     explained, shown = explained.eval().requires_grad_(False), images(1)
-    readout = Readout(explained, Traits())
-    assert list(readout.stem.layers.children()) == []
-    assert readout.stem.rest is explained
+    target_score = TargetScore(explained, Introspection())
+    assert list(target_score.prefix.layers.children()) == []
+    assert target_score.prefix.remainder is explained
     method, weights = METHODS[name], targets(1)
-    found = method.attribute(readout, Question(shown, weights, blur(shown)), method.settings)
+    found = method.attribute(target_score, AttributionInputs(shown, weights, blur(shown)), method.settings)
     difference = ((explained(shown) - explained(blur(shown))) * weights).sum()
     assert float(found.sum()) == pytest.approx(float(difference), abs=0.05 * max(1.0, abs(float(difference))))

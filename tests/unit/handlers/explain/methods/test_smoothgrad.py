@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from handlers.explain import METHODS
 from handlers.explain.methods import smoothgrad
 from handlers.explain.methods.method import Method
+from handlers.explain.registry import METHODS
 from tests.unit.handlers.explain.asking import ALL, SIZE, ask, images, linear_network, network, slopes, targets
 
-SMOOTHING = [method for method in ALL if method.smooths]
+SMOOTHING = [method for method in ALL if method.supports_smoothgrad]
 
 
 def test_the_gradient_methods_have_it() -> None:
-    assert [method.name for method in SMOOTHING] == ["ig", "gradcam", "layercam", "ixg", "deeplift"]
+    assert [method.name for method in SMOOTHING] == ["deeplift", "ig", "layercam", "gradcam", "ixg"]
 
 
 def test_many_noisy_copies_of_a_linear_network_come_to_the_map_without_noise() -> None:

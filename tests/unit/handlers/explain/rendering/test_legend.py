@@ -6,7 +6,7 @@ from PIL import Image
 
 from handlers.explain.rendering import colormaps, legend
 from handlers.explain.rendering.colormaps import Sign
-from handlers.explain.rendering.legend import HEIGHT, LEAST_WIDTH, Caption, Class, Scale
+from handlers.explain.rendering.legend import HEIGHT, MIN_WIDTH, Caption, Class, Scale
 
 FROG = Class(6, "frog")
 
@@ -38,7 +38,7 @@ def test_a_long_label_ends_in_an_ellipsis_and_fits() -> None:
     assert legend.cut("frog", 100, 13) == "frog"
 
 
-@pytest.mark.parametrize("width", [LEAST_WIDTH, 512])
+@pytest.mark.parametrize("width", [MIN_WIDTH, 512])
 def test_nothing_is_written_over_the_probability(width: int) -> None:
     sure = strip(Caption("", Class(0, "i"), probability=0.5), width=width)[:30, -170:]
     long = strip(Caption("", Class(0, "W" * 500), Class(1, "M" * 500), 0.5), width=width)[:30, -170:]
@@ -78,6 +78,6 @@ def test_the_ends_of_the_scale_are_written_below_it() -> None:
 def test_a_narrow_picture_stands_in_the_middle_above_the_strip() -> None:
     picture = Image.new("RGB", (10, 40), (0, 0, 0))
     whole = legend.below(picture, Caption("", FROG), Scale(1.0, colormaps.ramp("vik"), "both"))
-    assert whole.size == (LEAST_WIDTH, 40 + HEIGHT)
-    assert whole.getpixel((LEAST_WIDTH // 2, 20)) == (0, 0, 0)
-    assert whole.getpixel((LEAST_WIDTH // 2 - 8, 20)) == (255, 255, 255)
+    assert whole.size == (MIN_WIDTH, 40 + HEIGHT)
+    assert whole.getpixel((MIN_WIDTH // 2, 20)) == (0, 0, 0)
+    assert whole.getpixel((MIN_WIDTH // 2 - 8, 20)) == (255, 255, 255)

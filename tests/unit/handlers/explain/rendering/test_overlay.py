@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from handlers.explain.rendering import colormaps, overlay
-from handlers.explain.rendering.legend import HEIGHT, LEAST_WIDTH, Caption, Class
-from handlers.explain.rendering.overlay import MOST_BYTES, Style
+from handlers.explain.rendering.legend import HEIGHT, MIN_WIDTH, Caption, Class
+from handlers.explain.rendering.overlay import MAX_BYTES, Style
 from handlers.modalities.image.images import VIEW_SIDE
 
 CAPTION = Caption("Integrated Gradients", Class(6, "frog"), probability=0.93, version="1.0")
@@ -60,7 +60,7 @@ def photo(width: int, height: int, noise: float, seed: int = 0) -> Image.Image:
         ((4000, 2000), (512, 256)),
         ((3000, 200), (512, 34)),
         ((1, 1), (384, 384)),
-        ((16, 3000), (LEAST_WIDTH, 512)),
+        ((16, 3000), (MIN_WIDTH, 512)),
     ],
 )
 def test_the_picture_keeps_its_shape_and_has_a_size_to_look_at(
@@ -192,8 +192,8 @@ def test_the_file_is_small_whatever_the_image(width: int, height: int, noise: fl
         overlay.overlay(photo(width, height, noise), heat, CAPTION, Style()),
         overlay.heatmap(heat, CAPTION, Style(), (width, height)),
     ):
-        assert len(content) <= MOST_BYTES
-        assert Image.open(io.BytesIO(content)).size[0] >= LEAST_WIDTH
+        assert len(content) <= MAX_BYTES
+        assert Image.open(io.BytesIO(content)).size[0] >= MIN_WIDTH
 
 
 def test_a_photo_of_some_noise_keeps_its_full_side() -> None:

@@ -38,7 +38,7 @@ def test_boxes_are_in_pixels_of_the_picture_however_it_was_stretched() -> None:
 def test_several_places_are_named_the_fullest_first_and_boxes_do_not_overlap() -> None:
     heat = blocks((slice(2, 8), slice(2, 8), 1), (slice(18, 28), slice(18, 28), 1), (slice(1, 6), slice(26, 31), 1))
     found = regions.find(heat, (32, 32)).evidence_for
-    assert [region.place for region in found] == [
+    assert [region.position for region in found] == [
         "in the lower right",
         "in the upper left corner",
         "in the upper right corner",
@@ -53,7 +53,7 @@ def test_several_places_are_named_the_fullest_first_and_boxes_do_not_overlap() -
 
 def test_evidence_against_has_boxes_of_its_own_and_is_spoken_of_where_it_is_much() -> None:
     much = regions.find(blocks((slice(0, 16), slice(0, 16), 1), (slice(16, 32), slice(16, 32), -1)), (32, 32))
-    assert [region.place for region in much.against] == ["in the lower right"]
+    assert [region.position for region in much.against] == ["in the lower right"]
     assert much.balance == pytest.approx(0.5, abs=0.01)
     assert regions.sentence(much, "frog").endswith(" % of that in the lower right.")
     assert "50 % of all evidence speaks against it" in regions.sentence(much, "frog")
@@ -125,7 +125,7 @@ def test_boxes_lie_in_the_picture_and_are_never_empty(h: int, w: int, size: tupl
     ],
 )
 def test_places_have_plain_names(rows: slice, columns: slice, place: str) -> None:
-    assert regions.find(blocks((rows, columns, 1)), (32, 32)).evidence_for[0].place == place
+    assert regions.find(blocks((rows, columns, 1)), (32, 32)).evidence_for[0].position == place
 
 
 def test_boxes_of_one_place_are_one_place_and_a_contrast_names_both() -> None:

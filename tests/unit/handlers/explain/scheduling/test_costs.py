@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from handlers.explain.methods.introspection import Traits
-from handlers.explain.methods.method import MAX_ROWS, Passes, Readout
+from handlers.explain.methods.introspection import Introspection
+from handlers.explain.methods.method import MAX_ROWS, Passes, TargetScore
 from handlers.explain.scheduling.costs import BUDGET, Costs, Pass
 
 
@@ -24,7 +24,7 @@ class Slow(nn.Module):
 
 
 def measured(fixed: float, row: float) -> Costs:
-    return Costs.measure(Readout(Slow(fixed, row), Traits()), size=4, classes=3)
+    return Costs.measure(TargetScore(Slow(fixed, row), Introspection()), size=4, classes=3)
 
 
 def test_what_a_pass_takes_is_measured_whatever_rows_it_has() -> None:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from handlers.explain import METHODS
-from handlers.explain.attribution import Attribution
+from handlers.explain.methods.attribution import Attribution
 from handlers.explain.methods.baselines import blur
 from handlers.explain.methods.method import MAX_ROWS
+from handlers.explain.registry import METHODS
 from tests.unit.handlers.explain.asking import CLASSES, ask, images, linear_network, slopes, targets
 
 
