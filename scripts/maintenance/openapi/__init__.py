@@ -1,1 +1,1 @@
-"""deploy/openapi.json, made from the definitions in the code: `python -m scripts.maintenance.openapi`."""
+"""deploy/openapi.json, generated from the definitions in the code: `python -m scripts.maintenance.openapi`."""

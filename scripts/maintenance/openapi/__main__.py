@@ -8,77 +8,95 @@ from pathlib import Path
 from typing import Any
 
 from scripts.command import command
-from scripts.maintenance.openapi import parts
-from scripts.maintenance.openapi.words import ref
+from scripts.maintenance.openapi import components
+from scripts.maintenance.openapi.schema_types import ref
 from serving import VERSION
 from serving.proxy.haproxy import OPENAPI
 
-_ABOUT = """\
-Classify images, and see why. PUT does the same as POST, everywhere. A path without a version is answered by the \
-default one. On the same port: the Open Inference Protocol over gRPC (h2c). Errors are {"code", "type", "message"}."""
+_DESCRIPTION = """\
+Classify images and explain the predictions. PUT is the same as POST on every path. A path without a version uses the default \
+version. The same port serves the Open Inference Protocol by gRPC (h2c). Errors have code, type and message."""
 
 
 def document() -> dict[str, Any]:
-    """The whole description: paths here, what they refer to in parts.py."""
+    """Return the OpenAPI document: paths are defined here, components in components.py."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Torchlight", "version": VERSION, "description": _ABOUT},
+        "info": {"title": "Torchlight", "version": VERSION, "description": _DESCRIPTION},
         "security": [{}, {"bearer": []}],
         "paths": _paths(),
-        "components": parts.components(),
+        "components": components.components(),
     }
 
 
 def render() -> str:
-    """The text of the file: nothing is spent on blanks, for it has to fit into HAProxy's buffer."""
+    """Return the text of the file, without blanks: it must fit into HAProxy's buffer."""
     return json.dumps(document(), separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 def _paths() -> dict[str, Any]:
-    predict, explain = parts.options_of("predict"), parts.options_of("explain")
+    predict, explain = components.options_of("predict"), components.options_of("explain")
     native = {
-        "/predictions/{model}": _asking("predict", "What is on the images", "Predict", "Predicted", predict),
-        "/explanations/{model}": _asking("explain", "Why it is that", "Explain", "Explained", explain),
+        "/predictions/{model}": _inference("predict", "Predict images", "Predict", "Predicted", predict),
+        "/explanations/{model}": _inference("explain", "Predict and explain images", "Explain", "Explained", explain),
     }
     v1 = {
-        "/v1/models/{model}:predict": _asking("predictV1", "As KServe's V1", "PredictV1", "PredictedV1", predict),
-        "/v1/models/{model}:explain": _asking("explainV1", "As KServe's V1", "ExplainV1", "ExplainedV1", explain),
-        "/v1/models/{model}": _get("readyV1", "Is it ready", "ModelReady"),
+        "/v1/models/{model}:predict": _inference(
+            "predictV1", "Predict (KServe V1)", "PredictV1", "PredictedV1", predict
+        ),
+        "/v1/models/{model}:explain": _inference(
+            "explainV1", "Predict and explain (KServe V1)", "ExplainV1", "ExplainedV1", explain
+        ),
+        "/v1/models/{model}": _get("readyV1", "Check that a model is ready (KServe V1)", "ModelReady"),
     }
-    infer, length = "As the Open Inference Protocol", [parts.LENGTH]
+    length = [components.LENGTH]
     v2 = {
-        "/v2/models/{model}/infer": _asking("predictV2", infer, "PredictV2", "PredictedV2", [*predict, *length]),
-        "/v2/models/{model}/explain": _asking("explainV2", infer, "ExplainV2", "PredictedV2", [*explain, *length]),
-        "/v2/models/{model}": _get("metadata", "What it takes and gives", "Metadata"),
-        "/v2/models/{model}/ready": _get("ready", "Is it ready", "ModelReady"),
+        "/v2/models/{model}/infer": _inference(
+            "predictV2", "Predict (Open Inference Protocol)", "PredictV2", "PredictedV2", [*predict, *length]
+        ),
+        "/v2/models/{model}/explain": _inference(
+            "explainV2",
+            "Predict and explain (Open Inference Protocol)",
+            "ExplainV2",
+            "PredictedV2",
+            [*explain, *length],
+        ),
+        "/v2/models/{model}": _get("metadata", "Describe the input and output tensors of a model", "Metadata"),
+        "/v2/models/{model}/ready": _get("ready", "Check that a model is ready", "ModelReady"),
     }
-    found: dict[str, Any] = {}
+    paths: dict[str, Any] = {}
     for path, item in native.items():
-        found |= _versions(path, f"{path}/{{version}}", item)
+        paths |= _versions(path, f"{path}/{{version}}", item)
     for path, item in (v1 | v2).items():
-        found |= _versions(path, path.replace("{model}", "{model}/versions/{version}"), item)
-    invocations = _asking("invocations", "As SageMaker asks", "Explain", "Explained", [*explain, *parts.SAGEMAKER])
-    return found | {
+        paths |= _versions(path, path.replace("{model}", "{model}/versions/{version}"), item)
+    invocations = _inference(
+        "invocations",
+        "Predict or explain (SageMaker container)",
+        "Explain",
+        "Explained",
+        [*explain, *components.SAGEMAKER],
+    )
+    return paths | {
         "/invocations": invocations,
         "/endpoints/{model}/invocations": _endpoint(),
-        "/": _get("liveV1", "Does the proxy live, as KServe's V1", "Status"),
-        "/v1/models": _get("modelsV1", "Which models are served", "Models"),
-        "/ping": _get("ping", "Does the model server live", "Status"),
-        "/v2": _get("server", "What this is", "Server"),
-        "/v2/health/live": _get("live", "Does the proxy live", "Live"),
-        "/v2/health/ready": _get("serverReady", "Does the model server live", "Ready"),
-        "/openapi.json": _get("description", "This description", "Description"),
+        "/": _get("liveV1", "Check that the proxy is alive (KServe V1)", "Status"),
+        "/v1/models": _get("modelsV1", "List the models", "Models"),
+        "/ping": _get("ping", "Check that the model server is alive", "Status"),
+        "/v2": _get("server", "Describe the server", "Server"),
+        "/v2/health/live": _get("live", "Check that the proxy is alive", "Live"),
+        "/v2/health/ready": _get("serverReady", "Check that the server is ready", "Ready"),
+        "/openapi.json": _get("description", "Return this document", "Description"),
     }
 
 
 def _versions(path: str, versioned: str, item: dict[str, Any]) -> dict[str, Any]:
-    """A path that means the default version, and the one that names it."""
+    """Return the path of the default version, and the path with a version."""
     return {path: _item(item, ["model"]), versioned: _item(item, ["model", "version"], "Version")}
 
 
 def _item(item: dict[str, Any], extra: list[str], suffix: str = "") -> dict[str, Any]:
-    """A path item with parameters in its path. The suffix keeps operation ids unique; the summary stands once."""
-    named = {
+    """Return a path item with path parameters. The suffix keeps operation ids unique; the summary is written once."""
+    operations = {
         method: {
             name: f"{value}{suffix}" if name == "operationId" else value
             for name, value in operation.items()
@@ -87,38 +105,39 @@ def _item(item: dict[str, Any], extra: list[str], suffix: str = "") -> dict[str,
         for method, operation in item.items()
         if method != "parameters"
     }
-    there = item.get("parameters", [])
-    return {"parameters": [ref("parameters", name) for name in extra] + there, **named}
+    other_parameters = item.get("parameters", [])
+    return {"parameters": [ref("parameters", name) for name in extra] + other_parameters, **operations}
 
 
-def _asking(identity: str, summary: str, body: str, answer: str, parameters: list[str]) -> dict[str, Any]:
-    """A path that images are sent to."""
+def _inference(identity: str, summary: str, body: str, response: str, parameters: list[str]) -> dict[str, Any]:
+    """Return the item of a path that takes images."""
     return {
         "parameters": [ref("parameters", name) for name in parameters],
         "post": {
             "operationId": identity,
             "summary": summary,
             "requestBody": ref("requestBodies", body),
-            "responses": parts.answers(answer),
+            "responses": components.responses(response),
         },
     }
 
 
 def _endpoint() -> dict[str, Any]:
-    """The path of SageMaker's runtime API."""
-    parameters = [*parts.options_of("explain"), *parts.SAGEMAKER[1:], parts.VARIANT]
+    """Return the item of the path of SageMaker's runtime API."""
+    parameters = [*components.options_of("explain"), *components.SAGEMAKER[1:], components.VARIANT]
     return _item(
-        _asking("invokeEndpoint", "As SageMaker's runtime asks", "Explain", "Explained", parameters), ["model"]
+        _inference("invokeEndpoint", "Predict or explain (SageMaker runtime API)", "Explain", "Explained", parameters),
+        ["model"],
     )
 
 
-def _get(identity: str, summary: str, answer: str) -> dict[str, Any]:
-    return {"get": {"operationId": identity, "summary": summary, "responses": parts.answers(answer)}}
+def _get(identity: str, summary: str, response: str) -> dict[str, Any]:
+    return {"get": {"operationId": identity, "summary": summary, "responses": components.responses(response)}}
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and write."""
+    """Parse the flags and write the file."""
     parser = argparse.ArgumentParser(prog="python -m scripts.maintenance.openapi", description=__doc__)
     parser.add_argument("--out", type=Path, default=OPENAPI, help="file to write (default: deploy/openapi.json)")
     arguments = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""The schemas of deploy/openapi.json: what goes in and comes out, and what can be wrong."""
+"""Schemas of deploy/openapi.json: requests, responses and errors."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from handlers.decision import Decision, Reason
 from handlers.errors import RequestError
 from handlers.protocols import v1, v2
 from models.card import Limits, OutOfDistribution
-from scripts.maintenance.openapi.explained import ALWAYS, SOMETIMES
-from scripts.maintenance.openapi.words import COUNT, NUMBER, SHARE, WORD, Schema, any_of, many, object_of, schema
+from scripts.maintenance.openapi.explanation import ALWAYS, SOMETIMES
+from scripts.maintenance.openapi.schema_types import COUNT, NUMBER, SHARE, WORD, Schema, any_of, many, object_of, schema
 from serving.proxy import haproxy
 from serving.proxy.haproxy import ProxyConfig, Tokens
 from serving.torchserve import properties
@@ -23,37 +23,37 @@ LIMITS = Limits()
 
 
 def max_body() -> int:
-    """The largest body in bytes: TorchServe's and the proxy's."""
+    """Return the maximum size of a body in bytes, for TorchServe and the proxy."""
     return int(properties.load()["max_request_size"])
 
 
 def handler_errors() -> dict[str, int]:
-    """The type words of a worker's errors, and their status."""
+    """Return the error types of a worker, with their status."""
     return {kind.__name__: kind.status for kind in RequestError.__subclasses__() if kind.__module__ == errors.__name__}
 
 
-def door_errors() -> dict[str, int]:
-    """The type words of the errors that the proxy answers itself, read from its configuration."""
+def proxy_errors() -> dict[str, int]:
+    """Return the error types of the proxy itself, with their status, read from its configuration."""
     nowhere = Path("nowhere")
     production = ProxyConfig("127.0.0.1", 1, 1, 1, nowhere, nowhere, max_body(), 1, Tokens("inference", "public"))
     development = dataclasses.replace(production, tokens=Tokens("inference"))
     text = haproxy.render(production) + haproxy.render(development)
-    found: dict[str, int] = {}
+    errors_by_type: dict[str, int] = {}
     for status, kind in re.findall(r'\{"code":(\d{3}),"type":"(\w+)"', text):
-        assert found.setdefault(kind, int(status)) == int(status), f"{kind} has two statuses"
-    return found
+        assert errors_by_type.setdefault(kind, int(status)) == int(status), f"{kind} has two statuses"
+    return errors_by_type
 
 
 def all_errors() -> dict[str, int]:
-    """Every type word, and its status."""
-    return handler_errors() | door_errors()
+    """Return every error type, with its status."""
+    return handler_errors() | proxy_errors()
 
 
 def _error() -> Schema:
     by_status: defaultdict[int, list[str]] = defaultdict(list)
     for kind, status in all_errors().items():
         by_status[status].append(kind)
-    # Which types a status has stands in if, then and else: code generators take oneOf for several classes of error.
+    # if, then and else list the types of each status: code generators make several classes from oneOf.
     rule: Schema = {}
     for status, kinds in sorted(by_status.items(), reverse=True):
         allowed = {"properties": {"type": {"enum": sorted(kinds)}}}
@@ -63,13 +63,13 @@ def _error() -> Schema:
 
 
 def options_for(kind: str) -> list[table.Option]:
-    """The options that a request of this kind may have."""
+    """Return the options of a request of this kind."""
     names = options.accepted(kind)
     return [option for option in table.TABLE if option.name in names]
 
 
 def _requests(kind: str) -> Schema:
-    """The JSON bodies of a kind of request: our own, KServe's V1, the Open Inference Protocol's."""
+    """Return the JSON bodies of a kind of request: native, KServe V1 and Open Inference Protocol."""
     members = {option.name: schema(option.name) for option in options_for(kind)}
     parameters = object_of(members, [], more=False)
     name = kind.capitalize()
@@ -84,37 +84,42 @@ def _requests(kind: str) -> Schema:
             more=False,
         ),
         f"{name}V2": object_of(
-            {"id": WORD, "inputs": inputs, "parameters": in_v2, "outputs": {"type": "array", "items": _WANTED}},
+            {
+                "id": WORD,
+                "inputs": inputs,
+                "parameters": in_v2,
+                "outputs": {"type": "array", "items": _REQUESTED_OUTPUT},
+            },
             ["inputs"],
         ),
     }
 
 
 def _instance(member: str, image: Schema) -> Schema:
-    """An object of KServe's V1 with an image as this member."""
+    """Return an instance of KServe V1 with the image in this member."""
     beside = {v1.KEY: {"type": ["string", "integer"], "maxLength": v1.MAX_KEY}, v1.TARGET: schema("target")}
     return object_of({member: image, **beside}, [member], more=False)
 
 
 def _one_or_many(name: str, result: str) -> Schema:
-    """The answer for one image, whose members stand beside the model's name, or for several.
+    """Return the response schemas for one image, with the result beside the model's name, and for several.
 
-    All of them have names, and none refers to itself: code generators leave out what is neither.
+    Each schema has a name, and none refers to itself: code generators skip other schemas.
     """
     return {
-        f"{name}Image": {"allOf": [schema("Answered"), schema(result)]},
-        f"{name}Images": object_of({**_ANSWERED, "results": many(schema(result))}),
+        f"{name}Image": {"allOf": [schema("ModelVersion"), schema(result)]},
+        f"{name}Images": object_of({**_MODEL_VERSION, "results": many(schema(result))}),
         name: any_of(f"{name}Image", f"{name}Images"),
     }
 
 
-_ANSWERED: Schema = {"model": WORD, "version": WORD, "request_id": WORD}
+_MODEL_VERSION: Schema = {"model": WORD, "version": WORD, "request_id": WORD}
 
 
 _ANY_LIST: Schema = {"type": "array", "items": {}}
 _METHOD: Schema = {"enum": list(get_args(OutOfDistribution.model_fields["score"].annotation))}
 _OUTPUTS = [*v2.OUTPUTS, *v2.UNCERTAINTY_OUTPUTS, v2.EXPLANATION]
-_WANTED = object_of(
+_REQUESTED_OUTPUT = object_of(
     {
         "name": {"enum": _OUTPUTS},
         "parameters": object_of({"binary_data": {"type": "boolean"}}, [], more=False),
@@ -124,26 +129,29 @@ _WANTED = object_of(
 
 
 def schemas() -> Schema:
-    """All schemas by name."""
-    found: Schema = {option.name: {**option.schema, "description": option.says} for option in table.TABLE}
-    judged = {
+    """Return all schemas by name."""
+    options_by_name: Schema = {option.name: {**option.schema, "description": option.says} for option in table.TABLE}
+    uncertainty = {
         "set": many(WORD),
         "ood": object_of({"score": NUMBER, "threshold": NUMBER, "method": _METHOD}),
         "decision": {"enum": list(get_args(Decision))},
         "reason": {"enum": [*get_args(Reason), None]},
     }
-    one = {"predictions": schema("Classes"), **judged}
+    prediction = {"predictions": schema("Classes"), **uncertainty}
     pixels = f"at most {LIMITS.max_pixels} pixels, {LIMITS.max_request_pixels} in a request"
     return {
-        **found,
+        **options_by_name,
         "File": {
             **WORD,
             "format": "binary",
             "maxLength": LIMITS.max_bytes,
-            "description": f"a JPEG, PNG, WebP or .npy file; {pixels}; its own type, as image/png, is as good",
+            "description": f"a JPEG, PNG, WebP or .npy file; {pixels}; any content type is accepted",
         },
-        "Base64": {**WORD, "format": "byte", "description": "a file in base64, or its data: URL"},
-        "Pixels": {**many(many({})), "description": "H x W, H x W x C or C x H x W; 0 to 255, or 0.0 to 1.0"},
+        "Base64": {**WORD, "format": "byte", "description": "a file as base64 or as a data: URL"},
+        "Pixels": {
+            **many(many({})),
+            "description": "H x W, H x W x C or C x H x W; integers to 255, or floats to 1.0",
+        },
         "Image": any_of("Base64", "Pixels", "Encoded"),
         "Encoded": object_of({"b64": schema("Base64")}, more=False),
         "Instance": {
@@ -172,14 +180,15 @@ def schemas() -> Schema:
                 ["label", "index", "probability"],
             )
         ),
-        "Found": object_of(one, ["predictions"]) | {"description": "the rest where the card has uncertainty"},
-        "Why": object_of({**one, **ALWAYS, **SOMETIMES}, ["predictions", *ALWAYS]),
-        "Answered": object_of(_ANSWERED),
-        **_one_or_many("Predicted", "Found"),
-        **_one_or_many("Explained", "Why"),
-        "PredictedV1": object_of({"predictions": many(schema("Found"))}),
-        "ExplainedV1": object_of({"explanations": many(schema("Why"))}),
-        "AnswerV2": object_of(
+        "Prediction": object_of(prediction, ["predictions"])
+        | {"description": "set, ood, decision and reason are present if the card has uncertainty"},
+        "Explanation": object_of({**prediction, **ALWAYS, **SOMETIMES}, ["predictions", *ALWAYS]),
+        "ModelVersion": object_of(_MODEL_VERSION),
+        **_one_or_many("Predicted", "Prediction"),
+        **_one_or_many("Explained", "Explanation"),
+        "PredictedV1": object_of({"predictions": many(schema("Prediction"))}),
+        "ExplainedV1": object_of({"explanations": many(schema("Explanation"))}),
+        "InferResponse": object_of(
             {
                 "model_name": WORD,
                 "model_version": WORD,

@@ -14,7 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from handlers import table
 from models.card import Limits
 from scripts.maintenance.openapi import __main__ as openapi
-from scripts.maintenance.openapi.schemas import all_errors, door_errors, handler_errors
+from scripts.maintenance.openapi.schemas import all_errors, handler_errors, proxy_errors
 from serving.proxy.haproxy import OPENAPI, TEMPLATE
 
 
@@ -61,7 +61,7 @@ def test_each_option_is_there_in_each_of_its_places(document: dict[str, Any]) ->
 
 def test_each_error_is_there_with_its_status(document: dict[str, Any]) -> None:
     assert {"MissingImage", "CorruptImage", "OutOfMemory"} <= handler_errors().keys()
-    assert {"NotFound", "Unauthorized", "WorkerDied", "BadGateway"} <= door_errors().keys()
+    assert {"NotFound", "Unauthorized", "WorkerDied", "BadGateway"} <= proxy_errors().keys()
     error = document["components"]["schemas"]["Error"]
     assert error["properties"]["type"]["enum"] == sorted(all_errors())
     statuses, rule = {}, error

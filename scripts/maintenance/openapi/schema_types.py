@@ -1,4 +1,4 @@
-"""The words that schemas are made of."""
+"""Types and helpers that the schemas are built from."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 
 
 def ref(kind: str, name: str) -> Schema:
-    """A reference to a component."""
+    """Return a reference to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def schema(name: str) -> Schema:
-    """A reference to a schema."""
+    """Return a reference to a schema."""
     return ref("schemas", name)
 
 
 def object_of(properties: Schema, required: list[str] | None = None, *, more: Schema | bool = True) -> Schema:
-    """An object; all its properties are required unless said otherwise."""
+    """Return an object schema; all properties are required unless `required` lists others."""
     needed = list(properties) if required is None else required
-    found: Schema = {"type": "object", "properties": properties}
+    document: Schema = {"type": "object", "properties": properties}
     if needed:
-        found["required"] = needed
+        document["required"] = needed
     if more is not True:
-        found["additionalProperties"] = more
-    return found
+        document["additionalProperties"] = more
+    return document
 
 
-def many(items: Schema, most: int | None = None) -> Schema:
-    """A list that is not empty."""
-    return {"type": "array", "minItems": 1, **({"maxItems": most} if most else {}), "items": items}
+def many(items: Schema, max_items: int | None = None) -> Schema:
+    """Return the schema of a list with one item or more."""
+    return {"type": "array", "minItems": 1, **({"maxItems": max_items} if max_items else {}), "items": items}
 
 
 def any_of(*names: str) -> Schema:
-    """One of several schemas, by name."""
+    """Return a choice of several schemas, by name."""
     return {"anyOf": [schema(name) for name in names]}

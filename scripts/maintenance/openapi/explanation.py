@@ -1,4 +1,4 @@
-"""The schema of an explanation, and which of its members are always there."""
+"""Schema of an explanation: members that are always present, and members that depend on method and options."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from handlers.explain.evidence.warnings import KINDS
 from handlers.explain.methods.baselines import NAMES as BASELINES
 from handlers.explain.registry import METHODS
-from scripts.maintenance.openapi.words import COUNT, NUMBER, SHARE, WORD, Schema, object_of
+from scripts.maintenance.openapi.schema_types import COUNT, NUMBER, SHARE, WORD, Schema, object_of
 
 PNG: Schema = {**WORD, "contentEncoding": "base64"}
 _WEBP = {**PNG, "contentMediaType": "image/webp"}
@@ -32,7 +32,7 @@ ALWAYS: dict[str, Any] = {
     "overlay_png": PNG,
     "heatmap_png": PNG,
 }
-# Where the method has them, or they are asked for.
+# Present if the method has them, or if an option requests them.
 SOMETIMES: dict[str, Any] = {
     "contrast": object_of(_CLASS),
     "steps": COUNT,
