@@ -1,24 +1,24 @@
-# The server in a container, for CPU and GPU alike: CUDA comes with torch's wheel, the driver from the host through the
-# NVIDIA Container Toolkit. `make docker-build` builds it, `make docker-serve` runs it hardened; docs/containers.md.
+# The server in a container, for CPUs and GPUs. CUDA is in torch's wheel, and the NVIDIA Container Toolkit provides the
+# driver of the host. `make docker-build` builds it, and `make docker-serve` runs it hardened; see docs/containers.md.
 #
-# It also has to build with the classic builder, the one that the Docker SDK speaks: no mounts in RUN, no syntax line.
+# The classic builder of the Docker SDK must be able to build it, so there are no mounts in RUN and no syntax line.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
-# ---- the list of requirements, taken out of pyproject.toml so that its other lines do not rebuild what follows
+# ---- the requirements of pyproject.toml, so that a change of its other lines does not rebuild the next stages
 FROM ${BASE_IMAGE} AS requirements
 COPY pyproject.toml /
 RUN python3 -c 'import tomllib; print(*tomllib.load(open("/pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
     > /requirements.txt
 
-# ---- the dependencies, in an environment of their own; wheels and pip stay behind in this stage
+# ---- the dependencies, in a virtual environment; wheels and pip are not copied out of this stage
 FROM ${BASE_IMAGE} AS dependencies
-# Which torch: `torch==2.13.0+cpu` for the one without CUDA, where an index or the wheelhouse has it.
+# The requirement for torch: `torch==2.13.0+cpu` is the one without CUDA, if an index or the wheelhouse has it.
 ARG TORCH=torch==2.13.0
-# Read by pip: one more index to look for wheels, such as PyTorch's own.
+# An additional index for pip, such as PyTorch's own.
 ARG PIP_EXTRA_INDEX_URL
 COPY constraints.txt /
 COPY --from=requirements /requirements.txt /
-# `make wheelhouse` fills it. Where it holds wheels they are all there is: the build needs no network.
+# `make wheelhouse` fills this folder. If it has wheels, pip uses only these, and the build needs no network.
 COPY wheelhouse/ /wheelhouse/
 RUN python3 -m venv /opt/venv \
     && if ls /wheelhouse/*.whl > /dev/null 2>&1; then only="--no-index --find-links=/wheelhouse"; fi \
@@ -27,7 +27,7 @@ RUN python3 -m venv /opt/venv \
         --constraint /others.txt --requirement /requirements.txt "${TORCH}" \
     && /opt/venv/bin/pip uninstall --yes --quiet pip
 
-# ---- what is shipped
+# ---- the final stage
 FROM ${BASE_IMAGE}
 RUN groupadd --gid 10001 torchlight \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin torchlight
@@ -37,19 +37,19 @@ COPY config.properties ./
 COPY deploy/haproxy deploy/haproxy
 COPY deploy/torchserve deploy/torchserve
 COPY deploy/openapi.json deploy/openapi.json
-# No handlers: the code that answers comes in each .mar.
+# No handlers: each .mar has its own code.
 COPY models models
 COPY serving serving
 COPY scripts scripts
-# Whatever modes the checkout has, all may read and nobody may write, but for the state: a volume, owned by the server.
+# All users may read and none may write, whatever modes the checkout has. Only the state is writable: a volume.
 RUN chmod -R u=rwX,go=rX /app \
     && python3 -m compileall -q /app \
     && mkdir model_store .run \
     && chown torchlight:torchlight .run
-# What Java learns about TorchServe once, it need not learn again at each start (serving/server/java_aot_cache.py).
+# Java's AOT cache of TorchServe makes every start faster (serving/server/java_aot_cache.py).
 RUN TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m scripts.maintenance.java_cache
 
-# HOME: caches, such as matplotlib's, belong where a read-only container can write.
+# HOME: a folder for caches that a read-only container can write to.
 # `utility` brings nvidia-smi, by which TorchServe counts the GPUs.
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
@@ -62,10 +62,10 @@ USER 10001:10001
 VOLUME /app/.run
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=10s --start-period=180s --retries=2 CMD ["python", "-m", "scripts.health"]
-# The supervisor is PID 1: it passes signals on, collects stray processes and ends when a part of it does.
+# The supervisor is PID 1: it handles signals, reaps orphans, and ends when one of its children ends.
 ENTRYPOINT ["python", "-m", "scripts.serve", "--foreground", "--container", "--host", "0.0.0.0"]
 
-# At the end, since they change with every commit.
+# At the end, because they change with every commit.
 ARG VERSION=0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Torchlight" \

@@ -1,6 +1,6 @@
--- `filter lua.upload_time <seconds>`: a request whose body has not arrived by then is answered 400, as one that was cut
--- short. HAProxy 2.8 limits the silence of a client, not how long its upload takes in all.
--- An error is the only way in which a payload callback can end a request (hlua_filter_http_payload in src/hlua.c).
+-- `filter lua.upload_time <seconds>`: a request whose body has not arrived by then is answered 400, like a truncated one.
+-- HAProxy 2.8 limits how long a client may be silent, but not the total time of its upload.
+-- A payload callback can end a request only with an error (hlua_filter_http_payload in src/hlua.c).
 
 local UploadTime = { id = "upload time", flags = filter.FLT_CFG_FL_HTX }
 UploadTime.__index = UploadTime

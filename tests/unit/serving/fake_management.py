@@ -21,10 +21,10 @@ class FakeManagement(Management):
         return {name: "" for name, _ in self.registered}
 
     def describe(self, model: str, version: str = "all") -> list[Version]:
-        found = [self._version(*key) for key in self.registered if key[0] == model and version in ("all", key[1])]
-        if not found:
+        versions = [self._version(*key) for key in self.registered if key[0] == model and version in ("all", key[1])]
+        if not versions:
             raise NotRegistered(f"no {model}")
-        return found
+        return versions
 
     def register(self, model: str, archive: str, workers: int, batch_size: int, max_batch_delay: int) -> None:
         self.registered[model, archive.removesuffix(".mar").rpartition("-")[2]] = 1
@@ -54,7 +54,7 @@ class FakeManagement(Management):
         return self._version(model, version)
 
     def _version(self, model: str, version: str) -> Version:
-        wanted = self.registered[model, version]
+        count = self.registered[model, version]
         status = "UNLOADING" if model in self.broken else "READY"
-        workers = tuple(Worker(str(n), status, n, self.gpu, "") for n in range(wanted))
-        return Version(model, version, "", wanted, workers, self.pending, 100)
+        workers = tuple(Worker(str(n), status, n, self.gpu, "") for n in range(count))
+        return Version(model, version, "", count, workers, self.pending, 100)

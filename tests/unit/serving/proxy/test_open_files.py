@@ -12,15 +12,15 @@ from serving.proxy import open_files
 PROGRAM = """
 import resource, sys
 from serving.proxy import open_files
-soft, hard, wanted = map(int, sys.argv[1:])
+soft, hard, configured = map(int, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-possible = open_files.max_connections(wanted)
-print(possible, resource.getrlimit(resource.RLIMIT_NOFILE)[0], open_files.fewer(possible, wanted), sep="|")
+possible = open_files.max_connections(configured)
+print(possible, resource.getrlimit(resource.RLIMIT_NOFILE)[0], open_files.fewer(possible, configured), sep="|")
 """
 
 
 @pytest.mark.parametrize(
-    ("soft", "hard", "wanted", "possible", "soft_after"),
+    ("soft", "hard", "configured", "possible", "soft_after"),
     [
         (8192, 8192, 2048, 2048, 8192),
         (1024, 8192, 2048, 2048, 4224),
@@ -30,15 +30,15 @@ print(possible, resource.getrlimit(resource.RLIMIT_NOFILE)[0], open_files.fewer(
     ],
 )
 def test_connections_follow_from_the_limit_of_open_files(
-    soft: int, hard: int, wanted: int, possible: int, soft_after: int
+    soft: int, hard: int, configured: int, possible: int, soft_after: int
 ) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(soft), str(hard), str(wanted)]
+    command = [sys.executable, "-c", PROGRAM, str(soft), str(hard), str(configured)]
     count, limit, sentence = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("|")
     assert (int(count), int(limit)) == (possible, soft_after)
-    if possible == wanted:
+    if possible == configured:
         assert sentence.strip() == "None"
     else:
-        assert sentence.startswith(f"at most {possible} connections, not {wanted}: the hard limit of open files")
+        assert sentence.startswith(f"at most {possible} connections, not {configured}: the hard limit of open files")
 
 
 def test_nothing_is_said_where_the_limit_is_high_enough() -> None:

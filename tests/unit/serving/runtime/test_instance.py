@@ -34,10 +34,10 @@ sys.stdin.read()
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[Instance]:
-    made = Instance(Ports(8080), tmp_path)
-    yield made
-    if made._lock is not None:
-        made._lock.close()
+    claimable = Instance(Ports(8080), tmp_path)
+    yield claimable
+    if claimable._lock is not None:
+        claimable._lock.close()
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_a_damaged_status_is_none(instance: Instance, text: str) -> None:
 
 
 @pytest.fixture
-def taken() -> Iterator[int]:
+def used_port() -> Iterator[int]:
     """A port on which somebody listens, and whose predecessor is free."""
     with socket.socket() as before, socket.socket() as listener:
         for _ in range(100):
@@ -194,17 +194,17 @@ def taken() -> Iterator[int]:
         yield port
 
 
-def test_a_public_port_that_is_taken_is_found(taken: int) -> None:
+def test_a_public_port_that_is_taken_is_found(used_port: int) -> None:
     with pytest.raises(
         StartError,
-        match=rf"port {taken} on 127\.0\.0\.1 cannot be used \(Address already in use\).*PORT={taken + 1000}",
+        match=rf"port {used_port} on 127\.0\.0\.1 cannot be used \(Address already in use\).*PORT={used_port + 1000}",
     ):
-        Ports(taken).check_free("127.0.0.1")
+        Ports(used_port).check_free("127.0.0.1")
 
 
-def test_a_port_behind_the_front_proxy_that_is_taken_is_found(taken: int) -> None:
-    with pytest.raises(StartError, match=rf"port {taken} on 127\.0\.0\.1 cannot be used"):
-        Ports(taken - 1).check_free("127.0.0.1")
+def test_a_port_behind_the_front_proxy_that_is_taken_is_found(used_port: int) -> None:
+    with pytest.raises(StartError, match=rf"port {used_port} on 127\.0\.0\.1 cannot be used"):
+        Ports(used_port - 1).check_free("127.0.0.1")
 
 
 def test_an_address_that_is_not_this_machines_is_refused() -> None:

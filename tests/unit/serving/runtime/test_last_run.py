@@ -10,9 +10,9 @@ from serving.runtime.instance import Instance, Ports, State, Status
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Instance:
-    made = Instance(Ports(8090), tmp_path)
-    made.claim()
-    return made
+    instance = Instance(Ports(8090), tmp_path)
+    instance.claim()
+    return instance
 
 
 def ends(instance: Instance, state: State, message: str = "") -> None:
@@ -29,11 +29,11 @@ def test_a_crash_is_told_with_its_words(instance: Instance) -> None:
 @pytest.mark.parametrize("state", ["starting", "ready", "stopping"])
 def test_a_supervisor_that_was_killed_is_noticed(instance: Instance, state: State) -> None:
     ends(instance, state)
-    said = last_run.crash(instance)
-    assert said is not None
-    assert said.startswith(f"the last run was killed while it was {state}: its supervisor (process 4711) is gone")
-    assert "server.log" in said
-    assert said.endswith("start again: make serve PORT=8090")
+    sentence = last_run.crash(instance)
+    assert sentence is not None
+    assert sentence.startswith(f"the last run was killed while it was {state}: its supervisor (process 4711) is gone")
+    assert "server.log" in sentence
+    assert sentence.endswith("start again: make serve PORT=8090")
 
 
 def test_after_a_stop_and_while_it_runs_there_is_nothing_to_tell(instance: Instance, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_ending_takes_grandchildren_along(sleeper: Child) -> None:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended within 5 s; a zombie that nobody collects has."""
+    """Return whether a process ends within 5 s. A zombie has ended."""
     for _ in range(500):
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")

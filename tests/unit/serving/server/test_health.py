@@ -25,8 +25,8 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
     claimed._lock.close()
 
 
-def has(monkeypatch: pytest.MonkeyPatch, ready: dict[str, int], wanted: int = 2, ping: int = 200) -> None:
-    """Let the proxy answer, and TorchServe have so many READY workers of each version, of `wanted`."""
+def has(monkeypatch: pytest.MonkeyPatch, ready: dict[str, int], configured: int = 2, ping: int = 200) -> None:
+    """Let the proxy answer, and TorchServe have so many READY workers of each version, of `configured`."""
 
     def request(method: str, url: str, *, headers: dict[str, str], timeout: float) -> requests.Response:
         answer = requests.Response()
@@ -36,8 +36,8 @@ def has(monkeypatch: pytest.MonkeyPatch, ready: dict[str, int], wanted: int = 2,
     def find(self: Management, model: str, version: str) -> Version | None:
         if version not in ready:
             return None
-        workers = [Worker("1", "READY" if n < ready[version] else "UNLOADING", 1, False, "") for n in range(wanted)]
-        return Version(model, version, "", wanted, tuple(workers), 0, 100)
+        workers = [Worker("1", "READY" if n < ready[version] else "UNLOADING", 1, False, "") for n in range(configured)]
+        return Version(model, version, "", configured, tuple(workers), 0, 100)
 
     monkeypatch.setattr(loopback, "request", request)
     monkeypatch.setattr(Management, "find", find)
@@ -56,17 +56,17 @@ def test_a_worker_that_is_not_ready_is_named_by_its_version(
 
 
 def test_a_version_without_workers_is_not_healthy(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    has(monkeypatch, {"1.0": 0, "2.0": 0}, wanted=0)
+    has(monkeypatch, {"1.0": 0, "2.0": 0}, configured=0)
     assert health.problems(instance) == ["digits 1.0: 0 of 0 READY", "digits 2.0: 0 of 0 READY"]
 
 
 def test_workers_that_explain_count_too(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     instance.report(Status("ready", "", 1, "/tmp/x", explain_workers=1, unbatched_workers=1))
     has(monkeypatch, {"1.0": 2, "2.0": 2})
-    found = Management.find
+    original_find = Management.find
 
     def find(self: Management, model: str, version: str) -> Version | None:
-        return None if (model, version) == ("digits-explain", "2.0") else found(self, model, version)
+        return None if (model, version) == ("digits-explain", "2.0") else original_find(self, model, version)
 
     assert health.problems(instance) == []
     monkeypatch.setattr(Management, "find", find)

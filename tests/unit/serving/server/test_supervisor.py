@@ -18,12 +18,12 @@ from serving.server.supervisor import Supervisor
 def instance(tmp_path: Path) -> Iterator[Instance]:
     """An instance whose supervisor may set signal handlers; they are set back, and its lock is let go."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    made = Instance(Ports(8080), tmp_path)
-    yield made
+    claimable = Instance(Ports(8080), tmp_path)
+    yield claimable
     for number, handler in handlers.items():
         signal.signal(number, handler)
-    if made._lock is not None:
-        made._lock.close()
+    if claimable._lock is not None:
+        claimable._lock.close()
 
 
 def launch(**settings: object) -> Launch:

@@ -21,16 +21,16 @@ def load(path: Path, text: str) -> dict[str, str]:
 
 
 def test_the_projects_own_file_is_closed_to_the_network() -> None:
-    found = properties.load()
-    assert found["allowed_urls"] == "^$"
-    addresses = {key: value for key, value in found.items() if key.endswith("_address")}
+    settings = properties.load()
+    assert settings["allowed_urls"] == "^$"
+    addresses = {key: value for key, value in settings.items() if key.endswith("_address")}
     assert {key for key, value in addresses.items() if "127.0.0.1" not in value} == set()
     assert set(addresses) == {
         *("inference_address", "management_address", "metrics_address"),
         *("grpc_inference_address", "grpc_management_address"),
     }
-    assert found["install_py_dep_per_model"] == "false"
-    assert found["enable_envvars_config"] == "false"
+    assert settings["install_py_dep_per_model"] == "false"
+    assert settings["enable_envvars_config"] == "false"
 
 
 def test_the_handler_and_the_frontend_accept_the_same_photos() -> None:

@@ -30,9 +30,9 @@ def written(folder: Path, config: ModelConfig | str | None, version: str = "1.0"
 
 def launch(folder: Path, role_counts: RoleCounts | None = None, predict_workers: int | None = None) -> Launch:
     archives = [written(folder, SETTINGS, "2.0"), written(folder, SETTINGS, "1.0")]
-    wanted = state.from_archives(archives)
-    wanted.models["digits"].versions["1.0"].workers = predict_workers
-    return Launch(archives=archives, state=wanted, role_counts=role_counts or RoleCounts())
+    desired = state.from_archives(archives)
+    desired.models["digits"].versions["1.0"].workers = predict_workers
+    return Launch(archives=archives, state=desired, role_counts=role_counts or RoleCounts())
 
 
 def running(parts: Sequence[Registration], *, gpu: bool = False) -> FakeManagement:
@@ -84,12 +84,12 @@ def test_an_archive_without_settings_of_ours_gets_one_request_at_a_time(tmp_path
 
 def test_cores_are_shared_among_all_that_predict(tmp_path: Path) -> None:
     archives = [written(tmp_path, SETTINGS, "2.0"), written(tmp_path, None, "1.0")]
-    wanted = state.from_archives(archives)
-    what = Launch(archives=archives, state=wanted, role_counts=RoleCounts(explain=4))
+    desired = state.from_archives(archives)
+    what = Launch(archives=archives, state=desired, role_counts=RoleCounts(explain=4))
     assert registrations.predict_workers(what.registrations()) == 3, (
         "two of the first archive's settings, one where there are none"
     )
-    wanted.models["digits"].versions["1.0"].workers = 4
+    desired.models["digits"].versions["1.0"].workers = 4
     assert registrations.predict_workers(what.registrations()) == 6
 
 
