@@ -68,13 +68,13 @@ def test_origins_are_read_as_browsers_write_them(text: str, origins: tuple[str, 
         ("*,https://a.example", "give it alone"),
     ],
 )
-def test_what_is_no_origin_is_refused_with_its_reason(text: str, reason: str) -> None:
+def test_invalid_origin_is_refused_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason) as refused:
         cors.parse(text)
     assert "CORS_ORIGINS" in str(refused.value)
 
 
-def test_a_page_may_send_every_header_that_is_read() -> None:
+def test_page_may_send_every_header_that_is_read() -> None:
     read = {option.header for option in table.TABLE} | {v2.LENGTH_HEADER, "Authorization", "Content-Type"}
     template = TEMPLATE.read_text(encoding="utf-8")
     read |= set(re.findall(r"req\.f?hdr\((X-[\w-]+)\)", template))

@@ -38,13 +38,13 @@ def lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines()]
 
 
-def test_every_word_of_the_template_is_filled_in(tmp_path: Path) -> None:
+def test_rendered_configuration_has_no_template_marks(tmp_path: Path) -> None:
     for tokens in (DEVELOPMENT, TOKENS):
         text = haproxy.render(proxy(tmp_path, tokens=tokens))
         assert not any(mark in text for mark in ("{{", "}}", "{%", "%}", "{#", "#}"))
 
 
-def test_the_settings_stand_where_they_belong(tmp_path: Path) -> None:
+def test_settings_are_rendered(tmp_path: Path) -> None:
     text = lines(haproxy.render(proxy(tmp_path, port=9000, backend_port=9005, threads=3, drain_seconds=7)))
     assert "bind 127.0.0.1:9000" in text
     assert "server torchserve 127.0.0.1:9005 maxconn 1024" in text
@@ -55,7 +55,7 @@ def test_the_settings_stand_where_they_belong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "bind"), [("::1", "bind [::1]:8080"), ("::", "bind [::]:8080"), ("0.0.0.0", "bind 0.0.0.0:8080")]
 )
-def test_an_ipv6_address_stands_in_brackets(tmp_path: Path, host: str, bind: str) -> None:
+def test_ipv6_address_stands_in_brackets(tmp_path: Path, host: str, bind: str) -> None:
     assert bind in lines(haproxy.render(proxy(tmp_path, host=host)))
 
 
@@ -75,18 +75,18 @@ def test_haproxy_accepts_every_list_of_origins(tmp_path: Path) -> None:
         assert_accepted(proxy(tmp_path, cors_origins=origins))
 
 
-def test_without_origins_no_rule_lets_other_pages_read_answers(tmp_path: Path) -> None:
+def test_pages_of_other_origins_read_nothing_without_origins(tmp_path: Path) -> None:
     assert "Access-Control-" not in haproxy.render(proxy(tmp_path))
     assert "Access-Control-" in haproxy.render(proxy(tmp_path, cors_origins=("https://lab.example",)))
 
 
-def test_explanations_go_to_workers_of_their_own_a_few_at_a_time(tmp_path: Path) -> None:
+def test_explanations_go_to_explain_workers_a_few_at_a_time(tmp_path: Path) -> None:
     own = haproxy.render(proxy(tmp_path, explain_at_once=2))
     assert '"%[var(txn.model)]-explain" if is_explanation' in own
     assert "server torchserve 127.0.0.1:8085 maxconn 2" in lines(own)
 
 
-def test_or_to_those_that_predict_as_many_as_come(tmp_path: Path) -> None:
+def test_explanations_go_to_predict_workers_without_explain_workers(tmp_path: Path) -> None:
     shared = haproxy.render(proxy(tmp_path, explain_at_once=0))
     assert ']-explain"' not in shared
     assert "acl has_heavy_workers int(0) gt 0" in lines(shared)
@@ -112,14 +112,14 @@ def assert_accepted(settings: ProxyConfig) -> None:
     assert "WARNING" not in done.stderr
 
 
-def test_the_clients_token_stands_there_only_as_its_digest(tmp_path: Path) -> None:
+def test_rendered_configuration_has_only_the_digest_of_the_clients_token(tmp_path: Path) -> None:
     text = haproxy.render(proxy(tmp_path, tokens=TOKENS))
     assert "what-clients-send" not in text
     assert hashlib.sha256(b"what-clients-send").hexdigest().upper() in text
     assert text.count("what-torchserve-wants") == 1
 
 
-def test_in_development_nobody_is_asked_for_a_token(tmp_path: Path) -> None:
+def test_development_needs_no_token(tmp_path: Path) -> None:
     text = haproxy.render(proxy(tmp_path))
     assert "401" not in text
     assert 'http-request set-header Authorization "Bearer what-torchserve-wants" unless is_grpc' in lines(text)

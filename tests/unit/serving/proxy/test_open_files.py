@@ -41,6 +41,6 @@ def test_connections_follow_from_the_limit_of_open_files(
         assert sentence.startswith(f"at most {possible} connections, not {configured}: the hard limit of open files")
 
 
-def test_nothing_is_said_where_the_limit_is_high_enough() -> None:
+def test_sufficient_limit_of_open_files_gives_no_sentence() -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] != 0
     assert open_files.fewer(2048, 2048) is None

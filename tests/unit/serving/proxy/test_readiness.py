@@ -100,7 +100,7 @@ def wait_for_state(pid: int, letter: str) -> None:
         time.sleep(0.01)
 
 
-def test_a_version_is_ready_while_a_predict_worker_is_ready_and_runs(
+def test_version_is_ready_while_a_predict_worker_is_ready_and_runs(
     management: FakeManagement, poll: WorkerPoll, versions: Path, child: Child
 ) -> None:
     proxy, ready = Proxy(), Readiness(poll, versions)
@@ -117,7 +117,7 @@ def test_a_version_is_ready_while_a_predict_worker_is_ready_and_runs(
 
 
 @pytest.mark.parametrize("status", ["UNLOADING", "LOADING", ""])
-def test_a_worker_that_loads_is_not_ready(
+def test_worker_that_loads_is_not_ready(
     management: FakeManagement, poll: WorkerPoll, versions: Path, child: Child, status: str
 ) -> None:
     management.has("digits", child.pid, status)
@@ -125,7 +125,7 @@ def test_a_worker_that_loads_is_not_ready(
     assert "unready" in Readiness(poll, versions).entries()
 
 
-def test_a_stopped_worker_is_not_ready_and_is_again_when_it_goes_on(
+def test_stopped_worker_is_not_ready_until_it_continues(
     management: FakeManagement, poll: WorkerPoll, versions: Path, child: Child
 ) -> None:
     ready = Readiness(poll, versions)
@@ -139,7 +139,7 @@ def test_a_stopped_worker_is_not_ready_and_is_again_when_it_goes_on(
     assert "unready" not in ready.entries()
 
 
-def test_a_killed_worker_counts_no_more_although_it_is_not_gone_yet(
+def test_killed_worker_does_not_count_before_it_has_ended(
     management: FakeManagement, poll: WorkerPoll, versions: Path, child: Child
 ) -> None:
     management.has("digits", child.pid)
@@ -149,7 +149,7 @@ def test_a_killed_worker_counts_no_more_although_it_is_not_gone_yet(
     assert "unready" in Readiness(poll, versions).entries()
 
 
-def test_workers_of_other_roles_and_versions_do_not_make_it_ready(
+def test_version_is_not_ready_by_workers_of_other_roles_and_versions(
     management: FakeManagement, poll: WorkerPoll, versions: Path, child: Child
 ) -> None:
     for name in ("digits-explain", "digits-unbatched"):
@@ -172,7 +172,9 @@ def test_another_version_that_is_not_ready_is_named_but_the_server_is_ready(
     assert Readiness(poll, versions).entries()["unready"] == entries["digits/2.0"], "it follows a promotion"
 
 
-def test_several_models_are_all_needed(management: FakeManagement, poll: WorkerPoll, versions: Path) -> None:
+def test_server_with_several_models_is_ready_when_all_are(
+    management: FakeManagement, poll: WorkerPoll, versions: Path
+) -> None:
     names = [f"model{number}" for number in range(5)]
     versions.write_text("".join(f"{name} 1.0\n{name}/1.0 1.0\n" for name in names), encoding="utf-8")
     poll.refresh()
@@ -181,12 +183,12 @@ def test_several_models_are_all_needed(management: FakeManagement, poll: WorkerP
     assert unready.endswith("and 2 more models")
 
 
-def test_without_a_model_nothing_is_ready(poll: WorkerPoll, versions: Path) -> None:
+def test_server_without_a_model_is_not_ready(poll: WorkerPoll, versions: Path) -> None:
     versions.unlink()
     assert Readiness(poll, versions).entries()["unready"] == "no model is served"
 
 
-def test_a_torchserve_that_has_not_answered_for_long_is_not_ready(
+def test_silent_torchserve_is_not_ready(
     management: FakeManagement, poll: WorkerPoll, versions: Path, child: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     management.has("digits", child.pid)
@@ -200,7 +202,7 @@ def test_a_torchserve_that_has_not_answered_for_long_is_not_ready(
     assert "TorchServe has not answered" in ready.entries()["unready"]
 
 
-def test_a_stopping_server_is_not_ready(
+def test_stopping_server_is_not_ready(
     management: FakeManagement, poll: WorkerPoll, versions: Path, child: Child
 ) -> None:
     management.has("digits", child.pid)
@@ -208,7 +210,7 @@ def test_a_stopping_server_is_not_ready(
     assert Readiness(poll, versions).entries(stopping=True)["unready"] == readiness.STOPPING
 
 
-def test_the_proxy_is_told_changes_and_a_heartbeat_a_second(
+def test_proxy_gets_changes_and_a_heartbeat_each_second(
     management: FakeManagement, poll: WorkerPoll, versions: Path, child: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy, ready, now = Proxy(), Readiness(poll, versions), 1_800_000_000.0
@@ -226,7 +228,7 @@ def test_the_proxy_is_told_changes_and_a_heartbeat_a_second(
     assert proxy.map["heartbeat"] == "1799996401"
 
 
-def test_after_a_lost_answer_the_proxy_is_looked_at(
+def test_health_map_is_read_again_after_a_lost_answer(
     management: FakeManagement, poll: WorkerPoll, versions: Path
 ) -> None:
     proxy, ready = Proxy(), Readiness(poll, versions)

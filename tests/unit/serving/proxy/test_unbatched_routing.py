@@ -52,7 +52,7 @@ def end(child: Child) -> None:
     child.wait()
 
 
-def test_a_lane_is_open_while_a_worker_is_up_that_takes_one_at_a_time(child: Child) -> None:
+def test_unbatched_routing_is_open_while_an_unbatched_worker_is_up(child: Child) -> None:
     unbatched, proxy = UnbatchedRouting(), ProxyClient()
     unbatched.feed(log(f"[PID]{child.pid}"))
     unbatched.reconcile(proxy)
@@ -67,7 +67,7 @@ def test_a_lane_is_open_while_a_worker_is_up_that_takes_one_at_a_time(child: Chi
         assert proxy.open == []
 
 
-def test_it_stays_open_while_another_one_lives_and_opens_again_when_one_is_back(child: Child) -> None:
+def test_unbatched_routing_stays_open_while_a_second_worker_lives_and_reopens_with_a_new_one(child: Child) -> None:
     unbatched, proxy = UnbatchedRouting(), ProxyClient()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as second:
         for worker, process in ((9002, child), (9003, second)):
@@ -99,7 +99,7 @@ def test_it_stays_open_while_another_one_lives_and_opens_again_when_one_is_back(
     ],
     ids=["does not say so", "predicts", "another worker", "no process", "nonsense"],
 )
-def test_other_lines_open_none(child: Child, lines: list[str]) -> None:
+def test_unbatched_routing_ignores_other_lines(child: Child, lines: list[str]) -> None:
     unbatched, proxy = UnbatchedRouting(), ProxyClient()
     for line in lines:
         unbatched.feed(line.replace("{pid}", str(child.pid)))
@@ -115,7 +115,7 @@ def test_names_with_dashes_and_versions_with_dots_are_kept_apart(child: Child) -
     assert proxy.open == ["my_own-model/2.10.3"]
 
 
-def test_what_a_proxy_was_not_told_it_is_told_again(child: Child) -> None:
+def test_unbatched_routing_repeats_an_update_that_failed(child: Child) -> None:
     unbatched, proxy = UnbatchedRouting(), ProxyClient()
     unbatched.feed(log(f"[PID]{child.pid}"))
     unbatched.feed(log(READY))
@@ -127,7 +127,7 @@ def test_what_a_proxy_was_not_told_it_is_told_again(child: Child) -> None:
     assert proxy.open == ["digits/1.0"]
 
 
-def test_workers_say_it_in_the_same_words() -> None:
+def test_ready_line_is_the_same_in_the_handler() -> None:
     from handlers.torchserve_handler import READY_FOR_UNBATCHED, UNBATCHED
 
     assert (Role.UNBATCHED.suffix, READY) == (UNBATCHED, READY_FOR_UNBATCHED)

@@ -5,7 +5,7 @@ from pathlib import Path
 from serving.runtime import atomic_files
 
 
-def test_a_file_that_may_hold_tokens_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_written_file_is_private(tmp_path: Path) -> None:
     path = tmp_path / "token"
     atomic_files.write(path, "geheim ✓\n")
     assert path.read_text(encoding="utf-8") == "geheim ✓\n"
@@ -28,7 +28,7 @@ def test_lines_are_added_one_by_one(tmp_path: Path) -> None:
     assert (tmp_path / "journal").read_text(encoding="utf-8") == "one\nzwei ✓\n"
 
 
-def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path) -> None:
+def test_truncated_line_does_not_damage_the_next(tmp_path: Path) -> None:
     (tmp_path / "journal").write_text("whole\ncut sh", encoding="utf-8")
     atomic_files.append_line(tmp_path / "journal", "next")
     assert (tmp_path / "journal").read_text(encoding="utf-8") == "whole\ncut sh\nnext\n"

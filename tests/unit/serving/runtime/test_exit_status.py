@@ -18,7 +18,7 @@ from serving.runtime import exit_status
         (-64, 0, "was killed by signal 64 (SIGRTMAX)"),
     ],
 )
-def test_the_end_of_a_process_is_said_with_its_signal(status: int, kills: int, words: str) -> None:
+def test_exit_status_is_described_with_its_signal(status: int, kills: int, words: str) -> None:
     assert exit_status.describe(status, kills).startswith(words)
 
 

@@ -50,7 +50,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def test_each_port_has_its_place() -> None:
+def test_ports_follow_from_the_public_port() -> None:
     ports = Ports(9000)
     assert (ports.public, ports.management, ports.metrics) == (9000, 9001, 9002)
     assert ports.torchserve_metrics == 9004
@@ -58,23 +58,23 @@ def test_each_port_has_its_place() -> None:
 
 
 @pytest.mark.parametrize("port", [0, -1, 65_001, 100_000])
-def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
+def test_port_that_does_not_exist_is_refused(port: int) -> None:
     with pytest.raises(ConfigError, match=f"port {port} does not exist: choose one from 1 to 65000"):
         Ports(port)
 
 
-def test_servers_on_different_ports_do_not_meet(tmp_path: Path) -> None:
+def test_servers_on_different_ports_are_independent(tmp_path: Path) -> None:
     assert Instance(Ports(8080), tmp_path).folder == tmp_path / "8080"
     assert Instance(Ports(9090), tmp_path).folder == tmp_path / "9090"
 
 
-def test_an_instance_nobody_claimed_does_not_run(instance: Instance) -> None:
+def test_unclaimed_instance_does_not_run(instance: Instance) -> None:
     assert not instance.running()
     assert instance.status() is None
     assert instance.stop(timeout=1) is False
 
 
-def test_a_claimed_instance_runs(instance: Instance) -> None:
+def test_claimed_instance_runs(instance: Instance) -> None:
     instance.claim()
     assert instance.running()
 
@@ -85,7 +85,7 @@ def test_only_one_can_claim_an_instance(instance: Instance, holder: subprocess.P
         instance.claim()
 
 
-def test_a_claim_ends_with_its_process_even_a_killed_one(instance: Instance, holder: subprocess.Popen[str]) -> None:
+def test_claim_ends_with_its_process_even_a_killed_one(instance: Instance, holder: subprocess.Popen[str]) -> None:
     assert instance.running()
     holder.kill()
     holder.wait()
@@ -93,14 +93,14 @@ def test_a_claim_ends_with_its_process_even_a_killed_one(instance: Instance, hol
     instance.claim()
 
 
-def test_stopping_asks_the_process_and_waits_for_it(instance: Instance, holder: subprocess.Popen[str]) -> None:
+def test_stop_signals_the_process_and_waits_for_it(instance: Instance, holder: subprocess.Popen[str]) -> None:
     assert instance.stop(timeout=10) is True
     assert holder.wait() == -15
     assert not instance.running()
 
 
 @pytest.mark.parametrize("status", ["none", "another process", "another start", "no start"])
-def test_no_process_is_signalled_that_is_not_the_server(
+def test_stop_signals_no_other_process(
     instance: Instance, holder: subprocess.Popen[str], status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process id is used again, and a status may be an old one."""
@@ -120,7 +120,7 @@ def test_no_process_is_signalled_that_is_not_the_server(
         unrelated.kill()
 
 
-def test_the_file_that_locks_is_this_users_alone(instance: Instance) -> None:
+def test_lock_file_is_private(instance: Instance) -> None:
     """Whoever may open it may lock it, and nobody could start a server."""
     instance.folder.mkdir(mode=0o755)
     (instance.folder / "lock").touch(0o644)
@@ -129,7 +129,7 @@ def test_the_file_that_locks_is_this_users_alone(instance: Instance) -> None:
     assert instance.folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_whoever_looks_whether_a_server_runs_stops_no_start(instance: Instance) -> None:
+def test_check_for_a_running_server_does_not_prevent_a_start(instance: Instance) -> None:
     instance.folder.mkdir()
     with (instance.folder / "lock").open("w") as look:
         fcntl.flock(look, fcntl.LOCK_SH)
@@ -137,7 +137,7 @@ def test_whoever_looks_whether_a_server_runs_stops_no_start(instance: Instance) 
         instance.claim()
 
 
-def test_a_server_that_takes_too_long_is_named_with_what_to_do(instance: Instance, tmp_path: Path) -> None:
+def test_slow_stop_is_reported_with_a_remedy(instance: Instance, tmp_path: Path) -> None:
     deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + HOLD
     command = [sys.executable, "-c", deaf, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -148,7 +148,7 @@ def test_a_server_that_takes_too_long_is_named_with_what_to_do(instance: Instanc
         assert process.poll() is None
 
 
-def test_a_status_reads_back_as_it_was(instance: Instance) -> None:
+def test_status_reads_back_as_it_was(instance: Instance) -> None:
     instance.folder.mkdir()
     starting = Status("starting", "workers READY: 0 of 1", os.getpid(), "torchlight-x")
     instance.report(starting)
@@ -159,7 +159,7 @@ def test_a_status_reads_back_as_it_was(instance: Instance) -> None:
     assert [path.name for path in instance.folder.iterdir()] == ["status.json"]
 
 
-def test_a_token_is_known_only_where_the_server_asks_for_one(instance: Instance) -> None:
+def test_token_is_returned_only_if_the_server_needs_one(instance: Instance) -> None:
     instance.folder.mkdir()
     (instance.folder / "token").write_text("secret\n", encoding="ascii")
     assert instance.token() is None
@@ -169,7 +169,7 @@ def test_a_token_is_known_only_where_the_server_asks_for_one(instance: Instance)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"state": "ready"}', "null"])
-def test_a_damaged_status_is_none(instance: Instance, text: str) -> None:
+def test_damaged_status_is_ignored(instance: Instance, text: str) -> None:
     instance.folder.mkdir()
     (instance.folder / "status.json").write_text(text, encoding="utf-8")
     assert instance.status() is None
@@ -194,7 +194,7 @@ def used_port() -> Iterator[int]:
         yield port
 
 
-def test_a_public_port_that_is_taken_is_found(used_port: int) -> None:
+def test_used_public_port_is_reported(used_port: int) -> None:
     with pytest.raises(
         StartError,
         match=rf"port {used_port} on 127\.0\.0\.1 cannot be used \(Address already in use\).*PORT={used_port + 1000}",
@@ -202,11 +202,11 @@ def test_a_public_port_that_is_taken_is_found(used_port: int) -> None:
         Ports(used_port).check_free("127.0.0.1")
 
 
-def test_a_port_behind_the_front_proxy_that_is_taken_is_found(used_port: int) -> None:
+def test_used_port_behind_the_proxy_is_reported(used_port: int) -> None:
     with pytest.raises(StartError, match=rf"port {used_port} on 127\.0\.0\.1 cannot be used"):
         Ports(used_port - 1).check_free("127.0.0.1")
 
 
-def test_an_address_that_is_not_this_machines_is_refused() -> None:
+def test_address_of_another_machine_is_refused() -> None:
     with pytest.raises(StartError, match=r"on 192\.0\.2\.1 cannot be used"):
         Ports(8080).check_free("192.0.2.1")

@@ -21,13 +21,13 @@ def ends(instance: Instance, state: State, message: str = "") -> None:
     instance._lock.close()
 
 
-def test_a_crash_is_told_with_its_words(instance: Instance) -> None:
+def test_crash_message_has_the_reason(instance: Instance) -> None:
     ends(instance, "failed", "the model server (Java) was killed by signal 9 (SIGKILL)")
     assert last_run.crash(instance) == "the last run failed: the model server (Java) was killed by signal 9 (SIGKILL)"
 
 
 @pytest.mark.parametrize("state", ["starting", "ready", "stopping"])
-def test_a_supervisor_that_was_killed_is_noticed(instance: Instance, state: State) -> None:
+def test_supervisor_that_was_killed_is_noticed(instance: Instance, state: State) -> None:
     ends(instance, state)
     sentence = last_run.crash(instance)
     assert sentence is not None
@@ -36,7 +36,7 @@ def test_a_supervisor_that_was_killed_is_noticed(instance: Instance, state: Stat
     assert sentence.endswith("start again: make serve PORT=8090")
 
 
-def test_after_a_stop_and_while_it_runs_there_is_nothing_to_tell(instance: Instance, tmp_path: Path) -> None:
+def test_crash_message_is_missing_after_a_stop_and_while_the_server_runs(instance: Instance, tmp_path: Path) -> None:
     instance.report(Status("ready", "", 4711, "nowhere"))
     assert last_run.crash(Instance(Ports(8090), tmp_path)) is None
     ends(instance, "stopped")

@@ -89,7 +89,7 @@ def test_message_of_a_line_without_prefix_is_the_line(line: str) -> None:
     assert log.message(line) == line
 
 
-def test_what_a_full_disk_did_not_take_is_written_when_there_is_space_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_during_a_full_disk_are_written_when_there_is_space_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "RETRY_SECONDS", 0.01)
     output = Output()
     lines = Log(output)
@@ -104,7 +104,7 @@ def test_what_a_full_disk_did_not_take_is_written_when_there_is_space_again(monk
     assert output.written == b"before\nwhile it was full\nafter\n"
 
 
-def test_a_slow_disk_holds_nobody_up_and_lost_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_disk_does_not_block_and_lost_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "MAX_QUEUED_BYTES", 1000)
     output = Output()
     output.gate.clear()
@@ -119,7 +119,7 @@ def test_a_slow_disk_holds_nobody_up_and_lost_lines_are_counted(monkeypatch: pyt
     assert text[-1] == "4950 lines of the log are missing here: the disk was full or too slow"
 
 
-def test_a_log_ends_although_its_disk_stays_full() -> None:
+def test_log_ends_although_its_disk_stays_full() -> None:
     output = Output()
     output.error = OSError(28, "No space left on device")
     lines = Log(output)
@@ -129,7 +129,7 @@ def test_a_log_ends_although_its_disk_stays_full() -> None:
     assert time.monotonic() - start < 2
 
 
-def test_a_restart_keeps_what_the_log_held_and_everything_printed_is_in_it(tmp_path: Path) -> None:
+def test_log_keeps_its_content_over_a_restart_and_has_all_output(tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     path.write_text("a crash\n")
     path.chmod(0o644)
@@ -139,7 +139,7 @@ def test_a_restart_keeps_what_the_log_held_and_everything_printed_is_in_it(tmp_p
 
 
 @pytest.mark.parametrize("backups", [0, 1, 3])
-def test_the_log_rotates_and_its_size_is_bounded(tmp_path: Path, backups: int) -> None:
+def test_log_rotates_and_its_size_is_bounded(tmp_path: Path, backups: int) -> None:
     run_logger(tmp_path / "server.log", 10_000, backups, 20_000)
     names = ["server.log", *(f"server.log.{number}" for number in range(1, backups + 1))]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
@@ -151,7 +151,7 @@ def test_the_log_rotates_and_its_size_is_bounded(tmp_path: Path, backups: int) -
     assert text.endswith("printed\nerror: at the end\n")
 
 
-def test_a_log_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+def test_log_that_was_removed_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     program = LOGGER.replace('log.write(f"line {number:06}")', "log.write(input())")
     with subprocess.Popen(

@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / ".run" / "8080"
 
 
-def test_a_new_folder_is_private_whatever_the_umask(folder: Path) -> None:
+def test_new_folder_is_private_whatever_the_umask(folder: Path) -> None:
     before = os.umask(0)
     try:
         private_folder.make(folder)
@@ -40,7 +40,7 @@ def test_modes_of_an_earlier_start_are_corrected(folder: Path) -> None:
     assert {mode(path) for path in folder.iterdir()} == {"0o600"}
 
 
-def test_a_link_in_the_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
+def test_link_in_the_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
     private_folder.make(folder)
     other = tmp_path / "other"
     other.touch()
@@ -51,7 +51,7 @@ def test_a_link_in_the_folder_is_not_followed(folder: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("linked", [".run", ".run/8080"])
-def test_a_symbolic_link_is_refused(folder: Path, tmp_path: Path, linked: str) -> None:
+def test_symbolic_link_is_refused(folder: Path, tmp_path: Path, linked: str) -> None:
     (tmp_path / "elsewhere" / "8080").mkdir(parents=True)
     link = tmp_path / linked
     link.parent.mkdir(exist_ok=True)
@@ -62,7 +62,7 @@ def test_a_symbolic_link_is_refused(folder: Path, tmp_path: Path, linked: str) -
 
 
 @pytest.mark.parametrize("foreign", [".run", ".run/8080"])
-def test_a_folder_of_another_user_is_refused(
+def test_folder_of_another_user_is_refused(
     folder: Path, tmp_path: Path, foreign: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     private_folder.make(folder)
@@ -73,7 +73,7 @@ def test_a_folder_of_another_user_is_refused(
             use()
 
 
-def test_a_file_in_its_place_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_file_instead_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / ".run").mkdir()
     folder.touch()
     with pytest.raises(StartError, match="8080 is not a folder: remove it"):

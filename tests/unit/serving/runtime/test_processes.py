@@ -56,7 +56,7 @@ def sleeper(folder: Path) -> Iterator[Child]:
     child.close()
 
 
-def test_lines_are_heard_one_by_one_in_order(folder: Path) -> None:
+def test_lines_of_a_child_are_passed_on_in_order(folder: Path) -> None:
     code = "import os, sys; print(os.environ['GREETING']); sys.stderr.write('oops\\n'); print(os.getcwd(), end='')"
     child = Child(code, folder)
     assert child.process.wait(10) == 0
@@ -64,14 +64,14 @@ def test_lines_are_heard_one_by_one_in_order(folder: Path) -> None:
     assert child.lines == ["hello", "oops", str(folder.resolve())]
 
 
-def test_output_that_is_no_text_does_not_end_the_reading(folder: Path) -> None:
+def test_binary_output_does_not_end_the_reading(folder: Path) -> None:
     child = Child("import sys; sys.stdout.buffer.write(b'\\xff\\nnext\\n')", folder)
     child.process.wait(10)
     child.close()
     assert child.lines == ["\ufffd", "next"]
 
 
-def test_lines_that_are_gathered_come_in_few_calls_and_none_is_lost(folder: Path) -> None:
+def test_gathered_lines_come_in_few_calls_and_none_is_lost(folder: Path) -> None:
     # In pieces that end within a line, and a last line without an end.
     code = (
         "import sys, time\n"
@@ -86,11 +86,11 @@ def test_lines_that_are_gathered_come_in_few_calls_and_none_is_lost(folder: Path
     assert len(child.lines) < 50
 
 
-def test_a_child_has_a_process_group_of_its_own(sleeper: Child) -> None:
+def test_child_has_a_process_group_of_its_own(sleeper: Child) -> None:
     assert os.getpgid(sleeper.process.pid) == sleeper.process.pid != os.getpgid(0)
 
 
-def test_ending_takes_grandchildren_along(sleeper: Child) -> None:
+def test_end_kills_grandchildren(sleeper: Child) -> None:
     grandchild = int(sleeper.lines[0])
     processes.end(sleeper.process, patience=5)
     assert sleeper.process.returncode == -15
@@ -110,7 +110,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_a_child_that_is_deaf_to_sigterm_is_killed(folder: Path) -> None:
+def test_child_that_ignores_sigterm_is_killed(folder: Path) -> None:
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(60)"
     child = Child(code, folder)
     assert child.said.wait(10)
@@ -119,7 +119,7 @@ def test_a_child_that_is_deaf_to_sigterm_is_killed(folder: Path) -> None:
     child.close()
 
 
-def test_ending_twice_does_no_harm(sleeper: Child) -> None:
+def test_end_can_be_called_twice(sleeper: Child) -> None:
     processes.end(sleeper.process, patience=5)
     processes.end(sleeper.process, patience=5)
     assert sleeper.process.returncode == -15
@@ -139,7 +139,7 @@ def test_children_die_with_their_parent(folder: Path) -> None:
     assert gone(child)
 
 
-def test_strays_are_collected_and_own_children_left_alone() -> None:
+def test_orphans_are_reaped_and_own_children_are_not() -> None:
     own, stray = (subprocess.Popen(["sh", "-c", "exit 7"]) for _ in range(2))
     for child in (own, stray):
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)

@@ -12,7 +12,7 @@ from serving.runtime.temp_folder import MAX_PATH_BYTES, TempFolder
 from tests.support import docker_host
 
 
-def test_it_lies_in_the_servers_folder_and_is_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_temp_folder_is_in_the_servers_folder_and_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(temp_folder, "MAX_PATH_BYTES", len(str(tmp_path / "tmp")))  # wherever tests run
     temp = TempFolder(tmp_path)
     assert temp.path == tmp_path / "tmp"
@@ -23,7 +23,9 @@ def test_it_lies_in_the_servers_folder_and_is_private(monkeypatch: pytest.Monkey
     assert not temp.path.exists()
 
 
-def test_a_path_that_is_too_long_for_sockets_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temp_folder_is_elsewhere_if_the_path_is_too_long_for_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Counted in bytes: an umlaut has two."""
     deep = tmp_path / "ü" / ("ü" * (MAX_PATH_BYTES // 2))
     deep.mkdir(parents=True)
@@ -35,7 +37,7 @@ def test_a_path_that_is_too_long_for_sockets_is_left(tmp_path: Path, monkeypatch
     assert list(deep.iterdir()) == []
 
 
-def test_a_sweep_removes_what_a_killed_supervisor_left_and_nothing_else(tmp_path: Path) -> None:
+def test_sweep_removes_what_a_killed_supervisor_left_and_nothing_else(tmp_path: Path) -> None:
     for name in ("run/tmp/models", "torchlight-x/models", "precious"):
         (tmp_path / name).mkdir(parents=True)
     temp_folder.sweep(tmp_path / "run", str(tmp_path / "precious"))
@@ -44,7 +46,7 @@ def test_a_sweep_removes_what_a_killed_supervisor_left_and_nothing_else(tmp_path
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_systemd_tmpfiles_leaves_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temp_folder_is_skipped_by_systemd_tmpfiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     docker_host.install({"systemd-tmpfiles": "systemd"})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     temp, other = TempFolder(None), tmp_path / "other"

@@ -12,7 +12,7 @@ SLACK = "import pathlib; print(pathlib.Path('/proc/self/timerslack_ns').read_tex
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such setting")
-def test_what_a_thread_starts_has_its_slack_and_others_keep_theirs() -> None:
+def test_timer_slack_is_passed_on_to_what_the_thread_starts() -> None:
     def child() -> int:
         return int(subprocess.run([sys.executable, "-c", SLACK], capture_output=True, text=True, check=True).stdout)
 
@@ -24,7 +24,7 @@ def test_what_a_thread_starts_has_its_slack_and_others_keep_theirs() -> None:
     assert child() == before
 
 
-def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timer_slack_is_unchanged_on_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timer_slack.sys, "platform", "darwin")
     monkeypatch.setattr(timer_slack.ctypes, "CDLL", lambda name: pytest.fail("asked for prctl"))
     timer_slack.reduce()

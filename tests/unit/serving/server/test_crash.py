@@ -29,17 +29,17 @@ def heard(*lines: str) -> LastLines:
         "RuntimeError: the port is taken",
     ],
 )
-def test_lines_that_tell_why_are_shown(line: str) -> None:
+def test_error_lines_are_shown(line: str) -> None:
     lines = heard("something before", line, "workers READY: 1 of 3", '{"time":"29/Nov","method":"GET","path":"ERROR"}')
     assert lines.error_lines() == [line]
 
 
-def test_without_such_lines_the_very_last_one_is_shown() -> None:
+def test_last_line_is_shown_without_error_lines() -> None:
     assert heard("one", "two").error_lines() == ["two"]
     assert LastLines().error_lines() == []
 
 
-def test_a_child_that_ended_is_named_with_its_last_words_the_log_and_the_way_back() -> None:
+def test_crash_names_the_child_its_last_lines_the_log_and_the_restart_command() -> None:
     logged = list[str]()
     children = Children(logged.append, "make serve PORT=8090", ".run/8090/server.log")
     for name, program in (
@@ -62,7 +62,7 @@ def test_a_child_that_ended_is_named_with_its_last_words_the_log_and_the_way_bac
     )
 
 
-def test_few_lines_of_bounded_length_are_shown() -> None:
+def test_error_lines_are_limited_in_number_and_length() -> None:
     lines = heard("\n".join(f"error: {number} {'x' * 1000}" for number in range(200)))
     errors = lines.error_lines()
     assert [line.split()[1] for line in errors] == ["197", "198", "199"]

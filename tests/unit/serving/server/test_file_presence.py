@@ -40,40 +40,40 @@ def watch(folder: Path, *, proxy: bool = True) -> Presence:
     return Presence(folder, folder / "tmp", proxy=proxy)
 
 
-def test_while_all_is_there_nothing_is_said(folder: Path, java: int) -> None:
+def test_file_presence_reports_nothing_while_all_files_exist(folder: Path, java: int) -> None:
     present = watch(folder)
     assert [present.loss(java) for _ in range(3)] == [None] * 3
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_removed_file_of_the_server_is_named_at_once(folder: Path, java: int, name: str) -> None:
+def test_removed_file_of_the_server_is_named_at_once(folder: Path, java: int, name: str) -> None:
     present = watch(folder)
     (folder / name).unlink()
     loss = f"{folder / name} was removed while the server ran, maybe by a cleaner of temporary files"
     assert present.loss(java) == loss
 
 
-def test_without_haproxy_its_files_are_not_missed(folder: Path, java: int) -> None:
+def test_missing_haproxy_files_are_ignored_without_haproxy(folder: Path, java: int) -> None:
     present = watch(folder, proxy=False)
     (folder / "tmp" / "haproxy.sock").unlink()
     assert present.loss(java) is None
 
 
-def test_a_model_whose_files_were_removed_is_named_at_the_second_look(folder: Path, java: int) -> None:
+def test_model_with_removed_files_is_reported_at_the_second_check(folder: Path, java: int) -> None:
     present, manifest = watch(folder), folder / MANIFEST
     manifest.unlink()
     assert present.loss(java) is None
     assert f"{manifest} was removed" in str(present.loss(java))
 
 
-def test_a_model_whose_folder_was_removed_is_named_too(folder: Path, java: int) -> None:
+def test_model_with_removed_folder_is_reported(folder: Path, java: int) -> None:
     present = watch(folder)
     shutil.rmtree(folder / "tmp" / "models")
     assert present.loss(java) is None
     assert f"{folder / MANIFEST} was removed" in str(present.loss(java))
 
 
-def test_a_version_that_was_retired_is_not_missed(folder: Path, java: int) -> None:
+def test_retired_version_is_not_reported_as_missing(folder: Path, java: int) -> None:
     """Its files go while its workers still end: here they have ended at the second look."""
     present = watch(folder)
     (folder / MANIFEST).unlink()

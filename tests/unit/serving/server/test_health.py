@@ -43,24 +43,24 @@ def has(monkeypatch: pytest.MonkeyPatch, ready: dict[str, int], configured: int 
     monkeypatch.setattr(Management, "find", find)
 
 
-def test_healthy_is_every_worker_of_every_version_ready(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_is_healthy_when_every_worker_of_every_version_is_ready(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     has(monkeypatch, {"1.0": 2, "2.0": 2})
     assert health.problems(instance) == []
 
 
-def test_a_worker_that_is_not_ready_is_named_by_its_version(
-    instance: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_that_is_not_ready_is_named_by_its_version(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     has(monkeypatch, {"1.0": 2, "2.0": 1})
     assert health.problems(instance) == ["digits 2.0: 1 of 2 READY"]
 
 
-def test_a_version_without_workers_is_not_healthy(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_without_workers_is_not_healthy(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     has(monkeypatch, {"1.0": 0, "2.0": 0}, configured=0)
     assert health.problems(instance) == ["digits 1.0: 0 of 0 READY", "digits 2.0: 0 of 0 READY"]
 
 
-def test_workers_that_explain_count_too(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explain_workers_count_for_health(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     instance.report(Status("ready", "", 1, "/tmp/x", explain_workers=1, unbatched_workers=1))
     has(monkeypatch, {"1.0": 2, "2.0": 2})
     original_find = Management.find
@@ -73,17 +73,19 @@ def test_workers_that_explain_count_too(instance: Instance, monkeypatch: pytest.
     assert health.problems(instance) == ["digits-explain 2.0 is not registered"]
 
 
-def test_a_version_that_is_routed_to_and_gone_is_a_problem(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_routed_version_that_is_not_registered_is_a_problem(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     has(monkeypatch, {"1.0": 2})
     assert health.problems(instance) == ["digits 2.0 is not registered"]
 
 
-def test_a_closed_front_proxy_is_a_problem(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_proxy_is_a_problem(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     has(monkeypatch, {"1.0": 2, "2.0": 2}, ping=503)
     assert health.problems(instance) == ["the proxy does not answer (HTTPError)"]
 
 
-def test_a_silent_torchserve_is_a_problem(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_torchserve_is_a_problem(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     has(monkeypatch, {})
 
     def silent(self: Management, model: str, version: str) -> None:
@@ -93,12 +95,12 @@ def test_a_silent_torchserve_is_a_problem(instance: Instance, monkeypatch: pytes
     assert health.problems(instance) == ["the management API does not answer"]
 
 
-def test_a_server_that_starts_is_not_healthy_yet(instance: Instance) -> None:
+def test_starting_server_is_not_healthy(instance: Instance) -> None:
     instance.report(Status("starting", "workers READY: 0 of 1", 1, "/tmp/x"))
     assert health.problems(instance) == ["starting: workers READY: 0 of 1"]
 
 
-def test_where_no_server_runs_nothing_is_healthy(tmp_path: Path) -> None:
+def test_missing_server_is_not_healthy(tmp_path: Path) -> None:
     """A status that a killed server left behind does not count."""
     left = Instance(Ports(8080), tmp_path)
     left.folder.mkdir()

@@ -16,7 +16,7 @@ def message(**settings: Any) -> str:
     return welcome(Launch(archives=archives, state=state.from_archives(archives), **settings), Ports(8080))
 
 
-def test_it_says_where_to_ask_and_how_to_stop() -> None:
+def test_message_has_urls_and_the_stop_command() -> None:
     text = message()
     assert "POST http://127.0.0.1:8080/predictions/digits" in text
     assert "POST http://127.0.0.1:8080/explanations/digits" in text
@@ -34,29 +34,29 @@ def test_it_says_where_to_ask_and_how_to_stop() -> None:
         ("::1", "http://[::1]:8080"),
     ],
 )
-def test_the_url_can_be_pasted_whatever_the_host(host: str, url: str) -> None:
+def test_message_has_a_url_that_works_for_any_host(host: str, url: str) -> None:
     assert f"serving at {url}\n" in message(host=host, production=True)
 
 
-def test_an_open_server_without_a_token_is_warned_of() -> None:
+def test_message_warns_of_an_open_server_without_a_token() -> None:
     assert "WARNING: HOST=0.0.0.0 lets anybody who reaches this machine use it" in message(host="0.0.0.0")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_a_server_for_this_machine_alone_is_not_warned_of(host: str) -> None:
+def test_message_does_not_warn_of_a_server_on_loopback(host: str) -> None:
     assert "WARNING" not in message(host=host)
 
 
-def test_in_production_the_token_is_named_by_its_file_and_nothing_is_warned_of() -> None:
+def test_message_in_production_names_the_token_file_without_a_warning() -> None:
     text = message(host="0.0.0.0", production=True, token="a-secret")
     assert '-H "Authorization: Bearer $(cat .run/8080/token)"' in text
     assert "a-secret" not in text
     assert "WARNING" not in text
 
 
-def test_without_the_front_proxy_it_says_what_is_missing() -> None:
+def test_message_without_the_proxy_lists_what_is_missing() -> None:
     assert "no proxy: no default versions, query options" in message(proxy=False)
 
 
-def test_inside_a_container_nothing_is_said_of_what_only_the_outside_knows() -> None:
+def test_message_inside_a_container_has_only_its_port() -> None:
     assert message(host="0.0.0.0", container=True) == "serving on port 8080 of the container"

@@ -22,19 +22,19 @@ def launch(tmp_path: Path) -> Launch:
     return Launch(archives=[archive], state=state.from_archives([archive]), role_counts=RoleCounts(1, 1))
 
 
-def test_a_start_that_has_what_it_needs_goes_on(launch: Launch, tmp_path: Path) -> None:
+def test_preflight_passes_with_readable_archives_and_disk_space(launch: Launch, tmp_path: Path) -> None:
     preflight.check(launch, tmp_path, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["digits-1.0.mar"]
 
 
-def test_an_archive_that_cannot_be_read_is_named(launch: Launch, tmp_path: Path) -> None:
+def test_archive_that_cannot_be_read_is_named(launch: Launch, tmp_path: Path) -> None:
     launch.archives[0].path.unlink()
     launch.archives[0].path.mkdir()
     with pytest.raises(StartError, match=r"digits-1\.0\.mar cannot be read \(Is a directory\): check its owner"):
         preflight.check(launch, tmp_path, tmp_path)
 
 
-def test_room_for_the_models_of_every_role_is_needed(
+def test_preflight_needs_disk_space_for_the_models_of_every_role(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for free, enough in ((56_000_000, True), (55_999_999, False)):
@@ -46,7 +46,7 @@ def test_room_for_the_models_of_every_role_is_needed(
                 preflight.check(launch, tmp_path, tmp_path)
 
 
-def test_a_full_disk_is_named(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_named(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(folder: Path) -> None:
         raise OSError(28, "No space left on device", str(folder))
 

@@ -47,13 +47,13 @@ def looks(workers: StoppedWorkers, clock: Clock, pid: int, seconds: float, step:
     return overdue
 
 
-def test_a_worker_is_overdue_when_it_stays_stopped(clock: Clock, stopped: Child) -> None:
+def test_worker_is_overdue_when_it_stays_stopped(clock: Clock, stopped: Child) -> None:
     workers = StoppedWorkers()
     assert looks(workers, clock, stopped.pid, STOPPED_SECONDS - 0.3) == []
     assert looks(workers, clock, stopped.pid, 0.8) == [stopped.pid]
 
 
-def test_one_that_went_on_begins_anew(clock: Clock, stopped: Child) -> None:
+def test_worker_that_continued_is_timed_from_zero(clock: Clock, stopped: Child) -> None:
     workers = StoppedWorkers()
     looks(workers, clock, stopped.pid, STOPPED_SECONDS - 0.3)
     stopped.send_signal(signal.SIGCONT)

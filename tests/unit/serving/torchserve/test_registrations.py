@@ -47,7 +47,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "has_gpu", lambda: False)
 
 
-def test_each_version_has_its_own_that_take_one_at_a_time_and_the_default_comes_first(tmp_path: Path) -> None:
+def test_registrations_of_each_version_include_every_role_and_start_with_the_default(tmp_path: Path) -> None:
     assert launch(tmp_path, RoleCounts(explain=2), predict_workers=3).registrations() == [
         Registration("digits", "2.0", "digits-2.0.mar", 2, 16, 3),
         Registration("digits-explain", "2.0", "digits-2.0.mar", 2, 1, 3, Role.EXPLAIN),
@@ -60,7 +60,7 @@ def test_each_version_has_its_own_that_take_one_at_a_time_and_the_default_comes_
 
 
 @pytest.mark.parametrize(("device", "size"), [(None, 16), ("gpu", 16), ("cpu", 1)])
-def test_a_gpu_explains_in_batches(
+def test_gpu_explains_in_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str | None, size: int
 ) -> None:
     monkeypatch.setattr(cpu, "has_gpu", lambda: True)
@@ -69,20 +69,20 @@ def test_a_gpu_explains_in_batches(
     assert [part.batch_size for part in parts] == [16, size, 1]
 
 
-def test_settings_that_stand_where_torchserve_reads_them_hold_too(tmp_path: Path) -> None:
+def test_settings_in_torchserves_own_place_are_used(tmp_path: Path) -> None:
     (predicts,) = registrations.of(written(tmp_path, SETTINGS.to_yaml()), None, PREDICT_ONLY)
     assert predicts == Registration("digits", "1.0", "digits-1.0.mar", 2, 16, 3)
 
 
 @pytest.mark.parametrize("text", [None, "", "- a list", "batchSize: many"])
-def test_an_archive_without_settings_of_ours_gets_one_request_at_a_time(tmp_path: Path, text: str | None) -> None:
+def test_archive_without_our_settings_gets_one_request_at_a_time(tmp_path: Path, text: str | None) -> None:
     (predicts,) = registrations.of(written(tmp_path, text), None, PREDICT_ONLY)
     assert (predicts.workers, predicts.batch_size) == (None, 1)
     (predicts,) = registrations.of(written(tmp_path, text), 4, PREDICT_ONLY)
     assert predicts.workers == 4
 
 
-def test_cores_are_shared_among_all_that_predict(tmp_path: Path) -> None:
+def test_predict_workers_of_all_versions_are_counted(tmp_path: Path) -> None:
     archives = [written(tmp_path, SETTINGS, "2.0"), written(tmp_path, None, "1.0")]
     desired = state.from_archives(archives)
     what = Launch(archives=archives, state=desired, role_counts=RoleCounts(explain=4))
@@ -93,7 +93,7 @@ def test_cores_are_shared_among_all_that_predict(tmp_path: Path) -> None:
     assert registrations.predict_workers(what.registrations()) == 6
 
 
-def test_they_are_counted_as_soon_as_they_are_there(tmp_path: Path) -> None:
+def test_workers_are_counted_once_torchserve_has_registered_them(tmp_path: Path) -> None:
     what = launch(tmp_path).registrations()
     assert registrations.count(what, FakeManagement()) == [(0, 0)] * 6
     management = running(what)
@@ -102,7 +102,7 @@ def test_they_are_counted_as_soon_as_they_are_there(tmp_path: Path) -> None:
     assert registrations.count(what, management) == [(1, 1), (0, 1), (1, 1)] * 2
 
 
-def test_they_are_scaled_to_what_is_wanted(tmp_path: Path) -> None:
+def test_registrations_are_scaled_to_their_number_of_workers(tmp_path: Path) -> None:
     what = launch(tmp_path, RoleCounts(explain=2), predict_workers=3).registrations()
     management = running(what)
     registrations.scale(what, management, 1, lambda message: None)
@@ -110,7 +110,7 @@ def test_they_are_scaled_to_what_is_wanted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("gpu", "at_once"), [(False, 2), (True, 128)])
-def test_explanations_are_sent_on_as_many_at_once_as_gains_something(tmp_path: Path, gpu: bool, at_once: int) -> None:
+def test_concurrent_explanations_depend_on_workers_and_device(tmp_path: Path, gpu: bool, at_once: int) -> None:
     what = launch(tmp_path).registrations()
     assert registrations.explain_at_once(what, running(what, gpu=gpu)) == at_once
     assert registrations.explain_at_once(launch(tmp_path, PREDICT_ONLY).registrations(), running(what)) == 0
