@@ -1,4 +1,4 @@
-"""Serve from a container: build its image, start it and await READY, read its log, stop it without losing a request."""
+"""Serve from a Docker container: build its image, start it, read its log, and stop it without losing a request."""
 
 from __future__ import annotations
 
@@ -25,45 +25,50 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and do what the first word says."""
+    """Parse the flags and run the command."""
     parser = argparse.ArgumentParser(prog="python -m scripts.docker", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     build = verbs.add_parser("build", help="build the image from this checkout")
     build.add_argument("--tag", default=image.DEFAULT, help=f"name of the image (default: {image.DEFAULT})")
-    build.add_argument("--torch", help="which torch, such as torch==2.13.0+cpu (default: that of the Dockerfile)")
-    build.add_argument("--base-image", help="image to start from (default: that of the Dockerfile)")
-    serve = verbs.add_parser("serve", help="start a container, and return when every worker is READY")
+    build.add_argument("--torch", help="torch requirement, such as torch==2.13.0+cpu (default: that of the Dockerfile)")
+    build.add_argument("--base-image", help="base image (default: that of the Dockerfile)")
+    serve = verbs.add_parser("serve", help="start a container, and wait until every worker is READY")
     serve.add_argument("--tag", default=image.DEFAULT, help=f"name of the image (default: {image.DEFAULT})")
     serve.add_argument("--model", help="serve only this model (default: the newest version of each in the store)")
     serve.add_argument("--version", help="serve this version (default: the newest)")
-    serve.add_argument("--port", type=int, default=8080, help="to publish the proxy on (default: 8080)")
-    serve.add_argument("--host", default="127.0.0.1", help="address to publish it on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8080, help="port to publish the proxy on (default: 8080)")
+    serve.add_argument("--host", default="127.0.0.1", help="address to publish the proxy on (default: 127.0.0.1)")
     serve.add_argument(
         "--mode",
         choices=("development", "production"),
         default="development",
-        help="production asks for a bearer token: $TORCHLIGHT_TOKEN, or one that is made (default: development)",
+        help="production requires a bearer token: $TORCHLIGHT_TOKEN, or a generated one (default: development)",
     )
-    serve.add_argument("--gpu", action="store_true", help="with all GPUs of the Docker host")
-    serve.add_argument("--gpus", help="with these, by number or UUID, such as 0,1; or all")
-    serve.add_argument("--memory", default="4g", help="the most it may use, such as 8g (default: 4g)")
-    serve.add_argument("--explain-workers", type=int, help="of each version, that explain (default: 1)")
+    serve.add_argument("--gpu", action="store_true", help="use all GPUs of the Docker host")
+    serve.add_argument("--gpus", help="GPUs to use, by number or UUID, such as 0,1; or all")
+    serve.add_argument("--memory", default="4g", help="memory limit, such as 8g (default: 4g)")
+    serve.add_argument("--explain-workers", type=int, help="explain workers of each version (default: 1)")
     serve.add_argument(
-        "--unbatched-worker", type=int, choices=(1, 0), help="of each version, for single predictions (default: 1)"
+        "--unbatched-worker",
+        type=int,
+        choices=(1, 0),
+        help="1: each version has a worker for single requests; 0: none (default: 1)",
     )
     serve.add_argument(
         "--cors-origins",
         default="",
-        help="origins whose web pages may read the answers, such as https://lab.example, or * for all (default: none)",
+        help="origins whose web pages may read responses, such as https://lab.example, or * for all (default: none)",
     )
     serve.add_argument(
-        "--keep-alive", type=int, metavar="SECONDS", help=f"of idle connections (default: {KEEP_ALIVE_SECONDS})"
+        "--keep-alive", type=int, metavar="SECONDS", help=f"timeout of idle connections (default: {KEEP_ALIVE_SECONDS})"
     )
-    logs = verbs.add_parser("logs", help="show the log, and go on with it until Ctrl-C")
-    logs.add_argument("--no-follow", action="store_true", help="show what is there and return")
-    stop = verbs.add_parser("stop", help="finish the requests in flight and remove the container; its state stays")
+    logs = verbs.add_parser("logs", help="show the log, and follow it until Ctrl-C")
+    logs.add_argument("--no-follow", action="store_true", help="show the log so far, and return")
+    stop = verbs.add_parser("stop", help="finish the requests in flight and remove the container; keep its state")
     for verb in (logs, stop):
-        verb.add_argument("--port", type=int, default=8080, help="that it is published on (default: 8080)")
+        verb.add_argument(
+            "--port", type=int, default=8080, help="port that the container is published on (default: 8080)"
+        )
     arguments = parser.parse_args(argv)
     {"build": _build, "serve": _serve, "logs": _logs, "stop": _stop}[arguments.verb](arguments)
 
@@ -83,21 +88,21 @@ def _build(arguments: argparse.Namespace) -> None:
             "VERSION": version,
             "REVISION": _revision(),
         },
-        say=_say,
+        log=_log,
     )
     print(f"{arguments.tag}: {client.images.get(arguments.tag).attrs['Size'] / 1e9:.2f} GB")
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    named = [gpu for gpu in map(str.strip, (arguments.gpus or "").split(",")) if gpu and gpu != "all"]
-    settings = container.Settings(
+    gpus = [gpu for gpu in map(str.strip, (arguments.gpus or "").split(",")) if gpu and gpu != "all"]
+    options = container.ContainerOptions(
         image=arguments.tag,
         host=arguments.host,
         port=arguments.port,
         production=arguments.mode == "production",
         model=arguments.model,
         version=arguments.version,
-        gpus=named if arguments.gpu or arguments.gpus else None,
+        gpus=gpus if arguments.gpu or arguments.gpus else None,
         memory=arguments.memory,
         cors_origins=cors.parse(arguments.cors_origins),
         explain_workers=arguments.explain_workers,
@@ -106,17 +111,17 @@ def _serve(arguments: argparse.Namespace) -> None:
         keep_alive=arguments.keep_alive,
     )
     client = errors.connect()
-    image.check(client, settings.image)  # before anything is trained for it
+    image.check(client, options.image)  # before a model is trained for it
     if not store.archives() and arguments.model in (None, archive.BUNDLED):
         archive.run(archive.BUNDLED, arguments.version)
-    began = time.monotonic()
+    start = time.monotonic()
     try:
-        container.launch(client, settings, _say)
+        container.launch(client, options, _log)
     except ContainerEnded as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.status)
-    print(f"READY in {time.monotonic() - began:.1f} s")
-    print(_welcome(settings))
+    print(f"READY in {time.monotonic() - start:.1f} s")
+    print(_welcome(options))
 
 
 def _logs(arguments: argparse.Namespace) -> None:
@@ -136,28 +141,28 @@ def _stop(arguments: argparse.Namespace) -> None:
     print(f"stopped the container on port {arguments.port}")
 
 
-def _welcome(settings: container.Settings) -> str:
-    url = http_url(settings.host, settings.port)
-    name = container.name(settings.port)
-    model = store.choose(settings.model, settings.version)[0].model
+def _welcome(options: container.ContainerOptions) -> str:
+    url = http_url(options.host, options.port)
+    name = container.name(options.port)
+    model = store.choose(options.model, options.version)[0].model
     token = f' -H "Authorization: Bearer $(docker exec {name} cat .run/{container.PORT}/token)"'
     lines = [
         f"serving at {url}, from container {name}",
-        f"try:   curl{token if settings.production else ''} -T samples/3.png {url}/predictions/{model}",
-        f"log:   make docker-logs PORT={settings.port}",
-        f"stop:  make docker-stop PORT={settings.port}",
+        f"try:   curl{token if options.production else ''} -T samples/3.png {url}/predictions/{model}",
+        f"log:   make docker-logs PORT={options.port}",
+        f"stop:  make docker-stop PORT={options.port}",
     ]
-    if not settings.production:
+    if not options.production:
         lines.append(
-            "no token is asked for: this is for one machine; `make docker-serve MODE=production` asks for one"
-            if settings.host in LOOPBACK
-            else f"WARNING: HOST={settings.host} lets anybody who reaches this machine use it: add MODE=production"
+            "requests need no token: only this machine can connect; `make docker-serve MODE=production` requires one"
+            if options.host in LOOPBACK
+            else f"WARNING: HOST={options.host} lets everybody who reaches this machine use it: add MODE=production"
         )
     return "\n".join(lines)
 
 
 def _revision() -> str | None:
-    """Of the checkout, with a mark where it was changed since; None where git does not know."""
+    """Return the commit of the checkout, with a mark if it has changes; None without git."""
     command_line = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, timeout=10)
@@ -166,7 +171,7 @@ def _revision() -> str | None:
     return done.stdout.strip() or None
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Docker's daemon: how it is reached, and what its refusals mean, in one sentence each that ends in what to do."""
+"""Connection to the Docker daemon, and a sentence with a remedy for each of its errors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import requests
 
 from serving.errors import DockerError
 
-# Longer than any single answer of the daemon takes, builds and logs aside, which come as streams.
+# Longer than any single response of the daemon takes. Builds and logs are streams.
 TIMEOUT_SECONDS = 60
 
-# What Docker says -> what it means. The words in braces come from `refusals(...)`.
+# Pattern in Docker's message -> sentence. The names in braces are keys of `about` in `docker_errors`.
 _REMEDIES = [
     (
         r"port is already allocated|address already in use",
@@ -24,11 +24,11 @@ _REMEDIES = [
     ),
     (
         r"cannot assign requested address",
-        "{host} is no address of the Docker host: use HOST=127.0.0.1, or one that it has",
+        "the Docker host does not have the address {host}: use HOST=127.0.0.1, or one of its addresses",
     ),
     (
         r"unknown device|unresolvable CDI devices|device not found: GPU",
-        "the Docker host has no GPU {gpus}: choose from what `nvidia-smi -L` lists there",
+        "the Docker host has no GPU {gpus}: choose one that `nvidia-smi -L` lists there",
     ),
     (
         r"could not select device driver|unknown or invalid runtime name: nvidia",
@@ -37,30 +37,30 @@ _REMEDIES = [
     ),
     (
         r"nvidia-container-cli|libnvidia-ml|nvml error",
-        "Docker's NVIDIA runtime finds no working driver: see what `nvidia-smi` says on the Docker host, or leave "
+        "Docker's NVIDIA runtime finds no working driver: run `nvidia-smi` on the Docker host, or leave "
         "GPU= and GPUS= out to serve on the CPU",
     ),
     (
         r"bind source path does not exist",
-        "the Docker host has no folder {store}: the model store must lie there, on the machine of the daemon",
+        "the Docker host has no folder {store}: the model store must be on the machine of the Docker daemon",
     ),
     (
         r"exec format error|does not match the (detected|specified)",
-        "the image {image} is built for another processor than that of the Docker host: build it there with "
+        "the image {image} is built for another processor than the Docker host has: build it there with "
         "`make docker-build`",
     ),
     (
         r"no space left on device",
-        "the disk of the Docker host is full: `docker system df` says with what, `docker system prune` frees some",
+        "the disk of the Docker host is full: `docker system df` shows the usage, `docker system prune` frees space",
     ),
 ]
 
 
 def connect() -> docker.DockerClient:
-    """A client of the daemon that DOCKER_HOST names, else of the one on this machine.
+    """Return a client of the daemon at DOCKER_HOST, or of the one on this machine.
 
     Raises:
-        DockerError: there is none, or this user may not talk to it.
+        DockerError: there is none, or this user has no access to it.
     """
     try:
         return docker.from_env(timeout=TIMEOUT_SECONDS)
@@ -69,45 +69,45 @@ def connect() -> docker.DockerClient:
 
 
 def unreachable(message: str, host: str | None) -> str:
-    """What the SDK's `message` means when no connection comes about."""
-    where = f"at DOCKER_HOST={host}" if host else "on this machine"
+    """Return the sentence for a failed connection, by the `message` of the SDK."""
+    location = f"at DOCKER_HOST={host}" if host else "on this machine"
     if "Permission" in message:
         return (
-            f"this user may not talk to the Docker daemon {where}: join the group of its socket (`sudo usermod -aG "
+            f"this user has no access to the Docker daemon {location}: join the group of its socket (`sudo usermod -aG "
             "docker $USER`, then log in again), or use rootless Docker"
         )
     if host and re.search(r"Invalid|scheme|Unsupported|ssh", message):
         return f"DOCKER_HOST={host} cannot be used ({message}): correct it or unset it"
     return (
-        f"no Docker daemon answers {where}: start it (`sudo systemctl start docker`, or Docker Desktop), or set "
+        f"no Docker daemon answers {location}: start it (`sudo systemctl start docker`, or Docker Desktop), or set "
         "DOCKER_HOST to the one that runs"
     )
 
 
 @contextmanager
-def refusals(about: Mapping[str, object]) -> Iterator[None]:
-    """Turn what Docker refuses within the block into DockerError.
+def docker_errors(about: Mapping[str, object]) -> Iterator[None]:
+    """Turn Docker's errors in the block into DockerError.
 
     Args:
-        about: what was asked for: `image`, `host`, `port`, `gpus` and `store`, as far as they matter.
+        about: values for the messages: `image`, `host`, `port`, `gpus` and `store`, as far as they apply.
     """
     try:
         yield
     except docker.errors.ImageNotFound:
-        raise DockerError(f"there is no image {about.get('image')}: build it with `make docker-build`") from None
+        raise DockerError(f"the image {about.get('image')} does not exist: build it with `make docker-build`") from None
     except docker.errors.APIError as error:
         raise DockerError(explained(str(error.explanation or error), about)) from None
     except docker.errors.DockerException as error:
         raise DockerError(explained(str(error), about)) from None
     except requests.RequestException as error:
         raise DockerError(
-            f"the Docker daemon stopped answering ({type(error).__name__}): see its log, and try again"
+            f"the Docker daemon does not respond ({type(error).__name__}): see its log, and try again"
         ) from None
 
 
 def explained(message: str, about: Mapping[str, object]) -> str:
-    """One sentence for what the daemon said."""
+    """Return the sentence for a message of the daemon."""
     for pattern, sentence in _REMEDIES:
         if re.search(pattern, message, re.IGNORECASE):
             return re.sub(r"\{(\w+)\}", lambda match: str(about.get(match[1], "?")), sentence)
-    return f"Docker refuses: {' '.join(message.split())}"
+    return f"Docker failed: {' '.join(message.split())}"

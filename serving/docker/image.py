@@ -1,4 +1,4 @@
-"""The image: built through the Docker SDK, and checked before a container is made of it."""
+"""The Docker image: built through the Docker SDK, and checked before a container is created from it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 import docker
 
-from serving.docker.errors import explained, refusals
+from serving.docker.errors import docker_errors, explained
 from serving.errors import DockerError
 
 DEFAULT = "torchlight:latest"
-# Lines of a failed build that are worth showing: pip's own last words.
+# Number of lines of a failed build to show: the end of pip's output.
 _LAST_LINES = 15
 
 _REMEDIES = [
     (
         r"pull access denied|manifest unknown|registry|failed to resolve|not found: manifest|repository .* not found",
-        "the base image {base} cannot be pulled: check the network, or name one that this Docker has with BASE_IMAGE=",
+        "the base image {base} cannot be pulled: check the network, or give a local image with BASE_IMAGE=",
     ),
     (
         r"ReadTimeout|ConnectTimeout|NewConnectionError|name resolution|Network is unreachable",
-        "pip reaches no package index from inside the build: collect the wheels with `make wheelhouse`, which needs "
-        "none, and build again",
+        "pip cannot reach a package index during the build: collect the wheels with `make wheelhouse`, and build "
+        "again without a network",
     ),
     (
         r"No matching distribution found|from versions: none|is not a supported wheel",
@@ -35,7 +35,7 @@ _REMEDIES = [
 
 
 def wheels(root: Path) -> list[Path]:
-    """What the wheelhouse of a checkout holds."""
+    """Return the wheels in the wheelhouse of a checkout."""
     return sorted((root / "wheelhouse").glob("*.whl"))
 
 
@@ -45,27 +45,27 @@ def build(
     tag: str = DEFAULT,
     *,
     arguments: Mapping[str, str | None],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> str:
     """Build the Dockerfile of a checkout, with the classic builder, and return the image's id.
 
-    With wheels in its wheelhouse the build gets no network: what it is made of is what lies there.
+    With wheels in the wheelhouse, the build gets no network: it can use only these wheels.
 
     Args:
-        arguments: of the build, such as TORCH; those that are None keep the Dockerfile's default.
-        say: is called with each line of progress.
+        arguments: build arguments, such as TORCH; None keeps the Dockerfile's default.
+        log: gets each line of progress.
 
     Raises:
-        DockerError: it cannot be built; the lines that say why were said.
+        DockerError: it cannot be built; the last lines of the build were logged.
     """
-    given = {name: value for name, value in arguments.items() if value is not None}
-    about = {"image": tag, "base": given.get("BASE_IMAGE", "of the Dockerfile")}
+    build_arguments = {name: value for name, value in arguments.items() if value is not None}
+    about = {"image": tag, "base": build_arguments.get("BASE_IMAGE", "of the Dockerfile")}
     last: list[str] = []
-    with refusals(about):
+    with docker_errors(about):
         stream = client.api.build(
             path=str(root),
             tag=tag,
-            buildargs=given,
+            buildargs=build_arguments,
             network_mode="none" if wheels(root) else None,
             rm=True,
             forcerm=True,
@@ -74,38 +74,38 @@ def build(
         for event in stream:
             if "error" in event:
                 for line in last:
-                    say(line)
+                    log(line)
                 raise DockerError(failure(str(event["error"]), "\n".join(last), about))
             for line in str(event.get("stream", "")).splitlines():
                 if line.startswith(("Step ", "Successfully built", "Successfully tagged")):
-                    say(line)
+                    log(line)
                 elif line.strip():
                     last = [*last, line][-_LAST_LINES:]
         return str(client.images.get(tag).id)
 
 
 def failure(error: str, output: str, about: Mapping[str, object]) -> str:
-    """One sentence for a failed build: Docker's `error`, and the last `output` of the step that failed."""
+    """Return the sentence for a failed build, from Docker's `error` and the last `output` of the failed step."""
     for pattern, sentence in _REMEDIES:
         if re.search(pattern, f"{error}\n{output}"):
             return sentence.format_map({"base": about.get("base", "")})
-    known = explained(error, about)
-    if not known.startswith("Docker refuses"):
-        return known
-    return f"the image was not built: {' '.join(error.split())}; the lines above say why"
+    explanation = explained(error, about)
+    if not explanation.startswith("Docker failed"):
+        return explanation
+    return f"the image was not built: {' '.join(error.split())}; see the lines above"
 
 
 def check(client: docker.DockerClient, tag: str) -> None:
-    """See that a container can be made of the image.
+    """Check that a container can run the image.
 
     Raises:
-        DockerError: it is not there, or is for another kind of processor.
+        DockerError: the image does not exist, or is built for another processor.
     """
-    with refusals({"image": tag}):
-        found: dict[str, Any] = client.images.get(tag).attrs
-        here = client.version()
-    if (found["Os"], found["Architecture"]) != (here["Os"], here["Arch"]):
+    with docker_errors({"image": tag}):
+        attributes: dict[str, Any] = client.images.get(tag).attrs
+        host = client.version()
+    if (attributes["Os"], attributes["Architecture"]) != (host["Os"], host["Arch"]):
         raise DockerError(
-            f"the image {tag} is built for {found['Os']}/{found['Architecture']} and the Docker host is "
-            f"{here['Os']}/{here['Arch']}: build it there with `make docker-build`"
+            f"the image {tag} is built for {attributes['Os']}/{attributes['Architecture']} and the Docker host is "
+            f"{host['Os']}/{host['Arch']}: build it there with `make docker-build`"
         )

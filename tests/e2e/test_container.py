@@ -17,7 +17,7 @@ import requests
 from docker.models.containers import Container
 
 from serving.docker import container
-from serving.docker.container import Settings
+from serving.docker.container import ContainerOptions
 from serving.errors import ContainerEnded
 from tests.support import docker_host
 from tests.support.server import REPOSITORY, free_port, run
@@ -256,7 +256,7 @@ def test_the_port_of_a_running_container_is_not_taken_from_it(
 def test_stopping_in_production_fails_no_request_in_flight(
     client: docker.DockerClient, built: str, slow_store: Path
 ) -> None:
-    settings = Settings(
+    settings = ContainerOptions(
         store=slow_store, image=built, port=free_port(), production=True, explain_workers=0, unbatched_worker=0
     )
     said: list[str] = []
@@ -287,7 +287,7 @@ def test_a_start_that_fails_passes_on_status_and_last_words(
     broken.chmod(0o755)
     port = free_port()
     with pytest.raises(ContainerEnded, match=r"ended with status 1: .*digits-1\.0\.mar: not a whole \.mar") as caught:
-        container.launch(client, Settings(store=broken, image=built, port=port), lambda _: None)
+        container.launch(client, ContainerOptions(store=broken, image=built, port=port), lambda _: None)
     assert caught.value.status == 1
     logs = run(tmp_path, "scripts.docker", "logs", "--no-follow", "--port", str(port), DOCKER_HOST=engine.url)
     assert "error: model_store/digits-1.0.mar: not a whole .mar" in logs.stdout

@@ -14,7 +14,7 @@ import docker
 import pytest
 
 from serving.docker import container, errors
-from serving.docker.container import Settings
+from serving.docker.container import ContainerOptions
 from serving.errors import DockerError
 from tests.support import docker_host
 from tests.support.server import free_port, run
@@ -29,7 +29,7 @@ def leaky() -> Iterator[None]:
         gc.collect()
 
 
-def refused(client: docker.DockerClient, settings: Settings) -> str:
+def refused(client: docker.DockerClient, settings: ContainerOptions) -> str:
     """The sentence with which a launch is refused; it must leave no container."""
     before = {found.id for found in client.containers.list(all=True)}
     with pytest.raises(DockerError) as caught:
@@ -44,14 +44,14 @@ def test_refusals_are_sentences(
     port = free_port()
 
     def said(**changes: object) -> str:
-        return refused(client, Settings(**{"store": store, "image": built, "port": port, **changes}))  # type: ignore[arg-type]
+        return refused(client, ContainerOptions(**{"store": store, "image": built, "port": port, **changes}))  # type: ignore[arg-type]
 
-    assert said(image="absent:1") == "there is no image absent:1: build it with `make docker-build`"
+    assert said(image="absent:1") == "the image absent:1 does not exist: build it with `make docker-build`"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         assert f"port {port} on 127.0.0.1 is taken" in said()
-    assert said(host="192.0.2.1").startswith("192.0.2.1 is no address of the Docker host")
+    assert said(host="192.0.2.1").startswith("the Docker host does not have the address 192.0.2.1")
     assert "is built for linux/a" in said(image=other_architecture)
     unreadable = tmp_path / "model_store"
     shutil.copytree(store, unreadable)
@@ -66,7 +66,7 @@ def test_gpu_flag_without_a_gpu_is_refused_in_one_sentence(
     client: docker.DockerClient, built: str, store: Path
 ) -> None:
     for gpus in ((), ("0", "1")):
-        settings = Settings(store=store, image=built, port=free_port(), gpus=gpus)
+        settings = ContainerOptions(store=store, image=built, port=free_port(), gpus=gpus)
         assert refused(client, settings).startswith("Docker has no NVIDIA runtime: install the NVIDIA Container")
 
 
@@ -91,7 +91,7 @@ def test_missing_daemon_and_missing_permission_are_explained(
             os.environ["DOCKER_HOST"] = engine.url
             errors.connect()
         except DockerError as error:
-            status = 0 if "this user may not talk to the Docker daemon" in str(error) else 2
+            status = 0 if "this user has no access to the Docker daemon" in str(error) else 2
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -13,7 +13,7 @@ from models.release import Release
 from serving.artifacts.archive import archive
 from serving.artifacts.model_config import ModelConfig
 from serving.docker import container
-from serving.docker.container import Settings
+from serving.docker.container import ContainerOptions
 from tests.e2e.test_container import kill, wait_for
 from tests.support.server import REPOSITORY, free_port
 
@@ -35,7 +35,7 @@ def two_versions(release: Release, store: Path, tmp_path: Path) -> Path:
 
 
 def test_promotion_in_a_container_survives_kill_9(client: docker.DockerClient, built: str, two_versions: Path) -> None:
-    settings = Settings(store=two_versions, image=built, port=free_port(), version="1.0", model="digits")
+    settings = ContainerOptions(store=two_versions, image=built, port=free_port(), version="1.0", model="digits")
     running = container.launch(client, settings, lambda _: None)
     for command in ("register", "promote"):
         status, said = running.exec_run(["python", "-m", "scripts.versions", command, "--version", "2.0"])
@@ -50,7 +50,7 @@ def test_promotion_in_a_container_survives_kill_9(client: docker.DockerClient, b
 
     # It is killed and launched anew, without a version.
     running.kill()
-    again = Settings(store=two_versions, image=built, port=settings.port)
+    again = ContainerOptions(store=two_versions, image=built, port=settings.port)
     container.launch(client, again, lambda _: None)
     assert version(settings.port) == "2.0"
     assert container.stop(client, settings.port) == 0

@@ -14,8 +14,9 @@ from serving import VERSION
 from serving.proxy.haproxy import OPENAPI
 
 _DESCRIPTION = """\
-Classify images and explain the predictions. PUT is the same as POST on every path. A path without a version uses the default \
-version. The same port serves the Open Inference Protocol by gRPC (h2c). Errors have code, type and message."""
+Classify images and explain the predictions. PUT is the same as POST on every path. A path without a version uses the \
+default version. The same port serves the Open Inference Protocol by gRPC (h2c). Errors have \
+code, type and message."""
 
 
 def document() -> dict[str, Any]:

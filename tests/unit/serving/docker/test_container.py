@@ -1,4 +1,4 @@
-"""What is asked of Docker, as the SDK sends it, and what its refusals are turned into. No daemon is needed."""
+"""Requests to Docker, as the SDK sends them, and the sentences for its errors. No daemon is needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from docker.errors import APIError, ImageNotFound
 
 from serving.docker import container, errors, image
-from serving.docker.container import Settings
+from serving.docker.container import ContainerOptions
 from serving.errors import DockerError
 from serving.proxy import cors
 from serving.server.draining import DRAIN_SECONDS
@@ -27,22 +27,22 @@ def api(monkeypatch: pytest.MonkeyPatch) -> docker.APIClient:
     return docker.APIClient(base_url="unix:///nowhere/docker.sock", version="1.41")
 
 
-def request(api: docker.APIClient, settings: Settings) -> dict[str, Any]:
+def request(api: docker.APIClient, settings: ContainerOptions) -> dict[str, Any]:
     """The body of `POST /containers/create`."""
     sent: list[dict[str, Any]] = []
     api.create_container_from_config = lambda config, name, platform: sent.append({**config, "name": name})
-    host_config = api.create_host_config(**container.host_options(settings))
-    api.create_container(**container.options(settings), host_config=host_config)
+    host_config = api.create_host_config(**container.host_arguments(settings))
+    api.create_container(**container.create_arguments(settings), host_config=host_config)
     return sent[0]
 
 
-def from_compose(service: dict[str, Any], state: str) -> Settings:
-    """Settings that say of a service what it says of itself, as far as those can differ."""
+def from_compose(service: dict[str, Any], state: str) -> ContainerOptions:
+    """ContainerOptions that say of a service what it says of itself, as far as those can differ."""
     devices = service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices")
     assert devices in (None, [{"capabilities": ["gpu"], "count": "all"}])
     host, port = service["ports"][0]["host_ip"], service["ports"][0]["published"]
     assert state == container.name(int(port)) == service["container_name"]
-    return Settings(
+    return ContainerOptions(
         store=REPOSITORY / service["volumes"][0]["source"],
         image=service["image"],
         host=host,
@@ -58,15 +58,15 @@ def compose(**variables: str) -> dict[str, Any]:
     """compose.yaml with `${NAME:-default}` filled in."""
     text = (REPOSITORY / "compose.yaml").read_text(encoding="utf-8")
     filled = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda match: variables.get(match[1], match[2]), text)
-    found: dict[str, Any] = yaml.safe_load(filled)
-    return found
+    compose_file: dict[str, Any] = yaml.safe_load(filled)
+    return compose_file
 
 
 @pytest.mark.parametrize(
     ("service", "variables", "expected"),
     [
-        ("torchlight", {}, Settings(store=REPOSITORY / "model_store")),
-        ("torchlight-gpu", {}, Settings(store=REPOSITORY / "model_store", gpus=())),
+        ("torchlight", {}, ContainerOptions(store=REPOSITORY / "model_store")),
+        ("torchlight-gpu", {}, ContainerOptions(store=REPOSITORY / "model_store", gpus=())),
         (
             "torchlight",
             {
@@ -77,7 +77,7 @@ def compose(**variables: str) -> dict[str, Any]:
                 "TAG": "mine:2",
                 "CORS_ORIGINS": "https://a.example,https://b.example",
             },
-            Settings(
+            ContainerOptions(
                 store=REPOSITORY / "model_store",
                 image="mine:2",
                 host="::",
@@ -90,32 +90,32 @@ def compose(**variables: str) -> dict[str, Any]:
     ],
 )
 def test_compose_launches_the_same_thing(
-    api: docker.APIClient, service: str, variables: dict[str, str], expected: Settings
+    api: docker.APIClient, service: str, variables: dict[str, str], expected: ContainerOptions
 ) -> None:
     document = compose(**variables)
-    said = document["services"][service]
-    assert from_compose(said, document["volumes"]["state"]["name"]) == expected
+    composed = document["services"][service]
+    assert from_compose(composed, document["volumes"]["state"]["name"]) == expected
     sent = request(api, expected)
     host = sent["HostConfig"]
     ((port, (binding,)),) = host["PortBindings"].items()
-    volumes = [{key: value for key, value in volume.items() if key != "bind"} for volume in said["volumes"]]
+    volumes = [{key: value for key, value in volume.items() if key != "bind"} for volume in composed["volumes"]]
     sources = {"./model_store": str(expected.store), "state": sent["name"]}
     assert {
-        "image": said["image"],
-        "command": said["command"],
-        "environment": [entry for entry in said["environment"] if "=" in entry],
-        "ports": said["ports"],
+        "image": composed["image"],
+        "command": composed["command"],
+        "environment": [entry for entry in composed["environment"] if "=" in entry],
+        "ports": composed["ports"],
         "mounts": [(v["type"], sources[v["source"]], v["target"], v.get("read_only", False)) for v in volumes],
-        "read_only": said["read_only"],
-        "tmpfs": dict(entry.split(":", 1) for entry in said["tmpfs"]),
-        "cap_drop": said["cap_drop"],
-        "security_opt": said["security_opt"],
-        "memory": [docker.utils.parse_bytes(said[key]) for key in ("mem_limit", "memswap_limit")],
-        "pids_limit": said["pids_limit"],
-        "restart": said["restart"],
-        "stop": said["stop_grace_period"],
-        "logging": said["logging"],
-        "gpus": bool(said.get("deploy")),
+        "read_only": composed["read_only"],
+        "tmpfs": dict(entry.split(":", 1) for entry in composed["tmpfs"]),
+        "cap_drop": composed["cap_drop"],
+        "security_opt": composed["security_opt"],
+        "memory": [docker.utils.parse_bytes(composed[key]) for key in ("mem_limit", "memswap_limit")],
+        "pids_limit": composed["pids_limit"],
+        "restart": composed["restart"],
+        "stop": composed["stop_grace_period"],
+        "logging": composed["logging"],
+        "gpus": bool(composed.get("deploy")),
     } == {
         "image": sent["Image"],
         "command": sent["Cmd"],
@@ -160,7 +160,7 @@ def test_what_compose_says_is_all_compared() -> None:
 def test_gpus_are_asked_for_as_docker_run_does(
     api: docker.APIClient, gpus: tuple[str, ...] | None, requests: list[dict[str, Any]] | None
 ) -> None:
-    sent = request(api, Settings(gpus=gpus))
+    sent = request(api, ContainerOptions(gpus=gpus))
     assert (sent["HostConfig"].get("DeviceRequests") or None) == requests
     assert ("NVIDIA_VISIBLE_DEVICES=void" in (sent["Env"] or [])) == (gpus is None)
 
@@ -170,7 +170,7 @@ def test_the_stop_outlasts_the_drain() -> None:
 
 
 def test_model_version_and_token_are_passed_on(api: docker.APIClient) -> None:
-    sent = request(api, Settings(model="digits", version="2.0", token="secret"))
+    sent = request(api, ContainerOptions(model="digits", version="2.0", token="secret"))
     assert sent["Cmd"] == ["--mode", "development", "--cors-origins", "", "--model", "digits", "--version", "2.0"]
     assert "TORCHLIGHT_TOKEN=secret" in sent["Env"]
 
@@ -182,11 +182,11 @@ REFUSALS = {
     "PORT=",
     "driver failed programming external connectivity on endpoint torchlight-8080 (29c): Error starting userland proxy: "
     "listen tcp4 127.0.0.1:8080: bind: address already in use": "port 8080 on 127.0.0.1 is taken",
-    "listen tcp4 192.0.2.1:8080: bind: cannot assign requested address": "127.0.0.1 is no address of the Docker host",
+    "listen tcp4 192.0.2.1:8080: bind: cannot assign requested address": "the Docker host does not have the address",
     'could not select device driver "" with capabilities: [[gpu]]': "Docker has no NVIDIA runtime: install the NVIDIA "
     "Container Toolkit and restart Docker, or leave GPU= and GPUS= out",
     "failed to create task: nvidia-container-cli: device error: 7: unknown device: unknown": (
-        "the Docker host has no GPU 7: choose from what `nvidia-smi -L` lists there"
+        "the Docker host has no GPU 7: choose one that `nvidia-smi -L` lists there"
     ),
     "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=7": "the Docker host has no GPU 7",
     "nvidia-container-cli: initialization error: nvml error: driver not loaded: unknown": "Docker's NVIDIA runtime "
@@ -195,20 +195,23 @@ REFUSALS = {
     "no folder /srv/model_store",
     "exec /opt/venv/bin/python: exec format error": "the image torchlight:latest is built for another processor",
     "write /var/lib/docker/tmp/1: no space left on device": "the disk of the Docker host is full",
-    "something new\n  and odd": "Docker refuses: something new and odd",
+    "something new\n  and odd": "Docker failed: something new and odd",
 }
 
 
 @pytest.mark.parametrize("message", REFUSALS)
 def test_a_refusal_becomes_a_sentence_with_its_remedy(message: str) -> None:
-    with pytest.raises(DockerError) as caught, errors.refusals(ABOUT):
+    with pytest.raises(DockerError) as caught, errors.docker_errors(ABOUT):
         raise APIError("500 Server Error", explanation=message)
     assert str(caught.value).startswith(REFUSALS[message])
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_image_says_how_to_build_it() -> None:
-    with pytest.raises(DockerError, match=r"^there is no image .*: build it with `make"), errors.refusals(ABOUT):
+    with (
+        pytest.raises(DockerError, match=r"^the image .* does not exist: build it"),
+        errors.docker_errors(ABOUT),
+    ):
         raise ImageNotFound("404", explanation="No such image: torchlight:latest")
 
 
@@ -220,7 +223,7 @@ def test_a_missing_image_says_how_to_build_it() -> None:
         (
             "PermissionError(13, 'Permission denied')",
             None,
-            "this user may not talk to the Docker daemon on this machin",
+            "this user has no access to the Docker daemon on this machin",
         ),
         ("Invalid bind address protocol: x://y", "x://y", "DOCKER_HOST=x://y cannot be used"),
     ],
@@ -254,10 +257,14 @@ def test_an_image_for_another_processor_is_refused() -> None:
     [
         ("pull access denied for base", "", "the base image base:1 cannot be pulled"),
         ('Get "https://registry.invalid/v2/": dial tcp: lookup', "", "the base image base:1 cannot be pulled"),
-        ("returned a non-zero code: 1", "NewConnectionError: name resolution", "pip reaches no package index"),
+        ("returned a non-zero code: 1", "NewConnectionError: name resolution", "pip cannot reach a package index"),
         ("returned a non-zero code: 1", "ERROR: No matching distribution found for x", "no wheel fits a requirement"),
         ("write: no space left on device", "", "the disk of the Docker host is full"),
-        ("returned a non-zero code: 2", "odd", "the image was not built: returned a non-zero code: 2; the lines above"),
+        (
+            "returned a non-zero code: 2",
+            "odd",
+            "the image was not built: returned a non-zero code: 2; see",
+        ),
     ],
 )
 def test_a_failed_build_says_what_to_do(error: str, output: str, beginning: str) -> None:
@@ -278,12 +285,15 @@ def test_a_store_that_others_cannot_read_is_refused(tmp_path: Path) -> None:
     store = tmp_path / "model_store"
     store.mkdir(mode=0o755)
     (store / "digits-1.0.mar").touch(mode=0o600)
-    with pytest.raises(DockerError, match="cannot be read by the user in the container: `chmod -R o"):
-        container.launch(None, Settings(store=store), lambda _: None)
+    with pytest.raises(DockerError, match="cannot be read by the user in the container: run `chmod -R o"):
+        container.launch(None, ContainerOptions(store=store), lambda _: None)
 
 
 def test_workers_beside_those_that_predict_are_handed_on_where_they_are_named() -> None:
-    assert "--explain-workers" not in container.options(Settings())["command"]
-    assert container.options(Settings(explain_workers=0))["command"][-2:] == ["--explain-workers", "0"]
-    assert "--unbatched-worker" not in container.options(Settings())["command"]
-    assert container.options(Settings(unbatched_worker=0))["command"][-2:] == ["--unbatched-worker", "0"]
+    assert "--explain-workers" not in container.create_arguments(ContainerOptions())["command"]
+    assert container.create_arguments(ContainerOptions(explain_workers=0))["command"][-2:] == ["--explain-workers", "0"]
+    assert "--unbatched-worker" not in container.create_arguments(ContainerOptions())["command"]
+    assert container.create_arguments(ContainerOptions(unbatched_worker=0))["command"][-2:] == [
+        "--unbatched-worker",
+        "0",
+    ]
