@@ -1,4 +1,4 @@
-"""What the network puts out -> what is answered: the most probable classes, and whether to accept that."""
+"""Predictions from the network's outputs: the most probable classes, and whether to accept the first."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Ranking:
     """The classes of a batch of N images, most probable first.
 
     Attributes:
-        indices, probabilities: of the first ones, as many as are answered: each (N, k).
-        order, ranked: the same of all, as tensors: int64 and float64 (N, classes).
+        indices, probabilities: of the first k classes, as many as are answered: each (N, k).
+        order, ranked: the same of all classes, as tensors: int64 and float64 (N, classes).
     """
 
     indices: list[list[int]]
@@ -33,12 +33,12 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Uncertainty:
-    """How far the answer for one image can be trusted.
+    """The uncertainty of the answer for one image.
 
     Attributes:
-        set: the labels of the classes that it may be, most probable first.
-        score: how strange the image is, by `method`; above `threshold` it is out of distribution.
-        reason: why a person should look at it; None where the answer is accepted.
+        set: the prediction set: the labels of the classes that the image may show, most probable first.
+        score: the OOD score, by `method`. Above `threshold` the image is out of distribution.
+        reason: why a person should look at the image; None if the answer is accepted.
     """
 
     set: list[str]
@@ -49,61 +49,93 @@ class Uncertainty:
 
     @property
     def decision(self) -> Decision:
-        """What to do with the answer."""
+        """Accept the answer, or refer it to a person."""
         return "accept" if self.reason is None else "refer"
 
     def members(self) -> dict[str, Any]:
-        """The JSON members that an answer has for it."""
+        """Return the JSON members of an answer."""
         ood = {"score": self.score, "threshold": self.threshold, "method": self.method}
         return {"set": self.set, "ood": ood, "decision": self.decision, "reason": self.reason}
 
 
+@dataclass(frozen=True, slots=True)
+class PredictionContext:
+    """The prediction of one image, as an explanation needs it.
+
+    Attributes:
+        predicted: the index of the most probable class.
+        probabilities: calibrated, float64 (classes,).
+        raw: the same without the temperature.
+        embedding: the head's input, (D,).
+    """
+
+    predicted: int
+    probabilities: torch.Tensor
+    raw: torch.Tensor
+    embedding: torch.Tensor
+    uncertainty: Uncertainty | None
+
+
 @torch.inference_mode()  # which makes each operation cheaper
-def rank(logits: torch.Tensor, temperature: float = 1.0, most: int | None = None) -> Ranking:
-    """Order the classes of each row of logits (N, classes) by probability; list the `most` first ones, or all."""
+def rank(logits: torch.Tensor, temperature: float = 1.0, max_rank: int | None = None) -> Ranking:
+    """Order the classes of each row of logits (N, classes) by probability; list the first `max_rank`, or all."""
     ranked, order = probabilities(logits, temperature).sort(dim=1, descending=True, stable=True)
-    return Ranking(order[:, :most].tolist(), ranked[:, :most].tolist(), order, ranked)
+    return Ranking(order[:, :max_rank].tolist(), ranked[:, :max_rank].tolist(), order, ranked)
 
 
 def predictions(
     ranking: Ranking, row: int, classes: Sequence[str], top_k: int, raw: torch.Tensor | None = None
 ) -> list[dict[str, Any]]:
-    """The answer's `predictions` for one image: at most `top_k` classes, most probable first.
+    """Return the answer's `predictions` for one image: at most `top_k` classes, most probable first.
 
     Args:
-        raw: the probabilities without the temperature (classes,), where they are answered too.
+        raw: the probabilities without the temperature (classes,), to answer them too.
     """
     pairs = zip(ranking.indices[row][:top_k], ranking.probabilities[row][:top_k], strict=True)
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for index, probability in pairs:
-        found.append({"label": classes[index], "index": index, "probability": round(probability, DIGITS)})
+        entries.append({"label": classes[index], "index": index, "probability": round(probability, DIGITS)})
         if raw is not None:
-            found[-1]["raw_probability"] = round(float(raw[index]), DIGITS)
-    return found
+            entries[-1]["raw_probability"] = round(float(raw[index]), DIGITS)
+    return entries
 
 
 @torch.inference_mode()
 def uncertainties(
     ranking: Ranking, outputs: Outputs, estimator: UncertaintyEstimator, classes: Sequence[str]
 ) -> list[Uncertainty]:
-    """UncertaintyEstimator the answers for N images."""
+    """Return the uncertainty of the answers for N images."""
     sizes = set_sizes(ranking.ranked, estimator.uncertainty.conformal).tolist()
     ood, policy = estimator.uncertainty.ood, estimator.uncertainty.policy
-    found = []
+    estimates = []
     for row, (size, score) in enumerate(zip(sizes, estimator.scores(outputs), strict=True)):
         listed = ranking.indices[row]
-        first = listed[:size] if size <= len(listed) else ranking.order[row, :size].tolist()
-        labels = [classes[index] for index in first]
-        best = round(ranking.probabilities[row][0], DIGITS)
-        reason = _reason(policy, strange=score > ood.threshold, size=size, best=best)
-        found.append(Uncertainty(labels, score, ood.threshold, ood.score, reason))
-    return found
+        members = listed[:size] if size <= len(listed) else ranking.order[row, :size].tolist()
+        labels = [classes[index] for index in members]
+        top_probability = round(ranking.probabilities[row][0], DIGITS)
+        reason = _reason(policy, is_ood=score > ood.threshold, set_size=size, top_probability=top_probability)
+        estimates.append(Uncertainty(labels, score, ood.threshold, ood.score, reason))
+    return estimates
 
 
-def _reason(policy: Policy, *, strange: bool, size: int, best: float) -> Reason | None:
-    """The first reason to refer an answer: its `set` and its probability mean little for an image that is strange."""
-    if policy.out_of_distribution and strange:
+def _reason(policy: Policy, *, is_ood: bool, set_size: int, top_probability: float) -> Reason | None:
+    """Return the first reason to refer an answer. Set and probability mean little out of distribution."""
+    if policy.out_of_distribution and is_ood:
         return "out_of_distribution"
-    if policy.max_set_size is not None and size > policy.max_set_size:
+    if policy.max_set_size is not None and set_size > policy.max_set_size:
         return "ambiguous"
-    return "unsure" if best < policy.min_probability else None
+    return "unsure" if top_probability < policy.min_probability else None
+
+
+def context(
+    outputs: Outputs, ranking: Ranking, row: int, uncertainty: Uncertainty | None, temperature: float
+) -> PredictionContext:
+    """Return the context of one image's explanation."""
+    logits = outputs.logits[row : row + 1]
+    return PredictionContext(
+        predicted=ranking.indices[row][0],
+        probabilities=probabilities(logits, temperature)[0],
+        raw=probabilities(logits)[0],
+        embedding=outputs.embeddings[row],
+        uncertainty=uncertainty,
+    )

@@ -1,4 +1,4 @@
-"""A batch in which one item's failure is that item's alone."""
+"""Isolation of errors: a request that fails in a batch fails alone."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 
-def in_halves(
+def bisect_failures(
     items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Outcome]]
 ) -> list[Outcome | RequestError]:
-    """Do `work` for all items at once; where that raises, for each half, until the guilty item is alone.
+    """Do `work` for all items at once. If it raises, do it for each half, until the failing item is alone.
 
-    One bad item among n costs some 2 log2 n more calls, and its neighbors nothing else.
+    One bad item among n costs some 2 log2 n more calls, and the other items nothing else.
 
     Returns:
-        One outcome for each item, in order; for an item on which `work` fails by itself, the error to answer.
+        One outcome for each item, in order. An item on which `work` fails gets the error to answer.
     """
     if not items:
         return []
     try:
         return list(work(items))
-    except Exception as error:  # whatever the network, captum or the device raises, it must not reach the neighbors
+    except Exception as error:  # whatever the network, captum or the device raises must not reach other requests
         if len(items) > 1:
             half = len(items) // 2
-            return in_halves(items[:half], work) + in_halves(items[half:], work)
+            return bisect_failures(items[:half], work) + bisect_failures(items[half:], work)
         return [as_request_error(error)]
 
 
 def as_request_error(error: Exception) -> RequestError:
-    """The error to answer for whatever was raised; what is our fault is logged with its traceback."""
-    # An error that is kept would keep its frames, and with them the decoded image, until the garbage is collected.
+    """Return the error to answer for whatever was raised. A fault of the server is logged with its traceback."""
+    # A stored error would keep its frames, and with them the decoded image, until the garbage is collected.
     if isinstance(error, RequestError):
         error.__context__ = error.__cause__ = None
         return error.with_traceback(None)

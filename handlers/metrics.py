@@ -1,30 +1,31 @@
-"""What is counted about each request, under the names that deploy/torchserve/metrics.yaml declares to TorchServe.
+"""Counts of what a worker answers, under the names that deploy/torchserve/metrics.yaml declares to TorchServe.
 
-TorchServe takes metrics as lines of text, which it takes apart one by one, and gives every
-histogram the same buckets from 5 ms. So a worker adds up by itself, in buckets that fit, and hands on the sums once a
-second, as counters called _bucket (cumulative, by `le`), _sum and _count. serving/exporter/ makes histograms of them.
+TorchServe takes metrics as lines of text, which it parses one by one, and gives every histogram the same buckets from
+5 ms. So a worker accumulates its counts itself, in buckets that fit. Once a second it hands the sums to TorchServe, as
+counters called _bucket (cumulative, by `le`), _sum and _count. serving/exporter/ makes histograms of them.
 """
 
 from __future__ import annotations
 
+import collections
 import math
 import threading
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
-
-from handlers.protocols import Result
+from typing import Any, Literal
 
 LABELS = ("model_name", "model_version")
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+# Requests are counted by kind; `metadata` asks about the model and sends no image.
+Kind = Literal["predict", "explain", "metadata"]
+
 
 @dataclass(frozen=True, slots=True)
-class Total:
-    """A counter, with one label beside LABELS."""
+class Counter:
+    """A counter, with one label in addition to LABELS."""
 
     name: str
     unit: str
@@ -40,7 +41,7 @@ class Histogram:
     bounds: tuple[float, ...] = SECONDS
 
 
-WAIT = Histogram("torchlight_queue_seconds", "seconds")
+QUEUE = Histogram("torchlight_queue_seconds", "seconds")
 STAGES = {
     stage: Histogram(f"torchlight_{stage}_seconds", "seconds")
     for stage in ("decode", "inference", "explanation", "render", "encode")
@@ -48,59 +49,51 @@ STAGES = {
 BATCH_SIZE = Histogram("torchlight_batch_size", "requests", (1, 2, 4, 8, 16, 32, 64, 128))
 CONFIDENCE = Histogram("torchlight_confidence", "probability", (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1))
 SET_SIZE = Histogram("torchlight_prediction_set_size", "classes", (1, 2, 3, 4, 5, 10, 20, 50, 100))
-HISTOGRAMS = (WAIT, *STAGES.values(), BATCH_SIZE, CONFIDENCE, SET_SIZE)
-REQUESTS = Total("torchlight_requests_total", "requests", "kind")
-IMAGES = Total("torchlight_images_total", "images", "kind")
-ERRORS = Total("torchlight_errors_total", "requests", "type")
-CLASSES = Total("torchlight_predictions_total", "images", "label")
-DECISIONS = Total("torchlight_decisions_total", "images", "decision")
-EXPLAINED = Total("torchlight_explanations_total", "images", "method")
-TOTALS = (REQUESTS, IMAGES, ERRORS, CLASSES, DECISIONS, EXPLAINED)
+HISTOGRAMS = (QUEUE, *STAGES.values(), BATCH_SIZE, CONFIDENCE, SET_SIZE)
+REQUESTS = Counter("torchlight_requests_total", "requests", "kind")
+IMAGES = Counter("torchlight_images_total", "images", "kind")
+ERRORS = Counter("torchlight_errors_total", "requests", "type")
+PREDICTIONS = Counter("torchlight_predictions_total", "images", "label")
+DECISIONS = Counter("torchlight_decisions_total", "images", "decision")
+EXPLANATIONS = Counter("torchlight_explanations_total", "images", "method")
+COUNTERS = (REQUESTS, IMAGES, ERRORS, PREDICTIONS, DECISIONS, EXPLANATIONS)
 
 Increment = tuple[str, float, tuple[str, ...]]  # the name of a counter, by how much, the value of its own label
 
 
 @dataclass(slots=True)
-class Record:
-    """One request, as it is counted.
+class RequestMetrics:
+    """Counts and times of one request.
 
     Attributes:
-        waited: seconds from the proxy to the worker: network, queue, and until the batch was full.
-        seconds: by stage; a stage that several requests went through together counts whole for each of them.
+        queue_seconds: from the proxy to the worker: network, queue, and until the batch was full.
+        seconds: by stage. A stage that several requests share counts in full for each of them.
         cpu_seconds: of parsing and decoding, and of inference beyond the first image.
-        passes: each time that something was done, by stage; what was done for several stands with the first of them.
+        passes: stage and seconds of each run of a stage. A run for several requests is listed with the first of them.
+        error: the type of the error that was answered, or nothing.
+        predictions: label and probability of each image's top class.
+        decisions: reason or decision of each image, and the size of its prediction set.
+        methods: the attribution method of each explanation.
     """
 
-    kind: str
-    waited: float | None = None
+    kind: Kind = "predict"
+    queue_seconds: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: float = 0.0
     passes: list[tuple[str, float]] = field(default_factory=list)
     error: str = ""
-    found: list[tuple[str, float]] = field(default_factory=list)
-    judged: list[tuple[str, int]] = field(default_factory=list)
+    predictions: list[tuple[str, float]] = field(default_factory=list)
+    decisions: list[tuple[str, int]] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
 
-    def succeeded(self, results: Sequence[Result]) -> None:
-        """Keep each image's top class and probability, its decision, the size of its set, and its method."""
-        tops = [result.predictions[0] for result in results]
-        self.found = [(top["label"], top["probability"]) for top in tops]
-        uncertainties = [result.uncertainty for result in results if result.uncertainty is not None]
-        self.methods = [result.explanation.fields["method"] for result in results if result.explanation is not None]
-        self.judged = [(one.reason or one.decision, len(one.set)) for one in uncertainties]
-
-    def failed(self, error: str) -> None:
-        """Keep the type word of the error."""
-        self.error = error
-
     def server_timing(self) -> str:
-        """The value of the Server-Timing header (W3C Server Timing), in milliseconds."""
-        waited = {} if self.waited is None else {"wait": self.waited}
-        return ", ".join(f"{stage};dur={value * 1000:.2f}" for stage, value in {**waited, **self.seconds}.items())
+        """Return the value of the Server-Timing header (W3C Server Timing), in milliseconds."""
+        queue = {} if self.queue_seconds is None else {"wait": self.queue_seconds}
+        return ", ".join(f"{stage};dur={value * 1000:.2f}" for stage, value in {**queue, **self.seconds}.items())
 
 
-class Tally:
-    """Adds up what a worker answers until it is handed on. Threads may share it."""
+class MetricsBuffer:
+    """Accumulated counts of a worker since they were last handed to TorchServe. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -108,31 +101,31 @@ class Tally:
         self._reset()
 
     def _reset(self) -> None:
-        self._totals: Counter[tuple[str, str]] = Counter()
+        self._totals: collections.Counter[tuple[str, str]] = collections.Counter()
         self._counts = {histogram.name: [0] * (len(histogram.bounds) + 1) for histogram in HISTOGRAMS}
         self._sums = dict.fromkeys(self._counts, 0.0)
 
-    def add(self, records: Sequence[Record]) -> None:
+    def add(self, batch: Sequence[RequestMetrics]) -> None:
         """Count one batch."""
-        if not records:
+        if not batch:
             return
         with self._lock:
-            self._observe(BATCH_SIZE, len(records))
-            for record in records:
-                self._totals[REQUESTS.name, record.kind] += 1
-                self._totals[IMAGES.name, record.kind] += len(record.found)
-                if record.error:
-                    self._totals[ERRORS.name, record.error] += 1
-                if record.waited is not None:
-                    self._observe(WAIT, record.waited)
-                for stage, seconds in record.passes:
+            self._observe(BATCH_SIZE, len(batch))
+            for request in batch:
+                self._totals[REQUESTS.name, request.kind] += 1
+                self._totals[IMAGES.name, request.kind] += len(request.predictions)
+                if request.error:
+                    self._totals[ERRORS.name, request.error] += 1
+                if request.queue_seconds is not None:
+                    self._observe(QUEUE, request.queue_seconds)
+                for stage, seconds in request.passes:
                     self._observe(STAGES[stage], seconds)
-                for label, probability in record.found:
-                    self._totals[CLASSES.name, label] += 1
+                for label, probability in request.predictions:
+                    self._totals[PREDICTIONS.name, label] += 1
                     self._observe(CONFIDENCE, probability)
-                for method in record.methods:
-                    self._totals[EXPLAINED.name, method] += 1
-                for decision, size in record.judged:
+                for method in request.methods:
+                    self._totals[EXPLANATIONS.name, method] += 1
+                for decision, size in request.decisions:
                     self._totals[DECISIONS.name, decision] += 1
                     self._observe(SET_SIZE, size)
 
@@ -141,21 +134,24 @@ class Tally:
         self._sums[histogram.name] += value
 
     def drain(self) -> list[Increment]:
-        """What was added since the last time; the first time with every bucket, for a quantile needs the empty ones."""
+        """Return what was added since the last call, and start again from zero.
+
+        The first call lists every bucket, because a quantile needs the empty ones too.
+        """
         with self._lock:
             totals, counts, sums, fresh = self._totals, self._counts, self._sums, self._fresh
             self._fresh = False
             self._reset()
-        found: list[Increment] = [(name, value, (label,)) for (name, label), value in totals.items() if value]
+        increments: list[Increment] = [(name, value, (label,)) for (name, label), value in totals.items() if value]
         for histogram in HISTOGRAMS:
             below = list(accumulate(counts[histogram.name]))
             if below[-1] or fresh:
                 bounds = (*histogram.bounds, math.inf)
                 buckets = [(_le(bound), n) for bound, n in zip(bounds, below, strict=True) if n or fresh]
-                found += [(f"{histogram.name}_bucket", n, (le,)) for le, n in buckets]
-                found.append((f"{histogram.name}_sum", sums[histogram.name], ()))
-                found.append((f"{histogram.name}_count", below[-1], ()))
-        return found
+                increments += [(f"{histogram.name}_bucket", n, (le,)) for le, n in buckets]
+                increments.append((f"{histogram.name}_sum", sums[histogram.name], ()))
+                increments.append((f"{histogram.name}_count", below[-1], ()))
+        return increments
 
 
 def _le(bound: float) -> str:
@@ -163,9 +159,11 @@ def _le(bound: float) -> str:
 
 
 def declaration() -> list[dict[str, Any]]:
-    """The counters under `model_metrics` of metrics.yaml."""
-    found: list[tuple[str, str, tuple[str, ...]]] = [(total.name, total.unit, (total.label,)) for total in TOTALS]
+    """Return the counters under `model_metrics` of metrics.yaml."""
+    rows: list[tuple[str, str, tuple[str, ...]]] = [
+        (counter.name, counter.unit, (counter.label,)) for counter in COUNTERS
+    ]
     for histogram in HISTOGRAMS:
-        found.append((f"{histogram.name}_bucket", histogram.unit, ("le",)))
-        found += [(f"{histogram.name}_{part}", histogram.unit, ()) for part in ("sum", "count")]
-    return [{"name": name, "unit": unit, "dimensions": [*LABELS, *own]} for name, unit, own in found]
+        rows.append((f"{histogram.name}_bucket", histogram.unit, ("le",)))
+        rows += [(f"{histogram.name}_{suffix}", histogram.unit, ()) for suffix in ("sum", "count")]
+    return [{"name": name, "unit": unit, "dimensions": [*LABELS, *labels]} for name, unit, labels in rows]

@@ -1,179 +1,268 @@
-"""The options of a request, wherever they stand: handlers/table.py says which there are.
+"""The options of a request, as pydantic models: bounds, defaults and descriptions.
 
-An option may come as query parameter, header, multipart field or JSON member, and on /invocations in SageMaker's custom
-attributes.
+deploy/openapi.json is made from their JSON schema, and docs/http.md is compared with it. An option may come in several
+places: query, header, multipart field, JSON member. handlers/protocols/ collects them, and `parse` checks them here.
 
-TorchServe drops the query of a POST, so the proxy hands it on in the header X-Torchlight-Query.
+Which methods, baselines and colormaps exist is known to handlers/explain alone, which checks these.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import Annotated, Any, Literal
 
 import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from handlers.errors import BadOption, UnknownOption
-from handlers.explain.rendering.colormaps import Sign
-from handlers.explain.rendering.overlay import Resolution
-from handlers.protocols import header_text
-from handlers.table import DEFAULT_NEIGHBORS, DEFAULT_TOP_K, TABLE, Option
 
-QUERY_HEADER = "x-torchlight-query"
-# SageMaker passes these on to the container as they were sent; here `top_k=3;explain=true`.
-ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
+RawOption = tuple[str, Any, str]  # name, value, and where it stood
+TRUE, FALSE = ("true", "1", "on"), ("false", "0", "off")  # `on` is what a form's checkbox sends
 
-Given = tuple[str, Any, str]  # name, value, where it stood
-TRUE, FALSE = ("true", "1", "on"), ("false", "0", "off")
-_HEADERS = tuple((option.name, option.header.lower()) for option in TABLE)
+
+# ---- from the text of a query, header or form to a value
+
+
+def _whole_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ValueError
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d{0,9})?", text, re.ASCII):
+        raise ValueError
+    return float(text)
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in (*TRUE, *FALSE):
+        raise ValueError
+    return text.lower() in TRUE
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """Parse `A,B`, or a JSON list if a value has a comma in it."""
+    parts = orjson.loads(text) if text.startswith("[") else text.split(",")
+    if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str | int) for part in parts):
+        raise ValueError
+    first, second = (str(part).strip() for part in parts)
+    return first, second
+
+
+def _of_text(convert: Callable[[str], Any]) -> BeforeValidator:
+    """Return a validator that converts text, and leaves values of another type to pydantic."""
+    return BeforeValidator(lambda value: convert(value) if isinstance(value, str) else value)
+
+
+# After the bounds of an annotation, which then hold for the converted value.
+AS_WHOLE_NUMBER, AS_NUMBER = _of_text(_whole_number), _of_text(_number)
+Switch = Annotated[bool, _of_text(_switch)]
+_CLASS = {"type": ["string", "integer"]}
+ClassName = Annotated[str, WithJsonSchema(_CLASS)]
+ClassPair = Annotated[
+    tuple[str, str],
+    _of_text(_pair),
+    WithJsonSchema({"type": "array", "items": _CLASS, "minItems": 2, "maxItems": 2}),
+]
+Output = Literal["json", "overlay", "heatmap", "npy"]
+
+
+def _option(header: str, default: Any, description: str) -> Any:
+    """Return the field of an option that may also come as this header."""
+    return Field(default, description=description, json_schema_extra={"header": header})
+
+
+class PredictOptions(BaseModel):
+    """The options of a prediction."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    top_k: Annotated[int, Field(ge=1, le=999_999), AS_WHOLE_NUMBER] = _option(
+        "X-Top-K", 5, "how many classes to list, most probable first (default: 5)"
+    )
+    timing: Switch = _option(
+        "X-Timing", False, "true: the answer's Server-Timing header has the milliseconds of each stage (default: false)"
+    )
+
+
+class ExplainOptions(PredictOptions):
+    """The options of an explanation. None means that the request does not set the option.
+
+    `target` and `contrast` are labels or indices, as they were written.
+    """
+
+    method: str | None = _option(
+        "X-Explain-Method",
+        None,
+        "the attribution method (default: the model's own; with a deadline the best that it leaves time for)",
+    )
+    target: ClassName | None = _option(
+        "X-Target", None, "the class to explain, by label or else by index (default: the predicted one)"
+    )
+    contrast: ClassPair | None = _option(
+        "X-Contrast", None, "two classes: what speaks for the first and against the second; as A,B outside JSON"
+    )
+    steps: Annotated[int, Field(ge=1, le=2000), AS_WHOLE_NUMBER] | None = _option(
+        "X-Explain-Steps", None, "steps or samples of the method, each of which has bounds and a default of its own"
+    )
+    baseline: str | None = _option(
+        "X-Explain-Baseline",
+        None,
+        "what the image is compared with, where the method compares (default: the method's own)",
+    )
+    smoothgrad_samples: Annotated[int, Field(ge=0, le=50), AS_WHOLE_NUMBER] = _option(
+        "X-Explain-Smoothgrad-Samples",
+        0,
+        "noisy copies of the image to average over (SmoothGrad), for methods of gradients (default: 0)",
+    )
+    deadline_ms: Annotated[int, Field(ge=1, le=600_000), AS_WHOLE_NUMBER] | None = _option(
+        "X-Explain-Deadline", None, "milliseconds until the answer is needed, counted from the proxy"
+    )
+    faithfulness: Switch = _option(
+        "X-Explain-Faithfulness",
+        False,
+        "true: measure whether the map beats a random and a centered one, by more passes (default: false)",
+    )
+    counterfactual: Switch = _option(
+        "X-Explain-Counterfactual",
+        False,
+        "true: find the few patches that, blurred, change the class, by more passes (default: false)",
+    )
+    neighbors: Annotated[int, Field(ge=0, le=20), AS_WHOLE_NUMBER] = _option(
+        "X-Explain-Neighbors",
+        3,
+        "how many of the nearest training images to show, if the archive has them (default: 3)",
+    )
+    output: Output | None = _option(
+        "X-Explain-Output",
+        None,
+        "json, or one thing alone: the overlay, the heat map, the array (default: what Accept says, else json)",
+    )
+    sign: Literal["both", "positive"] = _option(
+        "X-Explain-Sign", "both", "both: evidence for the class and against it; positive: for it alone (default: both)"
+    )
+    alpha: Annotated[float, Field(ge=0, le=1), AS_NUMBER] | None = _option(
+        "X-Explain-Alpha", None, "how opaque the strongest evidence is laid over the image (default: 0.85)"
+    )
+    colormap: str | None = _option(
+        "X-Explain-Colormap",
+        None,
+        "the colors of the evidence; color-blind people can tell all of them apart (default: rdbu)",
+    )
+    resolution: Literal["original", "model"] = _option(
+        "X-Explain-Resolution",
+        "original",
+        "original: the picture as it came, with a legend; model: the pixels of the network's input (default: original)",
+    )
+
+
+MODELS: dict[str, type[PredictOptions]] = {"predict": PredictOptions, "explain": ExplainOptions}
+_DEFAULTS = {kind: model() for kind, model in MODELS.items()}
+
+
+# ---- what the models say
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What one request asks for; None where it does not say. `target` and `contrast` stay as they were written."""
+class Option:
+    """One option, for documents and error messages. `schema` is JSON Schema; predictions lack `explain_only` ones."""
 
-    top_k: int = DEFAULT_TOP_K
-    timing: bool = False
-    method: str | None = None
-    target: str | None = None
-    contrast: tuple[str, str] | None = None
-    steps: int | None = None
-    baseline: str | None = None
-    smoothgrad_samples: int = 0
-    deadline_ms: int | None = None
-    faithfulness: bool = False
-    counterfactual: bool = False
-    neighbors: int = DEFAULT_NEIGHBORS
-    output: str | None = None
-    sign: Sign = "both"
-    alpha: float | None = None
-    colormap: str | None = None
-    resolution: Resolution = "original"
+    name: str
+    header: str
+    schema: dict[str, Any]
+    description: str
+    explain_only: bool
+
+    def requirement(self, value: str) -> str:
+        """Return the error message for a wrong value: the option, the value, and what is allowed."""
+        if "enum" in self.schema:
+            return f"{self.name} {value!r:.60} does not exist: there is {', '.join(self.schema['enum'])}"
+        match self.schema["type"]:
+            case "integer":
+                allowed = f"a whole number from {self.schema['minimum']} to {self.schema['maximum']}"
+            case "number":
+                allowed = f"a number from {self.schema['minimum']} to {self.schema['maximum']}"
+            case "array":
+                allowed = 'two classes, as A,B or ["A", "B"]'
+            case _:
+                allowed = "true or false"
+        return f"{self.name} is {value!r:.60}: it must be {allowed}"
 
 
-_NONE = Options()
+def _options() -> tuple[Option, ...]:
+    """Read the options from the JSON schema of their model."""
+    options = []
+    for name, described in ExplainOptions.model_json_schema()["properties"].items():
+        value = next((kind for kind in described.get("anyOf", ()) if kind.get("type") != "null"), described)
+        schema = {key: value[key] for key in value if key not in ("title", "description", "header", "default")}
+        if described["default"] is not None:
+            schema["default"] = described["default"]
+        options.append(
+            Option(name, described["header"], schema, described["description"], name not in PredictOptions.model_fields)
+        )
+    return tuple(options)
+
+
+OPTIONS = _options()
+NAMES = tuple(option.name for option in OPTIONS)
+_BY_NAME = dict(zip(NAMES, OPTIONS, strict=True))
 
 
 @cache
 def accepted(kind: str) -> tuple[str, ...]:
-    """The names of the options that a request of this kind may have."""
-    return tuple(option.name for option in TABLE if kind == "explain" or not option.explain_only)
+    """Return the names of the options that a request of this kind may have."""
+    return tuple(MODELS[kind].model_fields)
 
 
-def from_headers(headers: Mapping[str, str], route: str = "") -> list[Given]:
-    """The options that stand in query and headers. Header names must be in lower case.
+# ---- parsing
+
+
+def check_switch(name: str, text: str) -> None:
+    """Check the text of a switch that is not an option.
 
     Raises:
-        BadOption: the query has far more parameters than there are options.
+        BadOption: the text is neither true nor false.
     """
-    given: list[Given] = []
     try:
-        text = headers.get(QUERY_HEADER, "")
-        query = parse_qsl(text, keep_blank_values=True, max_num_fields=100) if text else []
-    except ValueError as error:
-        raise BadOption(f"the query cannot be taken apart ({error}): options are name=value, joined by &") from None
-    for name, value in query:
-        if not (route == "invocations" and name == "model_name"):  # chooses the model, as in TorchServe
-            given.append((name, value, "query"))
-    if route == "invocations":
-        for pair in filter(None, re.split(r"[;&,]\s*", headers.get(ATTRIBUTES_HEADER, "").strip())):
-            name, _, value = (text.strip() for text in pair.partition("="))
-            if name != "explain":
-                given.append((name, header_text.decode(value, name), "custom attributes"))
-            else:  # it chose the kind of request, in the proxy, if that could read it
-                truth("explain", value)
-    given += [(name, _header(headers[header], name), "header") for name, header in _HEADERS if header in headers]
-    return given
+        _switch(text)
+    except ValueError:
+        raise BadOption(f"{name} is {text!r:.60}: it must be true or false") from None
 
 
-def _header(value: str, name: str) -> Any:
-    """Return a header's value as text; of a contrast, two texts, each of which may hold an encoded comma."""
-    labels = value.split(",")
-    if name == "contrast" and len(labels) == 2 and not header_text.is_extended(value) and value.strip()[:1] != "[":
-        return [header_text.decode(label, name).strip() for label in labels]
-    return header_text.decode(value, name)
-
-
-def parse(given: list[Given], kind: str) -> Options:
-    """Check the options of one request.
+def parse(raw_options: list[RawOption], kind: str) -> PredictOptions:
+    """Check the options of one request; those of an explanation are ExplainOptions.
 
     Raises:
-        UnknownOption: a name that this kind of request does not have.
-        BadOption: a value it cannot have, or one option with two values.
+        UnknownOption: this kind of request does not have an option of this name.
+        BadOption: the option cannot have this value, or it is set twice with different values.
     """
-    if not given:
-        return _NONE
+    if not raw_options:
+        return _DEFAULTS[kind]
     names = accepted(kind)
     values: dict[str, str] = {}
-    for name, value, where in given:
+    for name, value, where in raw_options:
         if name not in names:
             raise UnknownOption(f"unknown option {name[:40]!r} ({where}): {kind} has {', '.join(names)}")
-        text = _text(name, value, where)
+        text = _as_text(name, value, where)
         if values.setdefault(name, text) != text:
             raise BadOption(f"option {name!r} is given as {values[name]!r:.60} and as {text!r:.60}: give it once")
-    return Options(**{option.name: _value(option, values[option.name]) for option in TABLE if option.name in values})
+    try:
+        return MODELS[kind].model_validate(values)
+    except ValidationError as error:
+        wrong = str(error.errors(include_url=False, include_context=False)[0]["loc"][0])
+        raise BadOption(_BY_NAME[wrong].requirement(values[wrong])) from None
 
 
-def _text(name: str, value: Any, where: str) -> str:
-    """A value as it would be written in a query."""
+def _as_text(name: str, value: Any, where: str) -> str:
+    """Return a value as it would be written in a query."""
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, list) and name == "contrast" and all(isinstance(one, str | int) for one in value):
-        return orjson.dumps([str(one) for one in value]).decode()
+    if isinstance(value, list) and name == "contrast" and all(isinstance(part, str | int) for part in value):
+        return orjson.dumps([str(part) for part in value]).decode()
     if not isinstance(value, int | float):
         raise BadOption(f"option {name!r} is of type {type(value).__name__} ({where}): give one value")
     return str(value).lower()  # JSON's true is Python's True
-
-
-def _value(option: Option, text: str) -> Any:
-    """The text as the type that the option's schema has.
-
-    Raises:
-        BadOption: it is none of that type, or out of bounds.
-    """
-    name, schema = option.name, option.schema
-    if "enum" in schema and text not in schema["enum"]:
-        raise BadOption(f"{name} {text!r:.60} does not exist: there is {', '.join(schema['enum'])}")
-    match schema["type"]:
-        case "boolean":
-            return truth(name, text)
-        case "integer":
-            least, most = schema["minimum"], schema["maximum"]
-            if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
-                raise BadOption(f"{name} is {text!r:.60}: it must be a whole number from {least} to {most}")
-            return int(text)
-        case "number":
-            least, most = schema["minimum"], schema["maximum"]
-            if not re.fullmatch(r"\d{1,9}(\.\d{0,9})?", text, re.ASCII) or not least <= float(text) <= most:
-                raise BadOption(f"{name} is {text!r:.60}: it must be a number from {least} to {most}")
-            return float(text)
-        case "array":
-            return _pair(name, text)
-    return text
-
-
-def _pair(name: str, text: str) -> tuple[str, str]:
-    """Two values: `A,B`, or a JSON list where one of them has a comma in it."""
-    try:
-        parts = orjson.loads(text) if text.startswith("[") else text.split(",")
-    except orjson.JSONDecodeError:
-        parts = []
-    if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(one, str | int) for one in parts):
-        raise BadOption(f'{name} is {text!r:.60}: it must be two classes, as A,B or ["A", "B"]')
-    first, second = (str(one).strip() for one in parts)
-    return first, second
-
-
-def truth(name: str, text: str) -> bool:
-    """Return what a switch says; `on` is what a form's checkbox sends.
-
-    Raises:
-        BadOption: it says neither.
-    """
-    if text.lower() not in (*TRUE, *FALSE):
-        raise BadOption(f"{name} is {text!r:.60}: it must be true or false")
-    return text.lower() in TRUE

@@ -1,6 +1,6 @@
-"""TorchServe's way in, and the only module here that knows TorchServe.
+"""The handler that TorchServe loads.
 
-TorchServe imports this file by its base name from the root of the unpacked .mar, and takes the one class in it:
+TorchServe imports this file by its base name from the root of the unpacked .mar, and uses the one class in it:
 `initialize(context)` once a worker, then `handle(data, context)` for each batch (ts/model_loader.py, ts/service.py).
 """
 
@@ -13,49 +13,53 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 import torch
 
-from handlers import torchserve_protocol
+from handlers import golden_answers, torchserve_protocol
+from handlers.batch import ExplanationPlugin
+from handlers.classifier import Classifier
 from handlers.engines import selection
-from handlers.metrics import Tally
+from handlers.metrics import MetricsBuffer
 from handlers.modalities.image.cost import LIGHT_SECONDS, HeavyRequest
-from handlers.multipart import Part
-from handlers.pipeline import BUDGET_SECONDS, Answer
-from handlers.request import Incoming
+from handlers.pipeline import BUDGET_SECONDS, Pipeline
+from handlers.protocols import Response
+from handlers.protocols.multipart import Part
+from handlers.request import RawRequest
 from models.card import Card, Limits, Policy
 from models.release import verify_digests
 
 logger = logging.getLogger(__name__)
 
-# When the proxy took the request, in microseconds since 1970.
+# The time at which the proxy took the request, in microseconds since 1970.
 START_HEADER = "x-torchlight-start"
-# Milliseconds of work that a prediction took, where it took LIGHT_SECONDS or more.
+# Milliseconds of work of a prediction, if there were LIGHT_SECONDS or more.
 COST_HEADER = "X-Torchlight-Cost"
 FLUSH_SECONDS = 1.0
 # Name endings of registrations whose role is not to predict (serving/torchserve/worker_roles.py). Workers that explain
 # run at this niceness (nice(2)), so they use idle time only.
 EXPLAINS = "-explain"
 NICENESS = 19
-# One takes predictions that come alone, and says so when it can.
+# The unbatched worker takes single predictions. It logs this line when it is ready.
 UNBATCHED = "-unbatched"
 READY_FOR_UNBATCHED = "this worker answers single predictions"
-# Signs with a meaning in TorchServe's line of text, percent-encoded; serving/exporter/torchserve.py decodes them.
+# Characters with a meaning in TorchServe's line of text, percent-encoded; serving/exporter/torchserve.py decodes them.
 _ENCODED = str.maketrans({sign: f"%{ord(sign):02X}" for sign in ("%", *"|,:#", *map(chr, (*range(32), 127)))})
 
 
 class ImageClassifier:
-    """Serves one version of one model in one worker process."""
+    """Server of one version of one model in one worker process."""
 
     def initialize(self, context: Any) -> None:
-        """Load the model and prove it, or raise: TorchServe then never calls this worker READY.
+        """Load the model and check its golden answers, or raise: TorchServe then never calls this worker READY.
 
         Raises:
             CardError, ReleaseError, EngineError, UncertaintyError, GoldenError, NeighborsError: a file is damaged, or
-                computes something else on this machine than it did where it was trained.
+                gives other answers on this machine than where it was trained.
         """
         folder = Path(context.system_properties["model_dir"])
         gpu = context.system_properties.get("gpu_id")
@@ -63,146 +67,155 @@ class ImageClassifier:
         device = torch.device(f"cuda:{gpu}" if on_gpu else "cpu")
         card = Card.load(folder)
         config = context.model_yaml_config
-        own = config.get("handler") or {}
-        if threads := own.get("threads"):
+        settings = config.get("handler") or {}
+        if threads := settings.get("threads"):
             torch.set_num_threads(threads)
         # Beyond responseTimeout TorchServe kills the worker, and the whole batch gets a 500.
-        budget = float(config.get("responseTimeout", 2 * BUDGET_SECONDS)) / 2
-        limits, policy, wanted = _limits(card, own), _policy(card, own), own.get("engine", selection.AUTO)
+        budget_seconds = float(config.get("responseTimeout", 2 * BUDGET_SECONDS)) / 2
         verify_digests(folder, card)  # before anything of it is loaded: a compiled program is code
-        self._choice = selection.load(folder, device, wanted, limits=limits, policy=policy, budget=budget)
-        self._classifier = self._choice.classifier
-        self._classifier.warm(int(context.system_properties.get("batch_size") or 1))
-        _shorten_the_wire(context)
-        self._tally, self._counted = Tally(), threading.Event()
-        self._counted.set()  # rates need each counter's 0 before the first request
-        threading.Thread(target=self._hand_on, args=(context.metrics,), name="metrics", daemon=True).start()
+        limits, policy = _limits(card, settings), _policy(card, settings)
+        load_engine = partial(golden_answers.load_checked, folder, device, limits=limits, policy=policy)
+        loaded = selection.load(card, device, load_engine, settings.get("engine", selection.AUTO))
+        self._classifier, self._passed_over = loaded.model, loaded.passed_over
+        self._classifier.warm_up(int(context.system_properties.get("batch_size") or 1))
+        self._pipeline = Pipeline(self._classifier, _plug_in, budget_seconds)
+        _install_protocol(context)
+        self._metrics, self._has_metrics = MetricsBuffer(), threading.Event()
+        self._has_metrics.set()  # rates need each counter's 0 before the first request
+        threading.Thread(target=self._flush_forever, args=(context.metrics,), name="metrics", daemon=True).start()
         if context.model_name.endswith(EXPLAINS):
-            self._classifier.explainer.warm()
-            _give_way()
+            self._pipeline.explanations.warm_up()
+            _lower_priority()
             logger.info("this worker explains, at niceness %d", os.getpriority(os.PRIO_PROCESS, 0))
         elif context.model_name.endswith(UNBATCHED) and context.system_properties.get("batch_size") == 1:
             logger.info(READY_FOR_UNBATCHED)
         gc.collect()
-        gc.freeze()  # what was loaded stays as long as the worker: it need not be looked through again and again
+        gc.freeze()  # loaded objects live as long as the worker: the collector need not look at them again and again
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
-        """Answer a batch: one body for each request, its status and headers set in the context."""
+        """Answer a batch: return one body for each request, and set its status and headers in the context."""
         now = time.time()
-        headers = [_lower(context.get_all_request_header(place)) for place in range(len(data))]
+        headers = [_lower(context.get_all_request_header(index)) for index in range(len(data))]
         described = [_is_describe(parts, names) for parts, names in zip(data, headers, strict=True)]
-        incoming = [
-            Incoming(
+        batch = [
+            RawRequest(
                 kind="explain" if names.get("explain") == "True" else "predict",
-                parts=tuple(_parts(parts, context.get_all_request_header(place))),
+                parts=tuple(_parts(parts, context.get_all_request_header(index))),
                 headers=names,
-                request_id=context.get_request_id(place) or "",
-                waited=_waited(names, now),
+                request_id=context.get_request_id(index) or "",
+                queue_seconds=_queue_seconds(names, now),
             )
-            for place, (parts, names) in enumerate(zip(data, headers, strict=True))
-            if not described[place]
+            for index, (parts, names) in enumerate(zip(data, headers, strict=True))
+            if not described[index]
         ]
-        answers = self._classifier.answer(incoming)
-        # What is sent on to another worker is counted there.
-        self._tally.add([answer.record for answer in answers if answer.status != HeavyRequest.status])
-        self._counted.set()
-        left = iter(answers)
+        responses = self._pipeline.answer(batch)
+        # A request that is sent on to another worker is counted there.
+        self._metrics.add([response.metrics for response in responses if response.status != HeavyRequest.status])
+        self._has_metrics.set()
+        remaining = iter(responses)
         return [
-            self._describe() if described[place] else _send(next(left), headers[place], place, context)
-            for place in range(len(data))
+            self._describe() if described[index] else _send(next(remaining), headers[index], index, context)
+            for index in range(len(data))
         ]
 
-    def _hand_on(self, cache: Any) -> None:
-        """Give TorchServe what was counted, once a second while there is something; never ends."""
+    def _flush_forever(self, cache: Any) -> None:
+        """Hand new counts to TorchServe, once a second."""
         while True:
-            self._counted.wait()
-            self._counted.clear()
+            self._has_metrics.wait()
+            self._has_metrics.clear()
             try:
-                self._emit(cache)
-            except Exception:  # what is counted must not depend on what once went wrong
+                self._flush(cache)
+            except Exception:  # later counts must not depend on what once went wrong
                 logger.exception("metrics of a second are lost")
             time.sleep(FLUSH_SECONDS)
 
-    def _emit(self, cache: Any) -> None:
+    def _flush(self, cache: Any) -> None:
         from ts.metrics.metric_cache_errors import MetricsCacheKeyError
         from ts.metrics.metric_type_enum import MetricTypes
 
-        own = (self._classifier.card.name, self._classifier.card.version)
-        for name, value, labels in self._tally.drain():
+        model = (self._classifier.card.name, self._classifier.card.version)
+        for name, value, labels in self._metrics.drain():
             try:
                 metric = cache.get_metric(name, MetricTypes.COUNTER)
             except MetricsCacheKeyError:  # a TorchServe that was started without deploy/torchserve/metrics.yaml
                 continue
-            metric.add_or_update(value, [_label(text) for text in (*own, *labels)])
+            metric.add_or_update(value, [_label(text) for text in (*model, *labels)])
 
     def _describe(self) -> bytes:
-        answering = {"name": self._classifier.engine.name, "passed_over": dict(self._choice.passed_over)}
-        return orjson.dumps(self._classifier.card.model_dump(mode="json") | {"engine": answering})
+        engine = {"name": self._classifier.engine.name, "passed_over": dict(self._passed_over)}
+        return orjson.dumps(self._classifier.card.model_dump(mode="json") | {"engine": engine})
 
 
-def _limits(card: Card, own: dict[str, Any]) -> Limits:
-    """The card's limits, with those that model-config.yaml names under `handler: limits:` in their place."""
-    return Limits.model_validate(card.limits.model_dump() | (own.get("limits") or {}))
+def _plug_in(classifier: Classifier) -> ExplanationPlugin:
+    """Make the plug-in for explanations. A worker that only predicts never imports it, nor captum."""
+    from handlers.explain.plugin import AttributionPlugin
+
+    return AttributionPlugin(classifier)
 
 
-def _policy(card: Card, own: dict[str, Any]) -> Policy | None:
-    """The policy of the card's `uncertainty`, with what `handler: policy:` names in its place."""
-    changed = own.get("policy") or {}
-    return Policy.model_validate(card.uncertainty.policy.model_dump() | changed) if card.uncertainty else None
+def _limits(card: Card, settings: dict[str, Any]) -> Limits:
+    """Return the card's limits, replaced by those in model-config.yaml under `handler: limits:`."""
+    return Limits.model_validate(card.limits.model_dump() | (settings.get("limits") or {}))
 
 
-def _waited(headers: dict[str, str], now: float) -> float | None:
-    """Seconds since the proxy took the request, by the microseconds that it noted."""
+def _policy(card: Card, settings: dict[str, Any]) -> Policy | None:
+    """Return the policy of the card's `uncertainty`, with the changes that `handler: policy:` names."""
+    changes = settings.get("policy") or {}
+    return Policy.model_validate(card.uncertainty.policy.model_dump() | changes) if card.uncertainty else None
+
+
+def _queue_seconds(headers: dict[str, str], now: float) -> float | None:
+    """Return the seconds since the proxy took the request, by the microseconds that it noted."""
     start = headers.get(START_HEADER, "")
     return max(0.0, now - int(start) / 1e6) if start.isascii() and start.isdigit() and len(start) < 20 else None
 
 
 def _label(text: str) -> str:
-    """Percent-encode the signs of a label's value that a line of TorchServe's cannot carry."""
+    """Percent-encode the characters of a label's value that a line of TorchServe's cannot carry."""
     return text.translate(_ENCODED)
 
 
-def _send(answer: Answer, headers: dict[str, str], place: int, context: Any) -> bytes:
-    context.set_response_status(answer.status.value, answer.status.phrase, idx=place)
-    for name, value in answer.headers.items():
-        context.set_response_header(place, name, value)
-    record = answer.record  # the proxy, which removes the header, takes a prediction without it for a light one
-    if record.cpu_seconds >= LIGHT_SECONDS and record.kind == "predict" and START_HEADER in headers:
-        context.set_response_header(place, COST_HEADER, str(round(record.cpu_seconds * 1000)))
-    return answer.body
+def _send(response: Response, headers: dict[str, str], index: int, context: Any) -> bytes:
+    context.set_response_status(response.status.value, response.status.phrase, idx=index)
+    for name, value in response.headers.items():
+        context.set_response_header(index, name, value)
+    metrics = response.metrics  # the proxy, which removes the header, takes a prediction without it for a light one
+    if metrics.cpu_seconds >= LIGHT_SECONDS and metrics.kind == "predict" and START_HEADER in headers:
+        context.set_response_header(index, COST_HEADER, str(round(metrics.cpu_seconds * 1000)))
+    return response.body
 
 
 def _lower(properties: dict[str, Any]) -> dict[str, str]:
-    """Headers by lower-case name. What is not text is the type of a part, which TorchServe keeps among them."""
+    """Return headers by lower-case name. TorchServe keeps the types of parts among them; these are not text."""
     return {name.lower(): value for name, value in properties.items() if isinstance(value, str)}
 
 
 def _parts(parts: dict[str, Any], properties: dict[str, Any]) -> list[Part]:
-    found = []
+    converted = []
     for name, content in parts.items():
-        kept = properties.get(name)
-        found.append(Part(name, content, kept["content-type"] if isinstance(kept, dict) else ""))
-    return found
+        about = properties.get(name)
+        converted.append(Part(name, content, about["content-type"] if isinstance(about, dict) else ""))
+    return converted
 
 
 def _is_describe(parts: dict[str, Any], headers: dict[str, str]) -> bool:
-    """Whether the management API asks for the model's description (`GET /models/<model>?customized=true`).
+    """Return whether the management API asks for the description (`GET /models/<model>?customized=true`).
 
-    TorchServe marks that by a header, which a client can send with a prediction too; only the request of its own has
+    TorchServe marks that by a header, which a client can send with a prediction too. Only TorchServe's own request has
     no body.
     """
     return headers.get("describe") == "True" and not any(parts.values())
 
 
-def _give_way() -> None:
-    """Let others go first. On Linux each thread has a niceness of its own (setpriority(2)), which new ones inherit."""
+def _lower_priority() -> None:
+    """Let other processes run first. Linux has a niceness for each thread (setpriority(2)); new threads inherit it."""
     os.nice(NICENESS)
     for thread in Path("/proc/self/task").glob("*"):
         with suppress(ProcessLookupError):  # it has just ended
             os.setpriority(os.PRIO_PROCESS, int(thread.name), NICENESS)
 
 
-def _shorten_the_wire(context: Any) -> None:
+def _install_protocol(context: Any) -> None:
     import ts
     from ts import service
 

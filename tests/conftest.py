@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
 from models.release import Release
 from training import recipe
 from training.data import DATASETS, Dataset

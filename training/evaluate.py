@@ -12,11 +12,11 @@ from torchmetrics.functional import classification
 from tqdm import tqdm
 
 from handlers import decision, uncertainty
+from handlers.classifier import Classifier
 from handlers.decision import Uncertainty
 from handlers.engines import Engine, Outputs
 from handlers.errors import RequestError
 from handlers.modalities.image import images
-from handlers.pipeline import Classifier
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card, Input
 from training.data.dataset import DataError, Dataset, Split

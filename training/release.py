@@ -16,11 +16,11 @@ from PIL import Image
 from safetensors.torch import save
 
 from handlers import golden_answers
+from handlers.classifier import Classifier
 from handlers.engines import Engine, Outputs
 from handlers.engines.eager import Eager
 from handlers.errors import RequestError
 from handlers.explain.methods import introspection
-from handlers.pipeline import Classifier
 from models.card import Architecture, Card, Data, Explanations, Metrics, UncertaintyCard
 from models.printable import printable
 from models.release import NEIGHBORS, REPORT, UNCERTAINTY, WEIGHTS, Release, sha256

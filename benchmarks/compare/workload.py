@@ -20,7 +20,7 @@ from PIL import Image, ImageStat
 from benchmarks.compare.run_config import SUFFIXES, RunConfig, read_images
 from benchmarks.compare.systems import Model
 from benchmarks.compare.systems.peer import LARGE_BATCH
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
 from models.card import Card
 from models.release import WEIGHTS
 from serving.runtime.cpu import usable

@@ -83,13 +83,15 @@ def main(folder: str, *paths: str) -> None:
     """Load the handler, then measure batches for each line of the input."""
     import torch
 
-    from handlers.pipeline import Classifier
+    from handlers import pipeline
     from handlers.torchserve_handler import ImageClassifier
 
     torch.set_num_threads(1)
     images = [Path(path).read_bytes() for path in paths]
     decode, engine = Step(), Step()
-    Classifier._decode = decode.timed(Classifier._decode)  # type: ignore[method-assign]
+    # Older revisions decode in the class Classifier of the same module.
+    pipeline_class: Any = getattr(pipeline, "Pipeline", None) or vars(pipeline)["Classifier"]
+    pipeline_class._decode = decode.timed(pipeline_class._decode)
     handler = ImageClassifier()
     handler.initialize(Context(folder))
     active_engine = handler._classifier.engine

@@ -1,18 +1,15 @@
-"""Which engine answers: the first of the card's that is right on this machine, or the eager network."""
+"""Selection of the engine that answers: the first of the card's that is right on this machine, or the eager network."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 
-from handlers import golden_answers
 from handlers.engines import EAGER, EngineError
-from handlers.pipeline import Classifier
 from models.card import Card
 from models.golden import GoldenError
 
@@ -20,45 +17,50 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 
+Model = TypeVar("Model")
+
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A classifier whose golden answers came out.
+class LoadedModel(Generic[Model]):
+    """A model whose golden answers are right on this machine.
 
     Attributes:
-        passed_over: the engines that were to be tried before its own, and why they do not answer.
+        passed_over: the engines that were tried before its own, and why they do not answer.
     """
 
-    classifier: Classifier
+    model: Model
     passed_over: Mapping[str, str]
 
 
-def load(folder: Path, device: torch.device, wanted: str = AUTO, **settings: Any) -> Choice:
-    """Load a release folder or an unpacked .mar with the fastest engine that is right on this machine.
+def load(
+    card: Card, device: torch.device, load_engine: Callable[[str], Model], engine: str = AUTO
+) -> LoadedModel[Model]:
+    """Load a model with the fastest engine that is right on this machine.
 
     Args:
-        wanted: `auto`, or the only engine to try: `eager`, or the name of one of the card's.
-        settings: as of Classifier.load.
+        load_engine: loads the model with the engine of this name, and checks its golden answers.
+        engine: `auto`, or the only engine to try: `eager`, or the name of one of the card's.
 
     Raises:
-        CardError, EngineError, UncertaintyError, GoldenError: a file is missing or damaged, or what has to answer, the
-            eager network or the engine that is wanted, does not give its golden answers here.
+        CardError, EngineError, UncertaintyError, GoldenError: a file is missing or damaged; or `engine`, or with `auto`
+            the eager network, does not give its golden answers here.
     """
     passed_over: dict[str, str] = {}
-    if wanted == AUTO:
-        for entry in Card.load(folder).engines:
+    if engine == AUTO:
+        for entry in card.engines:
             if entry.rejection is not None or entry.device != device.type:
                 continue
             try:
-                return Choice(_proved(folder, device, entry.name, settings), passed_over)
+                model = load_engine(entry.name)
             except (EngineError, GoldenError, RuntimeError) as error:
                 passed_over[entry.name] = " ".join(str(error).split())[:300]
                 logger.warning("engine %s does not answer here: it %s", entry.name, passed_over[entry.name])
-    return Choice(_proved(folder, device, EAGER if wanted == AUTO else wanted, settings), passed_over)
+            else:
+                return _loaded(model, entry.name, device, passed_over)
+    name = EAGER if engine == AUTO else engine
+    return _loaded(load_engine(name), name, device, passed_over)
 
 
-def _proved(folder: Path, device: torch.device, engine: str, settings: Mapping[str, Any]) -> Classifier:
-    classifier = Classifier.load(folder, device, engine=engine, **settings)
-    golden_answers.check(folder, classifier)
+def _loaded(model: Model, engine: str, device: torch.device, passed_over: Mapping[str, str]) -> LoadedModel[Model]:
     logger.info("engine %s answers, on %s", engine, device)
-    return classifier
+    return LoadedModel(model, passed_over)

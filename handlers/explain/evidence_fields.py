@@ -20,14 +20,14 @@ from handlers.explain.methods.patches import Logits
 from handlers.explain.rendering import regions
 from handlers.explain.rendering.regions import Box, Region, Regions
 from handlers.modalities.image.images import View
-from handlers.options import Options
+from handlers.options import ExplainOptions
 from models.card import Card
 
 # Passes that most counterfactual searches need. The upper bound is several times as high.
 COUNTERFACTUAL_PASSES = 150
 
 
-def passes(options: Options) -> Passes:
+def passes(options: ExplainOptions) -> Passes:
     """Return the cost of the requested evidence for one image, without the attribution method."""
     forward = 0
     if options.faithfulness:

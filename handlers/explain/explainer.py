@@ -30,7 +30,7 @@ from handlers.explain.scheduling import deadline
 from handlers.explain.scheduling.costs import Costs
 from handlers.explain.scheduling.deadline import Candidate, DeadlineChoice
 from handlers.modalities.image.images import VIEW_SIDE, View
-from handlers.options import Options
+from handlers.options import ExplainOptions
 from handlers.uncertainty import DIGITS
 from models.card import Card
 
@@ -114,12 +114,13 @@ class Explainer:
 
     # ---- before anything is computed
 
-    def check(self, options: Options) -> None:
+    def check(self, options: ExplainOptions) -> None:
         """Check the options of a request against the model, before its images are decoded.
 
         Raises:
             BadOption: the model cannot fulfill an option; the message lists what is possible.
         """
+        validation.check_choices(options)
         method = validation.method_of(options, self.supported, self.unsupported, self.default)
         if method is not None:
             validation.settings_of(options, method)
@@ -127,7 +128,7 @@ class Explainer:
         validation.check_drawing_options(options)
 
     def configure(
-        self, options: Options, overlay_shapes: Sequence[Shape], images: int, left_ms: float
+        self, options: ExplainOptions, overlay_shapes: Sequence[Shape], images: int, left_ms: float
     ) -> tuple[AttributionConfig, DeadlineChoice | None]:
         """Choose the method and its settings for the images of one request.
 
@@ -160,7 +161,7 @@ class Explainer:
         return AttributionConfig(method.name, validation.settings_of(options, method)), choice
 
     def _milliseconds(
-        self, method: Method, options: Options, images: int, overlay_shapes: Sequence[Shape], side: int
+        self, method: Method, options: ExplainOptions, images: int, overlay_shapes: Sequence[Shape], side: int
     ) -> tuple[float, float]:
         """Estimate a request by this method: on an idle machine, and at the recent speed."""
         sizes = [overlay_size(shape, side) for shape in overlay_shapes]
@@ -302,7 +303,7 @@ class Explainer:
         return Explanation(fields, heat.cpu().numpy(), image.view, caption, style(options, side))
 
 
-def style(options: Options, side: int) -> Style:
+def style(options: ExplainOptions, side: int) -> Style:
     """Return the style of a request's overlays, with at most this long side."""
     requested: dict[str, Any] = {
         "sign": options.sign,

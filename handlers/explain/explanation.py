@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from handlers.explain.evidence.context import PredictionContext
+from handlers.decision import PredictionContext
 from handlers.explain.rendering import overlay
 from handlers.explain.rendering.legend import Caption
 from handlers.explain.rendering.overlay import Style
 from handlers.explain.scheduling.deadline import DeadlineChoice
 from handlers.explain.validation import Target
 from handlers.modalities.image.images import View
-from handlers.options import Options
+from handlers.options import ExplainOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ExplanationInput:
     view: View
     target: Target
     context: PredictionContext
-    options: Options
+    options: ExplainOptions
     deadline_choice: DeadlineChoice | None = None
 
 

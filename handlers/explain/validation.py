@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from handlers.errors import BadOption
+from handlers.explain.methods import baselines
 from handlers.explain.methods.method import Method, MethodSettings
-from handlers.options import Options
+from handlers.explain.registry import METHODS
+from handlers.explain.rendering import colormaps
+from handlers.options import ExplainOptions
 from models.card import Card
 
 
@@ -25,7 +28,7 @@ class Target:
     against: int | None = None
 
 
-def target_of(options: Options, predicted: int, card: Card) -> Target:
+def target_of(options: ExplainOptions, predicted: int, card: Card) -> Target:
     """Return the class to explain: the predicted class, or the requested one by label or by index.
 
     Raises:
@@ -54,7 +57,7 @@ def _class(option: str, name: str, card: Card) -> int:
     )
 
 
-def settings_of(options: Options, method: Method) -> MethodSettings:
+def settings_of(options: ExplainOptions, method: Method) -> MethodSettings:
     """Return the settings of the method for a request.
 
     Raises:
@@ -89,7 +92,7 @@ def settings_of(options: Options, method: Method) -> MethodSettings:
 NOT_APPLICABLE = {"npy": ("alpha", "colormap"), "heatmap": ("alpha",)}
 
 
-def check_drawing_options(options: Options) -> None:
+def check_drawing_options(options: ExplainOptions) -> None:
     """Check that drawing options apply to the output.
 
     Raises:
@@ -100,8 +103,23 @@ def check_drawing_options(options: Options) -> None:
             raise BadOption(f"{name} is {value!r}, and output {options.output!r} has none: leave one of them out")
 
 
+# The values of options that this package defines.
+CHOICES = {"method": tuple(METHODS), "baseline": baselines.NAMES, "colormap": colormaps.NAMES}
+
+
+def check_choices(options: ExplainOptions) -> None:
+    """Check that the method, the baseline and the colormap exist.
+
+    Raises:
+        BadOption: one of them does not exist; the message lists those that do.
+    """
+    for name, choices in CHOICES.items():
+        if (value := getattr(options, name)) is not None and value not in choices:
+            raise BadOption(f"{name} {value!r:.60} does not exist: there is {', '.join(choices)}")
+
+
 def method_of(
-    options: Options, supported: Mapping[str, Method], unsupported: Mapping[str, str], default: str
+    options: ExplainOptions, supported: Mapping[str, Method], unsupported: Mapping[str, str], default: str
 ) -> Method | None:
     """Return the requested method, or the default of the model; None if the deadline chooses the method.
 

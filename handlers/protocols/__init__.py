@@ -1,6 +1,6 @@
-"""The shapes that a request may have, and the shape that its answer then has: our own, KServe v1, Open Inference v2.
+"""Shapes of requests and responses: our own, KServe v1, and Open Inference v2.
 
-A protocol is a module here that takes a JSON document apart and has a Reply; handlers/request.py chooses which.
+A protocol is a module here that parses a JSON document and has a ResponseEncoder. handlers/request.py chooses which.
 """
 
 from __future__ import annotations
@@ -8,29 +8,53 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import numpy as np
 
 from handlers.decision import Uncertainty
 from handlers.errors import BadJSON
-from handlers.explain.explanation import Explanation
+from handlers.metrics import RequestMetrics
 from models.card import Card
 
-# An encoded image, or the uint8 pixels (H, W) or (H, W, C) of one that was sent as an array.
-Picture = bytes | np.ndarray
 JSON = "application/json"
 BINARY = "application/octet-stream"
 
 
+class Explanation(Protocol):
+    """The explanation of one image. `fields` are its JSON members; each picture is rendered once."""
+
+    @property
+    def fields(self) -> dict[str, Any]: ...  # noqa: D102
+
+    @property
+    def heat(self) -> np.ndarray:
+        """The signed attribution map, float32 (h, w) of the network's input."""
+        ...
+
+    def overlay(self) -> bytes:
+        """Return the map over the image, as PNG."""
+        ...
+
+    def heatmap(self) -> bytes:
+        """Return the map alone, with a legend, as PNG."""
+        ...
+
+    def pixels(self) -> bytes:
+        """Return the map alone, one pixel for each of its values, as PNG."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was found on one image: classes, most probable first.
+    """The answer for one image.
 
     Attributes:
-        uncertainty: how far that can be trusted, where the card has `uncertainty`.
-        explanation: why, where that was asked.
+        predictions: classes, most probable first.
+        uncertainty: of the predictions, if the card has `uncertainty`.
+        explanation: of the predictions, if the request asks for one.
     """
 
     predictions: list[dict[str, Any]]
@@ -39,34 +63,39 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """The body of an answer, and the headers that describe it."""
+class Response:
+    """An HTTP response.
+
+    Attributes:
+        metrics: of the request; handlers/response.py fills them in.
+    """
 
     body: bytes
-    content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: dict[str, str]
+    status: HTTPStatus = HTTPStatus.OK
+    metrics: RequestMetrics = field(default_factory=RequestMetrics)
 
 
-class Reply(Protocol):
-    """How one request wants to be answered; `pictures` says whether explanations are drawn for it."""
+class ResponseEncoder(Protocol):
+    """The encoding that one request asked for. `renders` tells whether its response contains pictures."""
 
     @property
-    def pictures(self) -> bool: ...  # noqa: D102
+    def renders(self) -> bool: ...  # noqa: D102
 
-    def draw(self, explained: Explanation) -> int:
-        """Draw what the answer shows of one explanation; returns its bytes."""
+    def render(self, explanation: Explanation) -> int:
+        """Render the pictures of one explanation that the response contains; return their bytes."""
         ...
 
-    def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
-        """The answer for the request's images, in their order."""
+    def encode(self, card: Card, request_id: str, results: Sequence[Result]) -> Response:
+        """Return the response for the request's images, in their order, with its own headers only."""
         ...
 
 
 def from_base64(value: Any, where: str) -> bytes:
-    """The bytes of a base64 string or data URL.
+    """Return the bytes of a base64 string or data URL.
 
     Raises:
-        BadJSON: it is neither; `where` says which member it is.
+        BadJSON: `value` is neither. The message names the member, `where`.
     """
     if not isinstance(value, str):
         raise BadJSON(f"{where} is {type(value).__name__}: it must be a string, the base64 of an image file")

@@ -9,23 +9,23 @@ import difflib
 from collections.abc import Iterable
 from email.message import Message
 
-from handlers import options, table
+from handlers import options
 from handlers.errors import UnknownOption
-from handlers.multipart import Part
-from handlers.options import FALSE, TRUE, Given
+from handlers.options import FALSE, OPTIONS, TRUE, RawOption
+from handlers.protocols.multipart import Part
 
-# Of a hidden field with this name a browser fills in how it encoded the others.
+# A browser fills in a hidden field of this name with the encoding of the other fields.
 CHARSET_FIELD = "_charset_"
-# What text may be encoded in; Python has more, some of which cost time or are not of characters.
+# Encodings of text. Python has more, some of which cost time or do not encode characters.
 _CHARSETS = ("utf-8", "us-ascii", "shift_jis", "euc-jp", "euc-kr", "gbk", "gb18030", "big5", "koi8-r", "koi8-u")
 _CHARSET_FAMILIES = ("iso-8859-", "windows-")
-_SWITCHES = {option.name for option in table.TABLE if option.schema["type"] == "boolean"}
-# How alike an unknown field and an option are when the one is taken for the other, misspelt (difflib's ratio).
-_ALIKE = 0.8
+_SWITCHES = {option.name for option in OPTIONS if option.schema["type"] == "boolean"}
+# From this similarity on (difflib's ratio), an unknown field counts as a misspelt option.
+_MIN_SIMILARITY = 0.8
 
 
 def charset(parts: Iterable[Part]) -> str:
-    """Return how the fields of a form are encoded: what its field `_charset_` says, else UTF-8."""
+    """Return the encoding of a form's fields: the value of its field `_charset_`, else UTF-8."""
     for part in parts:
         if part.name == CHARSET_FIELD and part.is_field:
             return _supported(bytes(part.content).decode("latin-1"))
@@ -33,7 +33,7 @@ def charset(parts: Iterable[Part]) -> str:
 
 
 def text(part: Part, encoding: str = "utf-8") -> str | None:
-    """Return the text of a part, or None where its bytes are no text, such as an image's."""
+    """Return the text of a part, or None if its bytes are not text, such as an image's."""
     if not isinstance(part.content, bytes | bytearray):
         return str(part.content)
     header = Message()
@@ -52,29 +52,29 @@ def _supported(name: str) -> str:
 
 
 def check_name(name: str, kind: str) -> None:
-    """Let a field pass that is no option, unless it is nearly one: it is not for us, or it is misspelt.
+    """Let a field pass that is not an option, unless its name is nearly an option's: then it is misspelt.
 
     Names that begin with `_` are those of frameworks, such as `_method`.
 
     Raises:
-        UnknownOption: it looks like an option.
+        UnknownOption: the name looks like an option's.
     """
-    alike = difflib.get_close_matches(name.lower()[:40], table.NAMES, 1, _ALIKE)
-    if alike and not name.startswith("_"):
+    similar = difflib.get_close_matches(name.lower()[:40], options.NAMES, 1, _MIN_SIMILARITY)
+    if similar and not name.startswith("_"):
         names = ", ".join(options.accepted(kind))
-        raise UnknownOption(f"unknown option {name[:40]!r} (multipart); did you mean {alike[0]}? {kind} has {names}")
+        raise UnknownOption(f"unknown option {name[:40]!r} (multipart); did you mean {similar[0]}? {kind} has {names}")
 
 
-def filled_options(fields: Iterable[tuple[str, object]]) -> list[Given]:
+def filled_options(fields: Iterable[tuple[str, object]]) -> list[RawOption]:
     """Return the options among the fields of a form, without those left blank.
 
-    A checkbox sends nothing while it is off, so forms put a hidden field `0` of the same name beside it: on wins.
+    A checkbox sends nothing while it is off. So forms put a hidden field `0` of the same name beside it, and on wins.
     """
     filled = [(name, value) for name, value in fields if not (isinstance(value, str) and not value.strip())]
     words = [(name, str(value).strip().lower()) for name, value in filled]
-    on = {name for name, word in words if name in _SWITCHES and word in TRUE}
+    switched_on = {name for name, word in words if name in _SWITCHES and word in TRUE}
     return [
         (name, value, "multipart")
         for (name, value), (_, word) in zip(filled, words, strict=True)
-        if not (name in on and word in FALSE)
+        if not (name in switched_on and word in FALSE)
     ]

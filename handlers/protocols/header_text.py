@@ -1,4 +1,4 @@
-"""Text beyond ASCII in a header's value, which HTTP has no form of its own for (RFC 9110, 5.5).
+"""Text beyond ASCII in a header's value, for which HTTP defines no encoding (RFC 9110, 5.5).
 
 Three forms are read: an ext-value (`UTF-8''gr%C3%BCn`, RFC 8187), percent-encoded UTF-8 (`gr%C3%BCn`), and the bytes
 themselves, in UTF-8 as curl sends them or in Latin-1 as browsers do.
@@ -26,7 +26,7 @@ def decode(value: str, name: str) -> str:
     """Return the text of a header's value. A percent sign before two hexadecimal digits has to be written %25.
 
     Args:
-        value: what the server makes of the bytes: a character for each, as Latin-1 has them.
+        value: the bytes as the server decodes them: as Latin-1, one character for each.
         name: the option, for the error.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Our own answers: JSON, or for an explanation, where Accept asks for it, its picture or its array alone."""
+"""Our own protocol: JSON; for an explanation also its picture or its array alone, if Accept asks for it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 import orjson
 
 from handlers.errors import BadJSON, BadOption, NotAcceptable
-from handlers.explain.explanation import Explanation
-from handlers.protocols import JSON, Content, Picture, Result, from_base64
+from handlers.modalities.image.images import ImageInput
+from handlers.protocols import JSON, Explanation, Response, Result, from_base64
 from models.card import Card
 
 PNG = "image/png"
 NPY = "application/x-npy"
-# What Accept chooses from, in the order of preference where it has none.
+# Outputs that Accept chooses from. The first is the default.
 EXPLAIN_OUTPUTS = ("json", "overlay", "npy")
 
 SHAPES = (
@@ -28,11 +28,11 @@ SHAPES = (
 )
 
 
-def parse(document: dict[str, Any]) -> tuple[list[tuple[str, Picture]], list[tuple[str, Any, str]]]:
-    """`{"image": <base64 or data URL>, <option>: <value>, ...}` -> the image and its options.
+def parse(document: dict[str, Any]) -> tuple[list[tuple[str, ImageInput]], list[tuple[str, Any, str]]]:
+    """Parse `{"image": <base64 or data URL>, <option>: <value>, ...}` into the image and its options.
 
     Raises:
-        BadJSON: it has no image, or that is not base64.
+        BadJSON: the document has no image, or the image is not base64.
     """
     if "image" not in document:
         raise BadJSON(f"the JSON body has {', '.join(document)[:200] or 'no members'}: send {SHAPES}")
@@ -40,70 +40,69 @@ def parse(document: dict[str, Any]) -> tuple[list[tuple[str, Picture]], list[tup
     return [("image", image)], [(name, value, "JSON") for name, value in document.items() if name != "image"]
 
 
-# What `output` asks for, and what it is sent as.
+# The content type of each value of the option `output`.
 OUTPUT_TYPES = {"json": JSON, "overlay": PNG, "heatmap": PNG, "npy": NPY}
 
 
 @dataclass(frozen=True, slots=True)
-class NativeReply:
-    """`output` is a name of OUTPUT_TYPES."""
+class NativeEncoder:
+    """Encoder of our own responses. `output` is a name of OUTPUT_TYPES."""
 
     output: str = "json"
 
     @property
-    def pictures(self) -> bool:
-        """All but the array alone have them."""
+    def renders(self) -> bool:
+        """Return whether the response contains pictures. Only the array alone does not."""
         return self.output != "npy"
 
-    def draw(self, explained: Explanation) -> int:
-        """Draw what will be sent; returns its bytes."""
+    def render(self, explanation: Explanation) -> int:
+        """Render what will be sent; return its bytes."""
         if self.output == "json":
-            return draw(explained)
-        return len(explained.overlay() if self.output == "overlay" else explained.heatmap())
+            return render(explanation)
+        return len(explanation.overlay() if self.output == "overlay" else explanation.heatmap())
 
-    def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
-        """One image: its members beside model and version; many: `results`. Else the picture or the array alone."""
+    def encode(self, card: Card, request_id: str, results: Sequence[Result]) -> Response:
+        """Encode one image as members beside model and version, several as `results`; or one picture, or the array."""
+        headers = {"content-type": OUTPUT_TYPES[self.output]}
+        if self.output == "json":
+            entries = [members(result) for result in results]
+            body: dict[str, Any] = {"model": card.name, "version": card.version, "request_id": request_id}
+            body |= entries[0] if len(entries) == 1 else {"results": entries}
+            return Response(orjson.dumps(body), headers)
+        explanations = [result.explanation for result in results if result.explanation is not None]
         if self.output == "overlay":
-            return Content(_explained(results)[0].overlay(), PNG)
+            return Response(explanations[0].overlay(), headers)
         if self.output == "heatmap":
-            return Content(_explained(results)[0].heatmap(), PNG)
-        if self.output == "npy":
-            maps = [explained.heat.astype(np.float16) for explained in _explained(results)]
-            buffer = io.BytesIO()
-            np.save(buffer, maps[0] if len(maps) == 1 else np.stack(maps))
-            return Content(buffer.getvalue(), NPY)
-        found = [members(result) for result in results]
-        body: dict[str, Any] = {"model": card.name, "version": card.version, "request_id": request_id}
-        return Content(orjson.dumps(body | (found[0] if len(found) == 1 else {"results": found})))
+            return Response(explanations[0].heatmap(), headers)
+        maps = [explanation.heat.astype(np.float16) for explanation in explanations]
+        buffer = io.BytesIO()
+        np.save(buffer, maps[0] if len(maps) == 1 else np.stack(maps))
+        return Response(buffer.getvalue(), headers)
 
 
-def draw(explained: Explanation) -> int:
-    """Draw the pictures that a JSON answer has; returns their bytes, in base64."""
-    return (len(explained.overlay()) + len(explained.pixels())) * 4 // 3
+def render(explanation: Explanation) -> int:
+    """Render the pictures of a JSON response; return their bytes, in base64."""
+    return (len(explanation.overlay()) + len(explanation.pixels())) * 4 // 3
 
 
 def members(result: Result) -> dict[str, Any]:
-    """The JSON members for one image."""
-    found: dict[str, Any] = {"predictions": result.predictions}
+    """Return the JSON members for one image."""
+    document: dict[str, Any] = {"predictions": result.predictions}
     if result.uncertainty is not None:
-        found |= result.uncertainty.members()
+        document |= result.uncertainty.members()
     if result.explanation is not None:
         pictures = {"overlay_png": result.explanation.overlay(), "heatmap_png": result.explanation.pixels()}
         encoded = {name: base64.b64encode(content).decode("ascii") for name, content in pictures.items()}
-        found |= {**result.explanation.fields, **encoded}
-    return found
-
-
-def _explained(results: Sequence[Result]) -> list[Explanation]:
-    return [result.explanation for result in results if result.explanation is not None]
+        document |= {**result.explanation.fields, **encoded}
+    return document
 
 
 def negotiate(accept: str, kind: str, images: int, output: str | None = None) -> str:
-    """Choose the output of an answer: the one that is asked for, or else by the Accept header (RFC 9110, 12.5.1).
+    """Choose the output of a response: the option `output`, or else by the Accept header (RFC 9110, 12.5.1).
 
     Raises:
-        NotAcceptable: none of those that this request can be answered with is accepted.
-        BadOption: a picture of several images is asked for.
+        NotAcceptable: Accept allows no output that this request can have.
+        BadOption: `output` is a picture, and the request has several images.
     """
     if output in ("overlay", "heatmap") and images > 1:
         raise BadOption(f"output is {output!r} for {images} images: a picture is of one; send one, or ask for json")
@@ -115,20 +114,19 @@ def negotiate(accept: str, kind: str, images: int, output: str | None = None) ->
     ranges = [(_quality(part), part.partition(";")[0].strip().lower()) for part in accept.split(",")[:50]]
     best = max(offered, key=lambda name: (_accepted(OUTPUT_TYPES[name], ranges), -offered.index(name)))
     if _accepted(OUTPUT_TYPES[best], ranges)[0] <= 0:
-        many = " for one image" if kind == "explain" and images > 1 else ""
-        also = f" ({PNG}{many} too)" if many and output is None else ""
-        there = ", ".join(OUTPUT_TYPES[name] for name in offered)
-        raise NotAcceptable(f"Accept is {accept!r:.80}: this answer can be {there}{also}")
+        for_one = f" ({PNG} for one image too)" if kind == "explain" and images > 1 and output is None else ""
+        available = ", ".join(OUTPUT_TYPES[name] for name in offered)
+        raise NotAcceptable(f"Accept is {accept!r:.80}: this answer can be {available}{for_one}")
     return best
 
 
-def _accepted(kept: str, ranges: Sequence[tuple[float, str]]) -> tuple[float, int]:
-    """Quality of a type, by the most specific range that covers it, and how specific that is."""
-    covering = {kept: 2, f"{kept.partition('/')[0]}/*": 1, "*/*": 0}
-    found = [(covering[name], quality) for quality, name in ranges if name in covering]
-    if not found:
+def _accepted(content_type: str, ranges: Sequence[tuple[float, str]]) -> tuple[float, int]:
+    """Return the quality of a type, by the most specific range that covers it, and how specific that range is."""
+    specificity = {content_type: 2, f"{content_type.partition('/')[0]}/*": 1, "*/*": 0}
+    covering = [(specificity[name], quality) for quality, name in ranges if name in specificity]
+    if not covering:
         return 0.0, 0
-    specific, quality = max(found)
+    specific, quality = max(covering)
     return quality, specific
 
 

@@ -22,30 +22,30 @@ import orjson
 
 from handlers.decision import Uncertainty
 from handlers.errors import BadJSON, BadTensor, TooManyImages, UnknownOption
-from handlers.explain.explanation import Explanation
 from handlers.modalities.image.arrays import numbers, pictures
-from handlers.protocols import BINARY, Content, Picture, Result, from_base64
-from handlers.protocols.native import draw, members
+from handlers.modalities.image.images import ImageInput
+from handlers.protocols import BINARY, JSON, Explanation, Response, Result, from_base64
+from handlers.protocols.native import members, render
 from models.card import Card, Limits
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 # The datatypes that pixels may have, as little-endian numpy types.
 PIXELS = {"UINT8": "<u1", "UINT16": "<u2", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
-# Outputs and their datatypes: of shape [n, k]; and of shape [n], from models whose card has `uncertainty`.
+# Outputs of shape [n, k] and their datatypes; and those of shape [n], of models whose card has `uncertainty`.
 OUTPUTS = {"label": "BYTES", "index": "INT64", "probability": "FP32"}
 UNCERTAINTY_OUTPUTS = {"set": "BYTES", "ood_score": "FP32", "decision": "BYTES", "reason": "BYTES"}
 EXPLANATION = "explanation"
-# Instead of a dimension of a shape: as large as the data makes it.
+# In a shape: a dimension that is as large as the data makes it.
 FREE = -1
-# Of requests and requested outputs: they say how to send, not what.
+# Parameters of requests and of requested outputs that select binary data.
 _BINARY_OUTPUT, _BINARY_DATA = "binary_data_output", "binary_data"
 
 
 def split(body: bytes, length: str) -> tuple[bytes, bytes]:
-    """The JSON and the binary data of a body, by the header that says how long the JSON is.
+    """Split a body into its JSON and its binary data, by the header with the length of the JSON.
 
     Raises:
-        BadTensor: the header is no length within the body.
+        BadTensor: the header is not a length within the body.
     """
     if not (length.isascii() and length.isdigit() and len(length) < 12 and int(length) <= len(body)):
         raise BadTensor(
@@ -56,16 +56,16 @@ def split(body: bytes, length: str) -> tuple[bytes, bytes]:
 
 def parse(
     document: dict[str, Any], binary: bytes, kind: str, limits: Limits, *, has_uncertainty: bool = False
-) -> tuple[list[tuple[str, Picture]], list[tuple[str, Any, str]], V2Reply]:
-    """Take a document with `inputs` apart: images, options, and how to answer.
+) -> tuple[list[tuple[str, ImageInput]], list[tuple[str, Any, str]], V2Encoder]:
+    """Parse a document with `inputs` into images, options, and the encoder of the response.
 
     Args:
-        trusted: whether the outputs UNCERTAINTY_OUTPUTS are there.
+        has_uncertainty: whether the model has the outputs UNCERTAINTY_OUTPUTS.
 
     Raises:
-        BadJSON: it is none.
-        BadTensor, ImageTooLarge, TooManyImages: the tensor holds no images.
-        UnknownOption: an output that there is not.
+        BadJSON: the document is not of the protocol's form.
+        BadTensor, ImageTooLarge, TooManyImages: the tensor holds no images, or too many.
+        UnknownOption: an output that the model does not have.
     """
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
@@ -76,17 +76,17 @@ def parse(
     if not isinstance(parameters, dict) or not isinstance(identity, str):
         raise BadJSON("member 'parameters' must be an object with options, and 'id' a string")
     identity = identity[:200].encode("utf-8", "replace").decode("utf-8")  # it is sent back, so it must be text
-    given = [(name, value, "parameters") for name, value in parameters.items() if name != _BINARY_OUTPUT]
-    there = (
+    options = [(name, value, "parameters") for name, value in parameters.items() if name != _BINARY_OUTPUT]
+    available = (
         *OUTPUTS,
         *(UNCERTAINTY_OUTPUTS if has_uncertainty else ()),
         *((EXPLANATION,) if kind == "explain" else ()),
     )
-    outputs = _outputs(document.get("outputs"), there, binary=parameters.get(_BINARY_OUTPUT) is True)
-    return [(f"image {n}", image) for n, image in enumerate(images)], given, V2Reply(identity, outputs)
+    outputs = _outputs(document.get("outputs"), available, binary=parameters.get(_BINARY_OUTPUT) is True)
+    return [(f"image {n}", image) for n, image in enumerate(images)], options, V2Encoder(identity, outputs)
 
 
-def _images(tensor: dict[str, Any], binary: bytes, limits: Limits) -> list[Picture]:
+def _images(tensor: dict[str, Any], binary: bytes, limits: Limits) -> list[ImageInput]:
     shape, datatype, parameters = _shape(tensor), tensor.get("datatype"), tensor.get("parameters", {})
     if not isinstance(datatype, str) or (datatype != "BYTES" and datatype not in PIXELS):
         raise BadTensor(f"the tensor's datatype is {datatype!r:.40}: BYTES for files, for pixels {', '.join(PIXELS)}")
@@ -116,7 +116,7 @@ def _images(tensor: dict[str, Any], binary: bytes, limits: Limits) -> list[Pictu
         count = math.prod(_filled(shape, 0))
         raise BadTensor(f"member 'data' must be {count:,} numbers, for shape {shape}, flat or nested")
     if dtype.kind == "u" and (values.dtype.kind == "f" or values.min() < 0 or values.max() > np.iinfo(dtype).max):
-        raise BadTensor(f"member 'data' holds numbers that are no {datatype}")
+        raise BadTensor(f"member 'data' holds numbers that are not {datatype}")
     with np.errstate(over="ignore"):  # beyond the type is infinite, and out of range for a pixel
         return list(pictures(values.astype(dtype).reshape(shape), limits))
 
@@ -125,7 +125,7 @@ def _shape(tensor: dict[str, Any]) -> list[int]:
     """Return the shape of a tensor, in which one dimension may be -1; the number -1 alone is a list of it.
 
     Raises:
-        BadTensor: it is no shape.
+        BadTensor: it is not a shape.
     """
     shape = tensor.get("shape")
     sizes = [shape] if type(shape) is int and shape == FREE else shape
@@ -147,11 +147,11 @@ def _filled(shape: list[int], total: int) -> list[int]:
     return [max(total // fixed, 1) if n == FREE else n for n in shape]
 
 
-def _files(shape: list[int], data: Any, limits: Limits) -> list[Picture]:
+def _files(shape: list[int], data: Any, limits: Limits) -> list[ImageInput]:
     """Return the elements of a BYTES tensor: binary data, or base64 as nested lists or one string.
 
     Raises:
-        BadJSON, BadTensor, TooManyImages: they are no files, or not as many as the shape says.
+        BadJSON, BadTensor, TooManyImages: they are not files, or not as many as the shape says.
     """
     fixed = math.prod(n for n in shape if n != FREE)
     if fixed > limits.max_images:
@@ -172,7 +172,7 @@ def _files(shape: list[int], data: Any, limits: Limits) -> list[Picture]:
         raise TooManyImages(f"the tensor holds {count:,} images: at most {limits.max_images} go into one request")
     if isinstance(data, bytes):
         return elements
-    return [from_base64(element, f"element {place} of 'data'") for place, element in enumerate(elements)]
+    return [from_base64(element, f"element {index} of 'data'") for index, element in enumerate(elements)]
 
 
 def _elements(binary: bytes, limit: int) -> tuple[list[Any], int]:
@@ -191,42 +191,42 @@ def _elements(binary: bytes, limit: int) -> tuple[list[Any], int]:
     return elements, len(binary) - start
 
 
-def _outputs(asked: Any, there: Sequence[str], *, binary: bool) -> dict[str, bool]:
-    """Which of the outputs that are there to answer, and whether each goes as binary data."""
-    if asked is None or asked == []:
-        return dict.fromkeys(there, binary)
-    if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
+def _outputs(requested: Any, available: Sequence[str], *, binary: bool) -> dict[str, bool]:
+    """Return the available outputs that are requested, and whether each is sent as binary data."""
+    if requested is None or requested == []:
+        return dict.fromkeys(available, binary)
+    if not isinstance(requested, list) or not all(isinstance(output, dict) for output in requested):
         raise BadJSON("member 'outputs' must be a list of {\"name\"}")
-    found = {}
-    for one in asked:
-        name, parameters = one.get("name"), one.get("parameters", {})
-        if name not in there:
-            raise UnknownOption(f"unknown output {name!r:.40}: there are {', '.join(there)}")
+    outputs = {}
+    for output in requested:
+        name, parameters = output.get("name"), output.get("parameters", {})
+        if name not in available:
+            raise UnknownOption(f"unknown output {name!r:.40}: there are {', '.join(available)}")
         unknown = set(parameters) - {_BINARY_DATA} if isinstance(parameters, dict) else {str(parameters)}
         if unknown:
             raise UnknownOption(f"unknown parameter {min(unknown)!r:.40} of output {name}: there is {_BINARY_DATA}")
-        found[name] = parameters.get(_BINARY_DATA, binary) is True
-    return found
+        outputs[name] = parameters.get(_BINARY_DATA, binary) is True
+    return outputs
 
 
 @dataclass(frozen=True, slots=True)
-class V2Reply:
-    """`outputs` says which to send, and whether as binary data."""
+class V2Encoder:
+    """Encoder of output tensors. `outputs` has those to send, and whether each is sent as binary data."""
 
     identity: str
     outputs: dict[str, bool]
 
     @property
-    def pictures(self) -> bool:
-        """They are in the output `explanation`."""
+    def renders(self) -> bool:
+        """Return whether the output `explanation`, which has the pictures, is sent."""
         return EXPLANATION in self.outputs
 
-    def draw(self, explained: Explanation) -> int:
-        """As for our own JSON."""
-        return draw(explained)
+    def render(self, explanation: Explanation) -> int:
+        """Render the pictures of our own JSON."""
+        return render(explanation)
 
-    def answer(self, card: Card, request_id: str, results: Sequence[Result]) -> Content:
-        """The outputs, one row for each image."""
+    def encode(self, card: Card, request_id: str, results: Sequence[Result]) -> Response:
+        """Encode the outputs, one row for each image."""
         shape = [len(results), len(results[0].predictions)]
         tensors, blobs = [], []
         for name, binary in self.outputs.items():
@@ -246,8 +246,8 @@ class V2Reply:
             }
         )
         if not blobs:
-            return Content(body)
-        return Content(body + b"".join(blobs), BINARY, ((LENGTH_HEADER, str(len(body))),))
+            return Response(body, {"content-type": JSON})
+        return Response(body + b"".join(blobs), {"content-type": BINARY, LENGTH_HEADER: str(len(body))})
 
 
 def _tensor(name: str, shape: list[int], results: Sequence[Result]) -> tuple[dict[str, Any], list[Any]]:
@@ -255,15 +255,14 @@ def _tensor(name: str, shape: list[int], results: Sequence[Result]) -> tuple[dic
         texts = [orjson.dumps(members(result)).decode() for result in results]
         return {"name": name, "datatype": "BYTES", "shape": shape[:1]}, texts
     if name in UNCERTAINTY_OUTPUTS:
-        judged = [result.uncertainty for result in results if result.uncertainty is not None]
-        return {"name": name, "datatype": UNCERTAINTY_OUTPUTS[name], "shape": shape[:1]}, [
-            _judged(name, one) for one in judged
-        ]
-    values = [found[name] for result in results for found in result.predictions]
+        rows = [_row(name, result.uncertainty) for result in results if result.uncertainty is not None]
+        return {"name": name, "datatype": UNCERTAINTY_OUTPUTS[name], "shape": shape[:1]}, rows
+    values = [entry[name] for result in results for entry in result.predictions]
     return {"name": name, "datatype": OUTPUTS[name], "shape": shape}, values
 
 
-def _judged(name: str, uncertainty: Uncertainty) -> str | float:
+def _row(name: str, uncertainty: Uncertainty) -> str | float:
+    """Return the element of one of UNCERTAINTY_OUTPUTS for one image."""
     match name:
         case "set":
             return orjson.dumps(uncertainty.set).decode()
@@ -282,8 +281,8 @@ def _binary(datatype: str, values: list[Any]) -> bytes:
 
 
 def metadata(card: Card) -> dict[str, Any]:
-    """What a client may ask of a model before it sends anything (`GET /v2/models/<model>`)."""
-    k = -1  # as many as top_k asks for
+    """Return the tensors that a model takes and returns (`GET /v2/models/<model>`)."""
+    k = -1  # the option top_k
     outputs = [{"name": name, "datatype": datatype, "shape": [-1, k]} for name, datatype in OUTPUTS.items()]
     if card.uncertainty is not None:
         outputs += [

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
 from models.release import Release, find
 from scripts.command import command
 from scripts.evaluation.evaluate import own_data

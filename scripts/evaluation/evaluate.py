@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
 from models.release import Release, find
 from scripts.command import command
 from training import data, recipe, report

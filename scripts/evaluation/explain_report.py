@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
+from handlers.explain.plugin import AttributionPlugin
 from models.release import REPORT, find
 from scripts.command import command
 from scripts.evaluation.evaluate import own_data
@@ -55,7 +56,7 @@ def run(
     source = f"the test split of {dataset.name}"
     shown = gallery.rows(sample, maps, gallery.places(sample))
     page.write(folder / REPORT, card, source, measured, shown)
-    default_method.adopt(folder, measured, classifier.explainer.target_score.introspection.layer)
+    default_method.adopt(folder, measured, AttributionPlugin(classifier).explainer.target_score.introspection.layer)
     print(f"{card.name} {card.version}: methods on {len(sample)} images of {source}")
     print(table(measured))
     for sentence in findings(measured):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
 from scripts.command import command
 from scripts.evaluation import explain_report
 from training import recipe

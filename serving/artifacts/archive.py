@@ -43,13 +43,16 @@ from models.card import Card
 from models.release import verify_digests
 card = Card.load(root)
 verify_digests(root, card)
+from functools import partial
 import torch
 from handlers import golden_answers
+from handlers.classifier import Classifier
 from handlers.engines import selection
-from handlers.pipeline import Classifier
 print(golden_answers.check(root, Classifier.load(root)))
 if card.engines:
-    for name, reason in selection.load(root, torch.device("cpu")).passed_over.items():
+    device = torch.device("cpu")
+    load_engine = partial(golden_answers.load_checked, root, device)
+    for name, reason in selection.load(card, device, load_engine).passed_over.items():
         print(f"engine {name} does not answer on this machine: it {reason}")
 """
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from handlers.multipart import Part
-from handlers.request import MULTIPART_HEADER, Incoming, parse
+from handlers.protocols.multipart import Part
+from handlers.request import MULTIPART_HEADER, RawRequest, parse
 from models.card import Limits
 from tests.support.browser import Posted, visit, web_site
 from tests.support.stub_backend import TOKEN, running_proxy
@@ -116,7 +116,7 @@ def test_the_form_that_chromium_sends_is_understood(seen: dict[str, Any], digit:
     form: Posted = seen["form"]
     for sent in (b'name="send"', b'filename=""', b'name="target"\r\n\r\n\r\n', b"one\r\ntwo", b"\r\non\r\n", b"UTF-8"):
         assert sent in form.body
-    request = parse(Incoming("explain", (Part("body", form.body),), {MULTIPART_HEADER: form.content_type}), Limits())
+    request = parse(RawRequest("explain", (Part("body", form.body),), {MULTIPART_HEADER: form.content_type}), Limits())
     assert request.images == (("image", digit["3"]), ("größe %22neu%22", digit["3"]))
     assert (request.options.top_k, request.options.target, request.options.method) == (2, None, None)
     assert (request.options.faithfulness, request.options.counterfactual) == (True, False)

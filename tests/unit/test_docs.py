@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from handlers import options, request, table, torchserve_handler
+from handlers import request, torchserve_handler
 from handlers.explain.evidence.warnings import KINDS
 from handlers.modalities.image import cost, jpeg
-from handlers.protocols import v2
+from handlers.options import OPTIONS
+from handlers.protocols import headers, v2
 from handlers.protocols.native import OUTPUT_TYPES
 from models.card import Limits
-from scripts.maintenance.openapi.schemas import all_errors, max_body
+from scripts.maintenance.openapi.schemas import all_errors, max_body, option_schema
 from serving.exporter.definitions import DEFINITIONS
 from serving.proxy.haproxy import TEMPLATE
 from tests.integration.contract import ROWS
@@ -48,7 +49,7 @@ def test_each_row_has_a_test_and_each_test_a_row() -> None:
 
 def test_each_option_has_its_row() -> None:
     documented = {cells[0].strip("`"): cells for cells in ROWS_OF["Options"]}
-    for option in table.TABLE:
+    for option in OPTIONS:
         _, name, header, kinds, says = documented[option.name]
         assert (name, header) == (f"`{option.name}`", f"`{option.header}`")
         assert kinds == ("explanations" if option.explain_only else "both")
@@ -63,13 +64,13 @@ def test_each_error_has_its_row_and_status() -> None:
 
 def test_each_header_that_is_read_or_written_has_its_row() -> None:
     documented = {cells[1].strip("`").lower() for cells in ROWS_OF["Headers"]}
-    documented |= {option.header.lower() for option in table.TABLE}
-    ours = {options.ATTRIBUTES_HEADER, v2.LENGTH_HEADER, "X-Model-Version", "X-Model-Engine", "X-Request-Id"}
+    documented |= {option.header.lower() for option in OPTIONS}
+    ours = {headers.ATTRIBUTES_HEADER, v2.LENGTH_HEADER, "X-Model-Version", "X-Model-Engine", "X-Request-Id"}
     ours |= {"Server-Timing", "Accept"}
     template = TEMPLATE.read_text(encoding="utf-8")
     read = set(re.findall(r"req\.(?:hdr|hdr_val)\(([\w-]+)\)", template))
     written = set(re.findall(r"(?:set-header|hdr) ([A-Z][\w-]+)", template)) | {"WWW-Authenticate"}
-    internal = {options.QUERY_HEADER, request.ROUTE_HEADER, request.MULTIPART_HEADER, torchserve_handler.START_HEADER}
+    internal = {headers.QUERY_HEADER, request.ROUTE_HEADER, request.MULTIPART_HEADER, torchserve_handler.START_HEADER}
     internal |= {"content-type", "content-length", "transfer-encoding", "host", "x-torchlight-deadline"}
     internal |= {"x-torchlight-heavy", cost.MOVABLE_HEADER}
     in_a_table_of_its_own = {"link"}  # the row `options`
@@ -103,8 +104,8 @@ def test_each_type_of_an_answer_and_of_a_tensor_is_named() -> None:
 
 
 def test_each_choice_of_an_option_and_each_warning_is_named() -> None:
-    for option in table.TABLE:
-        for choice in option.schema.get("enum", []) if option.name != "method" else []:
+    for option in OPTIONS:
+        for choice in option_schema(option).get("enum", []) if option.name != "method" else []:
             assert choice in row(option.name)[4], option.name
     assert all(f"`{kind}`" in row("why-warnings")[2] for kind in KINDS)
 

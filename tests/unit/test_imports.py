@@ -122,3 +122,71 @@ def test_modules_of_serving_import_each_other_in_no_circle() -> None:
     for name in graph:
         graph[name] -= {package for package in graph[name] if name.startswith(f"{package}.")}
     assert list(TopologicalSorter(graph).static_order())
+
+
+# Modules and sub-packages of handlers/, from the bottom to the top: each imports only what stands before it.
+ORDER = (
+    "errors",
+    "metrics",
+    "modalities",
+    "engines",
+    "uncertainty",
+    "decision",
+    "options",
+    "protocols",
+    "isolation",
+    "request",
+    "batch",
+    "classifier",
+    "golden_answers",
+    "response",
+    "pipeline",
+    "explain",
+    "torchserve_protocol",
+    "torchserve_handler",
+)
+
+
+def inside_handlers(path: Path) -> set[str]:
+    """Return the modules and sub-packages right below handlers/ that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "handlers":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("handlers."):
+            names.add((node.module or "").split(".")[1])
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("handlers.")}
+    return names
+
+
+def test_the_order_lists_every_module_of_the_handlers() -> None:
+    folder = ROOT / "handlers"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert sorted(ORDER) == sorted(modules | packages)
+    assert len(modules) <= 14
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_handlers_import_downwards_only(name: str) -> None:
+    """A sub-package whose modules all import downwards is in no circle."""
+    allowed = set(ORDER[: ORDER.index(name) + 1])
+    package = ROOT / "handlers" / name
+    files = sorted(package.rglob("*.py")) if package.is_dir() else [package.with_suffix(".py")]
+    wrong = {str(path.relative_to(ROOT)): inside_handlers(path) - allowed for path in files}
+    assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_explanations_are_plugged_in_at_one_place() -> None:
+    importers = [path for path in sources("handlers") if "explain" in inside_handlers(path)]
+    outside = [path for path in importers if ROOT / "handlers" / "explain" not in path.parents]
+    assert outside == [ENTRY]
+    top_level = {name for node in ast.parse(ENTRY.read_text()).body for name in _modules(node)}
+    assert not any(name.startswith("handlers.explain") for name in top_level), "it is imported within a function"
+
+
+def _modules(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from handlers import golden_answers
+from handlers.classifier import Classifier
 from handlers.engines import EAGER, Engine, EngineError, Outputs
 from handlers.engines.compiled import Program
 from handlers.engines.eager import Eager
-from handlers.pipeline import Classifier
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card, Compiled
 from models.golden import ANSWERS, FOLDER, Golden

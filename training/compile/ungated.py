@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from handlers import golden_answers
+from handlers.classifier import Classifier
 from handlers.engines.compiled import Program
 from handlers.modalities.image import images
-from handlers.pipeline import Classifier
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card
 from training.compile.build import build, device_of

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 import torch
 from tqdm import tqdm
 
+from handlers.classifier import Classifier
 from handlers.explain.evidence import faithfulness
+from handlers.explain.explainer import Explainer
 from handlers.explain.methods import attribution, baselines
 from handlers.explain.methods.attribution import Attribution
 from handlers.explain.methods.method import Method, TargetScore
-from handlers.pipeline import Classifier
+from handlers.explain.plugin import AttributionPlugin
 from training.explanations import bootstrap, pointing_game, randomization_test, road, stability
 from training.explanations.figures import Measured, MethodFigures
 from training.explanations.sample import Sample
@@ -32,8 +34,9 @@ def measure(classifier: Classifier, sample: Sample) -> tuple[Measured, dict[str,
     By each method an image of the sample is explained once, and one of the first CHECKED of them eight times;
     faithfulness and ROAD cost 41 passes forward an image more.
     """
-    bench = Bench(classifier, sample)
-    works = classifier.explainer.supported
+    explainer = AttributionPlugin(classifier).explainer
+    bench = Bench(classifier, explainer, sample)
+    works = explainer.supported
     found: list[MethodFigures] = []
     maps: dict[str, torch.Tensor] = {}
     with tqdm(total=bench.explained * len(works), unit="image", disable=None, leave=False) as bar:
@@ -45,7 +48,7 @@ def measure(classifier: Classifier, sample: Sample) -> tuple[Measured, dict[str,
         images=len(sample),
         checked=len(sample.images[:CHECKED]),
         methods=tuple(found),
-        refused=dict(classifier.explainer.unsupported),
+        refused=dict(explainer.unsupported),
         random=bootstrap.mean(bench.random),
         center=bootstrap.mean(bench.center),
         object=None if sample.masks is None else float(sample.masks.double().mean()),
@@ -56,10 +59,10 @@ def measure(classifier: Classifier, sample: Sample) -> tuple[Measured, dict[str,
 class Bench:
     """What all methods are measured with: the sample, networks that know nothing, and maps that never looked."""
 
-    def __init__(self, classifier: Classifier, sample: Sample) -> None:
+    def __init__(self, classifier: Classifier, explainer: Explainer, sample: Sample) -> None:
         self.sample = sample
         self.spec = classifier.card.input
-        self.target_score = classifier.explainer.target_score
+        self.target_score = explainer.target_score
         networks = randomization_test.forgetful(classifier.card.architecture, classifier.engine.device)
         self.forgetful = [TargetScore(network, self.target_score.introspection) for network in networks]
         shown = (self.target_score.network, sample.images, sample.weights, sample.blurred)

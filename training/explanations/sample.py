@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from handlers.classifier import Classifier
 from handlers.explain.methods import baselines
 from handlers.modalities.image import images
-from handlers.pipeline import Classifier
 from training.data.dataset import DataError, Split
 from training.evaluate import Evaluation, evaluate
 

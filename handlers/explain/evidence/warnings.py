@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.explain.evidence.context import PredictionContext
+from handlers.decision import PredictionContext
 from handlers.explain.evidence.faithfulness import Faithfulness
 
 # Below this probability, another class may well be right.

@@ -1,50 +1,76 @@
-"""Decode the images of one request, and keep only what is needed of each."""
+"""Decoding of one request's images, of which only what the network and an explanation need stays in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from handlers.batch import Slot
+import torch
+
 from handlers.errors import ImageTooLarge, RequestError
 from handlers.modalities.image import cost, images
-from handlers.protocols import Picture
+from handlers.modalities.image.images import ImageInput, View
 from models.card import Input, Limits
 
 
-def decode_images(slot: Slot, spec: Input, limits: Limits, check_time: Callable[[], None]) -> None:
-    """Fill a slot's `pixels`, and for explanations its `views`.
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """One image, ready for the network.
+
+    Attributes:
+        pixels: uint8 (3, size, size).
+        view: what an explanation is drawn on; None for a prediction.
+    """
+
+    pixels: torch.Tensor
+    view: View | None
+
+
+def decode_images(
+    sources: Sequence[tuple[str, ImageInput]],
+    spec: Input,
+    limits: Limits,
+    headers: Mapping[str, str],
+    check_time: Callable[[], None],
+    *,
+    with_views: bool,
+) -> list[DecodedImage]:
+    """Decode the images of a request, each with its name for error messages.
 
     Args:
-        check_time: called before each image; raises where no time is left.
+        headers: of the request; one of them allows that another worker decodes it.
+        check_time: called before each image; raises if the batch's budget is spent.
 
     Raises:
-        RequestError: an image cannot be decoded; of several, the message says which.
+        RequestError: an image cannot be decoded. If there are several, the message names it.
         HeavyRequest: another worker is to decode it (handlers/modalities/image/cost.py).
     """
-    decoder = _Decoder(slot, spec, limits)
-    for number, (name, source) in enumerate(slot.asked.images, start=1):
+    decoder = _Decoder(spec, limits, headers, with_views=with_views)
+    decoded = []
+    for number, (name, source) in enumerate(sources, start=1):
         check_time()
         try:
-            decoder.add(source)
+            decoded.append(decoder.decode(source))
         except RequestError as error:
-            if len(slot.asked.images) == 1:
+            if len(sources) == 1:
                 raise
-            where = f"image {number} of {len(slot.asked.images)} ({name[:40]!r})"
-            raise type(error)(f"{where}: {error}") from None
+            raise type(error)(f"image {number} of {len(sources)} ({name[:40]!r}): {error}") from None
+    return decoded
 
 
 class _Decoder:
-    """Decodes the images of a request one by one, and sums their pixels and their cost."""
+    """Decoder of a request's images. It sums their pixels and their estimated cost."""
 
-    def __init__(self, slot: Slot, spec: Input, limits: Limits) -> None:
-        self._slot = slot
+    def __init__(self, spec: Input, limits: Limits, headers: Mapping[str, str], *, with_views: bool) -> None:
         self._spec = spec
         self._limits = limits
+        self._headers = headers
+        self._with_views = with_views
         self._pixels = 0
         self._milliseconds = 0.0
 
-    def add(self, source: Picture) -> None:
-        """Decode one more image."""
+    def decode(self, source: ImageInput) -> DecodedImage:
+        """Decode the next image."""
         span = self._spec.range_16bit
         opened = images.open(source, self._limits) if isinstance(source, bytes) else images.from_array(source, span)
         sent_side = max(opened.size)
@@ -53,8 +79,7 @@ class _Decoder:
             raise ImageTooLarge(f"the images of this request have more than {limit:,} pixels together: send fewer")
         if isinstance(source, bytes):
             self._milliseconds += cost.decode_ms(opened)
-            cost.check(self._slot.incoming.headers, self._milliseconds)
+            cost.check(self._headers, self._milliseconds)
         picture = images.load(opened, self._spec.pre_crop_size, span) if isinstance(source, bytes) else opened
-        self._slot.pixels.append(images.pixels(picture, self._spec))
-        if self._slot.asked.kind == "explain":
-            self._slot.views.append(images.view(picture, self._spec, sent_side))
+        view = images.view(picture, self._spec, sent_side) if self._with_views else None
+        return DecodedImage(images.pixels(picture, self._spec), view)

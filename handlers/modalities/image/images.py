@@ -34,6 +34,8 @@ Image.MAX_IMAGE_PIXELS = None
 # Bytes of text in a PNG, which Pillow inflates before anything else: 60 kB of it could become 64 MB.
 PngImagePlugin.MAX_TEXT_MEMORY = 1_048_576
 
+# One image of a request: an encoded file, or the pixels (H, W) or (H, W, C) that were sent as an array.
+ImageInput = bytes | np.ndarray
 Source = bytes | bytearray | memoryview
 # Pillow's, RGB or `L`; of most JPEGs an array, uint8 (H, W, 3) or (H, W).
 Picture = Image.Image | np.ndarray

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
+from handlers.explain.plugin import AttributionPlugin
+from handlers.pipeline import Pipeline
 from models.printable import printable
 from models.release import Release, find
 from scripts.command import command
@@ -63,8 +65,9 @@ def run(
     for sentence in capped(sentences(listing.left_out, len(names))):
         print(sentence)
     # Nobody else waits for an answer: the server's time limit would only refuse images.
-    classifier = Classifier.load(release.folder, own_device(device), budget=float("inf"))
-    method = method or classifier.explainer.default
+    plugin = AttributionPlugin(classifier := Classifier.load(release.folder, own_device(device)))
+    pipeline = Pipeline(classifier, lambda _: plugin, budget_seconds=float("inf"))
+    method = method or plugin.explainer.default
     asked = f"{card.name} {card.version}, {method}"
     found = {} if restart else entry.read(out)
     found = {
@@ -76,7 +79,7 @@ def run(
         (out / entry.FILE_NAME).open("w" if restart else "a", encoding="utf-8") as file,
         tqdm(total=len(names), initial=len(names) - len(left), unit="image", disable=None) as bar,
     ):
-        for one in folder.explain(classifier, where, left, out, {"method": method}, asked):
+        for one in folder.explain(pipeline, where, left, out, {"method": method}, asked):
             found[one.image] = one
             file.write(one.line)
             file.flush()

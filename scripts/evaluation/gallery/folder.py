@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
-from handlers.multipart import Part
-from handlers.pipeline import Classifier
-from handlers.request import BODY, Incoming
+from handlers.pipeline import Pipeline
+from handlers.protocols.multipart import Part
+from handlers.request import BODY, RawRequest
 from models import release
 from models.printable import printable
 from scripts.evaluation.gallery.entry import Entry, without_pictures
@@ -44,7 +44,7 @@ def images(folder: Path, out: Path) -> Listing:
 
 
 def explain(
-    classifier: Classifier, folder: Path, names: Sequence[str], out: Path, options: dict[str, str], asked: str
+    pipeline: Pipeline, folder: Path, names: Sequence[str], out: Path, options: dict[str, str], asked: str
 ) -> Iterator[Entry]:
     """Explain the images that are named, in order, and write their pictures below `out`.
 
@@ -61,8 +61,8 @@ def explain(
                 continue
             entries.append(Entry(name, hashlib.sha256(content).hexdigest(), asked))
             headers = {"x-torchlight-query": urlencode(options)}
-            batch.append(Incoming("explain", (Part(BODY, content),), headers, request_id=printable(name)))
-        answers = iter(classifier.answer(batch))
+            batch.append(RawRequest("explain", (Part(BODY, content),), headers, request_id=printable(name)))
+        answers = iter(pipeline.answer(batch))
         for entry in entries:
             yield entry if entry.error else _answered(entry, json.loads(next(answers).body), out)
 

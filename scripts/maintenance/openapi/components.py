@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers import table
+from handlers.options import OPTIONS, Option
 from handlers.protocols import v2
 from models.card import NAME_PATTERN, VERSION_PATTERN
 from scripts.maintenance.openapi.schema_types import COUNT, WORD, Schema, any_of, many, object_of, ref, schema
@@ -42,11 +42,11 @@ def _parameter(name: str, where: str, shape: Schema, text: str = "") -> Schema:
     }
 
 
-def _as_text(option: table.Option) -> Schema:
+def _as_text(option: Option) -> Schema:
     """Return the schema of an option outside JSON, where a list is a text with commas."""
     if option.schema["type"] != "array":
         return schema(option.name)
-    return {**WORD, "pattern": "^[^,]+,[^,]+$", "description": option.says}
+    return {**WORD, "pattern": "^[^,]+,[^,]+$", "description": option.description}
 
 
 def _parameters() -> Schema:
@@ -54,7 +54,7 @@ def _parameters() -> Schema:
         "model": _parameter("model", "path", {**WORD, "pattern": NAME_PATTERN}),
         "version": _parameter("version", "path", {**WORD, "pattern": VERSION_PATTERN}),
     }
-    for option in table.TABLE:
+    for option in OPTIONS:
         parameters[option.name] = _parameter(option.name, "query", _as_text(option))
         parameters[option.header] = _parameter(option.header, "header", _as_text(option))
     name, target, attributes = SAGEMAKER

@@ -8,9 +8,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import get_args
 
-from handlers import errors, options, table
+from handlers import errors, options
 from handlers.decision import Decision, Reason
 from handlers.errors import RequestError
+from handlers.explain.validation import CHOICES
+from handlers.options import OPTIONS, Option
 from handlers.protocols import v1, v2
 from models.card import Limits, OutOfDistribution
 from scripts.maintenance.openapi.explanation import ALWAYS, SOMETIMES
@@ -62,10 +64,16 @@ def _error() -> Schema:
     return {**object_of({"code": {"type": "integer"}, "type": types, "message": WORD}), **rule}
 
 
-def options_for(kind: str) -> list[table.Option]:
+def options_for(kind: str) -> list[Option]:
     """Return the options of a request of this kind."""
     names = options.accepted(kind)
-    return [option for option in table.TABLE if option.name in names]
+    return [option for option in OPTIONS if option.name in names]
+
+
+def option_schema(option: Option) -> Schema:
+    """Return the schema of an option, with the values that the explanation plug-in defines."""
+    choices = {"enum": list(CHOICES[option.name])} if option.name in CHOICES else {}
+    return {**option.schema, **choices, "description": option.description}
 
 
 def _requests(kind: str) -> Schema:
@@ -130,7 +138,7 @@ _REQUESTED_OUTPUT = object_of(
 
 def schemas() -> Schema:
     """Return all schemas by name."""
-    options_by_name: Schema = {option.name: {**option.schema, "description": option.says} for option in table.TABLE}
+    options_by_name: Schema = {option.name: option_schema(option) for option in OPTIONS}
     uncertainty = {
         "set": many(WORD),
         "ood": object_of({"score": NUMBER, "threshold": NUMBER, "method": _METHOD}),

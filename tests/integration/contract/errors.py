@@ -7,9 +7,12 @@ import pytest
 import requests
 import torch
 
+from handlers.classifier import Classifier
 from handlers.engines import Outputs
-from handlers.pipeline import Answer, Classifier
-from handlers.request import Incoming, Part
+from handlers.explain.plugin import AttributionPlugin
+from handlers.pipeline import Pipeline
+from handlers.protocols import Response
+from handlers.request import Part, RawRequest
 from models.card import Limits
 from tests.integration.contract import Ask, failed, row, told
 from tests.integration.contract.bodies import npy, send_npy
@@ -214,7 +217,7 @@ def unavailable(ask: Ask) -> None:
 # ---- what only a broken model does, asked without a server
 
 
-def broken(ask: Ask, raises: Exception) -> Answer:
+def broken(ask: Ask, raises: Exception) -> Response:
     """The answer of a model whose network raises."""
     classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0")
 
@@ -223,10 +226,12 @@ def broken(ask: Ask, raises: Exception) -> Answer:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classifier.engine, "outputs", outputs)
-        return classifier.answer([Incoming("predict", (Part("body", ask.digit["1"]),), {})])[0]
+        return Pipeline(classifier, AttributionPlugin).answer(
+            [RawRequest("predict", (Part("body", ask.digit["1"]),), {})]
+        )[0]
 
 
-def assert_answer(answer: Answer, status: int, kind: str) -> None:
+def assert_answer(answer: Response, status: int, kind: str) -> None:
     body = orjson.loads(answer.body)
     assert (answer.status, body["code"], body["type"]) == (status, status, kind)
 
@@ -246,8 +251,8 @@ def deadline_exceeded(ask: Ask) -> None:
     """In the worker, whose clock began at the proxy; tests/integration/test_explain_workers.py has the proxy."""
     classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0")
     headers = {"x-torchlight-query": "deadline_ms=5000"}
-    late = Incoming("explain", (Part("body", ask.digit["1"]),), headers, waited=4.9999)
-    assert_answer(classifier.answer([late])[0], 504, "DeadlineExceeded")
+    late = RawRequest("explain", (Part("body", ask.digit["1"]),), headers, queue_seconds=4.9999)
+    assert_answer(Pipeline(classifier, AttributionPlugin).answer([late])[0], 504, "DeadlineExceeded")
 
 
 @row("ResponseTooLarge", "max-answer-bytes")
@@ -256,4 +261,6 @@ def answer_too_large(ask: Ask) -> None:
     limits = Limits(max_answer_bytes=1000)
     classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0", limits=limits)
     parts = tuple(Part(f"part {number}", ask.digit["1"]) for number in range(5))
-    assert_answer(classifier.answer([Incoming("predict", parts, {})])[0], 413, "ResponseTooLarge")
+    assert_answer(
+        Pipeline(classifier, AttributionPlugin).answer([RawRequest("predict", parts, {})])[0], 413, "ResponseTooLarge"
+    )

@@ -15,9 +15,11 @@ import requests
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from handlers.multipart import Part
-from handlers.pipeline import BATCH_BYTES, BUDGET_SECONDS, Classifier
-from handlers.request import Incoming
+from handlers.classifier import Classifier
+from handlers.explain.plugin import AttributionPlugin
+from handlers.pipeline import BATCH_BYTES, BUDGET_SECONDS, Pipeline
+from handlers.protocols.multipart import Part
+from handlers.request import RawRequest
 from serving.artifacts.model_config import ModelConfig
 from serving.proxy import haproxy
 from tests.integration.contract import Ask, failed, labels, row, told
@@ -245,11 +247,12 @@ def max_wrong_tokens(ask: Ask) -> None:
 def max_batch_answers(ask: Ask) -> None:
     assert BATCH_BYTES == 24_000_000
     classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0")
-    request = Incoming("predict", (Part("body", ask.digit["5"]),), {})
-    size = len(classifier.answer([request])[0].body)
+    request = RawRequest("predict", (Part("body", ask.digit["5"]),), {})
+    pipeline = Pipeline(classifier, AttributionPlugin)
+    size = len(pipeline.answer([request])[0].body)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("handlers.pipeline.BATCH_BYTES", 2 * size)
-        answers = classifier.answer([request] * 3)
+        answers = pipeline.answer([request] * 3)
     assert [answer.status for answer in answers] == [200, 200, 503]
     assert orjson.loads(answers[2].body)["type"] == "Overloaded"
 
@@ -257,10 +260,11 @@ def max_batch_answers(ask: Ask) -> None:
 @row("time-batch")
 def time_batch(ask: Ask) -> None:
     assert ModelConfig().responseTimeout / 2 == BUDGET_SECONDS == 30
-    folder = ask.server.workspace / "releases" / "digits" / "1.0"
+    classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0")
     part = Part("body", ask.digit["5"])
     for budget, status in ((30.0, 200), (-1.0, 503)):
-        answer = Classifier.load(folder, budget=budget).answer([Incoming("predict", (part,), {})])[0]
+        pipeline = Pipeline(classifier, AttributionPlugin, budget)
+        answer = pipeline.answer([RawRequest("predict", (part,), {})])[0]
         assert answer.status == status
     assert orjson.loads(answer.body)["type"] == "Overloaded"
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from handlers import golden_answers
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
 from handlers.torchserve_handler import ImageClassifier
 from models.card import Policy
 from models.release import UNCERTAINTY, Release, sha256

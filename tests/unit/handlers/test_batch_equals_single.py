@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from handlers.classifier import Classifier
 from handlers.explain.registry import METHODS
-from handlers.pipeline import Answer, Classifier
-from handlers.request import Incoming, Kind, Part
+from handlers.protocols import Response
+from handlers.request import Kind, Part, RawRequest
 from tests.support.same_answer import first_difference
+from tests.unit.handlers.asking import respond
 from training.data import Dataset
 
 IMAGES = 12
@@ -69,7 +71,7 @@ def asked(draw: st.DrawFn) -> tuple[str, Kind, Sent, dict[str, str]]:
     return form, kind, images, options
 
 
-def incoming(ask: tuple[str, Kind, Sent, dict[str, str]], files: Sequence[bytes], place: int) -> Incoming:
+def incoming(ask: tuple[str, Kind, Sent, dict[str, str]], files: Sequence[bytes], place: int) -> RawRequest:
     form, kind, images, options = ask
     contents = [DAMAGES[damage](files[number]) for number, damage in images]
     encoded = [base64.b64encode(content).decode("ascii") for content in contents]
@@ -89,7 +91,7 @@ def incoming(ask: tuple[str, Kind, Sent, dict[str, str]], files: Sequence[bytes]
             document = {"inputs": [{"name": "x", "shape": [len(encoded)], "datatype": "BYTES", "data": encoded}]}
         headers |= {"x-torchlight-route": form} if form in ("v1", "v2") else {}
         parts = [Part("body", json.dumps(document).encode(), "application/json")]
-    return Incoming(kind, tuple(parts), headers, request_id=f"r-{place}")
+    return RawRequest(kind, tuple(parts), headers, request_id=f"r-{place}")
 
 
 def npy(images: Sent, files: Sequence[bytes]) -> bytes:
@@ -100,13 +102,13 @@ def npy(images: Sent, files: Sequence[bytes]) -> bytes:
     return buffer.getvalue() if images[0][1] in ("none", "jpeg") else buffer.getvalue()[:-1]
 
 
-def assert_same_answer(one: Answer, other: Answer) -> None:
+def assert_same_answer(one: Response, other: Response) -> None:
     assert (one.status, one.headers) == (other.status, other.headers)
     if one.body != other.body:
         assert first_difference(json.loads(one.body), json.loads(other.body)) is None
-    assert (one.record.kind, one.record.error) == (other.record.kind, other.record.error)
-    assert [label for label, _ in one.record.found] == [label for label, _ in other.record.found]
-    assert one.record.judged == other.record.judged
+    assert (one.metrics.kind, one.metrics.error) == (other.metrics.kind, other.metrics.error)
+    assert [label for label, _ in one.metrics.predictions] == [label for label, _ in other.metrics.predictions]
+    assert one.metrics.decisions == other.metrics.decisions
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
@@ -116,7 +118,7 @@ def test_a_batch_answers_each_request_as_if_it_were_alone(
 ) -> None:
     requests = [incoming(ask, digits.test.images[:IMAGES], place) for place, ask in enumerate(batch)]
     for answer, alone in zip(
-        has_uncertainty.answer(requests), map(has_uncertainty.answer, [[r] for r in requests]), strict=True
+        respond(has_uncertainty, requests), (respond(has_uncertainty, [r]) for r in requests), strict=True
     ):
         assert answer.status in (200, 400, 413, 415, 422)
         assert_same_answer(answer, alone[0])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from handlers import torchserve_handler
-from handlers.metrics import HISTOGRAMS, Record, declaration
+from handlers.metrics import HISTOGRAMS, RequestMetrics, declaration
 from handlers.torchserve_handler import ImageClassifier
 from models.release import Release
 from tests.unit.handlers.torchserve import Context, Metrics, ask
@@ -75,12 +75,12 @@ def test_clocks_that_disagree_make_no_negative_wait(
 def waited(
     handler: ImageClassifier, headers: dict[str, str], image: bytearray, monkeypatch: pytest.MonkeyPatch
 ) -> float | None:
-    """How long a request with these headers waited, as it is handed to the tally."""
-    records: list[Record] = []
-    monkeypatch.setattr(handler._tally, "add", records.extend)
+    """How long a request with these headers waited, as it is handed to the buffer."""
+    records: list[RequestMetrics] = []
+    monkeypatch.setattr(handler._metrics, "add", records.extend)
     ask(handler, ({"body": image}, headers))
     (record,) = records
-    return record.waited
+    return record.queue_seconds
 
 
 def test_every_histogram_is_handed_on_empty_before_the_first_request(
@@ -96,9 +96,9 @@ def test_every_histogram_is_handed_on_empty_before_the_first_request(
 
 
 def test_a_description_is_not_counted(counted: ImageClassifier) -> None:
-    counted._tally.drain()
+    counted._metrics.drain()
     ask(counted, ({}, {"describe": "True"}))
-    assert counted._tally.drain() == []
+    assert counted._metrics.drain() == []
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ class Once:
 
 def hand_on(handler: ImageClassifier, cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One turn of the thread that hands on what was counted."""
-    monkeypatch.setattr(handler, "_counted", Once())
+    monkeypatch.setattr(handler, "_has_metrics", Once())
     monkeypatch.setattr(torchserve_handler, "FLUSH_SECONDS", 0)
     with pytest.raises(Stop):
-        handler._hand_on(cache)
+        handler._flush_forever(cache)
 
 
 @pytest.fixture

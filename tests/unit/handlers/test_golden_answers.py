@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from handlers import golden_answers
+from handlers.classifier import Classifier
 from handlers.golden_answers import GoldenError
-from handlers.pipeline import Classifier
 from models.release import Release
 
 

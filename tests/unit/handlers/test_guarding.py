@@ -12,16 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from handlers import pipeline as road
+from handlers.classifier import Classifier
 from handlers.engines.eager import Eager
 from handlers.explain.rendering import overlay
 from handlers.modalities.image import images
-from handlers.pipeline import Classifier
-from handlers.request import Incoming, Part
+from handlers.pipeline import THREADED_BYTES
+from handlers.request import Part, RawRequest
 from models.architectures import Network
 from models.card import Limits
 from tests.support.same_answer import first_difference
-from tests.unit.handlers.asking import body, labels, request, unnamed
+from tests.unit.handlers.asking import body, labels, pipeline, request, respond, unnamed
 from tests.unit.handlers.modalities.image.test_scaled_decode import jpeg, photo
 from training.data import Dataset
 
@@ -78,8 +78,8 @@ def test_each_limit_is_held_and_fails_its_own_request_alone(
     strict = limited(classifier, **limits)
     tiny = Part("body", np.zeros((4, 4), np.uint8).tobytes())
     array = b"\x93NUMPY\x01\x00\x3d\x00{'descr': '|u1', 'fortran_order': False, 'shape': (4, 4)}   \n"
-    other = Incoming("predict", (Part("body", array + tiny.content),), {})
-    wrong, right = strict.answer([request(some[0], some[1]), other])
+    other = RawRequest("predict", (Part("body", array + tiny.content),), {})
+    wrong, right = respond(strict, [request(some[0], some[1]), other])
     assert (int(wrong.status), body(wrong)["type"]) == (413, type_)
     assert words in body(wrong)["message"]
     assert right.status == 200, right.body
@@ -88,24 +88,24 @@ def test_each_limit_is_held_and_fails_its_own_request_alone(
 def test_as_much_as_the_limits_allow_is_answered(classifier: Classifier, some: Sequence[bytes]) -> None:
     most = max(len(content) for content in some[:2])
     exact = limited(classifier, max_bytes=most, max_pixels=64, max_images=2, max_request_pixels=128)
-    (answer,) = exact.answer([request(some[0], some[1])])
+    (answer,) = respond(exact, [request(some[0], some[1])])
     assert answer.status == 200
 
 
 def test_pixels_are_counted_as_they_were_sent_not_as_they_are_decoded(classifier: Classifier) -> None:
     content = jpeg(Image.new("RGB", (2048, 2048)))
-    (answer,) = limited(classifier, max_request_pixels=2048 * 2048 - 1).answer([request(content)])
+    (answer,) = respond(limited(classifier, max_request_pixels=2048 * 2048 - 1), [request(content)])
     assert body(answer)["type"] == "ImageTooLarge"
 
 
 def test_an_answer_that_is_too_large_is_not_sent(classifier: Classifier, some: Sequence[bytes]) -> None:
     strict = limited(classifier, max_answer_bytes=1000)
     batch = [request(some[0], kind="explain"), request(some[1])]
-    large, small = strict.answer(batch)
+    large, small = respond(strict, batch)
     assert (int(large.status), body(large)["type"], small.status) == (413, "ResponseTooLarge", 200)
     assert body(large)["message"].endswith("1,000 may be sent: ask less at once")
     assert large.headers["content-type"] == "application/json"
-    assert (large.record.error, large.record.found) == ("ResponseTooLarge", [])
+    assert (large.metrics.error, large.metrics.predictions) == ("ResponseTooLarge", [])
 
 
 # ---- one that fails, fails alone
@@ -124,7 +124,7 @@ def test_an_answer_that_cannot_be_encoded_fails_alone(
         return drawn(*given)
 
     monkeypatch.setattr(overlay, "overlay", fails_once)
-    answers = classifier.answer([request(content, kind="explain") for content in some[:3]])
+    answers = respond(classifier, [request(content, kind="explain") for content in some[:3]])
     assert [int(answer.status) for answer in answers] == [200, 500, 200]
     assert body(answers[1])["message"] == "the model failed on this request: ValueError"
 
@@ -141,11 +141,11 @@ def test_logits_that_are_no_numbers_fail_the_request_that_has_them(
         return torch.where(bright & (torch.arange(10) == 3), value, logits)
 
     batch = [request(some[0], kind=kind), request(some[1], white, kind=kind), request(some[2], kind=kind)]
-    answers = wrapped(classifier, change).answer(batch)
+    answers = respond(wrapped(classifier, change), batch)
     assert [int(answer.status) for answer in answers] == [200, 500, 200]
-    assert body(answers[1])["message"] == "the model's answer for this request is no number"
+    assert body(answers[1])["message"] == "the model returned NaN or infinity for this image"
     for place in (0, 2):
-        assert first_difference(body(answers[place]), body(classifier.answer([batch[place]])[0])) is None
+        assert first_difference(body(answers[place]), body(respond(classifier, [batch[place]])[0])) is None
 
 
 @pytest.mark.parametrize("kind", ["predict", "explain"])
@@ -159,7 +159,7 @@ def test_too_little_memory_for_all_at_once_is_enough_for_each(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return logits
 
-    answers = wrapped(classifier, change).answer([request(content, kind=kind) for content in some])
+    answers = respond(wrapped(classifier, change), [request(content, kind=kind) for content in some])
     assert [int(answer.status) for answer in answers] == [200] * 8
 
 
@@ -174,8 +174,9 @@ def test_too_little_memory_for_one_is_said_and_its_neighbors_are_answered(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return logits
 
-    answers = wrapped(classifier, change).answer(
-        [request(some[0], kind=kind), request(white, kind=kind), request(some[1], kind=kind)]
+    answers = respond(
+        wrapped(classifier, change),
+        [request(some[0], kind=kind), request(white, kind=kind), request(some[1], kind=kind)],
     )
     assert [int(answer.status) for answer in answers] == [200, 503, 200]
     assert body(answers[1])["type"] == "OutOfMemory"
@@ -191,7 +192,7 @@ def test_a_decoder_without_memory_fails_its_own_request_alone(
 
     loaded = images.load
     monkeypatch.setattr(images, "load", fails)
-    answers = classifier.answer([request(some[0]), request(jpeg(Image.new("RGB", (9, 9)))), request(some[1])])
+    answers = respond(classifier, [request(some[0]), request(jpeg(Image.new("RGB", (9, 9)))), request(some[1])])
     assert [int(answer.status) for answer in answers] == [200, 503, 200]
 
 
@@ -199,8 +200,8 @@ def test_a_decoder_without_memory_fails_its_own_request_alone(
 def test_whatever_a_server_decoded_from_json_fails_its_own_request_alone(
     classifier: Classifier, some: Sequence[bytes], content: Any
 ) -> None:
-    odd = Incoming("predict", (Part("body", content, "application/json"),), {})
-    wrong, right = classifier.answer([odd, request(some[0])])
+    odd = RawRequest("predict", (Part("body", content, "application/json"),), {})
+    wrong, right = respond(classifier, [odd, request(some[0])])
     assert (int(wrong.status), body(wrong)["type"], right.status) == (400, "BadJSON", 200)
 
 
@@ -208,9 +209,9 @@ def test_whatever_a_server_decoded_from_json_fails_its_own_request_alone(
 
 
 @pytest.mark.parametrize("route", ["v1", "v2"])
-def test_errors_on_kserves_roads_have_their_message_as_error_too(classifier: Classifier, route: str) -> None:
-    incoming = Incoming("predict", (Part("body", b"{}"),), {"x-torchlight-route": route})
-    document = body(classifier.answer([incoming])[0])
+def test_errors_on_kserves_routes_have_their_message_as_error_too(classifier: Classifier, route: str) -> None:
+    incoming = RawRequest("predict", (Part("body", b"{}"),), {"x-torchlight-route": route})
+    document = body(respond(classifier, [incoming])[0])
     assert list(document) == ["code", "type", "message", "error"]
     assert document["error"] == document["message"]
 
@@ -218,34 +219,35 @@ def test_errors_on_kserves_roads_have_their_message_as_error_too(classifier: Cla
 def test_server_timing_is_sent_where_it_was_asked_for_and_nowhere_else(
     classifier: Classifier, some: Sequence[bytes]
 ) -> None:
-    asked, silent, explained, failed = classifier.answer(
+    asked, silent, explained, failed = respond(
+        classifier,
         [
             request(some[0], timing="true"),
             request(some[0]),
             request(some[0], kind="explain", timing="1"),
             request(b"text", timing="true"),
-        ]
+        ],
     )
     stages = [part.partition(";")[0] for part in asked.headers["Server-Timing"].split(", ")]
     assert stages == ["decode", "inference", "encode"]
     assert "explanation;dur=" in explained.headers["Server-Timing"]
     assert ["Server-Timing" in answer.headers for answer in (silent, failed)] == [False, False]
-    assert set(silent.record.seconds) == {"decode", "inference", "encode"}  # counted all the same
+    assert set(silent.metrics.seconds) == {"decode", "inference", "encode"}  # counted all the same
 
 
 def test_the_wait_is_part_of_the_timing(classifier: Classifier, some: Sequence[bytes]) -> None:
     (part,) = request(some[0]).parts
-    incoming = Incoming("predict", (part,), {"x-timing": "true"}, waited=0.25)
-    (answer,) = classifier.answer([incoming])
+    incoming = RawRequest("predict", (part,), {"x-timing": "true"}, queue_seconds=0.25)
+    (answer,) = respond(classifier, [incoming])
     assert answer.headers["Server-Timing"].startswith("wait;dur=250.00, decode;dur=")
 
 
 def test_what_was_found_is_recorded_for_the_metrics(classifier: Classifier, some: Sequence[bytes]) -> None:
-    good, bad = classifier.answer([request(some[0], some[1], kind="explain"), request(b"text")])
+    good, bad = respond(classifier, [request(some[0], some[1], kind="explain"), request(b"text")])
     tops = [result["predictions"][0] for result in body(good)["results"]]
-    assert good.record.found == [(top["label"], top["probability"]) for top in tops]
-    assert (good.record.kind, good.record.error, bad.record.error) == ("explain", "", "UnsupportedImage")
-    assert "explanation" in good.record.seconds
+    assert good.metrics.predictions == [(top["label"], top["probability"]) for top in tops]
+    assert (good.metrics.kind, good.metrics.error, bad.metrics.error) == ("explain", "", "UnsupportedImage")
+    assert "explanation" in good.metrics.seconds
 
 
 @pytest.mark.parametrize(("accept", "magic"), [("image/png", b"\x89PNG"), ("application/x-npy", b"\x93NUMPY")])
@@ -253,7 +255,7 @@ def test_an_explanation_may_be_its_picture_or_its_map_alone(
     classifier: Classifier, some: Sequence[bytes], accept: str, magic: bytes
 ) -> None:
     (part,) = request(some[0]).parts
-    (answer,) = classifier.answer([Incoming("explain", (part,), {"accept": accept}, request_id="r-1")])
+    (answer,) = respond(classifier, [RawRequest("explain", (part,), {"accept": accept}, request_id="r-1")])
     assert (answer.headers["content-type"], answer.headers["X-Request-Id"]) == (accept, "r-1")
     assert answer.body.startswith(magic)
 
@@ -277,12 +279,12 @@ def test_a_batch_is_decoded_in_threads_to_what_each_gives_alone(
     photos = [jpeg(photo(600 + 10 * place, 400)) for place in range(4)]
     batch = [request(photos[0]), request(b"text"), request(some[0], photos[1]), request(photos[2], kind="explain")]
     batch += [request(photos[3][:5000]), request(some[1]), request(*photos), request()]
-    assert min(map(len, photos)) > road.THREADED_BYTES
-    together = threaded.answer(batch)
+    assert min(map(len, photos)) > THREADED_BYTES
+    together = respond(threaded, batch)
     assert {name.startswith("decode") for name in names} == {True}
     names.clear()
     for answer, incoming in zip(together, batch, strict=True):
-        (alone,) = threaded.answer([incoming])
+        (alone,) = respond(threaded, [incoming])
         assert answer.status == alone.status
         assert first_difference(body(answer), body(alone)) is None
     assert names == {threading.current_thread().name}
@@ -293,17 +295,19 @@ def test_a_few_small_images_are_decoded_without_threads(
     classifier: Classifier, some: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    monkeypatch.setattr(classifier._threads, "map", None)
-    assert [len(labels(answer)) for answer in classifier.answer([request(content) for content in some])] == [5] * 8
+    monkeypatch.setattr(pipeline(classifier)._threads, "map", None)
+    assert [len(labels(answer)) for answer in respond(classifier, [request(content) for content in some])] == [5] * 8
 
 
 def test_images_within_json_are_decoded_in_threads_too(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     document = {"image": base64.b64encode(jpeg(photo(800, 600))).decode("ascii")}
     calls = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    monkeypatch.setattr(classifier._threads, "map", lambda step, slots: calls.append(len(slots)) or map(step, slots))
-    batch = [Incoming("predict", (Part("body", document, "application/json"),), {}) for _ in range(2)]
-    assert [int(answer.status) for answer in classifier.answer(batch)] == [200, 200]
+    monkeypatch.setattr(
+        pipeline(classifier)._threads, "map", lambda step, states: calls.append(len(states)) or map(step, states)
+    )
+    batch = [RawRequest("predict", (Part("body", document, "application/json"),), {}) for _ in range(2)]
+    assert [int(answer.status) for answer in respond(classifier, batch)] == [200, 200]
     assert calls == [2]
 
 
@@ -311,6 +315,6 @@ def test_where_there_is_one_thread_nothing_is_handed_to_another(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    monkeypatch.setattr(classifier._threads, "map", None)
-    answers = classifier.answer([request(jpeg(photo(800, 600))) for _ in range(2)])
+    monkeypatch.setattr(pipeline(classifier)._threads, "map", None)
+    answers = respond(classifier, [request(jpeg(photo(800, 600))) for _ in range(2)])
     assert [int(answer.status) for answer in answers] == [200, 200]

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 import handlers
+from handlers.classifier import Classifier
 from handlers.engines.eager import Eager
 from handlers.modalities.image import images
-from handlers.pipeline import Classifier
 from models.architectures import Network
 from models.card import Conformal, OutOfDistribution, UncertaintyCard
-from tests.unit.handlers.asking import request
+from tests.unit.handlers.asking import request, respond
 from tests.unit.training.colors import card
 from training.data import Dataset
 
@@ -80,8 +80,8 @@ def test_a_thousand_classes_cost_no_more_python_than_ten(some: Sequence[bytes]) 
     for classes in (10, 1000):
         classifier = sure(classes)
         batch = [request(content) for content in some[:4]]
-        classifier.answer(batch)
-        found.append(lines(lambda: classifier.answer(batch)))  # noqa: B023
+        respond(classifier, batch)
+        found.append(lines(lambda: respond(classifier, batch)))  # noqa: B023
     assert found[0] == found[1]
     assert found[0].total() > 100, "the lines are counted at all"
 
@@ -93,6 +93,6 @@ def test_an_image_is_decoded_once_and_goes_through_the_network_once(
     load, run = images.load, classifier.engine.run
     monkeypatch.setattr(images, "load", lambda *arguments: decoded.append(1) or load(*arguments))
     monkeypatch.setattr(classifier.engine, "run", lambda pixels: rows.append(len(pixels)) or run(pixels))
-    classifier.answer([request(content) for content in some[:5]] + [request(some[5], kind="explain")])
+    respond(classifier, [request(content) for content in some[:5]] + [request(some[5], kind="explain")])
     assert len(decoded) == 6
     assert rows == [6], "one pass for all of a batch, explanations too"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from handlers.errors import BadTensor, InferenceFailed, OutOfMemory, RequestError
-from handlers.isolation import as_request_error, in_halves
+from handlers.isolation import as_request_error, bisect_failures
 
 Work = Callable[[Sequence[int]], list[int]]
 
@@ -28,12 +28,12 @@ def doubling(*guilty: int, error: Exception | None = None) -> tuple[Work, list[t
 
 def test_nothing_to_do_is_no_call() -> None:
     work, calls = doubling()
-    assert (in_halves([], work), calls) == ([], [])
+    assert (bisect_failures([], work), calls) == ([], [])
 
 
 def test_what_works_is_done_at_once() -> None:
     work, calls = doubling()
-    assert in_halves([1, 2, 3], work) == [2, 4, 6]
+    assert bisect_failures([1, 2, 3], work) == [2, 4, 6]
     assert calls == [(1, 2, 3)]
 
 
@@ -41,7 +41,7 @@ def test_what_works_is_done_at_once() -> None:
 def test_one_guilty_item_fails_alone_in_its_place_and_costs_few_calls(count: int) -> None:
     for guilty in range(count):
         work, calls = doubling(guilty)
-        outcomes = in_halves(list(range(count)), work)
+        outcomes = bisect_failures(list(range(count)), work)
         assert [2 * item if item != guilty else None for item in range(count)] == [
             None if isinstance(outcome, RequestError) else outcome for outcome in outcomes
         ]
@@ -51,7 +51,7 @@ def test_one_guilty_item_fails_alone_in_its_place_and_costs_few_calls(count: int
 
 def test_all_guilty_items_fail_each_for_itself() -> None:
     work, _ = doubling(0, 3, 4)
-    outcomes = in_halves(range(6), work)
+    outcomes = bisect_failures(range(6), work)
     assert [isinstance(outcome, InferenceFailed) for outcome in outcomes] == [True, False, False, True, True, False]
 
 
@@ -64,14 +64,14 @@ def test_too_many_together_are_no_failure() -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return items
 
-    assert in_halves(range(8), work) == list(range(8))
+    assert bisect_failures(range(8), work) == list(range(8))
     assert calls == [8, 4, 2, 2, 4, 2, 2]
 
 
 def test_our_own_error_is_kept_as_it_is() -> None:
     error = BadTensor("no image")
     work, _ = doubling(1, error=error)
-    assert in_halves([0, 1], work) == [0, error]
+    assert bisect_failures([0, 1], work) == [0, error]
 
 
 @pytest.mark.parametrize("words", ["a secret detail", "CUDA error: device-side assert", "CUDA out of memory", ""])

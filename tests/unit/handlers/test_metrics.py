@@ -9,54 +9,55 @@ import yaml
 
 from handlers import metrics
 from handlers.decision import Reason, Uncertainty
-from handlers.metrics import CONFIDENCE, HISTOGRAMS, STAGES, TOTALS, Histogram, Record, Tally
+from handlers.metrics import CONFIDENCE, COUNTERS, HISTOGRAMS, STAGES, Histogram, Kind, MetricsBuffer, RequestMetrics
 from handlers.protocols import Result
+from handlers.response import observe
 from tests.unit.handlers.protocols.results import explained
 
 METRICS = Path(__file__).resolve().parents[3] / "deploy" / "torchserve" / "metrics.yaml"
 
 
-def counted(*batches: list[Record]) -> dict[tuple[str, ...], float]:
+def counted(*batches: list[RequestMetrics]) -> dict[tuple[str, ...], float]:
     """What these batches came to, without what stayed 0: (name, own label if any) -> by how much."""
-    tally = Tally()
+    buffer = MetricsBuffer()
     for batch in batches:
-        tally.add(batch)
-    return {(name.removeprefix("torchlight_"), *labels): value for name, value, labels in tally.drain() if value}
+        buffer.add(batch)
+    return {(name.removeprefix("torchlight_"), *labels): value for name, value, labels in buffer.drain() if value}
 
 
-def totals(*batches: list[Record]) -> dict[tuple[str, ...], float]:
+def totals(*batches: list[RequestMetrics]) -> dict[tuple[str, ...], float]:
     return {key: value for key, value in counted(*batches).items() if key[0].endswith("_total")}
 
 
-def answered(*tops: tuple[str, float], kind: str = "predict", **seconds: float) -> Record:
-    record = Record(kind, seconds=seconds, passes=list(seconds.items()))
+def answered(*tops: tuple[str, float], kind: Kind = "predict", **seconds: float) -> RequestMetrics:
+    record = RequestMetrics(kind, seconds=seconds, passes=list(seconds.items()))
     entries = [
         [{"label": label, "index": 0, "probability": probability}, {"label": "other", "index": 1, "probability": 0.0}]
         for label, probability in tops
     ]
-    record.succeeded([Result(predictions) for predictions in entries])
+    observe(record, [Result(predictions) for predictions in entries])
     return record
 
 
-def judged(classes: list[str], reason: Reason | None) -> Record:
-    record = Record("predict")
+def judged(classes: list[str], reason: Reason | None) -> RequestMetrics:
+    record = RequestMetrics("predict")
     predictions = [{"label": "cat", "index": 0, "probability": 0.5}]
-    record.succeeded([Result(predictions, Uncertainty(classes, 1.0, 2.0, "energy", reason))])
+    observe(record, [Result(predictions, Uncertainty(classes, 1.0, 2.0, "energy", reason))])
     return record
 
 
-def why(*methods: str) -> Record:
-    record = Record("explain")
+def why(*methods: str) -> RequestMetrics:
+    record = RequestMetrics("explain")
     found = explained().explanation
     assert found is not None
     results = [replace(found, fields={**found.fields, "method": method}) for method in methods]
-    record.succeeded([replace(explained(), explanation=one) for one in results])
+    observe(record, [replace(explained(), explanation=one) for one in results])
     return record
 
 
-def failed(error: str, kind: str = "predict") -> Record:
-    record = Record(kind)
-    record.failed(error)
+def failed(error: str, kind: Kind = "predict") -> RequestMetrics:
+    record = RequestMetrics(kind)
+    record.error = error
     return record
 
 
@@ -68,7 +69,7 @@ def test_names_say_what_is_counted_and_in_which_unit() -> None:
     names = [entry["name"] for entry in metrics.declaration()]
     assert len(set(names)) == len(names)
     assert [name for name in names if not name.startswith("torchlight_")] == []
-    assert [total.name for total in TOTALS if not total.name.endswith("_total")] == []
+    assert [counter.name for counter in COUNTERS if not counter.name.endswith("_total")] == []
     assert {histogram.unit == "seconds" for histogram in HISTOGRAMS if histogram.name.endswith("_seconds")} == {True}
 
 
@@ -80,10 +81,10 @@ def test_the_buckets_of_a_histogram_rise(histogram: Histogram) -> None:
 def test_every_increment_is_of_a_metric_that_is_declared_with_as_many_labels() -> None:
     labels = {entry["name"]: len(entry["dimensions"]) - len(metrics.LABELS) for entry in metrics.declaration()}
     record = answered(("cat", 0.5), **dict.fromkeys(STAGES, 0.1))
-    record.waited = 0.0
-    tally = Tally()
-    tally.add([record, judged(["cat"], None), why("ig"), failed("MissingImage")])
-    found = tally.drain()
+    record.queue_seconds = 0.0
+    buffer = MetricsBuffer()
+    buffer.add([record, judged(["cat"], None), why("ig"), failed("MissingImage")])
+    found = buffer.drain()
     assert {name for name, _, _ in found} == set(labels)
     assert [name for name, _, own in found if len(own) != labels[name]] == []
 
@@ -98,15 +99,15 @@ def test_no_requests_are_no_observation() -> None:
 
 
 def test_at_first_every_bucket_is_there_and_empty_and_then_only_what_changed() -> None:
-    tally = Tally()
-    first = tally.drain()
+    buffer = MetricsBuffer()
+    first = buffer.drain()
     buckets = [name for name, _, _ in first if name.endswith("_bucket")]
     assert len(buckets) == sum(len(histogram.bounds) + 1 for histogram in HISTOGRAMS)
     assert {value for _, value, _ in first} == {0}
-    assert tally.drain() == []
-    tally.add([failed("MissingImage")])
-    assert ("torchlight_errors_total", 1, ("MissingImage",)) in tally.drain()
-    assert tally.drain() == []
+    assert buffer.drain() == []
+    buffer.add([failed("MissingImage")])
+    assert ("torchlight_errors_total", 1, ("MissingImage",)) in buffer.drain()
+    assert buffer.drain() == []
 
 
 def test_buckets_are_cumulative_as_prometheus_wants_them() -> None:
@@ -128,14 +129,14 @@ def test_what_is_beyond_the_last_bound_is_in_the_last_bucket_alone() -> None:
 
 
 def test_the_bounds_are_written_as_people_write_them() -> None:
-    tally = Tally()
-    bounds = {labels[0] for name, _, labels in tally.drain() if name == f"{CONFIDENCE.name}_bucket"}
+    buffer = MetricsBuffer()
+    bounds = {labels[0] for name, _, labels in buffer.drain() if name == f"{CONFIDENCE.name}_bucket"}
     assert bounds == {"0.25", "0.5", "0.6", "0.7", "0.8", "0.9", "0.95", "0.99", "0.999", "1", "+Inf"}
 
 
 def test_the_wait_is_counted_where_it_is_known() -> None:
     known = answered(("cat", 0.5))
-    known.waited = 0.0
+    known.queue_seconds = 0.0
     found = counted([known, answered(("cat", 0.5))])
     assert (found["queue_seconds_count",], found["queue_seconds_bucket", "0.0005"]) == (1, 1)
 
@@ -184,12 +185,12 @@ def test_decisions_are_counted_by_their_reason_and_sets_by_their_size() -> None:
 
 
 def test_threads_lose_nothing() -> None:
-    tally, drained = Tally(), []
+    buffer, drained = MetricsBuffer(), []
 
     def add() -> None:
         for _ in range(500):
-            tally.add([answered(("cat", 0.5))])
-            drained.extend(tally.drain())
+            buffer.add([answered(("cat", 0.5))])
+            drained.extend(buffer.drain())
 
     threads = [threading.Thread(target=add) for _ in range(4)]
     for thread in threads:
@@ -210,4 +211,4 @@ def test_threads_lose_nothing() -> None:
 def test_server_timing_has_the_milliseconds_of_each_stage(
     waited: float | None, seconds: dict[str, float], header: str
 ) -> None:
-    assert Record("predict", waited, seconds).server_timing() == header
+    assert RequestMetrics("predict", waited, seconds).server_timing() == header

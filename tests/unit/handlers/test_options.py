@@ -1,34 +1,34 @@
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
 
-from handlers import options, table
+from handlers import options
 from handlers.errors import BadOption, UnknownOption
-from handlers.options import Options
+from handlers.options import OPTIONS, ExplainOptions, Option, PredictOptions, RawOption
+from handlers.protocols.headers import read_options
 
 
 def test_nothing_asked_for_gives_the_defaults() -> None:
-    assert options.parse([], "predict") == Options(top_k=5, method=None, target=None)
-    assert options.parse([], "explain") == Options(top_k=5, method=None, target=None)
-    assert Options().neighbors == 3
+    assert options.parse([], "predict") == PredictOptions(top_k=5)
+    assert options.parse([], "explain") == ExplainOptions(top_k=5, method=None, target=None)
+    assert ExplainOptions().neighbors == 3
 
 
 def test_the_query_gives_options() -> None:
-    given = options.from_headers({"x-torchlight-query": "top_k=3&method=ig&target=a%20b+c%26d"})
+    given = read_options({"x-torchlight-query": "top_k=3&method=ig&target=a%20b+c%26d"})
     assert given == [("top_k", "3", "query"), ("method", "ig", "query"), ("target", "a b c&d", "query")]
 
 
 def test_headers_give_options() -> None:
-    given = options.from_headers({"x-top-k": "2", "x-explain-method": "ig", "x-target": "8", "host": "example.org"})
+    given = read_options({"x-top-k": "2", "x-explain-method": "ig", "x-target": "8", "host": "example.org"})
     assert given == [("top_k", "2", "header"), ("method", "ig", "header"), ("target", "8", "header")]
-    assert options.parse(given, "explain") == Options(top_k=2, method="ig", target="8")
+    assert options.parse(given, "explain") == ExplainOptions(top_k=2, method="ig", target="8")
 
 
-def test_the_table_lists_every_option_with_its_header() -> None:
-    assert {option.name: (option.header, option.explain_only) for option in table.TABLE} == {
+def test_every_option_has_its_header() -> None:
+    assert {option.name: (option.header, option.explain_only) for option in OPTIONS} == {
         "top_k": ("X-Top-K", False),
         "timing": ("X-Timing", False),
         "method": ("X-Explain-Method", True),
@@ -47,19 +47,19 @@ def test_the_table_lists_every_option_with_its_header() -> None:
         "colormap": ("X-Explain-Colormap", True),
         "resolution": ("X-Explain-Resolution", True),
     }
-    assert [field.name for field in dataclasses.fields(Options)] == list(table.NAMES)
+    assert list(ExplainOptions.model_fields) == list(options.NAMES)
     assert options.accepted("predict") == ("top_k", "timing")
-    assert options.accepted("explain") == table.NAMES
+    assert options.accepted("explain") == options.NAMES
 
 
-@pytest.mark.parametrize("option", table.TABLE, ids=table.NAMES)
-def test_the_table_says_the_default_that_there_is(option: table.Option) -> None:
-    assert option.schema.get("default") == getattr(Options(), option.name)
+@pytest.mark.parametrize("option", OPTIONS, ids=options.NAMES)
+def test_schemas_have_the_defaults_of_the_models(option: Option) -> None:
+    assert option.schema.get("default") == getattr(ExplainOptions(), option.name)
 
 
-@pytest.mark.parametrize("option", table.TABLE, ids=table.NAMES)
-def test_every_option_is_read_from_its_header(option: table.Option) -> None:
-    assert options.from_headers({option.header.lower(): "x"}) == [(option.name, "x", "header")]
+@pytest.mark.parametrize("option", OPTIONS, ids=options.NAMES)
+def test_every_option_is_read_from_its_header(option: Option) -> None:
+    assert read_options({option.header.lower(): "x"}) == [(option.name, "x", "header")]
 
 
 def test_the_same_value_twice_is_no_contradiction() -> None:
@@ -76,7 +76,7 @@ def test_the_same_value_twice_is_no_contradiction() -> None:
         [("top_k", "3", "header"), ("top_k", 4, "JSON")],
     ],
 )
-def test_two_values_for_one_option_are_refused_with_both(given: list[options.Given]) -> None:
+def test_two_values_for_one_option_are_refused_with_both(given: list[RawOption]) -> None:
     with pytest.raises(BadOption, match="'top_k' is given as '3' and as '4': give it once"):
         options.parse(given, "predict")
 
@@ -116,14 +116,14 @@ def test_top_k_cannot_be_anything_else(value: Any) -> None:
     assert len(str(raised.value)) < 130
 
 
-@pytest.mark.parametrize("name", table.NAMES)
+@pytest.mark.parametrize("name", options.NAMES)
 @pytest.mark.parametrize(("value", "found"), [(None, "NoneType"), ([[3]], "list"), ({"a": 1}, "dict")])
 def test_an_option_is_one_value(name: str, value: Any, found: str) -> None:
     with pytest.raises(BadOption, match=rf"^option '{name}' is of type {found} \(JSON\): give one value$"):
         options.parse([(name, value, "JSON")], "explain")
 
 
-@pytest.mark.parametrize("name", [name for name in table.NAMES if name != "contrast"])
+@pytest.mark.parametrize("name", [name for name in options.NAMES if name != "contrast"])
 def test_no_option_but_the_contrast_is_a_list(name: str) -> None:
     with pytest.raises(BadOption, match=rf"^option '{name}' is of type list \(JSON\): give one value$"):
         options.parse([(name, [3], "JSON")], "explain")
@@ -146,25 +146,25 @@ def test_timing_cannot_be_anything_else(value: Any) -> None:
 def test_a_query_with_far_more_parameters_than_options_is_refused() -> None:
     query = "&".join(f"a{number}=1" for number in range(101))
     with pytest.raises(BadOption, match="the query cannot be taken apart"):
-        options.from_headers({"x-torchlight-query": query})
+        read_options({"x-torchlight-query": query})
 
 
 def test_on_invocations_the_name_of_the_model_is_no_option() -> None:
     headers = {"x-torchlight-query": "model_name=digits&top_k=2"}
-    assert options.from_headers(headers, "invocations") == [("top_k", "2", "query")]
+    assert read_options(headers, "invocations") == [("top_k", "2", "query")]
     with pytest.raises(UnknownOption, match="unknown option 'model_name'"):
-        options.parse(options.from_headers(headers), "predict")
+        options.parse(read_options(headers), "predict")
 
 
 @pytest.mark.parametrize("text", ["top_k=3;explain=true", "explain=true; top_k=3", "top_k=3&explain=1", "top_k=3, "])
 def test_sagemakers_custom_attributes_are_options_on_invocations_alone(text: str) -> None:
     headers = {"x-amzn-sagemaker-custom-attributes": text}
-    assert options.from_headers(headers, "invocations") == [("top_k", "3", "custom attributes")]
-    assert options.from_headers(headers) == []
+    assert read_options(headers, "invocations") == [("top_k", "3", "custom attributes")]
+    assert read_options(headers) == []
 
 
 def test_an_attribute_that_is_no_option_is_refused_with_where_it_stood() -> None:
-    given = options.from_headers({"x-amzn-sagemaker-custom-attributes": "trace"}, "invocations")
+    given = read_options({"x-amzn-sagemaker-custom-attributes": "trace"}, "invocations")
     with pytest.raises(UnknownOption, match=r"unknown option 'trace' \(custom attributes\)"):
         options.parse(given, "predict")
 
@@ -191,10 +191,7 @@ def test_what_explanations_are_asked_for(name: str, value: Any, found: Any) -> N
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("method", "IG", "method 'IG' does not exist: there is deeplift, kernelshap, occlusion"),
-        ("baseline", "gray", "baseline 'gray' does not exist: there is blur, mean"),
         ("output", "jpeg", "output 'jpeg' does not exist: there is json, overlay, heatmap, npy"),
-        ("colormap", "jet", "colormap 'jet' does not exist: there is rdbu"),
         ("sign", "negative", "sign 'negative' does not exist: there is both, positive"),
         ("resolution", "large", "resolution 'large' does not exist: there is original, model"),
         ("steps", 0, "steps is '0': it must be a whole number from 1 to 2000"),

@@ -10,15 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
+from handlers.classifier import Classifier
 from handlers.engines import EngineError
 from handlers.engines.eager import Eager
-from handlers.pipeline import Classifier
 from handlers.request import Kind
 from models.architectures import Network
 from models.card import CardError
 from models.release import Release
 from tests.support.same_answer import first_difference
-from tests.unit.handlers.asking import body, labels, request, unnamed
+from tests.unit.handlers.asking import body, labels, request, respond, unnamed
 from training.data import Dataset
 
 HEADERS = {
@@ -64,7 +64,7 @@ def white() -> bytes:
 
 
 def test_a_prediction_has_this_shape_and_no_other(plain: Classifier, some: Sequence[bytes]) -> None:
-    (answer,) = plain.answer([request(some[0], top_k="2")])
+    (answer,) = respond(plain, [request(some[0], top_k="2")])
     document = body(answer)
     assert list(document) == ["model", "version", "request_id", "predictions"]
     assert (document["model"], document["version"], document["request_id"]) == ("digits", "1.0", "r-1")
@@ -76,7 +76,7 @@ def test_a_prediction_has_this_shape_and_no_other(plain: Classifier, some: Seque
 
 
 def test_an_explanation_has_this_shape_and_no_other(plain: Classifier, some: Sequence[bytes]) -> None:
-    (answer,) = plain.answer([request(some[0], kind="explain", target="8", top_k="1")])
+    (answer,) = respond(plain, [request(some[0], kind="explain", target="8", top_k="1")])
     document = body(answer)
     assert {key: document[key] for key in ("model", "version", "method", "steps", "baseline")} == {
         "model": "digits",
@@ -110,7 +110,7 @@ def test_an_explanation_has_this_shape_and_no_other(plain: Classifier, some: Seq
 
 
 def test_an_error_has_this_shape_and_no_other(classifier: Classifier) -> None:
-    (answer,) = classifier.answer([request(b"no image")])
+    (answer,) = respond(classifier, [request(b"no image")])
     assert answer.status == 415
     assert body(answer) == {
         "code": 415,
@@ -123,21 +123,21 @@ def test_an_error_has_this_shape_and_no_other(classifier: Classifier) -> None:
 
 
 def test_every_answer_says_its_type_version_and_request_id(classifier: Classifier, some: Sequence[bytes]) -> None:
-    answers = classifier.answer([request(some[0]), request(some[1], kind="explain"), request(b"no image")])
+    answers = respond(classifier, [request(some[0]), request(some[1], kind="explain"), request(b"no image")])
     assert [answer.headers for answer in answers] == [HEADERS] * 3
 
 
 def test_the_predicted_class_is_explained_where_none_is_asked_for(
     classifier: Classifier, some: Sequence[bytes]
 ) -> None:
-    (answer,) = classifier.answer([request(some[0], kind="explain")])
+    (answer,) = respond(classifier, [request(some[0], kind="explain")])
     first = body(answer)["predictions"][0]
     assert body(answer)["target"] == {**first, "source": "predicted"}
 
 
 def test_top_k_counts_classes_most_probable_first(classifier: Classifier, some: Sequence[bytes]) -> None:
-    one, default, many = classifier.answer(
-        [request(some[0], top_k="1"), request(some[0]), request(some[0], top_k="99")]
+    one, default, many = respond(
+        classifier, [request(some[0], top_k="1"), request(some[0]), request(some[0], top_k="99")]
     )
     assert [len(labels(answer)) for answer in (one, default, many)] == [1, 5, 10]
     assert labels(default) == labels(many)[:5]
@@ -147,18 +147,18 @@ def test_top_k_counts_classes_most_probable_first(classifier: Classifier, some: 
 
 
 def test_what_was_learnt_is_answered(classifier: Classifier, digits: Dataset) -> None:
-    answers = classifier.answer([request(content, top_k="1") for content in digits.test.images[:100]])
+    answers = respond(classifier, [request(content, top_k="1") for content in digits.test.images[:100]])
     right = [labels(answer) == [str(label)] for answer, label in zip(answers, digits.test.labels, strict=False)]
     assert (len(right), sum(right) > 90) == (100, True)
 
 
 def test_an_empty_batch_has_no_answers(classifier: Classifier) -> None:
-    assert classifier.answer([]) == []
+    assert respond(classifier, []) == []
 
 
 def test_everybody_in_a_mixed_batch_gets_what_they_asked_for(classifier: Classifier, some: Sequence[bytes]) -> None:
     kinds: list[Kind] = ["explain", "predict", "explain", "predict", "predict"]
-    answers = classifier.answer([request(content, kind=kind) for content, kind in zip(some, kinds, strict=False)])
+    answers = respond(classifier, [request(content, kind=kind) for content, kind in zip(some, kinds, strict=False)])
     assert ["overlay_png" in body(answer) for answer in answers] == [True, False, True, False, False]
     assert [answer.status for answer in answers] == [200] * 5
 
@@ -171,15 +171,15 @@ def test_a_batch_gives_the_answers_that_each_would_get_alone(classifier: Classif
         request(some[4], kind="explain"),
         request(some[5], some[6], kind="explain", target="1"),
     ]
-    together = [body(answer) for answer in classifier.answer(batch)]
-    alone = [body(classifier.answer([incoming])[0]) for incoming in batch]
+    together = [body(answer) for answer in respond(classifier, batch)]
+    alone = [body(respond(classifier, [incoming])[0]) for incoming in batch]
     for one, other in zip(together, alone, strict=True):
         assert first_difference(one, other) is None
 
 
 def test_images_of_one_request_are_answered_in_their_order(classifier: Classifier, some: Sequence[bytes]) -> None:
-    (several,) = classifier.answer([request(some[3], some[1], some[2], top_k="1")])
-    single = classifier.answer([request(some[place], top_k="1") for place in (3, 1, 2)])
+    (several,) = respond(classifier, [request(some[3], some[1], some[2], top_k="1")])
+    single = respond(classifier, [request(some[place], top_k="1") for place in (3, 1, 2)])
     assert list(body(several)) == ["model", "version", "request_id", "results"]
     found = [[entry["label"] for entry in result["predictions"]] for result in body(several)["results"]]
     assert found == [labels(answer) for answer in single]
@@ -187,7 +187,7 @@ def test_images_of_one_request_are_answered_in_their_order(classifier: Classifie
 
 
 def test_each_image_of_a_request_is_explained(classifier: Classifier, some: Sequence[bytes]) -> None:
-    (answer,) = classifier.answer([request(*some[:3], kind="explain")])
+    (answer,) = respond(classifier, [request(*some[:3], kind="explain")])
     results = body(answer)["results"]
     predicted = [result["predictions"][0]["index"] for result in results]
     assert [result["target"]["index"] for result in results] == predicted
@@ -197,21 +197,21 @@ def test_each_image_of_a_request_is_explained(classifier: Classifier, some: Sequ
 def test_one_bad_image_hurts_nobody_else(classifier: Classifier, some: Sequence[bytes]) -> None:
     cut = some[1][: len(some[1]) // 2]
     batch = [request(some[0]), request(cut), request(some[2], kind="explain"), request(b""), request(some[3])]
-    answers = classifier.answer(batch)
+    answers = respond(classifier, batch)
     assert [int(answer.status) for answer in answers] == [200, 422, 200, 400, 200]
     assert body(answers[1])["type"] == "CorruptImage"
     assert body(answers[3])["type"] == "MissingImage"
     assert [labels(answers[place]) for place in (0, 4)] == [
-        labels(answer) for answer in classifier.answer([batch[0], batch[4]])
+        labels(answer) for answer in respond(classifier, [batch[0], batch[4]])
     ]
 
 
 def test_a_batch_of_bad_images_alone_is_answered(classifier: Classifier) -> None:
-    assert [int(answer.status) for answer in classifier.answer([request(b"x"), request(b"")])] == [415, 400]
+    assert [int(answer.status) for answer in respond(classifier, [request(b"x"), request(b"")])] == [415, 400]
 
 
 def test_of_several_images_the_bad_one_is_named(classifier: Classifier, some: Sequence[bytes]) -> None:
-    (answer,) = classifier.answer([request(some[0], b"text", some[2])])
+    (answer,) = respond(classifier, [request(some[0], b"text", some[2])])
     assert answer.status == 415
     assert body(answer)["message"].startswith("image 2 of 3 ('image#2'): the file's format is plain text")
 
@@ -221,7 +221,7 @@ def test_of_several_images_the_bad_one_is_named(classifier: Classifier, some: Se
     [
         ("predict", {"top_k": "0"}, "BadOption", "top_k is '0'"),
         ("predict", {"target": "8"}, "UnknownOption", "unknown option 'target'"),
-        ("explain", {"method": "magic"}, "BadOption", "method 'magic' does not exist: there is ig"),
+        ("explain", {"method": "magic"}, "BadOption", "method 'magic' does not exist: there is deeplift"),
         ("explain", {"target": "10"}, "BadOption", "target '10' does not exist: the labels are 0, 1, 2"),
         ("explain", {"color": "red"}, "UnknownOption", "unknown option 'color'"),
     ],
@@ -229,7 +229,7 @@ def test_of_several_images_the_bad_one_is_named(classifier: Classifier, some: Se
 def test_a_wrong_option_fails_its_own_request_alone(
     classifier: Classifier, some: Sequence[bytes], kind: Kind, options: dict[str, str], type_: str, words: str
 ) -> None:
-    wrong, right = classifier.answer([request(some[0], kind=kind, **options), request(some[1])])
+    wrong, right = respond(classifier, [request(some[0], kind=kind, **options), request(some[1])])
     assert (int(wrong.status), body(wrong)["type"]) == (400, type_)
     assert words in body(wrong)["message"]
     assert right.status == 200
@@ -240,7 +240,7 @@ def test_where_the_network_raises_only_the_guilty_request_fails(
     fragile: Classifier, classifier: Classifier, some: Sequence[bytes], white: bytes, kind: Kind
 ) -> None:
     batch = [request(some[0], kind=kind), request(white, kind=kind), request(some[1], kind=kind)]
-    answers = fragile.answer(batch)
+    answers = respond(fragile, batch)
     assert [int(answer.status) for answer in answers] == [200, 500, 200]
     assert body(answers[1]) == {
         "code": 500,
@@ -248,7 +248,7 @@ def test_where_the_network_raises_only_the_guilty_request_fails(
         "message": "the model failed on this request: RuntimeError",
     }
     for place in (0, 2):
-        assert first_difference(body(answers[place]), body(classifier.answer([batch[place]])[0])) is None
+        assert first_difference(body(answers[place]), body(respond(classifier, [batch[place]])[0])) is None
 
 
 def test_where_only_the_explanation_raises_its_neighbors_keep_theirs(
@@ -261,9 +261,9 @@ def test_where_only_the_explanation_raises_its_neighbors_keep_theirs(
             return super().embed(images)
 
     engine = Eager(FailsOnGradient(classifier.engine.network), classifier.card.input, torch.device("cpu"))
-    answers = Classifier(
-        unnamed(classifier.card), engine, estimator=classifier.estimator, folder=classifier.folder
-    ).answer([request(some[0], kind="explain"), request(some[1]), request(some[2], kind="explain")])
+    slow = Classifier(unnamed(classifier.card), engine, estimator=classifier.estimator, folder=classifier.folder)
+    batch = [request(some[0], kind="explain"), request(some[1]), request(some[2], kind="explain")]
+    answers = respond(slow, batch)
     assert [int(answer.status) for answer in answers] == [200, 200, 200]
     assert [len(labels(answer)) for answer in answers] == [5, 5, 5]
 

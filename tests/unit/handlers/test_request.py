@@ -10,11 +10,11 @@ import orjson
 import pytest
 
 from handlers.errors import BadJSON, BadOption, BadTensor, MissingImage, NotAcceptable, TooManyImages, UnknownOption
-from handlers.options import Options
-from handlers.protocols.native import NPY, NativeReply
-from handlers.protocols.v1 import V1Reply
-from handlers.protocols.v2 import V2Reply
-from handlers.request import Incoming, Kind, Part, Request, parse
+from handlers.options import ExplainOptions, PredictOptions
+from handlers.protocols.native import NPY, NativeEncoder
+from handlers.protocols.v1 import V1Encoder
+from handlers.protocols.v2 import V2Encoder
+from handlers.request import Kind, Part, RawRequest, Request, parse
 from models.card import Limits
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"  # not decoded here
@@ -23,7 +23,7 @@ BASE64 = base64.b64encode(PNG).decode("ascii")
 
 def ask(*parts: Part, kind: Kind = "predict", limits: Limits = Limits(), **headers: str) -> Request:  # noqa: B008
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return parse(Incoming(kind, parts, names), limits)
+    return parse(RawRequest(kind, parts, names), limits)
 
 
 def ask_json(document: Any, kind: Kind = "predict", **headers: str) -> Request:
@@ -33,12 +33,14 @@ def ask_json(document: Any, kind: Kind = "predict", **headers: str) -> Request:
 
 @pytest.mark.parametrize("content_type", ["", "image/png", "application/octet-stream", "text/plain"])
 def test_a_raw_body_is_the_image(content_type: str) -> None:
-    assert ask(Part("body", PNG, content_type)) == Request("predict", (("body", PNG),), Options(), NativeReply())
+    assert ask(Part("body", PNG, content_type)) == Request(
+        "predict", (("body", PNG),), PredictOptions(), NativeEncoder()
+    )
 
 
 def test_options_come_from_the_query_and_headers() -> None:
     request = ask(Part("body", PNG), kind="explain", x_torchlight_query="top_k=3", x_target="8")
-    assert (request.kind, request.options) == ("explain", Options(top_k=3, target="8"))
+    assert (request.kind, request.options) == ("explain", ExplainOptions(top_k=3, target="8"))
 
 
 def test_multipart_fields_are_options_and_images() -> None:
@@ -48,7 +50,7 @@ def test_multipart_fields_are_options_and_images() -> None:
         Part("target", bytearray(b"7")),
         kind="explain",
     )
-    assert request == Request("explain", (("image", PNG),), Options(top_k=2, target="7"), NativeReply())
+    assert request == Request("explain", (("image", PNG),), ExplainOptions(top_k=2, target="7"), NativeEncoder())
 
 
 def test_several_images_keep_their_order_and_names() -> None:
@@ -68,12 +70,12 @@ def test_fields_contradicting_the_query_are_refused() -> None:
 
 
 def test_json_holds_the_image_as_base64() -> None:
-    assert ask_json({"image": BASE64}) == Request("predict", (("image", PNG),), Options(), NativeReply())
+    assert ask_json({"image": BASE64}) == Request("predict", (("image", PNG),), PredictOptions(), NativeEncoder())
 
 
 def test_members_of_the_json_are_options() -> None:
     request = ask_json({"image": BASE64, "top_k": 3, "target": "8", "method": "ig"}, kind="explain")
-    assert request.options == Options(top_k=3, method="ig", target="8")
+    assert request.options == ExplainOptions(top_k=3, method="ig", target="8")
 
 
 def test_a_data_url_is_base64_too() -> None:
@@ -87,7 +89,7 @@ def test_json_is_known_by_its_type_whatever_its_case_and_charset() -> None:
 
 def test_json_that_the_server_decoded_by_itself_is_taken() -> None:
     assert ask(Part("body", {"image": BASE64, "top_k": 1})) == Request(
-        "predict", (("image", PNG),), Options(top_k=1), NativeReply()
+        "predict", (("image", PNG),), PredictOptions(top_k=1), NativeEncoder()
     )
 
 
@@ -113,11 +115,11 @@ def test_broken_json_is_refused(content: bytes) -> None:
     [
         ({}, "has no members"),
         ({"img": BASE64, "top_k": 3}, "has img, top_k"),
-        ([BASE64], "is no object"),
-        (5, "is no object"),
-        ("text", "is no object"),
-        (None, "is no object"),
-        (True, "is no object"),
+        ([BASE64], "is not an object"),
+        (5, "is not an object"),
+        ("text", "is not an object"),
+        (None, "is not an object"),
+        (True, "is not an object"),
     ],
 )
 def test_json_without_an_image_says_what_it_has_and_what_is_wanted(document: Any, words: str) -> None:
@@ -153,7 +155,7 @@ def test_options_without_an_image_are_no_image() -> None:
 @pytest.mark.parametrize("value", [None, 5, 10**12, 1.5, True, [1, 2], [BASE64], [[[]]], [{}]])
 @pytest.mark.parametrize("headers", [{}, {"inference_header_content_length": "5"}, {"x_torchlight_route": "v2"}])
 def test_json_that_the_server_decoded_to_something_else_is_no_object(value: Any, headers: dict[str, str]) -> None:
-    with pytest.raises(BadJSON, match="the JSON body is no object"):
+    with pytest.raises(BadJSON, match="the JSON body is not an object"):
         ask(Part("body", value, "application/json"), **headers)
 
 
@@ -187,16 +189,16 @@ def test_what_calls_itself_an_image_is_no_json_whatever_its_first_byte() -> None
 @pytest.mark.parametrize(
     ("document", "reply"),
     [
-        ({"image": BASE64}, NativeReply()),
-        ({"instances": [BASE64]}, V1Reply("predict")),
-        ({"inputs": [{"shape": [1], "datatype": "BYTES", "data": [BASE64]}]}, V2Reply("", {})),
+        ({"image": BASE64}, NativeEncoder()),
+        ({"instances": [BASE64]}, V1Encoder("predict")),
+        ({"inputs": [{"shape": [1], "datatype": "BYTES", "data": [BASE64]}]}, V2Encoder("", {})),
     ],
 )
 @pytest.mark.parametrize("route", ["", "invocations"])
 def test_the_shape_of_the_json_chooses_that_of_the_answer(document: Any, reply: Any, route: str) -> None:
     request = ask_json(document, x_torchlight_route=route)
     assert [image for _, image in request.images] == [PNG]
-    assert type(request.reply) is type(reply)
+    assert type(request.encoder) is type(reply)
 
 
 @pytest.mark.parametrize(
@@ -214,14 +216,14 @@ def test_on_the_roads_of_kserve_an_image_alone_is_no_request(route: str) -> None
         ask(Part("body", PNG, "image/png"), x_torchlight_route=route)
 
 
-def test_the_binary_extension_is_known_by_its_header_on_any_road() -> None:
+def test_the_binary_extension_is_known_by_its_header_on_any_route() -> None:
     size = 4 + len(PNG)
     tensor = {"shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": size}}
     document = json.dumps({"inputs": [tensor]}).encode()
     body = document + len(PNG).to_bytes(4, "little") + PNG
     request = ask(Part("body", bytearray(body)), inference_header_content_length=str(len(document)))
     assert request.images == (("image 0", PNG),)
-    assert isinstance(request.reply, V2Reply)
+    assert isinstance(request.encoder, V2Encoder)
 
 
 def test_json_with_that_header_and_nothing_after_it_is_taken_as_the_server_decoded_it() -> None:
@@ -265,7 +267,7 @@ def test_more_images_than_allowed_are_refused() -> None:
 
 
 def test_accept_chooses_the_answer_of_an_explanation() -> None:
-    assert ask(Part("body", PNG), kind="explain", accept=NPY).reply == NativeReply("npy")
+    assert ask(Part("body", PNG), kind="explain", accept=NPY).encoder == NativeEncoder("npy")
     with pytest.raises(NotAcceptable):
         ask(Part("body", PNG), kind="predict", accept=NPY)
 
@@ -275,7 +277,7 @@ def test_accept_chooses_the_answer_of_an_explanation() -> None:
     [{"instances": [BASE64]}, {"inputs": [{"shape": [1], "datatype": "BYTES", "data": [BASE64]}]}],
 )
 def test_the_protocols_of_kserve_are_answered_in_json_whatever_accept_says(document: dict[str, Any]) -> None:
-    assert not isinstance(ask_json(document, kind="explain", accept="image/png").reply, NativeReply)
+    assert not isinstance(ask_json(document, kind="explain", accept="image/png").encoder, NativeEncoder)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from handlers import golden_answers
+from handlers.classifier import Classifier
 from handlers.engines import Outputs
-from handlers.pipeline import Classifier
-from handlers.request import Incoming, Kind, Part
+from handlers.request import Kind, Part, RawRequest
 from handlers.uncertainty import UncertaintyError, UncertaintyEstimator
 from models.card import Card, Policy
 from models.golden import GoldenError
 from models.release import UNCERTAINTY, Release
-from tests.unit.handlers.asking import body, request
+from tests.unit.handlers.asking import body, request, respond
 from training.data import Dataset
 
 MEMBERS = ["set", "ood", "decision", "reason"]
@@ -48,7 +48,7 @@ def under(has_uncertainty: Classifier, **policy: Any) -> Classifier:
 
 
 def one_by_one(classifier: Classifier, some: Sequence[bytes]) -> list[dict[str, Any]]:
-    return [body(answer) for answer in classifier.answer([request(content, top_k="10") for content in some])]
+    return [body(answer) for answer in respond(classifier, [request(content, top_k="10") for content in some])]
 
 
 def test_an_answer_has_these_members_more(has_uncertainty: Classifier, some: Sequence[bytes]) -> None:
@@ -85,8 +85,8 @@ def test_some_sets_hold_more_than_one_class_and_are_referred_by_policy(
 def test_what_is_no_digit_is_strange_and_referred(has_uncertainty: Classifier) -> None:
     board = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.full((3, 3), 255))
     document = {"instances": [board.tolist()]}
-    asked = Incoming("predict", (Part("body", json.dumps(document).encode(), "application/json"),), {})
-    (found,) = body(has_uncertainty.answer([asked])[0])["predictions"]
+    asked = RawRequest("predict", (Part("body", json.dumps(document).encode(), "application/json"),), {})
+    (found,) = body(respond(has_uncertainty, [asked])[0])["predictions"]
     assert found["ood"]["score"] > found["ood"]["threshold"]
     assert (found["decision"], found["reason"]) == ("refer", "out_of_distribution")
 
@@ -94,17 +94,17 @@ def test_what_is_no_digit_is_strange_and_referred(has_uncertainty: Classifier) -
 @pytest.mark.parametrize("kind", ["predict", "explain"])
 def test_every_protocol_says_the_same(has_uncertainty: Classifier, some: Sequence[bytes], kind: Kind) -> None:
     """Over v2, predictions have outputs of their own, and explanations have the members in their JSON text too."""
-    own = body(has_uncertainty.answer([request(some[0], some[1], kind=kind)])[0])["results"]
+    own = body(respond(has_uncertainty, [request(some[0], some[1], kind=kind)])[0])["results"]
     encoded = [base64.b64encode(content).decode() for content in some[:2]]
     tensor = {"name": "x", "shape": [2], "datatype": "BYTES", "data": encoded}
     v1, v2 = (
-        Incoming(kind, (Part("body", json.dumps(document).encode()),), {"x-torchlight-route": route})
+        RawRequest(kind, (Part("body", json.dumps(document).encode()),), {"x-torchlight-route": route})
         for route, document in (
             ("v1", {"instances": [{"b64": text} for text in encoded]}),
             ("v2", {"inputs": [tensor]}),
         )
     )
-    in_v1, in_v2 = (body(answer) for answer in has_uncertainty.answer([v1, v2]))
+    in_v1, in_v2 = (body(answer) for answer in respond(has_uncertainty, [v1, v2]))
     entries = in_v1["predictions" if kind == "predict" else "explanations"]
     outputs = {output["name"]: output for output in in_v2["outputs"]}
     for place, expected in enumerate(own):
@@ -121,10 +121,10 @@ def test_every_protocol_says_the_same(has_uncertainty: Classifier, some: Sequenc
 
 def test_a_card_without_trust_has_none_of_it(plain: Classifier, some: Sequence[bytes]) -> None:
     for kind in ("predict", "explain"):
-        assert not set(body(plain.answer([request(some[0], kind=kind)])[0])) & set(MEMBERS)
+        assert not set(body(respond(plain, [request(some[0], kind=kind)])[0])) & set(MEMBERS)
     wanted = {"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": [""]}], "outputs": [{"name": "set"}]}
-    asked = Incoming("predict", (Part("body", json.dumps(wanted).encode()),), {"x-torchlight-route": "v2"})
-    document = body(plain.answer([asked])[0])
+    asked = RawRequest("predict", (Part("body", json.dumps(wanted).encode()),), {"x-torchlight-route": "v2"})
+    document = body(respond(plain, [asked])[0])
     assert document["type"] == "UnknownOption"
     assert document["message"].endswith("there are label, index, probability")
 
@@ -132,7 +132,7 @@ def test_a_card_without_trust_has_none_of_it(plain: Classifier, some: Sequence[b
 def test_golden_answers_are_the_probabilities_that_are_answered(has_uncertainty: Classifier, own: Path) -> None:
     assert golden_answers.check(own, has_uncertainty) == 10
     name, expected = next(iter(json.loads((own / "golden" / "answers.json").read_text())["probabilities"].items()))
-    document = body(has_uncertainty.answer([request((own / "golden" / name).read_bytes(), top_k="10")])[0])
+    document = body(respond(has_uncertainty, [request((own / "golden" / name).read_bytes(), top_k="10")])[0])
     found = {entry["index"]: entry["probability"] for entry in document["predictions"]}
     assert [found[index] for index in range(10)] == pytest.approx(expected, abs=2e-6)
 

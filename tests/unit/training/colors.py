@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from handlers.classifier import Classifier
 from handlers.engines.eager import Eager
-from handlers.pipeline import Classifier
 from handlers.uncertainty import UncertaintyEstimator
 from models.architectures import Network
 from models.card import Architecture, Card, Conformal, Data, Input, Metrics, OutOfDistribution, Policy, UncertaintyCard

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
 from models.release import verify_digests
 from tests.unit.training.halves import dataset, split
 from tests.unit.training.test_train import made, stop

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from handlers.classifier import Classifier
 from handlers.modalities.image import images
-from handlers.pipeline import Classifier
 from models.card import Card
 from models.release import Release, find, sha256, verify_digests
 from tests.unit.training.halves import split

@@ -5,9 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from handlers.classifier import Classifier
 from handlers.engines import MAX_ROWS, EngineError
 from handlers.engines.eager import Eager
-from handlers.pipeline import Classifier
 from models.architectures import Network
 from models.card import Input
 from models.release import WEIGHTS, Release

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from handlers import golden_answers
+from handlers.classifier import Classifier
 from handlers.engines import EngineError, selection
-from handlers.pipeline import Classifier
+from handlers.engines.selection import AUTO, LoadedModel
 from models.card import Card
 from models.golden import GoldenError, tolerance_of
 from models.release import Release
@@ -19,6 +22,11 @@ from tests.unit.training.compile.conftest import compiled, own_compiled
 __all__ = ["compiled", "own_compiled"]
 
 CPU = torch.device("cpu")
+
+
+def load(folder: Path, engine: str = AUTO) -> LoadedModel[Classifier]:
+    """Load a release as a worker does."""
+    return selection.load(Card.load(folder), CPU, partial(golden_answers.load_checked, folder, CPU), engine)
 
 
 def change(folder: Path, name: str, **changed: object) -> None:
@@ -36,20 +44,20 @@ def spoil(folder: Path, name: str) -> None:
     path.write_text(json.dumps(document))
 
 
-def is_right(chosen: selection.Choice, folder: Path) -> bool:
+def is_right(chosen: LoadedModel[Classifier], folder: Path) -> bool:
     """Whether it answers the golden images as the eager network does, as near as its engine has to.
 
     Which class is first decides nothing: on some processors a network comes out that is undecided about one of them.
     """
     images = [path.read_bytes() for path in sorted((folder / "golden").glob("*.png"))]
     wanted = Classifier.load(folder).probabilities(images)
-    tolerance = tolerance_of(chosen.classifier.engine.name)
-    return torch.allclose(chosen.classifier.probabilities(images), wanted, rtol=0, atol=tolerance)
+    tolerance = tolerance_of(chosen.model.engine.name)
+    return torch.allclose(chosen.model.probabilities(images), wanted, rtol=0, atol=tolerance)
 
 
 def test_the_first_of_the_card_answers(compiled: Release) -> None:
-    chosen = selection.load(compiled.folder, CPU)
-    assert chosen.classifier.engine.name == "cpu-int8"
+    chosen = load(compiled.folder)
+    assert chosen.model.engine.name == "cpu-int8"
     assert chosen.passed_over == {}
     assert is_right(chosen, compiled.folder)
 
@@ -78,8 +86,8 @@ def test_what_is_not_right_here_is_passed_over_for_the_next(
 ) -> None:
     OBSTACLES[obstacle](own_compiled.folder)
     with caplog.at_level(logging.INFO, "handlers"):
-        chosen = selection.load(own_compiled.folder, CPU)
-    assert chosen.classifier.engine.name == "cpu-fp32"
+        chosen = load(own_compiled.folder)
+    assert chosen.model.engine.name == "cpu-fp32"
     assert list(chosen.passed_over) == ["cpu-int8"]
     assert REASONS[obstacle] in chosen.passed_over["cpu-int8"]
     assert REASONS[obstacle] in caplog.text
@@ -90,41 +98,41 @@ def test_what_is_not_right_here_is_passed_over_for_the_next(
 def test_where_none_is_right_the_network_answers(own_compiled: Release) -> None:
     spoil(own_compiled.folder, "cpu-int8")
     change(own_compiled.folder, "cpu-fp32", requires=("avx999",))
-    chosen = selection.load(own_compiled.folder, CPU)
-    assert chosen.classifier.engine.name == "eager"
+    chosen = load(own_compiled.folder)
+    assert chosen.model.engine.name == "eager"
     assert list(chosen.passed_over) == ["cpu-int8", "cpu-fp32"]
     assert is_right(chosen, own_compiled.folder)
 
 
 def test_what_was_refused_when_it_was_made_is_not_tried(own_compiled: Release) -> None:
     change(own_compiled.folder, "cpu-int8", rejection="it is no faster")
-    chosen = selection.load(own_compiled.folder, CPU)
-    assert chosen.classifier.engine.name == "cpu-fp32"
+    chosen = load(own_compiled.folder)
+    assert chosen.model.engine.name == "cpu-fp32"
     assert chosen.passed_over == {}
 
 
 @pytest.mark.parametrize("wanted", ["eager", "cpu-fp32"])
 def test_an_engine_can_be_asked_for(compiled: Release, wanted: str) -> None:
-    assert selection.load(compiled.folder, CPU, wanted).classifier.engine.name == wanted
+    assert load(compiled.folder, wanted).model.engine.name == wanted
 
 
 def test_the_one_that_is_asked_for_has_no_stand_in(own_compiled: Release) -> None:
     spoil(own_compiled.folder, "cpu-int8")
     with pytest.raises(GoldenError, match=r"golden image 03\.png"):
-        selection.load(own_compiled.folder, CPU, "cpu-int8")
+        load(own_compiled.folder, "cpu-int8")
     with pytest.raises(EngineError, match="there is no engine 'cpu-bf16'"):
-        selection.load(own_compiled.folder, CPU, "cpu-bf16")
+        load(own_compiled.folder, "cpu-bf16")
 
 
 def test_a_network_that_is_not_right_does_not_answer_either(own_compiled: Release) -> None:
     for name in ("cpu-int8", "cpu-fp32", "answers"):
         spoil(own_compiled.folder, name)
     with pytest.raises(GoldenError):
-        selection.load(own_compiled.folder, CPU)
+        load(own_compiled.folder)
 
 
 def test_the_network_is_loaded_for_explanations_only(compiled: Release) -> None:
-    classifier = selection.load(compiled.folder, CPU).classifier
-    assert "eager network" not in vars(classifier)
+    classifier = load(compiled.folder).model
+    assert "eager_network" not in vars(classifier)
     assert classifier.eager_network.name == "eager"
     assert classifier.engine.name == "cpu-int8"

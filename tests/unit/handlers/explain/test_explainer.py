@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 
+from handlers.classifier import Classifier
 from handlers.engines import EngineError, Outputs
 from handlers.engines.eager import Eager
 from handlers.explain.explainer import Explainer
 from handlers.explain.registry import METHODS
 from handlers.explain.scheduling.costs import Costs, Pass
-from handlers.pipeline import Classifier
 from models import architectures
 from models.card import Architecture, Explanations
-from tests.unit.handlers.asking import body, request
+from tests.unit.handlers.asking import body, explainer, request, respond
 from tests.unit.handlers.modalities.image.test_scaled_decode import jpeg, photo
 from training.data import Dataset
 
@@ -30,8 +30,8 @@ def some(digits: Dataset) -> Sequence[bytes]:
 
 
 def ask(classifier: Classifier, *images: bytes, waited: float | None = None, **options: str) -> dict[str, Any]:
-    incoming = replace(request(*images, kind="explain", **options), waited=waited)
-    return body(classifier.answer([incoming])[0])
+    incoming = replace(request(*images, kind="explain", **options), queue_seconds=waited)
+    return body(respond(classifier, [incoming])[0])
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def transformer(classifier: Classifier) -> Classifier:
 def timed(classifier: Classifier, forward: float, both: float) -> Classifier:
     """The same, on a machine where a row takes so many seconds."""
     found = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
-    found.explainer.__dict__["costs"] = Costs(Pass(0, forward), Pass(0, both))
-    found.explainer.__dict__["_render_seconds"] = 0.0
+    explainer(found).__dict__["costs"] = Costs(Pass(0, forward), Pass(0, both))
+    explainer(found).__dict__["_render_seconds"] = 0.0
     return found
 
 
@@ -62,8 +62,8 @@ def test_a_transformer_has_the_methods_that_are_right_for_it(transformer: Classi
     assert (refused["code"], refused["type"]) == (400, "BadOption")
     assert refused["message"].startswith("method gradcam ")
     assert "on this model there are kernelshap, occlusion, ig, gradshap, ixg" in refused["message"]
-    assert {"gradcam", "layercam", "deeplift"} == set(transformer.explainer.unsupported)
-    for name in transformer.explainer.supported:
+    assert {"gradcam", "layercam", "deeplift"} == set(explainer(transformer).unsupported)
+    for name in explainer(transformer).supported:
         assert ask(transformer, some[0], method=name)["method"] == name
 
 
@@ -130,7 +130,7 @@ def test_the_work_for_others_in_the_batch_counts(classifier: Classifier, some: S
     model = timed(classifier, 0.001, 0.002)
     alone = ask(model, some[0], deadline_ms="150")
     one = request(some[0], kind="explain", deadline_ms="150")
-    together = [body(answer) for answer in model.answer([one] * 8)]
+    together = [body(answer) for answer in respond(model, [one] * 8)]
     assert alone["method"] == "ig"
     assert {found["method"] for found in together} != {"ig"}
 
@@ -139,16 +139,16 @@ def test_costs_are_learnt_from_answers_once_they_matter(classifier: Classifier, 
     model = timed(classifier, 1e-9, 1e-9)
     for _ in range(40):
         ask(model, some[0], method="ixg", neighbors="0")
-    assert model.explainer.costs.factor > 100, "passes take far longer than a nanosecond"
+    assert explainer(model).costs.factor > 100, "passes take far longer than a nanosecond"
     untimed = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
     ask(untimed, some[0])
-    assert "costs" not in untimed.explainer.__dict__
+    assert "costs" not in explainer(untimed).__dict__
 
 
 def test_warming_leaves_nothing_to_be_done_for_the_first_time(classifier: Classifier) -> None:
     model = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
-    model.explainer.warm()
-    assert {"costs", "_render_seconds"} <= set(model.explainer.__dict__)
+    explainer(model).warm()
+    assert {"costs", "_render_seconds"} <= set(explainer(model).__dict__)
 
 
 def test_a_network_that_answers_otherwise_than_the_one_explained_is_warned_of(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from handlers.errors import BadOption
 from handlers.explain.methods.method import MethodSettings
 from handlers.explain.registry import METHODS
-from handlers.explain.validation import Target, check_drawing_options, method_of, settings_of, target_of
-from handlers.options import Options
+from handlers.explain.validation import Target, check_choices, check_drawing_options, method_of, settings_of, target_of
+from handlers.options import ExplainOptions
 from models.card import Card, Explanations
 
 REFUSED = {"gradcam": "needs a convolution, and this network has none"}
@@ -29,12 +27,12 @@ WORKS = {name: method for name, method in METHODS.items() if name not in REFUSED
 )
 def test_a_target_is_a_label_or_else_an_index(card: Card, asked: str | None, target: Target) -> None:
     assert card.classes == ("cat", "dog", "7")
-    assert target_of(Options(target=asked), 1, card) == target
+    assert target_of(ExplainOptions(target=asked), 1, card) == target
 
 
 @pytest.mark.parametrize("asked", ["3", "-1", "Cat", "", "1.0", "²", "٢", "9" * 5000])
 def test_a_class_that_is_not_there_is_answered_with_those_there_are(card: Card, asked: str) -> None:
-    for options in (Options(target=asked), Options(contrast=("cat", asked))):
+    for options in (ExplainOptions(target=asked), ExplainOptions(contrast=("cat", asked))):
         with pytest.raises(BadOption, match="does not exist: the labels are cat, dog, 7, the indices 0 to 2") as raised:
             target_of(options, 1, card)
         assert len(str(raised.value)) < 150
@@ -43,21 +41,23 @@ def test_a_class_that_is_not_there_is_answered_with_those_there_are(card: Card, 
 def test_a_thousand_labels_are_not_all_listed(card: Card) -> None:
     many = card.model_copy(update={"classes": tuple(f"class {index}" for index in range(1000))})
     with pytest.raises(BadOption, match=r"class 19, \.\.\., the indices 0 to 999"):
-        target_of(Options(target="nobody"), 0, many)
+        target_of(ExplainOptions(target="nobody"), 0, many)
 
 
 def test_a_contrast_is_of_two_classes_of_its_own(card: Card) -> None:
-    assert target_of(Options(contrast=("dog", "0")), 2, card) == Target(1, "contrast", 0)
+    assert target_of(ExplainOptions(contrast=("dog", "0")), 2, card) == Target(1, "contrast", 0)
     with pytest.raises(BadOption, match="contrast is of 'dog' with itself: name two classes"):
-        target_of(Options(contrast=("dog", "1")), 2, card)
+        target_of(ExplainOptions(contrast=("dog", "1")), 2, card)
     with pytest.raises(BadOption, match="target 'cat' beside a contrast"):
-        target_of(Options(contrast=("dog", "cat"), target="cat"), 2, card)
+        target_of(ExplainOptions(contrast=("dog", "cat"), target="cat"), 2, card)
 
 
 def test_a_method_has_the_settings_that_it_has_unless_asked() -> None:
     ig = METHODS["ig"]
-    assert settings_of(Options(), ig) == ig.settings == MethodSettings(50, "blur")
-    assert settings_of(Options(steps=20, baseline="black", smoothgrad_samples=4), ig) == MethodSettings(20, "black", 4)
+    assert settings_of(ExplainOptions(), ig) == ig.settings == MethodSettings(50, "blur")
+    assert settings_of(ExplainOptions(steps=20, baseline="black", smoothgrad_samples=4), ig) == MethodSettings(
+        20, "black", 4
+    )
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -65,25 +65,25 @@ def test_what_a_method_does_not_have_is_refused(name: str) -> None:
     method = METHODS[name]
     if method.steps is None:
         with pytest.raises(BadOption, match=f"steps is 3, and method {name} has none: leave it out"):
-            settings_of(Options(steps=3), method)
+            settings_of(ExplainOptions(steps=3), method)
     else:
         for steps in (method.steps.minimum - 1, method.steps.maximum + 1):
             with pytest.raises(
                 BadOption, match=rf"takes {method.steps.minimum} to {method.steps.maximum} \w+ \(default: \d+\)"
             ):
-                settings_of(Options(steps=steps), method)
+                settings_of(ExplainOptions().model_copy(update={"steps": steps}), method)
     if method.baseline is None:
         with pytest.raises(BadOption, match=f"baseline is 'blur', and method {name} has none"):
-            settings_of(Options(baseline="blur"), method)
+            settings_of(ExplainOptions(baseline="blur"), method)
     if not method.supports_smoothgrad:
         with pytest.raises(BadOption, match=f"smoothgrad_samples is 5, and method {name} does not use gradients"):
-            settings_of(Options(smoothgrad_samples=5), method)
+            settings_of(ExplainOptions(smoothgrad_samples=5), method)
 
 
 def test_the_methods_own_is_taken_where_none_is_asked_for() -> None:
-    chosen = method_of(Options(), WORKS, REFUSED, "ixg")
+    chosen = method_of(ExplainOptions(), WORKS, REFUSED, "ixg")
     assert chosen is METHODS["ixg"]
-    assert method_of(Options(method="ig"), WORKS, REFUSED, "ixg") is METHODS["ig"]
+    assert method_of(ExplainOptions(method="ig"), WORKS, REFUSED, "ixg") is METHODS["ig"]
     assert Explanations().method in METHODS
 
 
@@ -91,25 +91,46 @@ def test_a_method_that_is_wrong_for_the_network_is_refused_with_the_reason_and_t
     with pytest.raises(
         BadOption, match=r"method gradcam needs a convolution, and .* on this model there are deeplift, "
     ) as e:
-        method_of(Options(method="gradcam"), WORKS, REFUSED, "ig")
+        method_of(ExplainOptions(method="gradcam"), WORKS, REFUSED, "ig")
     assert "gradcam," not in str(e.value)
 
 
 def test_a_deadline_chooses_unless_a_method_is_named() -> None:
-    assert method_of(Options(deadline_ms=50), WORKS, REFUSED, "ig") is None
-    assert method_of(Options(deadline_ms=50, method="ixg"), WORKS, REFUSED, "ig") is METHODS["ixg"]
+    assert method_of(ExplainOptions(deadline_ms=50), WORKS, REFUSED, "ig") is None
+    assert method_of(ExplainOptions(deadline_ms=50, method="ixg"), WORKS, REFUSED, "ig") is METHODS["ixg"]
 
 
-@pytest.mark.parametrize("options", [Options(steps=5), Options(baseline="mean"), Options(smoothgrad_samples=2)])
-def test_settings_of_no_method_cannot_go_with_a_deadline(options: Options) -> None:
+@pytest.mark.parametrize(
+    "options", [ExplainOptions(steps=5), ExplainOptions(baseline="mean"), ExplainOptions(smoothgrad_samples=2)]
+)
+def test_settings_of_no_method_cannot_go_with_a_deadline(options: ExplainOptions) -> None:
     with pytest.raises(BadOption, match="beside a deadline that chooses the method: name the method too"):
-        method_of(replace(options, deadline_ms=50), WORKS, REFUSED, "ig")
+        method_of(options.model_copy(update={"deadline_ms": 50}), WORKS, REFUSED, "ig")
 
 
 def test_what_says_how_to_draw_needs_something_drawn() -> None:
-    check_drawing_options(Options(output="overlay", alpha=0.5, colormap="vik"))
-    check_drawing_options(Options(output="heatmap", colormap="vik"))
+    check_drawing_options(ExplainOptions(output="overlay", alpha=0.5, colormap="vik"))
+    check_drawing_options(ExplainOptions(output="heatmap", colormap="vik"))
     with pytest.raises(BadOption, match=r"alpha is 0\.5, and output 'heatmap' has none: leave one of them out"):
-        check_drawing_options(Options(output="heatmap", alpha=0.5))
+        check_drawing_options(ExplainOptions(output="heatmap", alpha=0.5))
     with pytest.raises(BadOption, match="colormap is 'vik', and output 'npy' has none"):
-        check_drawing_options(Options(output="npy", colormap="vik"))
+        check_drawing_options(ExplainOptions(output="npy", colormap="vik"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (ExplainOptions(method="IG"), "method 'IG' does not exist: there is deeplift, kernelshap, occlusion"),
+        (ExplainOptions(baseline="gray"), "baseline 'gray' does not exist: there is blur, mean"),
+        (ExplainOptions(colormap="jet"), "colormap 'jet' does not exist: there is rdbu"),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_refused_with_those_that_do(options: ExplainOptions, says: str) -> None:
+    with pytest.raises(BadOption) as raised:
+        check_choices(options)
+    assert says in str(raised.value)
+
+
+@pytest.mark.parametrize("options", [ExplainOptions(), ExplainOptions(method="ig", baseline="noise", colormap="rdbu")])
+def test_choices_that_exist_pass(options: ExplainOptions) -> None:
+    check_choices(options)

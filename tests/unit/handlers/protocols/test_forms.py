@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from handlers.errors import BadOption, MissingImage, UnknownOption
-from handlers.multipart import Part
-from handlers.request import MULTIPART_HEADER, Incoming, Kind, Request, parse
+from handlers.protocols.multipart import Part
+from handlers.request import MULTIPART_HEADER, Kind, RawRequest, Request, parse
 from models.card import Limits
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"  # not decoded here
@@ -26,7 +26,7 @@ def send(*fields: tuple[str, bytes | str], kind: Kind = "explain") -> Request:
         body += f"--{BOUNDARY}\r\nContent-Disposition: form-data; {headers}\r\n\r\n".encode() + encoded + b"\r\n"
     body += f"--{BOUNDARY}--\r\n".encode()
     headers = {MULTIPART_HEADER: f"multipart/form-data; boundary={BOUNDARY}"}
-    return parse(Incoming(kind, (Part("body", body),), headers), Limits())
+    return parse(RawRequest(kind, (Part("body", body),), headers), Limits())
 
 
 def images(*fields: tuple[str, bytes | str]) -> list[tuple[str, Any]]:

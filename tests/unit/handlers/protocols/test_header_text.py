@@ -7,6 +7,7 @@ import pytest
 from handlers import options
 from handlers.errors import BadOption
 from handlers.protocols import header_text
+from handlers.protocols.headers import read_options
 
 
 def raw(text: str, encoding: str) -> str:
@@ -46,14 +47,14 @@ def test_encoded_bytes_that_are_no_text_are_refused(value: str) -> None:
 
 def given(**headers: str) -> dict[str, object]:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return {name: value for name, value, _ in options.from_headers(names, names.pop("route", ""))}
+    return {name: value for name, value, _ in read_options(names, names.pop("route", ""))}
 
 
 def test_both_labels_of_a_contrast_may_hold_an_encoded_comma() -> None:
     assert given(x_contrast="gr%C3%BCn%2C hell,rot") == {"contrast": ["grün, hell", "rot"]}
     assert given(x_contrast="UTF-8''gr%C3%BCn%2Crot") == {"contrast": "grün,rot"}
     assert given(x_contrast='["gr%C3%BCn", "rot"]') == {"contrast": '["grün", "rot"]'}
-    parsed = options.parse(options.from_headers({"x-contrast": "gr%C3%BCn%2C hell,rot"}), "explain")
+    parsed = options.parse(read_options({"x-contrast": "gr%C3%BCn%2C hell,rot"}), "explain")
     assert parsed.contrast == ("grün, hell", "rot")
 
 
@@ -66,5 +67,5 @@ def test_the_custom_attributes_are_read_alike() -> None:
 
 def test_every_option_header_is_read_alike() -> None:
     headers = {"x-explain-method": "UTF-8''ig", "x-top-k": "UTF-8''3", "x-target": "%38"}
-    parsed = options.parse(options.from_headers(headers), "explain")
+    parsed = options.parse(read_options(headers), "explain")
     assert (parsed.method, parsed.top_k, parsed.target) == ("ig", 3, "8")

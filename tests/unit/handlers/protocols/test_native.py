@@ -12,7 +12,7 @@ from PIL import Image
 
 from handlers.errors import BadJSON, BadOption, NotAcceptable
 from handlers.protocols import JSON, Result
-from handlers.protocols.native import NPY, OUTPUT_TYPES, PNG, NativeReply, members, negotiate, parse
+from handlers.protocols.native import NPY, OUTPUT_TYPES, PNG, NativeEncoder, members, negotiate, parse
 from models.card import Card
 from tests.unit.handlers.protocols.results import FIELDS, JUDGED, JUDGEMENT, explained, found
 
@@ -37,49 +37,49 @@ def test_the_names_of_a_thousand_members_are_not_all_repeated() -> None:
 
 
 def test_one_image_is_answered_beside_model_and_version(card: Card) -> None:
-    content = NativeReply().answer(card, "r-1", [Result(found("dog", "cat"))])
-    assert (content.content_type, content.headers) == (JSON, ())
+    content = NativeEncoder().encode(card, "r-1", [Result(found("dog", "cat"))])
+    assert content.headers == {"content-type": JSON}
     assert json.loads(content.body) == HEAD | {"predictions": found("dog", "cat")}
 
 
 def test_many_images_are_answered_in_a_list(card: Card) -> None:
-    content = NativeReply().answer(card, "r-1", [Result(found("dog")), Result(found("cat"))])
+    content = NativeEncoder().encode(card, "r-1", [Result(found("dog")), Result(found("cat"))])
     assert json.loads(content.body) == HEAD | {
         "results": [{"predictions": found("dog")}, {"predictions": found("cat")}]
     }
 
 
 def test_an_explanation_has_its_fields_and_picture_beside_the_prediction(card: Card) -> None:
-    one = json.loads(NativeReply().answer(card, "r-1", [explained()]).body)
+    one = json.loads(NativeEncoder().encode(card, "r-1", [explained()]).body)
     pictures = [Image.open(io.BytesIO(base64.b64decode(one.pop(name)))) for name in ("overlay_png", "heatmap_png")]
     assert one == HEAD | {"predictions": found("dog", "cat")} | FIELDS
     assert {picture.format for picture in pictures} == {"PNG"}
     assert pictures[1].size == (4, 4), "a pixel for each value"
-    many = json.loads(NativeReply().answer(card, "r-1", [explained(), explained()]).body)
+    many = json.loads(NativeEncoder().encode(card, "r-1", [explained(), explained()]).body)
     assert many == HEAD | {"results": [members(explained())] * 2}
 
 
 def test_a_judgement_stands_between_the_prediction_and_its_explanation(card: Card) -> None:
-    document = json.loads(NativeReply().answer(card, "r-1", [replace(explained(), uncertainty=JUDGEMENT)]).body)
+    document = json.loads(NativeEncoder().encode(card, "r-1", [replace(explained(), uncertainty=JUDGEMENT)]).body)
     assert list(document) == [*HEAD, "predictions", *JUDGED, *FIELDS, "overlay_png", "heatmap_png"]
     assert {name: document[name] for name in JUDGED} == JUDGED
 
 
 def test_the_picture_alone_is_the_one_that_json_would_hold(card: Card) -> None:
-    content = NativeReply("overlay").answer(card, "r-1", [explained()])
-    assert content.content_type == "image/png"
+    content = NativeEncoder("overlay").encode(card, "r-1", [explained()])
+    assert content.headers["content-type"] == "image/png"
     assert content.body == base64.b64decode(members(explained())["overlay_png"])
 
 
 def test_the_array_alone_is_the_signed_map(card: Card) -> None:
-    content = NativeReply("npy").answer(card, "r-1", [explained(-0.25)])
-    assert content.content_type == "application/x-npy"
+    content = NativeEncoder("npy").encode(card, "r-1", [explained(-0.25)])
+    assert content.headers["content-type"] == "application/x-npy"
     array = np.load(io.BytesIO(content.body))
     assert (array.dtype, array.shape, array[0, 0], np.abs(array).sum()) == (np.float16, (4, 4), -0.25, 0.25)
 
 
 def test_the_arrays_of_many_images_are_stacked_in_order(card: Card) -> None:
-    content = NativeReply("npy").answer(card, "r-1", [explained(1), explained(2), explained(3)])
+    content = NativeEncoder("npy").encode(card, "r-1", [explained(1), explained(2), explained(3)])
     array = np.load(io.BytesIO(content.body))
     assert (array.shape, array[:, 0, 0].tolist()) == ((3, 4, 4), [1, 2, 3])
 
@@ -178,8 +178,8 @@ def test_a_picture_is_of_one_image(output: str) -> None:
 def test_the_map_alone_is_as_large_as_the_overlay(card: Card) -> None:
     sizes = []
     for output in ("overlay", "heatmap"):
-        content = NativeReply(output).answer(card, "r-1", [explained()])
-        assert content.content_type == "image/png"
+        content = NativeEncoder(output).encode(card, "r-1", [explained()])
+        assert content.headers["content-type"] == "image/png"
         sizes.append(Image.open(io.BytesIO(content.body)).size)
     assert sizes[0] == sizes[1]
 
@@ -188,6 +188,6 @@ def test_the_map_alone_is_as_large_as_the_overlay(card: Card) -> None:
 def test_what_is_drawn_ahead_is_what_is_sent(card: Card, output: str) -> None:
     result = explained()
     assert result.explanation is not None
-    size = NativeReply(output).draw(result.explanation)
-    sent = len(NativeReply(output).answer(card, "r-1", [result]).body)
+    size = NativeEncoder(output).render(result.explanation)
+    sent = len(NativeEncoder(output).encode(card, "r-1", [result]).body)
     assert size <= sent < size + 1000

@@ -10,7 +10,7 @@ import pytest
 from handlers.errors import BadJSON, BadOption, BadTensor, ImageTooLarge, TooManyImages
 from handlers.protocols import JSON, Result
 from handlers.protocols.native import members
-from handlers.protocols.v1 import V1Reply, parse
+from handlers.protocols.v1 import V1Encoder, parse
 from models.card import Card, Limits
 from tests.unit.handlers.protocols.results import JUDGED, JUDGEMENT, explained, found
 
@@ -44,7 +44,7 @@ def nested(instance: Any, levels: int) -> Any:
 )
 def test_an_encoded_image_comes_in_each_of_these_forms(instance: Any) -> None:
     images, given, reply = ask({"instances": [instance]})
-    assert (images, given, reply) == ([("instance 0", CONTENT)], [], V1Reply("predict"))
+    assert (images, given, reply) == ([("instance 0", CONTENT)], [], V1Encoder("predict"))
 
 
 @pytest.mark.parametrize(
@@ -126,26 +126,26 @@ def test_limits_hold() -> None:
 
 
 def test_predictions_are_an_object_for_each_instance(card: Card) -> None:
-    content = V1Reply("predict").answer(card, "r-1", [Result(found("dog", "cat")), Result(found("cat", "dog"))])
-    assert (content.content_type, content.headers) == (JSON, ())
+    content = V1Encoder("predict").encode(card, "r-1", [Result(found("dog", "cat")), Result(found("cat", "dog"))])
+    assert content.headers == {"content-type": JSON}
     assert json.loads(content.body) == {
         "predictions": [{"predictions": found("dog", "cat")}, {"predictions": found("cat", "dog")}]
     }
 
 
 def test_one_instance_is_answered_in_a_list_too(card: Card) -> None:
-    assert json.loads(V1Reply("predict").answer(card, "r-1", [Result(found("dog"))]).body) == {
+    assert json.loads(V1Encoder("predict").encode(card, "r-1", [Result(found("dog"))]).body) == {
         "predictions": [{"predictions": found("dog")}]
     }
 
 
 def test_a_judgement_stands_beside_them(card: Card) -> None:
-    content = V1Reply("predict").answer(card, "r-1", [Result(found("dog", "cat"), JUDGEMENT)])
+    content = V1Encoder("predict").encode(card, "r-1", [Result(found("dog", "cat"), JUDGEMENT)])
     assert json.loads(content.body) == {"predictions": [{"predictions": found("dog", "cat"), **JUDGED}]}
 
 
 def test_explanations_are_an_object_for_each_instance(card: Card) -> None:
-    content = V1Reply("explain").answer(card, "r-1", [explained(), explained(2)])
+    content = V1Encoder("explain").encode(card, "r-1", [explained(), explained(2)])
     assert json.loads(content.body) == {"explanations": [members(explained()), members(explained(2))]}
 
 
@@ -178,7 +178,7 @@ def test_the_target_of_an_instance_is_the_class_to_explain() -> None:
 def test_a_key_comes_back_with_its_answer(card: Card) -> None:
     instances = [{"b64": BASE64, "key": "first"}, {"b64": BASE64}]
     reply = parse({"instances": instances}, "predict", Limits())[2]
-    entries = json.loads(reply.answer(card, "r-1", [Result(found("dog")), Result(found("cat"))]).body)["predictions"]
+    entries = json.loads(reply.encode(card, "r-1", [Result(found("dog")), Result(found("cat"))]).body)["predictions"]
     assert [entry.get("key") for entry in entries] == ["first", None]
 
 

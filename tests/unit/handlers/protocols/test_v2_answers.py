@@ -12,7 +12,7 @@ from handlers.decision import Uncertainty
 from handlers.errors import BadTensor, UnknownOption
 from handlers.protocols import Result, v2
 from handlers.protocols.native import members
-from handlers.protocols.v2 import V2Reply, parse, split
+from handlers.protocols.v2 import V2Encoder, parse, split
 from models.card import Card, Conformal, Limits, OutOfDistribution, UncertaintyCard
 from tests.unit.handlers.protocols.results import explained, found
 
@@ -42,8 +42,8 @@ def test_a_header_that_is_no_length_within_the_body_is_refused(length: str) -> N
 
 
 def test_the_answer_in_json_has_a_row_for_each_image(card: Card) -> None:
-    content = V2Reply("mine", dict(EVERY)).answer(card, "r-1", RESULTS)
-    assert (content.content_type, content.headers) == ("application/json", ())
+    content = V2Encoder("mine", dict(EVERY)).encode(card, "r-1", RESULTS)
+    assert content.headers == {"content-type": "application/json"}
     assert json.loads(content.body) == {
         "model_name": "pets",
         "model_version": "1.0",
@@ -57,13 +57,13 @@ def test_the_answer_in_json_has_a_row_for_each_image(card: Card) -> None:
 
 
 def test_without_an_id_of_the_clients_there_is_the_requests(card: Card) -> None:
-    assert json.loads(V2Reply("", dict(EVERY)).answer(card, "r-1", RESULTS).body)["id"] == "r-1"
+    assert json.loads(V2Encoder("", dict(EVERY)).encode(card, "r-1", RESULTS).body)["id"] == "r-1"
 
 
 def test_the_answer_in_binary_is_laid_out_as_triton_does(card: Card) -> None:
-    content = V2Reply("", dict.fromkeys(EVERY, True)).answer(card, "r-1", RESULTS)
-    ((name, length),) = content.headers
-    assert (name, content.content_type) == ("Inference-Header-Content-Length", "application/octet-stream")
+    content = V2Encoder("", dict.fromkeys(EVERY, True)).encode(card, "r-1", RESULTS)
+    length = content.headers["Inference-Header-Content-Length"]
+    assert content.headers == {"content-type": "application/octet-stream", "Inference-Header-Content-Length": length}
     document, binary = split(content.body, length)
     outputs = json.loads(document)["outputs"]
     assert [sorted(output) for output in outputs] == [["datatype", "name", "parameters", "shape"]] * 3
@@ -79,8 +79,8 @@ def test_the_answer_in_binary_is_laid_out_as_triton_does(card: Card) -> None:
 
 
 def test_binary_and_json_may_be_mixed(card: Card) -> None:
-    content = V2Reply("", {"probability": False, "index": True}).answer(card, "r-1", RESULTS[:1])
-    document, binary = split(content.body, dict(content.headers)["Inference-Header-Content-Length"])
+    content = V2Encoder("", {"probability": False, "index": True}).encode(card, "r-1", RESULTS[:1])
+    document, binary = split(content.body, content.headers["Inference-Header-Content-Length"])
     probability, index = json.loads(document)["outputs"]
     assert probability == {"name": "probability", "datatype": "FP32", "shape": [1, 2], "data": [0.5, 0.25]}
     assert index == {"name": "index", "datatype": "INT64", "shape": [1, 2], "parameters": {"binary_data_size": 16}}
@@ -90,10 +90,10 @@ def test_binary_and_json_may_be_mixed(card: Card) -> None:
 @pytest.mark.parametrize("binary", [False, True])
 def test_explanations_are_the_json_text_of_each_image(card: Card, binary: bool) -> None:
     results = [explained(1), explained(-2)]
-    content = V2Reply("", {"explanation": binary}).answer(card, "r-1", results)
+    content = V2Encoder("", {"explanation": binary}).encode(card, "r-1", results)
     document, rest = split(
         content.body,
-        dict(content.headers).get("Inference-Header-Content-Length", "0") if binary else str(len(content.body)),
+        content.headers.get("Inference-Header-Content-Length", "0") if binary else str(len(content.body)),
     )
     (output,) = json.loads(document)["outputs"]
     assert (output["datatype"], output["shape"]) == ("BYTES", [2])
@@ -107,14 +107,16 @@ def test_judgements_are_outputs_with_an_element_for_each_image(card: Card) -> No
         Result(found("7", "cat"), Uncertainty(["7"], 0.25, 1.0, "energy", None)),
     ]
     names = dict.fromkeys(v2.UNCERTAINTY_OUTPUTS, False)
-    assert json.loads(V2Reply("", names).answer(card, "r-1", results).body)["outputs"] == [
+    assert json.loads(V2Encoder("", names).encode(card, "r-1", results).body)["outputs"] == [
         {"name": "set", "datatype": "BYTES", "shape": [2], "data": ['["dog","Küken"]', '["7"]']},
         {"name": "ood_score", "datatype": "FP32", "shape": [2], "data": [1.5, 0.25]},
         {"name": "decision", "datatype": "BYTES", "shape": [2], "data": ["refer", "accept"]},
         {"name": "reason", "datatype": "BYTES", "shape": [2], "data": ["ambiguous", ""]},
     ]
-    content = V2Reply("", dict.fromkeys(v2.UNCERTAINTY_OUTPUTS, True)).answer(card, "r-1", results)
-    read = http.InferenceServerClient.parse_response_body(content.body, header_length=int(content.headers[0][1]))
+    content = V2Encoder("", dict.fromkeys(v2.UNCERTAINTY_OUTPUTS, True)).encode(card, "r-1", results)
+    read = http.InferenceServerClient.parse_response_body(
+        content.body, header_length=int(content.headers["Inference-Header-Content-Length"])
+    )
     assert read.as_numpy("ood_score").tolist() == [1.5, 0.25]
     assert read.as_numpy("reason").tolist() == [b"ambiguous", b""]
     assert [json.loads(text) for text in read.as_numpy("set")] == [["dog", "Küken"], ["7"]]
@@ -170,8 +172,10 @@ def test_triton_s_own_http_client_encodes_what_is_read_and_reads_what_is_encoded
     document, binary = split(body, str(length))
     images, given, reply = parse(json.loads(document), binary, "predict", Limits())
     assert ([content for _, content in images], given) == (CONTENTS, [])
-    content = reply.answer(card, "r-1", RESULTS)
-    answer = http.InferenceServerClient.parse_response_body(content.body, header_length=int(content.headers[0][1]))
+    content = reply.encode(card, "r-1", RESULTS)
+    answer = http.InferenceServerClient.parse_response_body(
+        content.body, header_length=int(content.headers["Inference-Header-Content-Length"])
+    )
     assert answer.get_response()["id"] == "mine"
     assert [text.decode() for text in answer.as_numpy("label").ravel()] == ["dog", "Küken", "7", "cat"]
     assert answer.as_numpy("index").tolist() == [[0, 1], [0, 1]]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handlers.pipeline import Classifier
+from handlers.pipeline import Pipeline
 from scripts.evaluation.gallery import page
 from scripts.evaluation.gallery.__main__ import main
 from tests.unit.scripts import painted
@@ -33,13 +33,13 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that the model was asked about."""
     names: list[str] = []
-    answer = Classifier.answer
+    answer = Pipeline.answer
 
-    def noted(self: Classifier, batch: Any) -> Any:
+    def noted(self: Pipeline, batch: Any) -> Any:
         names.extend(incoming.request_id for incoming in batch)
         return answer(self, batch)
 
-    monkeypatch.setattr(Classifier, "answer", noted)
+    monkeypatch.setattr(Pipeline, "answer", noted)
     return names
 
 

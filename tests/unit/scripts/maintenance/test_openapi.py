@@ -11,10 +11,10 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from handlers import table
+from handlers.options import OPTIONS
 from models.card import Limits
 from scripts.maintenance.openapi import __main__ as openapi
-from scripts.maintenance.openapi.schemas import all_errors, handler_errors, proxy_errors
+from scripts.maintenance.openapi.schemas import all_errors, handler_errors, option_schema, proxy_errors
 from serving.proxy.haproxy import OPENAPI, TEMPLATE
 
 
@@ -42,8 +42,8 @@ def test_the_front_proxy_can_send_it() -> None:
 
 def test_each_option_is_there_in_each_of_its_places(document: dict[str, Any]) -> None:
     there = document["components"]
-    for option in table.TABLE:
-        assert there["schemas"][option.name] == {**option.schema, "description": option.says}
+    for option in OPTIONS:
+        assert there["schemas"][option.name] == option_schema(option)
         assert there["parameters"][option.name]["in"] == "query"
         assert there["parameters"][option.header]["in"] == "header"
         for kind in ("Predict", "Explain"):

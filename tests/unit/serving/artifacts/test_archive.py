@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from handlers import golden_answers
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
 from models.card import Card, Conformal, OutOfDistribution, Policy, UncertaintyCard
 from models.release import UNCERTAINTY, WEIGHTS, Release, ReleaseError, sha256
 from serving.artifacts import archive as archiving

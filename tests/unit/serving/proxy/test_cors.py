@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from handlers import options, table
-from handlers.protocols import v2
+from handlers.options import OPTIONS
+from handlers.protocols import headers, v2
 from serving.errors import ConfigError
 from serving.proxy import cors
 from serving.proxy.haproxy import TEMPLATE
@@ -75,9 +75,9 @@ def test_invalid_origin_is_refused_with_a_reason(text: str, reason: str) -> None
 
 
 def test_page_may_send_every_header_that_is_read() -> None:
-    read = {option.header for option in table.TABLE} | {v2.LENGTH_HEADER, "Authorization", "Content-Type"}
+    read = {option.header for option in OPTIONS} | {v2.LENGTH_HEADER, "Authorization", "Content-Type"}
     template = TEMPLATE.read_text(encoding="utf-8")
     read |= set(re.findall(r"req\.f?hdr\((X-[\w-]+)\)", template))
     sent = {name.lower() for name in cors.REQUEST_HEADERS}
     assert sent == {name.lower() for name in read} - {"x-torchlight-deadline", "x-torchlight-heavy"}
-    assert options.ATTRIBUTES_HEADER in sent
+    assert headers.ATTRIBUTES_HEADER in sent

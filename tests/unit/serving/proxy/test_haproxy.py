@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from handlers import options, table
-from handlers.protocols import v2
+from handlers.options import OPTIONS
+from handlers.protocols import headers, v2
 from serving.proxy import haproxy, routing
 from serving.proxy.haproxy import ProxyConfig, Tokens
 from serving.torchserve import executables
@@ -127,7 +127,7 @@ def test_development_needs_no_token(tmp_path: Path) -> None:
 
 def test_only_headers_that_the_handler_reads_are_forwarded(tmp_path: Path) -> None:
     allowed = re.compile(f"^({'|'.join(haproxy.FORWARDED_HEADERS)})$")
-    read = [option.header for option in table.TABLE] + [v2.LENGTH_HEADER, options.ATTRIBUTES_HEADER, "Accept"]
+    read = [option.header for option in OPTIONS] + [v2.LENGTH_HEADER, headers.ATTRIBUTES_HEADER, "Accept"]
     assert [name for name in read if not allowed.match(name.lower())] == []
     refused = (
         "explain",

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from handlers import golden_answers
-from handlers.pipeline import Classifier
+from handlers.classifier import Classifier
 from models.card import Card, Compiled
 from models.release import Release, verify_digests
 from training import compile as compilation

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from handlers.classifier import Classifier
 from handlers.engines.eager import Eager
-from handlers.pipeline import Classifier
+from handlers.explain.plugin import AttributionPlugin
 from models import architectures
 from models.card import Input
 from tests.unit.training.colors import card
@@ -69,9 +70,10 @@ def sample() -> Sample:
 
 def test_every_method_is_measured_or_refused(sample: Sample) -> None:
     model = classifier()
+    explainer = AttributionPlugin(model).explainer
     found, maps = measure(model, sample)
-    assert [one.name for one in found.methods] == list(model.explainer.supported) == list(maps)
-    assert found.refused == model.explainer.unsupported
+    assert [one.name for one in found.methods] == list(explainer.supported) == list(maps)
+    assert found.refused == explainer.unsupported
     assert (found.images, found.checked, found.object) == (4, 4, 0.5)
     for one in found.methods:
         assert maps[one.name].shape == (4, SIDE, SIDE)

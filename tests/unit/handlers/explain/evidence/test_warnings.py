@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from handlers.decision import Uncertainty
+from handlers.decision import PredictionContext, Uncertainty
 from handlers.explain.evidence import warnings
-from handlers.explain.evidence.context import PredictionContext
 from handlers.explain.evidence.faithfulness import Faithfulness
 
 

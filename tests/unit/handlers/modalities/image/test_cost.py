@@ -8,14 +8,15 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from handlers.classifier import Classifier
 from handlers.errors import BadJSON, CorruptImage
 from handlers.modalities.image import cost, images
-from handlers.multipart import Part
-from handlers.pipeline import Classifier
-from handlers.request import Incoming, parse
+from handlers.protocols.multipart import Part
+from handlers.request import RawRequest, parse
 from handlers.torchserve_handler import COST_HEADER, ImageClassifier
 from models.card import Limits
 from serving.proxy import haproxy
+from tests.unit.handlers.asking import respond
 from tests.unit.handlers.torchserve import ask
 
 
@@ -60,10 +61,10 @@ def test_heavy_image_is_handed_on_where_the_front_proxy_can_move_it(handler: Ima
 def test_images_that_are_heavy_together_are_handed_on(classifier: Classifier) -> None:
     part = encoded("PNG", 700)
     names = ("a", "b", "c", "d")
-    incoming = Incoming("predict", tuple(Part(name, part) for name in names), {cost.MOVABLE_HEADER: "1"})
-    (answer,) = classifier.answer([incoming])
+    incoming = RawRequest("predict", tuple(Part(name, part) for name in names), {cost.MOVABLE_HEADER: "1"})
+    (answer,) = respond(classifier, [incoming])
     assert answer.status == 425
-    (alone,) = classifier.answer([Incoming("predict", (Part("a", part),), {cost.MOVABLE_HEADER: "1"})])
+    (alone,) = respond(classifier, [RawRequest("predict", (Part("a", part),), {cost.MOVABLE_HEADER: "1"})])
     assert alone.status == 200
 
 
@@ -72,12 +73,12 @@ def test_images_that_are_heavy_together_are_handed_on(classifier: Classifier) ->
 def test_json_of_too_many_lists_is_refused_before_it_is_parsed(document: bytes, element: bytes) -> None:
     body = document % b",".join([element] * 1_000)
     with pytest.raises(BadJSON, match="lists and objects: at most 500 are accepted"):
-        parse(Incoming("predict", (Part("body", body, "application/json"),), {}), Limits(max_json_lists=500))
+        parse(RawRequest("predict", (Part("body", body, "application/json"),), {}), Limits(max_json_lists=500))
 
 
 def test_json_with_as_many_lists_as_allowed_is_taken() -> None:
     body = b'{"instances":[' + b",".join([b"[[1,2],[3,4]]"] * 33) + b"]}"  # 1 + 1 + 33 * 3
-    incoming = Incoming("predict", (Part("body", body, "application/json"),), {})
+    incoming = RawRequest("predict", (Part("body", body, "application/json"),), {})
     assert len(parse(incoming, Limits(max_json_lists=101)).images) == 33
     with pytest.raises(BadJSON, match="the JSON has 101 lists and objects: at most 100"):
         parse(incoming, Limits(max_json_lists=100))

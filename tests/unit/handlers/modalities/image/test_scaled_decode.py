@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+from handlers.classifier import Classifier
 from handlers.errors import CorruptImage
 from handlers.modalities.image import images
-from handlers.pipeline import Classifier
 from models.card import Input
 from tests.unit.handlers.modalities.image.test_images import decoded
 from training.data import Dataset

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from handlers.errors import BadMultipart
-from handlers.multipart import MAX_PARTS, Part, parse
+from handlers.protocols.multipart import MAX_PARTS, Part, parse
 
 TYPE = "multipart/form-data; boundary=xyz"
 

@@ -1,6 +1,6 @@
-"""What may be asked of a model without sending it an image: whether it is ready, and what it takes and gives.
+"""Requests about a model that send no image: whether it is ready, and what it takes and returns.
 
-That a worker answers these is the proof: TorchServe's own health says Healthy while workers still load.
+A worker answers these itself. TorchServe's own health says Healthy while workers still load.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ROUTES = ("v1-ready", "v2-ready", "v2-metadata")
 
 
 def answer(route: str, card: Card) -> dict[str, Any]:
-    """The JSON for one of ROUTES (KServe V1 and Open Inference Protocol v2 specifications)."""
+    """Return the JSON for one of ROUTES (KServe V1 and Open Inference Protocol v2 specifications)."""
     if route == "v2-metadata":
         return v2.metadata(card)
     return {"name": card.name, "ready": True}
