@@ -1,4 +1,4 @@
-"""Ask a running server why it answers so: writes the evidence over the image, and prints the rest."""
+"""Ask a running server for an explanation: write the overlay and print the other members."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from scripts.command import command
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags, ask, write the picture, and print the answer."""
+    """Parse the flags, send the request, write the overlay, and print the explanation."""
     parser = argparse.ArgumentParser(prog="python -m scripts.explain", description=__doc__)
     parser.add_argument("image", help="a JPEG, PNG, WebP or .npy file")
     ask.add_flags(parser)
-    parser.add_argument("--out", type=Path, default=Path("overlay.png"), help="picture to write (default: overlay.png)")
-    parser.add_argument("--method", help="attribution method (default: the model's own)")
+    parser.add_argument("--out", type=Path, default=Path("overlay.png"), help="overlay to write (default: overlay.png)")
+    parser.add_argument("--method", help="attribution method (default: the default of the model)")
     parser.add_argument("--target", help="class to explain, as label or index (default: the predicted one)")
-    parser.add_argument("--contrast", metavar="A,B", help="what speaks for class A and against class B")
+    parser.add_argument("--contrast", metavar="A,B", help="explain why class A and not class B")
     parser.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="any other one of docs/http.md, such as steps=50, baseline=mean, deadline_ms=200 or faithfulness=true",
+        help="another option of docs/http.md, such as steps=50, baseline=mean, deadline_ms=200 or faithfulness=true",
     )
     arguments = parser.parse_args(argv)
     options = _options(arguments.option)
     if arguments.contrast:
         options["contrast"] = arguments.contrast
     with ask.client(arguments) as client:
-        answer = client.explain(
+        explanation = client.explain(
             arguments.model,
             arguments.image,
             arguments.version,
@@ -43,29 +43,32 @@ def main(argv: list[str] | None = None) -> None:
             options=options,
             top_k=arguments.top_k,
         )
-    arguments.out.write_bytes(answer.overlay_png)
-    print(json.dumps(_readable(answer.raw), indent=2, ensure_ascii=False))
-    for warning in answer.raw["warnings"]:
+    arguments.out.write_bytes(explanation.overlay_png)
+    print(json.dumps(_readable(explanation.raw), indent=2, ensure_ascii=False))
+    for warning in explanation.raw["warnings"]:
         print(f"warning: {warning['message']}")
-    print(f"{answer.sentence} {arguments.out} shows it: red speaks for {answer.target.label!r}, blue against it.")
+    label = explanation.target.label
+    print(f"{explanation.sentence} {arguments.out} shows it: red speaks for {label!r}, blue against it.")
 
 
-def _options(given: list[str]) -> dict[str, str]:
-    found = {}
-    for text in given:
+def _options(arguments: list[str]) -> dict[str, str]:
+    options = {}
+    for text in arguments:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"--option {text!r} is no NAME=VALUE")
-        found[name] = value
-    return found
+            raise ValueError(f"--option is {text!r}; it must be NAME=VALUE")
+        options[name] = value
+    return options
 
 
 def _readable(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the bytes of thumbnails, which say nothing to people."""
-    shown = dict(raw)
+    """Return the members with the length of thumbnails in place of their bytes."""
+    readable = dict(raw)
     if "neighbors" in raw:
-        shown["neighbors"] = [{**one, "thumbnail": f"{len(one['thumbnail'])} characters"} for one in raw["neighbors"]]
-    return shown
+        readable["neighbors"] = [
+            {**neighbor, "thumbnail": f"{len(neighbor['thumbnail'])} characters"} for neighbor in raw["neighbors"]
+        ]
+    return readable
 
 
 if __name__ == "__main__":

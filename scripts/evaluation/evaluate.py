@@ -1,4 +1,4 @@
-"""Measure a release on a data set, its own or another, and write a report: evaluations/<model>-<version>-on-<data>/."""
+"""Evaluate a release on a data set and write a report: evaluations/<model>-<version>-on-<data>/."""
 
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ SPLITS = ("train", "calibration", "test")
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and measure."""
+    """Parse the flags and evaluate the release."""
     parser = argparse.ArgumentParser(prog="python -m scripts.evaluation.evaluate", description=__doc__)
-    parser.add_argument("--model", default="digits", help="which model (default: digits)")
-    parser.add_argument("--version", help="which release of it (default: the newest)")
+    parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
+    parser.add_argument("--version", help="version of the release (default: the newest)")
     parser.add_argument(
         "--data",
-        help="what to measure it on: as of scripts.train; a part of its classes will do (default: its own data)",
+        help="data set, as for scripts.train; a subset of the classes is enough (default: the data of the release)",
     )
-    parser.add_argument("--split", choices=SPLITS, default="test", help="of that data (default: test)")
-    parser.add_argument("--ood-data", metavar="DATA", help="images of another kind: how many of them are told apart")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="split of the data set (default: test)")
+    parser.add_argument(
+        "--ood-data", metavar="DATA", help="out-of-distribution images, to measure how many are detected"
+    )
     parser.add_argument("--out", type=Path, help=f"folder for the report (default: one below {ROOT}/)")
-    parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU where there is one)")
+    parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU if there is one)")
     arguments = parser.parse_args(argv)
     release = find(arguments.model, arguments.version)
     run(
@@ -57,7 +59,7 @@ def run(
     out: Path | None = None,
     device: str | None = None,
 ) -> Figures:
-    """Measure, print a table and write the report."""
+    """Evaluate, print a table and write the report."""
     dataset, data_warnings = data.load(argument)
     card = release.card
     if dataset.sixteen_bits and (lost := dataset.sixteen_bits.warning(card.input.range_16bit)):
@@ -65,10 +67,10 @@ def run(
     for sentence in capped(data_warnings, ", which the report will have"):
         print(sentence)
     pictures = matched(splits(dataset)[split], dataset.classes, card)
-    warned = caveat(card, dataset, split)
+    caveat_sentence = caveat(card, dataset, split)
     classifier = Classifier.load(release.folder, own_device(device))
     test = evaluate(classifier, pictures)
-    found = report.figures(test, other := _ood_data(classifier, ood_data))
+    figures = report.figures(test, other := _ood_data(classifier, ood_data))
     suffix = "" if split == "test" else f"-{split}"
     out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{dataset.name}{suffix}")
     problems = report.write(
@@ -79,59 +81,59 @@ def run(
             source=f"the {split} split of {dataset.name}",
             recipe=_recipe(release),
             ood_data=other,
-            data_warnings=[*([warned] if warned else []), *data_warnings],
+            data_warnings=[*([caveat_sentence] if caveat_sentence else []), *data_warnings],
         ),
     )
-    print(f"{card.name} {card.version} on the {split} split of {dataset.name}, {found.images} images")
-    print(table(found))
-    if warned:
-        print(f"note: {warned}")
+    print(f"{card.name} {card.version} on the {split} split of {dataset.name}, {figures.images} images")
+    print(table(figures))
+    if caveat_sentence:
+        print(f"note: {caveat_sentence}")
     for problem in problems:
         print(f"warning: {problem}")
     print(f"{out}/report.html")
-    return found
+    return figures
 
 
 def own_data(release: Release) -> str:
-    """What the release was trained on, as its recipe says.
+    """Return the data set in the recipe of the release.
 
     Raises:
-        ValueError: it has no recipe, or that names no data.
+        ValueError: the release has no recipe, or the recipe names no data.
     """
-    kept = _recipe(release)
-    if kept is None or kept["data"] is None:
+    release_recipe = _recipe(release)
+    if release_recipe is None or release_recipe["data"] is None:
         raise ValueError(f"{release.folder} does not say what it was trained on: give --data (DATA=...)")
-    return str(kept["data"])
+    return str(release_recipe["data"])
 
 
 def splits(dataset: Dataset) -> dict[str, data.dataset.Split]:
-    """The splits of a data set by name."""
+    """Return the splits of a data set by name."""
     return {"train": dataset.train, "calibration": dataset.calibration, "test": dataset.test}
 
 
-def table(found: Figures) -> str:
-    """The headline figures, each with its 95 % interval where it is a share."""
-    rows = [("right answers", *_share(found.right)), ("loss", f"{found.loss:.4f}", "nats")]
-    rows.append(("calibration error", f"{found.after.ece:.4f}", f"{found.before.ece:.4f} without the temperature"))
-    if found.prediction_sets:
-        value, interval = _share(found.prediction_sets.coverage)
+def table(figures: Figures) -> str:
+    """Format the most important figures; shares have a 95 % interval."""
+    rows = [("accuracy", *_share(figures.right)), ("loss", f"{figures.loss:.4f}", "nats")]
+    rows.append(("calibration error", f"{figures.after.ece:.4f}", f"{figures.before.ece:.4f} without the temperature"))
+    if figures.prediction_sets:
+        value, interval = _share(figures.prediction_sets.coverage)
         promised = (
-            f"{found.prediction_sets.target:.0%} promised, {found.prediction_sets.mean_size:.2f} classes on average"
+            f"{figures.prediction_sets.target:.0%} promised, {figures.prediction_sets.mean_size:.2f} classes on average"
         )
-        rows.append(("sets with the right class", value, f"{interval}; {promised}"))
-    if found.decisions:
-        rows.append(("accepted", *_share(found.decisions.accepted)))
-        if found.decisions.accuracy:
-            rows.append(("right among these", *_share(found.decisions.accuracy)))
-    if found.ood_detection:
-        rows.append(("false positive rate", *_share(found.ood_detection.false_positive_rate)))
-        if found.ood_detection.detected:
-            value, interval = _share(found.ood_detection.detected)
+        rows.append(("coverage of prediction sets", value, f"{interval}; {promised}"))
+    if figures.decisions:
+        rows.append(("accepted", *_share(figures.decisions.accepted)))
+        if figures.decisions.accuracy:
+            rows.append(("accuracy of accepted", *_share(figures.decisions.accuracy)))
+    if figures.ood_detection:
+        rows.append(("false positive rate", *_share(figures.ood_detection.false_positive_rate)))
+        if figures.ood_detection.detected:
+            value, interval = _share(figures.ood_detection.detected)
             rows.append(
                 (
-                    f"detected of {found.ood_detection.ood_data}",
+                    f"detected of {figures.ood_detection.ood_data}",
                     value,
-                    f"{interval}; AUROC {found.ood_detection.auroc:.4f}",
+                    f"{interval}; AUROC {figures.ood_detection.auroc:.4f}",
                 )
             )
     width = max(len(name) for name, _, _ in rows)

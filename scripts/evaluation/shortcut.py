@@ -1,7 +1,7 @@
-"""Catch a model that is right for the wrong reason: of two models, one learns a mark in the corner, not the objects.
+"""Demonstrate shortcut learning: one of two models learns a mark in the corner instead of the objects.
 
-Both are trained on the same drawn images, of one data set with the mark, and both are right about their own test split.
-Without the mark the second fails; its explanations say so before that.
+Both models are trained on the same drawn images, one data set with the mark. Both are right on their own test split.
+Without the mark the second model fails. Its explanations show this before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.data import DATASETS
 from training.data.builtin import shapes
 from training.evaluate import evaluate
 from training.explanations.default_method import choose
-from training.explanations.figures import Measured
+from training.explanations.figures import ExplanationFigures
 from training.job import TrainingJob
 from training.report import gallery
 from training.report.style import picture, plain
@@ -33,8 +33,8 @@ OUT = Path("shortcut-demo")
 PICTURE = "shortcut-demo.png"
 VERSION = "1.0"
 IMAGES, SHOWN = 32, 6
-# Small and quick, and the same for both.
-CHANGES = {
+# Changes of the recipe: a small network that trains fast, the same for both.
+RECIPE_CHANGES = {
     "architecture": {"name": "resnet9", "arguments": {"width": 8}},
     "progressive": None,
     "epochs": 10,
@@ -42,84 +42,96 @@ CHANGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedModel:
     """One of the two models.
 
     Attributes:
-        name: of the data set.
-        own, other: the share of right answers on its own test split, and on the same images with or without the mark.
-        measured: of its explanations.
-        rows: some images of its own test split, with what each method shows.
+        name: name of the data set.
+        own_accuracy: accuracy on its own test split.
+        other_accuracy: accuracy on the same images, with the mark added or removed.
+        figures: figures of its explanations.
+        rows: examples of its own test split, with an overlay by each method.
     """
 
     name: str
-    own: float
-    other: float
-    measured: Measured
+    own_accuracy: float
+    other_accuracy: float
+    figures: ExplanationFigures
     rows: list[gallery.Row]
 
-    def mass(self, method: str) -> float:
-        """The share of its evidence that lies on the object, by one method."""
-        found = self.measured.method(method).mass
-        assert found is not None  # both data sets have masks
-        return found.value
+    def relevance_mass(self, method: str) -> float:
+        """Return the share of the evidence on the object, by one method."""
+        relevance_mass = self.figures.method(method).relevance_mass
+        assert relevance_mass is not None  # both data sets have masks
+        return relevance_mass.value
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags, train, measure, show."""
+    """Parse the flags, train and measure both models, and show the result."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.evaluation.shortcut",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, default=OUT, help=f"folder for models, reports, picture (default: {OUT}/)")
+    parser.add_argument(
+        "--out", type=Path, default=OUT, help=f"folder for models, reports and figure (default: {OUT}/)"
+    )
     parser.add_argument(
         "--images",
         type=explain_report.count,
         default=IMAGES,
-        help=f"of each test split, to measure explanations on (default: {IMAGES})",
+        help=f"images of each test split to measure explanations on (default: {IMAGES})",
     )
     arguments = parser.parse_args(argv)
     run(arguments.out, arguments.images)
 
 
-def run(out: Path = OUT, images: int = IMAGES) -> tuple[Trained, Trained]:
-    """Train both models, unless `out` has them already, and show what their explanations tell."""
+def run(out: Path = OUT, images: int = IMAGES) -> tuple[TrainedModel, TrainedModel]:
+    """Train both models, unless `out` has them, and compare their explanations."""
     pair = (shapes.NAME, shapes.SPURIOUS)
     healthy, spurious = (_trained(out, *names, images) for names in (pair, pair[::-1]))
-    # One method for both, so that the models alone differ.
-    method = choose(healthy.measured).name
-    heads = (
+    # Use one method for both, so that only the models differ.
+    method = choose(healthy.figures).name
+    header = (
         "trained on",
         "right on its own test split",
         "with the mark added or removed",
         f"evidence on the object ({method})",
     )
-    rows = [(one.name, percent(one.own), percent(one.other), percent(one.mass(method))) for one in (healthy, spurious)]
+    rows = [
+        (
+            model.name,
+            percent(model.own_accuracy),
+            percent(model.other_accuracy),
+            percent(model.relevance_mass(method)),
+        )
+        for model in (healthy, spurious)
+    ]
     print()
-    for row in (heads, *rows):
-        print("  ".join(f"{cell:<{max(len(head), 15)}}" for cell, head in zip(row, heads, strict=True)))
+    for row in (header, *rows):
+        print("  ".join(f"{cell:<{max(len(title), 15)}}" for cell, title in zip(row, header, strict=True)))
     draw(out / PICTURE, method, healthy, spurious)
-    print(f"look at {out / PICTURE}")
+    print(out / PICTURE)
     return healthy, spurious
 
 
-def draw(path: Path, method: str, *models: Trained) -> None:
-    """Images of each model's test split, and below each what the model looks at."""
+def draw(path: Path, method: str, *models: TrainedModel) -> None:
+    """Draw images of each model's test split, with an overlay below each."""
     with picture(path, 1.7 * SHOWN + 1.2, 9.2) as figure:
-        parts = figure.subfigures(len(models), 1, squeeze=False)[:, 0]
-        for part, one in zip(parts, models, strict=True):
-            part.suptitle(
-                f"trained on {one.name}: {percent(one.own)} right, and {percent(1 - one.mass(method))} of the evidence "
+        subfigures = figure.subfigures(len(models), 1, squeeze=False)[:, 0]
+        for subfigure, model in zip(subfigures, models, strict=True):
+            outside = percent(1 - model.relevance_mass(method))
+            subfigure.suptitle(
+                f"trained on {model.name}: {percent(model.own_accuracy)} right, and {outside} of the evidence "
                 f"({method}) lies outside the object",
                 x=0.01,
                 ha="left",
                 fontsize=11,
                 weight="bold",
             )
-            grid = part.subplots(2, SHOWN, squeeze=False)
-            for above, below, row in zip(grid[0], grid[1], one.rows, strict=False):
+            grid = subfigure.subplots(2, SHOWN, squeeze=False)
+            for above, below, row in zip(grid[0], grid[1], model.rows, strict=False):
                 for axes, content in ((above, row.image), (below, row.overlays[method])):
                     axes.imshow(np.asarray(Image.open(io.BytesIO(content)).convert("RGB")), interpolation="nearest")
                     plain(axes)
@@ -129,18 +141,20 @@ def draw(path: Path, method: str, *models: Trained) -> None:
                 )
 
 
-def _trained(out: Path, name: str, other: str, images: int) -> Trained:
+def _trained(out: Path, name: str, other: str, images: int) -> TrainedModel:
     folder = out / name / VERSION
     dataset = DATASETS[name]()
     if not folder.exists():
-        how = recipe.load("resnet9", {**CHANGES, "data": name})
-        print(f"training {folder}: {how.architecture.name} on {name}, {how.epochs} epochs", flush=True)
-        train(TrainingJob(dataset=dataset, model=name, version=VERSION, recipe=how, root=out, restart=True))
-    measured, rows = explain_report.run(folder, name, images)
+        job_recipe = recipe.load("resnet9", {**RECIPE_CHANGES, "data": name})
+        print(f"training {folder}: {job_recipe.architecture.name} on {name}, {job_recipe.epochs} epochs", flush=True)
+        train(TrainingJob(dataset=dataset, model=name, version=VERSION, recipe=job_recipe, root=out, restart=True))
+    figures, rows = explain_report.run(folder, name, images)
     classifier = Classifier.load(folder)
-    own, others = (evaluate(classifier, DATASETS[one]().test).accuracy for one in (name, other))
-    # The last one is a mistake where there is any.
-    return Trained(name, own, others, measured, [*rows[: SHOWN - 1], rows[-1]])
+    own_accuracy, other_accuracy = (
+        evaluate(classifier, DATASETS[data_name]().test).accuracy for data_name in (name, other)
+    )
+    # The last row is a wrong prediction if there is one.
+    return TrainedModel(name, own_accuracy, other_accuracy, figures, [*rows[: SHOWN - 1], rows[-1]])
 
 
 if __name__ == "__main__":

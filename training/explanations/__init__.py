@@ -1,7 +1,7 @@
-"""How good the explanations of a release are: each attribution method, measured on images it was not trained on."""
+"""Quality of the explanations of a release: each attribution method, measured on images of the test split."""
 
-from training.explanations.figures import Measured, MethodFigures
+from training.explanations.figures import ExplanationFigures, MethodFigures
 from training.explanations.measure import measure
 from training.explanations.sample import Sample, draw
 
-__all__ = ["Measured", "MethodFigures", "Sample", "draw", "measure"]
+__all__ = ["ExplanationFigures", "MethodFigures", "Sample", "draw", "measure"]

@@ -1,4 +1,4 @@
-"""How far a mean over N images may be from that over all images there are."""
+"""Bootstrap interval of a mean over N images."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-DRAWS = 2_000
+RESAMPLES = 2_000
 SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean, and its 95 % interval from `low` to `high`."""
+    """A mean and its 95 % interval from `low` to `high`."""
 
     value: float
     low: float
@@ -21,8 +21,8 @@ class Mean:
 
 
 def mean(values: torch.Tensor) -> Mean:
-    """Of (N,), with the percentile interval of DRAWS seeded bootstrap samples (Efron 1979, Ann. Statist. 7:1)."""
-    found = values.double().cpu().numpy()
-    rows = np.random.default_rng(SEED).integers(len(found), size=(DRAWS, len(found)))
-    low, high = np.percentile(found[rows].mean(axis=1), (2.5, 97.5))
-    return Mean(float(found.mean()), float(low), float(high))
+    """Return the mean of (N,) values with its percentile bootstrap interval (Efron 1979, Ann. Statist. 7:1)."""
+    samples = values.double().cpu().numpy()
+    rows = np.random.default_rng(SEED).integers(len(samples), size=(RESAMPLES, len(samples)))
+    low, high = np.percentile(samples[rows].mean(axis=1), (2.5, 97.5))
+    return Mean(float(samples.mean()), float(low), float(high))

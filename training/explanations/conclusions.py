@@ -1,67 +1,72 @@
-"""What the figures say, in sentences."""
+"""Conclusions from the figures, in sentences."""
 
 from __future__ import annotations
 
 from training.explanations.default_method import NOISE, choose
-from training.explanations.figures import COMPLETE, LIKE, Measured
+from training.explanations.figures import MAX_RANDOMIZATION, MIN_COMPLETENESS, ExplanationFigures
 
-# Less of the evidence on the object than this, and the model looks elsewhere.
-ON_OBJECT = 0.5
+# With a smaller share of the evidence on the object, the model uses something else.
+MIN_ON_OBJECT = 0.5
 
 
-def findings(measured: Measured) -> list[str]:
-    """What has to be known before the explanations of a release are relied on; what weighs most comes first."""
-    chosen, sound = choose(measured), any(one.sound for one in measured.methods)
+def conclusions(figures: ExplanationFigures) -> list[str]:
+    """Return what users should know before they rely on the explanations of a release, most important first."""
+    default, any_passes = choose(figures), any(method.passes_checks for method in figures.methods)
+    no_method = "no method passes the checks on this model: its maps have little to do with its predictions"
     return [
-        *_where(measured),
-        *([] if sound else ["no method is sound on this model: what its maps show has little to do with its answers"]),
-        f"the default is {chosen.name}: {_why(measured)}",
-        *_habits(measured),
-        *(f"{name} is refused: {why}" for name, why in measured.refused.items()),
+        *_on_object(figures),
+        *([] if any_passes else [no_method]),
+        f"the default is {default.name}: {_reason(figures)}",
+        *_failed_checks(figures),
+        *(f"{name} does not fit this network: it {reason}" for name, reason in figures.unsupported.items()),
     ]
 
 
-def _where(measured: Measured) -> list[str]:
-    mass = choose(measured).mass
-    if mass is None or measured.object is None:
+def _on_object(figures: ExplanationFigures) -> list[str]:
+    relevance_mass = choose(figures).relevance_mass
+    if relevance_mass is None or figures.object_share is None:
         return []
-    chance = f"the object takes {measured.object:.0%} of the image"
-    if mass.value < ON_OBJECT:
+    chance = f"the object covers {figures.object_share:.0%} of the image"
+    if relevance_mass.value < MIN_ON_OBJECT:
         return [
-            f"the model looks elsewhere: {1 - mass.value:.0%} of the evidence lies outside the object ({chance}), so "
-            "its answers rest on something else, however many of them are right"
+            f"the model looks elsewhere: {1 - relevance_mass.value:.0%} of the evidence lies outside the object "
+            f"({chance}), so its predictions depend on something else, even if they are right"
         ]
-    return [f"{mass.value:.0%} of the evidence lies on the object ({chance})"]
+    return [f"{relevance_mass.value:.0%} of the evidence lies on the object ({chance})"]
 
 
-def _why(measured: Measured) -> str:
-    chosen = choose(measured)
-    candidates = [one for one in measured.methods if one.sound] or measured.methods
-    best = max(candidates, key=lambda one: one.gap.value)
-    among = "the sound methods" if chosen.sound else "all methods"
-    if best == chosen:
-        return f"its gap, {chosen.gap.value:.3f}, is the best of {among}"
+def _reason(figures: ExplanationFigures) -> str:
+    default = choose(figures)
+    candidates = [method for method in figures.methods if method.passes_checks] or figures.methods
+    best = max(candidates, key=lambda method: method.gap.value)
+    group = "the methods that pass the checks" if default.passes_checks else "all methods"
+    if best == default:
+        return f"its gap, {default.gap.value:.3f}, is the best of {group}"
     return (
-        f"its gap, {chosen.gap.value:.3f}, is within {NOISE} of the best of {among} ({best.name}, "
-        f"{best.gap.value:.3f}), and it takes fewer passes"
+        f"its gap, {default.gap.value:.3f}, is within {NOISE} of the best of {group} ({best.name}, "
+        f"{best.gap.value:.3f}), and it needs fewer passes"
     )
 
 
-def _habits(measured: Measured) -> list[str]:
-    """Which methods fail at what."""
-    methods = measured.methods
-    failing = {
-        f"maps stay alike after the network forgot all it had learnt (likeness of {LIKE} or more)": [
-            f"{one.name} ({one.likeness:.2f})" for one in methods if one.likeness >= LIKE
+def _failed_checks(figures: ExplanationFigures) -> list[str]:
+    """Name the methods that fail each check."""
+    methods = figures.methods
+    failures = {
+        f"maps stay similar for networks with random weights (randomization test {MAX_RANDOMIZATION} or more)": [
+            f"{method.name} ({method.randomization_test:.2f})"
+            for method in methods
+            if method.randomization_test >= MAX_RANDOMIZATION
         ],
-        "not shown to be better than a random map": [one.name for one in methods if one.versus_random.low <= 0],
-        "not shown to be better than a map of the center, which never looked at the model": [
-            one.name for one in methods if one.versus_center.low <= 0
+        "not shown to be better than a random map": [
+            method.name for method in methods if method.versus_random.low <= 0
         ],
-        f"values add up for less than {COMPLETE:.0%} of the images; the others are flagged when they are answered": [
-            f"{one.name} ({one.completeness:.0%})"
-            for one in methods
-            if one.completeness is not None and one.completeness < COMPLETE
+        "not shown to be better than a map of the center, which does not depend on the model": [
+            method.name for method in methods if method.versus_center.low <= 0
+        ],
+        f"complete for less than {MIN_COMPLETENESS:.0%} of the images; responses have a warning for the others": [
+            f"{method.name} ({method.completeness:.0%})"
+            for method in methods
+            if method.completeness is not None and method.completeness < MIN_COMPLETENESS
         ],
     }
-    return [f"{what}: {', '.join(names)}" for what, names in failing.items() if names]
+    return [f"{check}: {', '.join(names)}" for check, names in failures.items() if names]

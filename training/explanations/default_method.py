@@ -1,4 +1,4 @@
-"""Which method a release explains by unless asked otherwise, and where that is written down."""
+"""Choice of the default method of a release, and its entry in the card."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ import tempfile
 from pathlib import Path
 
 from models.card import FILE_NAME, Card
-from training.explanations.figures import Measured, MethodFigures
+from training.explanations.figures import ExplanationFigures, MethodFigures
 
-# Differences of the gap below it are noise.
+# Smaller differences of the gap are noise.
 NOISE = 0.02
 DIGITS = 4
 
 
-def choose(measured: Measured) -> MethodFigures:
-    """The cheapest of the methods that are sound and within NOISE of the best gap among the sound ones.
+def choose(figures: ExplanationFigures) -> MethodFigures:
+    """Return the cheapest method that passes the checks and is within NOISE of the best gap of such methods.
 
-    Cheap is what takes few passes, which is the same on every machine. Where none is sound, of all; the findings then
-    say so.
+    The cost is the number of passes, which is the same on all machines. If no method passes the checks, all methods are
+    candidates, and the conclusions say so.
     """
-    candidates = [one for one in measured.methods if one.sound] or list(measured.methods)
-    best = max(one.gap.value for one in candidates)
-    return min((one for one in candidates if one.gap.value >= best - NOISE), key=lambda one: one.passes)
+    candidates = [method for method in figures.methods if method.passes_checks] or list(figures.methods)
+    best = max(method.gap.value for method in candidates)
+    return min((method for method in candidates if method.gap.value >= best - NOISE), key=lambda method: method.passes)
 
 
-def adopt(folder: Path, measured: Measured, layer: str | None) -> Card:
-    """Write the choice and the gaps of all methods into the card of the release in `folder`; returns the new card.
+def write_to_card(folder: Path, figures: ExplanationFigures, layer: str | None) -> Card:
+    """Write the default method and the gaps of all methods into the card of a release; return the new card.
 
     Args:
-        layer: that class activation maps were taken from.
+        folder: folder of the release.
+        layer: the layer that class activation maps were taken from.
 
     Raises:
-        OSError: it cannot be written; the old card is still whole.
+        OSError: the card cannot be written; the old card is unchanged.
     """
     card = Card.load(folder)
-    gaps = {one.name: round(one.gap.value, DIGITS) for one in measured.methods}
-    changes = {"method": choose(measured).name, "faithfulness": gaps, "layer": layer}
+    gaps = {method.name: round(method.gap.value, DIGITS) for method in figures.methods}
+    changes = {"method": choose(figures).name, "faithfulness": gaps, "layer": layer}
     card = card.model_copy(update={"explanations": card.explanations.model_copy(update=changes)})
     with tempfile.TemporaryDirectory(prefix=".card-", dir=folder) as draft:
         card.save(draft)

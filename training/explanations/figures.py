@@ -1,4 +1,4 @@
-"""What is measured of attribution methods."""
+"""Figures of attribution methods."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ from dataclasses import dataclass
 
 from training.explanations.bootstrap import Mean
 
-# A method whose maps are more alike than this after the network forgot all does not show the network.
-LIKE = 0.2
-# Of a method whose values should add up, the share of images for which they do.
-COMPLETE = 0.99
+# A method with this result of the randomization test, or a larger one, does not show the network.
+MAX_RANDOMIZATION = 0.2
+# Smallest share of images for which a method that promises completeness should be complete.
+MIN_COMPLETENESS = 0.99
 
 
 @dataclass(frozen=True, slots=True)
 class MethodFigures:
-    """One method, or one map that never looked at the network.
+    """Figures of one method.
 
     Attributes:
         deletion, insertion: areas under the curves, see handlers/explain/evidence/faithfulness.py.
         gap: insertion minus deletion.
-        versus_random, versus_center: by how much it beats, image by image, a random map and one of the center.
+        versus_random, versus_center: gap minus the gap of a random map, and of a map of the center, image by image.
         road: see training/explanations/road.py.
-        completeness: for which share of the images the values add up; None where they need not.
-        likeness: to maps of networks that know nothing, see training/explanations/randomization_test.py.
-        spearman: of the same maps the mean of the absolute value of Spearman's correlation, as it is.
-        change: under a little noise, the largest of several copies, the mean of the images.
-        pointing: for which share of the images the highest value lies on the object; None where objects are unknown.
-        mass: the share of the evidence on the object.
-        passes: of an image through the network, one back counted as two forward.
-        milliseconds: of one image alone, by one thread.
+        completeness: share of images whose attributions are complete; None if the method does not promise it.
+        randomization_test: similarity to maps of networks with random weights, less than 0.2 to pass; see
+            training/explanations/randomization_test.py.
+        spearman: mean absolute value of Spearman's correlation with the same maps.
+        stability: relative change of the map under little noise: the largest of several copies, mean over the images.
+        pointing_game: share of images whose highest value lies on the object; None if objects are unknown.
+        relevance_mass: share of the evidence on the object; None if objects are unknown.
+        passes: passes through the network for one image; a backward pass counts as two forward passes.
+        milliseconds: time for one image alone, on one thread.
     """
 
     name: str
@@ -40,46 +41,47 @@ class MethodFigures:
     versus_center: Mean
     road: float
     completeness: float | None
-    likeness: float
+    randomization_test: float
     spearman: float
-    change: float
-    pointing: float | None
-    mass: Mean | None
+    stability: float
+    pointing_game: float | None
+    relevance_mass: Mean | None
     passes: int
     milliseconds: float
 
     @property
-    def beats(self) -> bool:
-        """Whether it is better than both maps that never looked, by more than chance would have it."""
+    def beats_trivial_maps(self) -> bool:
+        """Return whether it is better than a random map and a map of the center, beyond chance."""
         return self.versus_random.low > 0 and self.versus_center.low > 0
 
     @property
-    def sound(self) -> bool:
-        """Whether it shows the network: its maps change with it, and beat those that never looked."""
-        return self.likeness < LIKE and self.beats
+    def passes_checks(self) -> bool:
+        """Return whether its maps depend on the network: they pass the randomization test and beat trivial maps."""
+        return self.randomization_test < MAX_RANDOMIZATION and self.beats_trivial_maps
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """All methods of a release, on N images.
+class ExplanationFigures:
+    """Figures of all methods of a release, on N images.
 
     Attributes:
-        images, checked: N, and on how many of them the slow checks (likeness, change) were made.
-        methods: those that are right for the network.
-        refused: why the others are not, by name.
-        random, center: the gaps of a random map and of one of the center.
-        object: the mean share of an image that its object takes, which is what evidence anywhere would come to; None
-            where objects are unknown.
+        images: N.
+        checked_images: number of images for the slow checks: randomization test and stability.
+        methods: figures of the methods that fit the network.
+        unsupported: why the other methods do not fit, by name.
+        random_gap, center_gap: gaps of a random map and of a map of the center.
+        object_share: mean share of an image that its object covers, which is the relevance mass of evenly spread
+            evidence; None if objects are unknown.
     """
 
     images: int
-    checked: int
+    checked_images: int
     methods: tuple[MethodFigures, ...]
-    refused: dict[str, str]
-    random: Mean
-    center: Mean
-    object: float | None
+    unsupported: dict[str, str]
+    random_gap: Mean
+    center_gap: Mean
+    object_share: float | None
 
     def method(self, name: str) -> MethodFigures:
-        """The figures of one method, by its name."""
-        return next(one for one in self.methods if one.name == name)
+        """Return the figures of one method."""
+        return next(method for method in self.methods if method.name == name)

@@ -1,4 +1,4 @@
-"""All methods on a sample: their maps, and every figure of these."""
+"""Measurement of all methods on a sample: their maps and figures."""
 
 from __future__ import annotations
 
@@ -18,78 +18,87 @@ from handlers.explain.methods.attribution import Attribution
 from handlers.explain.methods.method import Method, TargetScore
 from handlers.explain.plugin import AttributionPlugin
 from training.explanations import bootstrap, pointing_game, randomization_test, road, stability
-from training.explanations.figures import Measured, MethodFigures
+from training.explanations.figures import ExplanationFigures, MethodFigures
 from training.explanations.sample import Sample
 
-# Images that are explained between two steps of the progress bar.
-AT_ONCE = 16
-# Likeness and change cost a method several times over: they are measured on the first images of the sample.
-CHECKED = 16
-TIMED = 5
+# Images between two steps of the progress bar.
+CHUNK = 16
+# The randomization test and stability cost a method several times over, so they use the first images of the sample.
+CHECKED_IMAGES = 16
+TIMED_IMAGES = 5
 
 
-def measure(classifier: Classifier, sample: Sample) -> tuple[Measured, dict[str, torch.Tensor]]:
-    """Measure every method that is right for the classifier's network; returns their signed maps (N, H, W), too.
+def measure(classifier: Classifier, sample: Sample) -> tuple[ExplanationFigures, dict[str, torch.Tensor]]:
+    """Measure every method that fits the network; return the figures, and the signed maps (N, H, W) by method.
 
-    By each method an image of the sample is explained once, and one of the first CHECKED of them eight times;
-    faithfulness and ROAD cost 41 passes forward an image more.
+    Each method explains an image of the sample once, and the first CHECKED_IMAGES eight times. Faithfulness and ROAD
+    cost 41 more forward passes for each image.
     """
     explainer = AttributionPlugin(classifier).explainer
-    bench = Bench(classifier, explainer, sample)
-    works = explainer.supported
-    found: list[MethodFigures] = []
+    evaluator = MethodEvaluator(classifier, explainer, sample)
+    supported = explainer.supported
+    methods: list[MethodFigures] = []
     maps: dict[str, torch.Tensor] = {}
-    with tqdm(total=bench.explained * len(works), unit="image", disable=None, leave=False) as bar:
-        for name, method in works.items():
+    with tqdm(total=evaluator.explanations * len(supported), unit="image", disable=None, leave=False) as bar:
+        for name, method in supported.items():
             bar.set_description(name)
-            figures, maps[name] = bench.figures(method, bar.update)
-            found.append(figures)
-    measured = Measured(
+            figures, maps[name] = evaluator.figures(method, bar.update)
+            methods.append(figures)
+    figures_of_all = ExplanationFigures(
         images=len(sample),
-        checked=len(sample.images[:CHECKED]),
-        methods=tuple(found),
-        refused=dict(explainer.unsupported),
-        random=bootstrap.mean(bench.random),
-        center=bootstrap.mean(bench.center),
-        object=None if sample.masks is None else float(sample.masks.double().mean()),
+        checked_images=len(sample.images[:CHECKED_IMAGES]),
+        methods=tuple(methods),
+        unsupported=dict(explainer.unsupported),
+        random_gap=bootstrap.mean(evaluator.random_gap),
+        center_gap=bootstrap.mean(evaluator.center_gap),
+        object_share=None if sample.masks is None else float(sample.masks.double().mean()),
     )
-    return measured, maps
+    return figures_of_all, maps
 
 
-class Bench:
-    """What all methods are measured with: the sample, networks that know nothing, and maps that never looked."""
+class MethodEvaluator:
+    """Evaluator of methods: the sample, networks with random weights, and the gaps of trivial maps."""
 
     def __init__(self, classifier: Classifier, explainer: Explainer, sample: Sample) -> None:
         self.sample = sample
         self.spec = classifier.card.input
         self.target_score = explainer.target_score
-        networks = randomization_test.forgetful(classifier.card.architecture, classifier.engine.device)
-        self.forgetful = [TargetScore(network, self.target_score.introspection) for network in networks]
-        shown = (self.target_score.network, sample.images, sample.weights, sample.blurred)
-        self.random, self.center = faithfulness.random_gap(*shown), faithfulness.center_gap(*shown)
+        networks = randomization_test.random_networks(classifier.card.architecture, classifier.engine.device)
+        self.random_scores = [TargetScore(network, self.target_score.introspection) for network in networks]
+        arguments = (self.target_score.network, sample.images, sample.weights, sample.blurred)
+        self.random_gap, self.center_gap = faithfulness.random_gap(*arguments), faithfulness.center_gap(*arguments)
 
     @property
-    def explained(self) -> int:
-        """Images that are explained by each method, one counted as often as it is."""
-        few = len(self.sample.images[:CHECKED])
-        return len(self.sample) + few * (randomization_test.NETWORKS + stability.COPIES)
+    def explanations(self) -> int:
+        """Return the number of explanations by each method."""
+        checked_images = len(self.sample.images[:CHECKED_IMAGES])
+        return len(self.sample) + checked_images * (randomization_test.NETWORKS + stability.COPIES)
 
     def figures(self, method: Method, advance: Callable[[int], object]) -> tuple[MethodFigures, torch.Tensor]:
-        """The figures of one method, and its maps (N, H, W); `advance` is told of so many images more."""
+        """Return the figures of one method, and its maps (N, H, W).
+
+        Args:
+            advance: called with the number of images after each chunk.
+        """
         sample, network = self.sample, self.target_score.network
-        found = list(self._parts(method, self.target_score, sample.images, advance))
-        maps = _maps(found)
-        adds_up = [one for part in found for row in range(len(part.values)) if (one := part.completeness(row))]
+        chunks = list(self._chunks(method, self.target_score, sample.images, advance))
+        maps = _maps(chunks)
+        checks = [chunk.completeness(row) for chunk in chunks for row in range(len(chunk.values))]
+        complete = [check["ok"] for check in checks if check]
         curves = faithfulness.curves(network, sample.images, sample.weights, maps, sample.blurred)
         deletion, insertion = curves.areas
-        few = sample.images[:CHECKED]
-        likeness = [
-            randomization_test.likeness(maps[:CHECKED], _maps(self._parts(method, other, few, advance)))
-            for other in self.forgetful
+        checked_images = sample.images[:CHECKED_IMAGES]
+        similarities = [
+            randomization_test.similarity(
+                maps[:CHECKED_IMAGES], _maps(self._chunks(method, random_score, checked_images, advance))
+            )
+            for random_score in self.random_scores
         ]
         changes = [
-            stability.change(maps[:CHECKED], _maps(self._parts(method, self.target_score, noisy, advance)))
-            for noisy in stability.noisy(few, self.spec)
+            stability.relative_change(
+                maps[:CHECKED_IMAGES], _maps(self._chunks(method, self.target_score, noisy, advance))
+            )
+            for noisy in stability.noisy(checked_images, self.spec)
         ]
         masks, passes = sample.masks, attribution.passes(method, method.settings)
         figures = MethodFigures(
@@ -98,47 +107,46 @@ class Bench:
             deletion=float(deletion.mean()),
             insertion=float(insertion.mean()),
             gap=bootstrap.mean(curves.gap),
-            versus_random=bootstrap.mean(curves.gap - self.random),
-            versus_center=bootstrap.mean(curves.gap - self.center),
+            versus_random=bootstrap.mean(curves.gap - self.random_gap),
+            versus_center=bootstrap.mean(curves.gap - self.center_gap),
             road=float(road.road(network, sample.images, sample.weights, maps).mean()),
-            completeness=statistics.fmean(one["ok"] for one in adds_up) if adds_up else None,
-            likeness=statistics.fmean(one.value for one in likeness),
-            spearman=statistics.fmean(one.spearman for one in likeness),
-            change=float(torch.stack(changes).amax(dim=0).mean()),
-            pointing=None if masks is None else float(pointing_game.pointing(maps, masks).double().mean()),
-            mass=None if masks is None else bootstrap.mean(pointing_game.mass(maps, masks)),
+            completeness=statistics.fmean(complete) if complete else None,
+            randomization_test=statistics.fmean(similarity.value for similarity in similarities),
+            spearman=statistics.fmean(similarity.spearman for similarity in similarities),
+            stability=float(torch.stack(changes).amax(dim=0).mean()),
+            pointing_game=None if masks is None else float(pointing_game.hits(maps, masks).double().mean()),
+            relevance_mass=None if masks is None else bootstrap.mean(pointing_game.relevance_mass(maps, masks)),
             passes=passes.forward + 2 * passes.backward,
             milliseconds=self._milliseconds(method),
         )
         return figures, maps
 
-    def _parts(
+    def _chunks(
         self, method: Method, target_score: TargetScore, images: torch.Tensor, advance: Callable[[int], object]
     ) -> Iterator[Attribution]:
-        """The first images of the sample, or noisy ones, as a request that asks for nothing else has them explained."""
+        """Explain the first images of the sample, or noisy copies of them, with default settings."""
         settings = method.settings
-        for first in range(0, len(images), AT_ONCE):
-            part = images[first : first + AT_ONCE]
-            weights = self.sample.weights[first : first + len(part)]
-            asked = baselines.attribution_inputs(part, weights, settings, self.spec)
-            yield attribution.attribute(method, target_score, asked, settings)
-            advance(len(part))
+        for first in range(0, len(images), CHUNK):
+            chunk = images[first : first + CHUNK]
+            weights = self.sample.weights[first : first + len(chunk)]
+            inputs = baselines.attribution_inputs(chunk, weights, settings, self.spec)
+            yield attribution.attribute(method, target_score, inputs, settings)
+            advance(len(chunk))
 
     def _milliseconds(self, method: Method) -> float:
-        """Of an image alone: the median of the first TIMED, by one thread."""
+        """Return the time for one image: the median of the first TIMED_IMAGES, on one thread."""
         times = []
         with _one_thread():
-            for row in range(min(TIMED, len(self.sample))):
-                began = time.perf_counter()
-                _maps(
-                    self._parts(method, self.target_score, self.sample.images[row : row + 1], lambda _: None)
-                ).sum().item()
-                times.append(1000 * (time.perf_counter() - began))
+            for row in range(min(TIMED_IMAGES, len(self.sample))):
+                image = self.sample.images[row : row + 1]
+                start = time.perf_counter()
+                _maps(self._chunks(method, self.target_score, image, lambda _: None)).sum().item()
+                times.append(1000 * (time.perf_counter() - start))
         return statistics.median(times)
 
 
-def _maps(parts: Iterator[Attribution] | list[Attribution]) -> torch.Tensor:
-    return torch.stack([part.heat(row) for part in parts for row in range(len(part.values))])
+def _maps(chunks: Iterator[Attribution] | list[Attribution]) -> torch.Tensor:
+    return torch.stack([chunk.heat(row) for chunk in chunks for row in range(len(chunk.values))])
 
 
 @contextmanager

@@ -1,14 +1,14 @@
-"""Whether evidence lies on the object, where it is known where that is."""
+"""Share of the evidence on the object, and the pointing game, for images with masks of their objects."""
 
 from __future__ import annotations
 
 import torch
 
 
-def mass(heats: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """The share of the evidence for the class that lies on the object, from 0 to 1: (N,).
+def relevance_mass(heats: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Return the share of the evidence for the class that lies on the object, from 0 to 1: (N,).
 
-    Relevance mass accuracy (Arras, Osman, Samek, arXiv 2003.07258), of positive values. A map without any has 0.
+    This is the relevance mass accuracy (Arras, Osman, Samek, arXiv 2003.07258) of positive values; 0 if a map has none.
 
     Args:
         heats: signed maps (N, H, W).
@@ -20,7 +20,7 @@ def mass(heats: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     return torch.where(total > 0, within / total.clamp(min=torch.finfo(total.dtype).tiny), 0.0)
 
 
-def pointing(heats: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Whether the highest value lies on the object, bool (N,): the pointing game (Zhang et al., arXiv 1608.00507)."""
-    places = heats.flatten(1).argmax(dim=1, keepdim=True)
-    return masks.flatten(1).gather(1, places)[:, 0]
+def hits(heats: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Return whether the highest value lies on the object, bool (N,); see Zhang et al., arXiv 1608.00507."""
+    positions = heats.flatten(1).argmax(dim=1, keepdim=True)
+    return masks.flatten(1).gather(1, positions)[:, 0]

@@ -1,6 +1,6 @@
-"""Whether maps change when the network forgets all it has learnt (Adebayo et al., "Sanity checks", arXiv 1810.03292).
+"""Randomization test (Adebayo et al., "Sanity checks", arXiv 1810.03292): maps must depend on the trained weights.
 
-A method whose maps stay alike shows the image, or its own habits, and not the network.
+If the maps of networks with random weights are similar, a method shows the image or its own bias, not the network.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from training.explanations.ranks import spearman
 NETWORKS = 3
 
 
-def forgetful(architecture: Architecture, device: torch.device) -> list[nn.Module]:
-    """NETWORKS networks of an architecture with fresh random weights, the same ones each time."""
+def random_networks(architecture: Architecture, device: torch.device) -> list[nn.Module]:
+    """Return NETWORKS networks of an architecture with random weights, the same for each call."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        made = [architectures.build(architecture.name, **architecture.arguments) for _ in range(NETWORKS)]
-    return [network.to(device).eval().requires_grad_(False) for network in made]
+        networks = [architectures.build(architecture.name, **architecture.arguments) for _ in range(NETWORKS)]
+    return [network.to(device).eval().requires_grad_(False) for network in networks]
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
-    """How alike the maps of a trained network and of one that knows nothing are.
+class Similarity:
+    """Similarity of the maps of a trained and a random network.
 
     Attributes:
-        value: from 0 to 1, less what chance comes to.
-        spearman: the mean of the absolute value of Spearman's correlation, chance and all.
+        value: similarity beyond chance, 0 to 1.
+        spearman: mean absolute value of Spearman's correlation, without correction for chance.
     """
 
     value: float
     spearman: float
 
 
-def likeness(trained: torch.Tensor, random: torch.Tensor) -> Likeness:
-    """Compare maps of a trained network and of one that knows nothing.
+def similarity(trained: torch.Tensor, random: torch.Tensor) -> Similarity:
+    """Compare the maps of a trained network and of a random network.
 
-    `value` is the larger of two, both of Spearman's correlation of signed maps, image by image:
+    `value` is the larger of two statistics of Spearman's correlation of signed maps, image by image:
 
-    - of its mean, the absolute value: large where a method draws much the same whatever it is asked.
-    - the mean of its absolute value, minus the same for maps of different images: large where maps show the image, in
-      whichever sign. The second is what chance comes to: maps of few cells, such as class activation maps, often are
-      alike, though they have nothing to do with each other.
+    - the absolute value of its mean. This is large if a method draws similar maps for any network.
+    - the mean of its absolute value, minus the same for maps of different images. This is large if maps show the image,
+      with either sign. The subtrahend is the result of chance: maps of few cells, such as class activation maps, are
+      often similar without any relation.
 
     Args:
         trained, random: (N, H, W).
     """
     same = spearman(trained, random)
     other = spearman(trained.roll(1, dims=0), random)
-    plain = float(same.abs().mean())
-    return Likeness(max(abs(float(same.mean())), plain - float(other.abs().mean())), plain)
+    absolute = float(same.abs().mean())
+    return Similarity(max(abs(float(same.mean())), absolute - float(other.abs().mean())), absolute)

@@ -1,8 +1,7 @@
-"""ROAD, remove and debias (Rong et al., arXiv 2202.00449): the most and the least important pixels are taken out.
+"""ROAD, remove and debias (Rong et al., arXiv 2202.00449): the most and the least important pixels are removed.
 
-What is taken out is filled in from its surroundings, so that the network sees no edges that were not there. Known bias:
-filling in leaves hardly a trace of what is taken out evenly, so blurred maps look better than they are
-(arXiv 2304.13836).
+Removed pixels are imputed from their neighbors, so that the network sees no new edges. Known bias: imputation hides
+evenly removed pixels, so blurred maps look better than they are (arXiv 2304.13836).
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from handlers.explain.methods.patches import Logits
 SHARES = (0.2, 0.4, 0.6, 0.8)
 NOISE = 0.01
 SEED = 0
-# The paper's weights of the eight neighbors: 1/6 beside, above and below, 1/12 at the corners.
+# Weights of the eight neighbors, as in the paper: 1/6 for direct neighbors, 1/12 for diagonal ones.
 KERNEL = ((1 / 12, 1 / 6, 1 / 12), (1 / 6, 0.0, 1 / 6), (1 / 12, 1 / 6, 1 / 12))
-# Solved up to this part of the image's own size, in normalized units far below the noise.
-TOLERANCE, MOST_ROUNDS = 1e-4, 500
+# Relative residual of the solution; it is far below the noise.
+TOLERANCE, MAX_ROUNDS = 1e-4, 500
 
 
 def road(logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: torch.Tensor) -> torch.Tensor:
-    """How much more probable the class stays when the least important pixels go than when the most important go: (N,).
+    """Return the probability without the least important pixels minus that without the most important ones: (N,).
 
-    The mean over SHARES of the pixels, from -1 to 1; higher is better, and 0 is what a random map comes to.
+    This is the mean over SHARES of the pixels, from -1 to 1. Higher is better; a random map has 0.
 
     Args:
         images: normalized, (N, 3, H, W).
-        weights: what is explained, (N, classes), see handlers.explain.methods.method.TargetScore.
+        weights: weights of the score, (N, classes), see handlers.explain.methods.method.TargetScore.
         heats: signed maps (N, H, W).
     """
     ranks = heats.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1).reshape(heats.shape)
@@ -38,52 +37,52 @@ def road(logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: tor
     gained = torch.zeros(len(images), device=images.device)
     for share in SHARES:
         size = round(share * count)
-        for sign, taken in ((-1, ranks < size), (1, ranks >= count - size)):
-            gained += sign * _probability(logits, imputed(images, taken), weights)
+        for sign, removed in ((-1, ranks < size), (1, ranks >= count - size)):
+            gained += sign * _probability(logits, imputed(images, removed), weights)
     return gained / len(SHARES)
 
 
-def imputed(images: torch.Tensor, taken: torch.Tensor) -> torch.Tensor:
-    """Images (N, 3, H, W) whose `taken` pixels, bool (N, H, W), are the weighted mean of their neighbors, and noise.
+def imputed(images: torch.Tensor, removed: torch.Tensor) -> torch.Tensor:
+    """Replace the pixels `removed`, bool (N, H, W), of images (N, 3, H, W) by the mean of their neighbors plus noise.
 
-    The linear system of the paper, solved by conjugate gradients for all images and channels at once.
+    Solves the linear system of the paper by conjugate gradients, for all images and channels at once.
     """
-    holes = taken[:, None].to(images.dtype)
+    holes = removed[:, None].to(images.dtype)
     kernel = torch.tensor(KERNEL, dtype=images.dtype, device=images.device)
     neighbors = _around(torch.ones_like(images[:1, :1]), kernel)
 
     def apply(values: torch.Tensor) -> torch.Tensor:
         return holes * (neighbors * values - _around(values * holes, kernel))
 
-    kept = images * (1 - holes)
+    visible = images * (1 - holes)
     values = torch.zeros_like(images)
-    residual = holes * _around(kept, kernel)
+    residual = holes * _around(visible, kernel)
     direction, size = residual, _dot(residual, residual)
-    wanted = TOLERANCE**2 * _dot(images, images)
-    for _ in range(MOST_ROUNDS):
-        if (size <= wanted).all():
+    threshold = TOLERANCE**2 * _dot(images, images)
+    for _ in range(MAX_ROUNDS):
+        if (size <= threshold).all():
             break
-        through = apply(direction)
-        # Where a system is solved, or an image has no holes, all of these are 0: the step is none.
-        step = size / _dot(direction, through).clamp(min=torch.finfo(images.dtype).tiny)
+        product = apply(direction)
+        # If a system is solved, or an image has no holes, all of these are 0 and the step is 0.
+        step = size / _dot(direction, product).clamp(min=torch.finfo(images.dtype).tiny)
         values = values + step * direction
-        residual = residual - step * through
-        before, size = size, _dot(residual, residual)
-        direction = residual + size / before.clamp(min=torch.finfo(images.dtype).tiny) * direction
+        residual = residual - step * product
+        previous_size, size = size, _dot(residual, residual)
+        direction = residual + size / previous_size.clamp(min=torch.finfo(images.dtype).tiny) * direction
     noise = torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(SEED)).to(images)
-    return kept + holes * (values + NOISE * noise)
+    return visible + holes * (values + NOISE * noise)
 
 
 def _around(values: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
-    """The weighted sum of the eight neighbors of each pixel; beyond the edges there are none."""
+    """Return the weighted sum of the eight neighbors of each pixel; pixels beyond the edges count as 0."""
     channels = values.shape[1]
     return functional.conv2d(values, kernel.expand(channels, 1, 3, 3), padding=1, groups=channels)
 
 
-def _dot(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    return (one * other).sum(dim=(2, 3), keepdim=True)
+def _dot(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return (left * right).sum(dim=(2, 3), keepdim=True)
 
 
 def _probability(logits: Logits, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        return probability(torch.cat([logits(part) for part in torch.split(images, rows_at_once(images))]), weights)
+        return probability(torch.cat([logits(chunk) for chunk in torch.split(images, rows_at_once(images))]), weights)

@@ -1,4 +1,4 @@
-"""The images that methods are measured on: a part of a split, drawn by a seed, as the network sees them."""
+"""Sample of images that methods are measured on: a random part of a split, as the network sees it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """N images, each with the class that the model answers, which is what is explained.
+    """N images, each with its predicted class, which is explained.
 
     Attributes:
-        pictures: the images as they came, labeled by indices into the card's classes.
-        test: what was answered.
+        pictures: the original images, labeled by indices into the card's classes.
+        test: predictions.
         images: normalized, float32 (N, 3, H, W).
         weights: float32 (N, classes), see handlers.explain.methods.method.TargetScore.
-        blurred: the images blurred, (N, 3, H, W).
-        masks: bool (N, H, W), where the objects are; None where nobody knows.
+        blurred: blurred images, (N, 3, H, W).
+        masks: masks of the objects, bool (N, H, W); None if they are unknown.
     """
 
     pictures: Split
@@ -41,10 +41,10 @@ class Sample:
 
 
 def draw(classifier: Classifier, split: Split, count: int, seed: int = SEED) -> Sample:
-    """`count` images of `split`, or all where it has fewer; the same ones for the same seed.
+    """Draw `count` images of a split, or all if it has fewer; the same seed gives the same images.
 
     Raises:
-        DataError: an image cannot be served, or has no object as the network sees it; or there is no image.
+        DataError: an image is not accepted, its mask is empty as the network sees it, or there is no image.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(split))[:count]).tolist()
     pictures = Split(
@@ -55,16 +55,20 @@ def draw(classifier: Classifier, split: Split, count: int, seed: int = SEED) -> 
     )
     test = evaluate(classifier, pictures)
     spec, device = classifier.card.input, classifier.engine.device
-    seen = [images.pixels(images.picture(picture, spec), spec) for picture in pictures.images]
-    batch = images.batch(seen, spec, device)
+    pixels = [images.pixels(images.picture(picture, spec), spec) for picture in pictures.images]
+    batch = images.batch(pixels, spec, device)
     weights = torch.zeros(len(pictures), len(classifier.card.classes), device=device)
     weights[torch.arange(len(pictures)), test.answered.to(device)] = 1
     masks = None
     if len(pictures.masks):
-        # On the road of the images, so that object and image stay on top of each other.
-        drawn = [images.pixels(images.from_array(mask.astype(np.uint8) * 255), spec)[0] for mask in pictures.masks]
-        masks = (torch.stack(drawn) > 127).to(device)
+        # Process masks as images, so that mask and image stay aligned.
+        mask_pixels = [
+            images.pixels(images.from_array(mask.astype(np.uint8) * 255), spec)[0] for mask in pictures.masks
+        ]
+        masks = (torch.stack(mask_pixels) > 127).to(device)
         empty = (~masks.flatten(1).any(dim=1)).nonzero().flatten().tolist()
         if empty:
-            raise DataError(f"the mask of {pictures.name(empty[0])} is empty, as the network sees it: leave it out")
+            raise DataError(
+                f"the mask of {pictures.name(empty[0])} is empty after resizing and cropping: leave the image out"
+            )
     return Sample(pictures, test, batch, weights, baselines.make("blur", batch, spec), masks)

@@ -1,4 +1,4 @@
-"""Whether maps stay when images change by so little that nobody sees it."""
+"""Stability of maps under noise that is too small to see."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEED = 0
 
 
 def noisy(images: torch.Tensor, spec: Input) -> Iterator[torch.Tensor]:
-    """COPIES of normalized images (N, 3, H, W), each with noise of its own, which is the same for all images."""
+    """Yield COPIES of normalized images (N, 3, H, W), each with new noise; all images get the same noise."""
     generator = torch.Generator().manual_seed(SEED)
     std = torch.tensor(spec.std).view(3, 1, 1)
     for _ in range(COPIES):
@@ -23,11 +23,11 @@ def noisy(images: torch.Tensor, spec: Input) -> Iterator[torch.Tensor]:
         yield images + noise.to(images)
 
 
-def change(maps: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """The length of the difference of maps (N, H, W), as a share of the first: (N,); 0 where nothing changed.
+def relative_change(maps: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Return the norm of the difference of maps (N, H, W), divided by the norm of `maps`: (N,).
 
-    Its largest value over noisy copies is the maximum sensitivity of Yeh et al., arXiv 1901.09392.
+    The largest value over noisy copies is the maximum sensitivity of Yeh et al., arXiv 1901.09392.
     """
     lengths = maps.flatten(1).norm(dim=1)
-    moved: torch.Tensor = (others - maps).flatten(1).norm(dim=1) / lengths.clamp(min=torch.finfo(maps.dtype).tiny)
-    return moved
+    changes: torch.Tensor = (others - maps).flatten(1).norm(dim=1) / lengths.clamp(min=torch.finfo(maps.dtype).tiny)
+    return changes

@@ -1,4 +1,4 @@
-"""explanations.html and explanations.json: how good each attribution method is on a model, and what each shows."""
+"""explanations.html and explanations.json: figures and examples of each attribution method of a model."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from models.card import Card
-from training.explanations.conclusions import findings
+from training.explanations.conclusions import conclusions
 from training.explanations.default_method import choose
-from training.explanations.figures import COMPLETE, LIKE, Measured
+from training.explanations.figures import MAX_RANDOMIZATION, MIN_COMPLETENESS, ExplanationFigures
 from training.explanations.randomization_test import NETWORKS
 from training.explanations.road import SHARES
 from training.explanations.stability import COPIES, NOISE
@@ -22,36 +22,36 @@ from training.report.pictures import gaps
 
 FILE_NAME, FIGURES, PICTURE = "explanations.html", "explanations.json", "gaps.png"
 TEMPLATE = "explanations.html.jinja"
-# What report.html has where the link belongs.
+# Placeholder for the link in report.html.
 MARK = "<!-- explanations.html -->"
-LINK = f'<p><a href="{FILE_NAME}">Why it answers so: how good its explanations are</a>.</p>'
+LINK = f'<p><a href="{FILE_NAME}">Explanations: how faithful they are to the model</a>.</p>'
 
 
-def write(folder: Path, card: Card, source: str, measured: Measured, gallery: Sequence[Row]) -> None:
-    """Write both files and gaps.png into `folder`, and link them from the report.html that lies there.
+def write(folder: Path, card: Card, source: str, figures: ExplanationFigures, gallery: Sequence[Row]) -> None:
+    """Write both files and gaps.png into `folder`, and link them from its report.html.
 
     Args:
-        source: where the images are from, such as "the test split of digits".
+        source: source of the images, such as "the test split of digits".
 
     Raises:
-        OSError: they cannot be written.
+        OSError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = document(card, source, measured)
-    (folder / FIGURES).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    gaps.draw(folder / PICTURE, measured, found["default"])
+    content = document(card, source, figures)
+    (folder / FIGURES).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    gaps.draw(folder / PICTURE, figures, content["default"])
     text = page.template(TEMPLATE).render(
         card=card,
         source=source,
-        measured=measured,
-        methods=sorted(measured.methods, key=lambda one: -one.gap.value),
-        chosen=found["default"],
-        findings=found["findings"],
+        figures=figures,
+        methods=sorted(figures.methods, key=lambda method: -method.gap.value),
+        default=content["default"],
+        conclusions=content["conclusions"],
         chart=page.inlined(folder / PICTURE),
         gallery=gallery,
         url=_url,
-        like=LIKE,
-        complete=COMPLETE,
+        max_randomization=MAX_RANDOMIZATION,
+        min_completeness=MIN_COMPLETENESS,
         networks=NETWORKS,
         shares=SHARES,
         copies=COPIES,
@@ -63,15 +63,15 @@ def write(folder: Path, card: Card, source: str, measured: Measured, gallery: Se
         report.write_text(report.read_text(encoding="utf-8").replace(MARK, LINK), encoding="utf-8")
 
 
-def document(card: Card, source: str, measured: Measured) -> dict[str, Any]:
-    """What explanations.json holds: the model, the default method, the findings, and all figures of every method."""
+def document(card: Card, source: str, figures: ExplanationFigures) -> dict[str, Any]:
+    """Return the content of explanations.json: model, default method, conclusions, and the figures of each method."""
     return {
         "model": card.name,
         "version": card.version,
         "source": source,
-        "default": choose(measured).name,
-        "findings": findings(measured),
-        **asdict(measured),
+        "default": choose(figures).name,
+        "conclusions": conclusions(figures),
+        **asdict(figures),
     }
 
 

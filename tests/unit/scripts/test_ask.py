@@ -10,8 +10,8 @@ import pytest
 
 from scripts import explain, predict
 from tests.unit.serving.client.server import Say, Server
-from tests.unit.serving.client.test_answers import WHY
 from tests.unit.serving.client.test_requests import CLASSES, ONE, PNG, TWO
+from tests.unit.serving.client.test_responses import WHY
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_an_explanation_is_asked_for_with_any_option(images: list[str], server: 
         ["a.png", "--url", server.url, "--contrast", "cat,dog", "--method", "ixg", "--option", "smoothgrad_samples=9"]
     )
     assert server.seen[0].path == "/explanations/digits?top_k=5&method=ixg&smoothgrad_samples=9&contrast=cat%2Cdog"
-    with pytest.raises(SystemExit, match="--option 'smoothgrad_samples' is no NAME=VALUE"):
+    with pytest.raises(SystemExit, match="--option is 'smoothgrad_samples'; it must be NAME=VALUE"):
         explain.main(["a.png", "--url", server.url, "--option", "smoothgrad_samples"])
 
 

@@ -55,7 +55,7 @@ def test_a_release_that_may_have_seen_these_images_is_named(
 def test_of_many_names_a_part_is_printed(
     elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "SHOWN", 1)
+    monkeypatch.setattr(compare, "MAX_NAMES", 1)
     found = compare.run(compare.named("colors/1.0"), compare.named("colors/2.0"), "paint")
     said = capsys.readouterr().out
     longest = max(len(found.only_a), len(found.only_b))
@@ -73,7 +73,7 @@ def test_different_classes_are_not_compared(elsewhere: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         compare.main(["colors/1.0", "colors/4.0", "--data", "paint"])
     assert ended.value.code == (
-        "error: the two have different classes: colors 1.0 knows red, green, blue; colors 4.0 knows red, green"
+        "error: the releases have different classes: colors 1.0 knows red, green, blue; colors 4.0 knows red, green"
     )
 
 

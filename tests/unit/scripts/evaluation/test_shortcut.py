@@ -10,17 +10,17 @@ import pytest
 from PIL import Image
 
 from scripts.evaluation import shortcut
-from scripts.evaluation.shortcut import Trained
-from tests.unit.training.explanations.test_report import mean, measured, method
+from scripts.evaluation.shortcut import TrainedModel
+from tests.unit.training.explanations.test_report import figures_of, mean, method
 from training.data.builtin import shapes
 from training.report.gallery import Row
 
 
-def trained(name: str, own: float, other: float, mass: float) -> Trained:
+def trained(name: str, own: float, other: float, mass: float) -> TrainedModel:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8), "gray").save(buffer, "PNG")
     row = Row("a", buffer.getvalue(), {"ig": buffer.getvalue()}, "disc", "ring", 0.9)
-    return Trained(name, own, other, measured(replace(method("ig", 0.5), mass=mean(mass))), [row, row])
+    return TrainedModel(name, own, other, figures_of(replace(method("ig", 0.5), relevance_mass=mean(mass))), [row, row])
 
 
 def test_the_table_sets_accuracy_beside_evidence(
@@ -37,6 +37,6 @@ def test_the_table_sets_accuracy_beside_evidence(
         ["shapes", "99", "%", "97", "%", "64", "%"],
         ["shapes-spurious", "96", "%", "18", "%", "4", "%"],
     ]
-    assert lines[-1] == f"look at {tmp_path / shortcut.PICTURE}"
+    assert lines[-1] == str(tmp_path / shortcut.PICTURE)
     with Image.open(tmp_path / shortcut.PICTURE) as drawn:
         assert drawn.width > 1000

@@ -1,4 +1,4 @@
-"""Each figure of a map, on maps whose figure is known."""
+"""Checks of maps, on maps with known results."""
 
 from __future__ import annotations
 
@@ -16,53 +16,55 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_spearman_knows_order_alone() -> None:
+def test_spearman_depends_on_order_only() -> None:
     maps = noise(3, 8, 8)
     others = torch.stack([maps[0].exp(), -maps[1], torch.zeros(8, 8)])
     assert spearman(maps, others).tolist() == pytest.approx([1, -1, 0])
     assert abs(float(spearman(noise(1, 64, 64), noise(1, 64, 64, seed=1)))) < 0.05
 
 
-def test_an_interval_holds_its_mean_and_narrows_with_more_images() -> None:
-    few, many = bootstrap.mean(noise(20)), bootstrap.mean(noise(2000))
-    assert few.low < few.value < few.high
-    assert many.high - many.low < (few.high - few.low) / 3
+def test_bootstrap_interval_contains_the_mean_and_narrows_with_more_images() -> None:
+    wide, narrow = bootstrap.mean(noise(20)), bootstrap.mean(noise(2000))
+    assert wide.low < wide.value < wide.high
+    assert narrow.high - narrow.low < (wide.high - wide.low) / 3
     assert bootstrap.mean(torch.ones(5)) == bootstrap.Mean(1, 1, 1)
 
 
-def test_mass_and_pointing_say_what_lies_on_the_object() -> None:
+def test_relevance_mass_and_pointing_game_measure_evidence_on_the_object() -> None:
     masks = torch.zeros(3, 4, 4, dtype=torch.bool)
     masks[:, :2] = True
     heats = torch.zeros(3, 4, 4)
     heats[0, 0, 0], heats[0, 3, 3] = 3, 1
-    heats[1, 0, 0], heats[1, 3, 3] = -5, 1  # what speaks against is no evidence for
-    assert pointing_game.mass(heats, masks).tolist() == [0.75, 0, 0]
-    assert pointing_game.pointing(heats, masks).tolist()[:2] == [True, False]
+    heats[1, 0, 0], heats[1, 3, 3] = -5, 1  # evidence against does not count
+    assert pointing_game.relevance_mass(heats, masks).tolist() == [0.75, 0, 0]
+    assert pointing_game.hits(heats, masks).tolist()[:2] == [True, False]
 
 
-def test_maps_of_the_image_are_alike_whatever_their_sign_and_maps_of_chance_are_not() -> None:
+def test_randomization_similarity_is_high_for_maps_of_the_image_of_either_sign_and_low_by_chance() -> None:
     image, coarse = noise(16, 8, 8), torch.nn.functional.interpolate(noise(1, 32, 2, 2), size=8)[0]
     signs = torch.tensor([1.0, -1.0]).repeat(8)[:, None, None]
-    assert randomization_test.likeness(image, image * signs).value > 0.8
-    assert randomization_test.likeness(image[:1].expand(16, 8, 8), image[:1].expand(16, 8, 8)).value == pytest.approx(1)
-    assert randomization_test.likeness(image, noise(16, 8, 8, seed=1)).value < 0.1
-    assert spearman(coarse[:16], coarse[16:]).abs().mean() > 0.3  # few cells are alike by chance
-    assert randomization_test.likeness(coarse[:16], coarse[16:]).value < 0.2
+    assert randomization_test.similarity(image, image * signs).value > 0.8
+    assert randomization_test.similarity(image[:1].expand(16, 8, 8), image[:1].expand(16, 8, 8)).value == pytest.approx(
+        1
+    )
+    assert randomization_test.similarity(image, noise(16, 8, 8, seed=1)).value < 0.1
+    assert spearman(coarse[:16], coarse[16:]).abs().mean() > 0.3  # maps of few cells correlate by chance
+    assert randomization_test.similarity(coarse[:16], coarse[16:]).value < 0.2
 
 
-def test_networks_that_know_nothing_are_always_the_same_and_leave_the_global_generator_alone() -> None:
+def test_random_networks_are_repeatable_and_do_not_change_the_global_generator() -> None:
     before = torch.get_rng_state()
     small = Architecture(name="cnn", arguments={"image_size": 8, "classes": 2})
-    one, again = randomization_test.forgetful(small, CPU), randomization_test.forgetful(small, CPU)
+    networks, repeated = (randomization_test.random_networks(small, CPU) for _ in range(2))
     assert torch.equal(before, torch.get_rng_state())
     images = noise(2, 3, 8, 8)
-    assert all(torch.equal(left(images), right(images)) for left, right in zip(one, again, strict=True))
-    assert not torch.equal(one[0](images), one[1](images))
+    assert all(torch.equal(first(images), second(images)) for first, second in zip(networks, repeated, strict=True))
+    assert not torch.equal(networks[0](images), networks[1](images))
 
 
-def test_change_is_a_share_of_the_map() -> None:
+def test_stability_is_relative_to_the_map() -> None:
     maps = noise(2, 4, 4)
-    assert stability.change(maps, torch.stack([maps[0], 1.5 * maps[1]])).tolist() == pytest.approx([0, 0.5])
+    assert stability.relative_change(maps, torch.stack([maps[0], 1.5 * maps[1]])).tolist() == pytest.approx([0, 0.5])
     copies = list(stability.noisy(torch.zeros(2, 3, 16, 16), Input(size=16, mean=(0, 0, 0), std=(0.5, 0.5, 0.5))))
     assert len(copies) == stability.COPIES
     assert torch.equal(copies[0][0], copies[0][1])
@@ -72,18 +74,18 @@ def test_change_is_a_share_of_the_map() -> None:
 
 def test_imputed_pixels_are_the_weighted_mean_of_their_neighbors() -> None:
     images = noise(2, 3, 7, 9)
-    taken = torch.rand(2, 7, 9, generator=torch.Generator().manual_seed(1)) < 0.6
-    found = road.imputed(images, taken).double()
-    kept = ~taken[:, None].expand_as(found)
-    assert torch.equal(found[kept], images.double()[kept])
+    removed = torch.rand(2, 7, 9, generator=torch.Generator().manual_seed(1)) < 0.6
+    imputed = road.imputed(images, removed).double()
+    visible = ~removed[:, None].expand_as(imputed)
+    assert torch.equal(imputed[visible], images.double()[visible])
     kernel = torch.tensor(road.KERNEL).double()
-    around = road._around(found, kernel) / road._around(torch.ones_like(found), kernel)
-    assert float((found - around)[~kept].abs().max()) < 10 * road.NOISE
-    assert float((images - around)[~kept].abs().max()) > 1  # they were not, before
+    around = road._around(imputed, kernel) / road._around(torch.ones_like(imputed), kernel)
+    assert float((imputed - around)[~visible].abs().max()) < 10 * road.NOISE
+    assert float((images - around)[~visible].abs().max()) > 1
 
 
-def test_road_tells_the_map_that_points_at_what_counts() -> None:
-    """The network sees how bright one quarter of the image is."""
+def test_road_is_high_for_the_map_of_the_relevant_pixels() -> None:
+    """Use a network that depends on the brightness of one quarter of the image."""
 
     def logits(images: torch.Tensor) -> torch.Tensor:
         bright = 4 * images[:, :, :4, :4].mean(dim=(1, 2, 3))

@@ -1,4 +1,4 @@
-"""The sample that methods are measured on, and the measuring, on a network that knows one thing for sure."""
+"""The sample, and the measurement of all methods on a small network."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ SIDE = 8
 
 def classifier(spec: Input | None = None) -> Classifier:
     torch.manual_seed(0)
-    about = card().model_copy(update={"input": spec or card().input})
-    network = architectures.build("cnn", **about.architecture.arguments)
-    return Classifier(about, Eager(network, about.input, torch.device("cpu")))
+    model_card = card().model_copy(update={"input": spec or card().input})
+    network = architectures.build("cnn", **model_card.architecture.arguments)
+    return Classifier(model_card, Eager(network, model_card.input, torch.device("cpu")))
 
 
 def split(count: int = 12, side: int = SIDE, masked: bool = True) -> Split:
     pixels = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
     mask = np.zeros((side, side), dtype=bool)
     mask[:, : side // 2] = True
-    return Split(list(pixels), [place % 3 for place in range(count)], (), [mask] * count if masked else ())
+    return Split(list(pixels), [row % 3 for row in range(count)], (), [mask] * count if masked else ())
 
 
-def test_the_same_seed_draws_the_same_images_and_never_one_twice() -> None:
-    model, whole = classifier(), split()
-    one, again, other = draw(model, whole, 5), draw(model, whole, 5), draw(model, whole, 5, seed=1)
-    assert one.pictures.names == again.pictures.names != other.pictures.names
-    assert len(set(one.pictures.names)) == len(one) == 5
-    assert len(draw(model, whole, 500)) == 12
-    assert torch.equal(one.images, again.images)
+def test_draw_is_repeatable_and_without_duplicates() -> None:
+    model, images = classifier(), split()
+    sample, repeated, other = draw(model, images, 5), draw(model, images, 5), draw(model, images, 5, seed=1)
+    assert sample.pictures.names == repeated.pictures.names != other.pictures.names
+    assert len(set(sample.pictures.names)) == len(sample) == 5
+    assert len(draw(model, images, 500)) == 12
+    assert torch.equal(sample.images, repeated.images)
 
 
-def test_what_is_explained_is_what_the_model_answers() -> None:
+def test_sample_explains_the_predicted_class() -> None:
     sample = draw(classifier(), split(), 6)
     assert torch.equal(sample.weights.argmax(dim=1), sample.test.answered)
     assert sample.weights.sum(dim=1).tolist() == [1] * 6
 
 
-def test_masks_go_where_the_images_go() -> None:
+def test_masks_are_resized_and_cropped_as_the_images() -> None:
     cropped = Input(size=8, resize="crop", crop=0.5, mean=(0, 0, 0), std=(1, 1, 1))
     for spec, side in ((None, 32), (cropped, 16)):
         masks = draw(classifier(spec), split(side=side), 2).masks
@@ -56,7 +56,7 @@ def test_masks_go_where_the_images_go() -> None:
     assert draw(classifier(), split(masked=False), 2).masks is None
 
 
-def test_an_object_that_the_network_does_not_see_is_an_error() -> None:
+def test_mask_that_is_empty_after_cropping_is_an_error() -> None:
     empty = split(3)
     blind = Split(empty.images, empty.labels, (), [np.zeros((SIDE, SIDE), dtype=bool)] * 3)
     with pytest.raises(DataError, match="mask of image 0 is empty"):
@@ -68,30 +68,32 @@ def sample() -> Sample:
     return draw(classifier(), split(), 4)
 
 
-def test_every_method_is_measured_or_refused(sample: Sample) -> None:
+def test_every_method_is_measured_or_unsupported(sample: Sample) -> None:
     model = classifier()
     explainer = AttributionPlugin(model).explainer
-    found, maps = measure(model, sample)
-    assert [one.name for one in found.methods] == list(explainer.supported) == list(maps)
-    assert found.refused == explainer.unsupported
-    assert (found.images, found.checked, found.object) == (4, 4, 0.5)
-    for one in found.methods:
-        assert maps[one.name].shape == (4, SIDE, SIDE)
-        assert one.gap.value == pytest.approx(one.insertion - one.deletion, abs=1e-5)
-        assert one.versus_center.value == pytest.approx(one.gap.value - found.center.value, abs=1e-5)
-        assert one.mass is not None
-        assert 0 <= one.mass.value <= 1
-    figures = {one.name: one for one in found.methods}
-    assert figures["ig"].completeness is not None
-    assert figures["gradcam"].completeness is None
-    assert figures["ig"].likeness < 0.5
+    figures, maps = measure(model, sample)
+    assert [method.name for method in figures.methods] == list(explainer.supported) == list(maps)
+    assert figures.unsupported == explainer.unsupported
+    assert (figures.images, figures.checked_images, figures.object_share) == (4, 4, 0.5)
+    for method in figures.methods:
+        assert maps[method.name].shape == (4, SIDE, SIDE)
+        assert method.gap.value == pytest.approx(method.insertion - method.deletion, abs=1e-5)
+        assert method.versus_center.value == pytest.approx(method.gap.value - figures.center_gap.value, abs=1e-5)
+        assert method.relevance_mass is not None
+        assert 0 <= method.relevance_mass.value <= 1
+    assert figures.method("ig").completeness is not None
+    assert figures.method("gradcam").completeness is None
+    assert figures.method("ig").randomization_test < 0.5
 
 
-def test_a_network_that_knows_nothing_is_alike_itself(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check would fail a method whose maps stay as they were: here, since the weights do."""
+def test_methods_fail_the_randomization_test_if_maps_do_not_depend_on_the_weights(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Use the trained network as random network, so that the maps are equal."""
     model = classifier()
     network = model.engine.network
-    monkeypatch.setattr("training.explanations.randomization_test.forgetful", lambda *_: [network])
-    found, _ = measure(model, sample)
-    assert min(one.likeness for one in found.methods if one.name in ("ig", "ixg")) > 0.8
-    assert not any(one.sound for one in found.methods if one.name in ("ig", "ixg"))
+    monkeypatch.setattr("training.explanations.randomization_test.random_networks", lambda *_: [network])
+    figures, _ = measure(model, sample)
+    gradient_methods = [figures.method(name) for name in ("ig", "ixg")]
+    assert min(method.randomization_test for method in gradient_methods) > 0.8
+    assert not any(method.passes_checks for method in gradient_methods)
