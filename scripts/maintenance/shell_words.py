@@ -1,7 +1,7 @@
 """Run a command with the words of an environment variable as its last arguments, as `make` does for MORE= and IMAGE=.
 
-The words are separated by spaces. Quotes and backslashes keep spaces within a word, as in a shell; nothing else means
-anything: `$`, `;`, `*` and the like stay as they are. A value that names an existing file is one word.
+Spaces separate the words. Quotes and backslashes keep spaces within a word, as in a shell. All other characters, such
+as `$`, `;` and `*`, have no special meaning. A value that names an existing file is one word.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("variable", help="name of the environment variable, such as IMAGE")
     parser.add_argument("command", help="module of the command, such as scripts.predict")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the command that come first")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="first arguments of the command")
     arguments = parser.parse_args(argv)
     words = split(arguments.variable, os.environ.get(arguments.variable, ""))
     importlib.import_module(arguments.command).main([*arguments.arguments, *words])
@@ -35,7 +35,7 @@ def split(variable: str, value: str) -> list[str]:
     """Return the words of a variable's value.
 
     Raises:
-        ValueError: a quote is opened and not closed.
+        ValueError: a quote is not closed.
     """
     if _is_file(value):
         return [value]
@@ -43,7 +43,7 @@ def split(variable: str, value: str) -> list[str]:
         return shlex.split(value)
     except ValueError:
         raise ValueError(
-            f"{variable} is {value!r}, where a quote is opened and not closed: put names with spaces in quotes, "
+            f"{variable} is {value!r}, with a quote that is not closed: put names with spaces in quotes, "
             f"as in {variable}=\"'my photos/a.png' b.png\""
         ) from None
 
@@ -51,7 +51,7 @@ def split(variable: str, value: str) -> list[str]:
 def _is_file(value: str) -> bool:
     try:
         return Path(value).is_file()
-    except ValueError:  # a null byte, which no path has
+    except ValueError:  # a null byte, which paths cannot contain
         return False
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
-    """Return the number of processes that the kernel has killed for lack of memory; 0 where it does not say."""
+    """Return the number of processes that the kernel has killed for lack of memory; 0 if it is unknown."""
     try:
         match = re.search(r"^oom_kill (\d+)$", vmstat.read_text(encoding="ascii"), re.MULTILINE)
     except OSError:
@@ -17,7 +17,7 @@ def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
 
 
 def describe(status: int, oom_kills_since: int) -> str:
-    """Describe how a process ended, by its return code as subprocess has it: negative for a signal."""
+    """Describe how a process ended, by its return code as in subprocess: negative for a signal."""
     if status >= 0:
         return f"ended with status {status}"
     try:

@@ -34,7 +34,7 @@ def test_a_value_that_names_a_file_is_one_word(name: str, tmp_path: Path, monkey
 
 
 def test_an_open_quote_is_refused_with_the_name_of_the_variable() -> None:
-    with pytest.raises(ValueError, match=r"^IMAGE is \"it's.png\", where a quote is opened and not closed: put names"):
+    with pytest.raises(ValueError, match=r"^IMAGE is \"it's.png\", with a quote that is not closed: put names"):
         shell_words.split("IMAGE", "it's.png")
 
 
