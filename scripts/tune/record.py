@@ -1,4 +1,4 @@
-"""tuning.json: everything that was measured, where and when."""
+"""tuning.json: all measurements, with machine and date."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from serving.tune.search import Point, Result
 
 
 def write(path: Path, release: Release, result: Result, **conditions: Any) -> None:
-    """Write it; `conditions` are how it was measured: the budget, the images, the seconds of a round, the engine."""
+    """Write the file; `conditions` are the budget, the images, the seconds of a round and the engine."""
     document = {
         "model": release.card.name,
         "version": release.card.version,
@@ -30,15 +30,15 @@ def write(path: Path, release: Release, result: Result, **conditions: Any) -> No
         "default": _point(result.default),
         "chosen": _point(result.chosen),
         "gain": _figure(result.gain),
-        "least_gain": _figure(result.least_gain),
-        "budget_kept": result.kept,
+        "least_gain": _figure(result.min_gain),
+        "budget_kept": result.within_budget,
         "points": [_point(point) for point in result.points],
     }
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def where() -> dict[str, Any]:
-    """What it was measured on."""
+    """Return a description of the machine."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "processor": machine.processor(),
@@ -55,16 +55,16 @@ def _point(point: Point) -> dict[str, Any]:
         "p50_ms": _figure(point.latency(0.5)),
         "p99_ms": _figure(point.latency(0.99)),
         "errors": point.errors,
-        "rounds": [_round(one) for one in point.rounds],
+        "rounds": [_round(measured) for measured in point.rounds],
     }
 
 
-def _round(one: Round) -> dict[str, Any]:
+def _round(measured: Round) -> dict[str, Any]:
     return {
-        "requests_per_second": _figure(one.rate),
-        "p50_ms": _figure(percentile(one.latencies, 0.5)),
-        "p99_ms": _figure(percentile(one.latencies, 0.99)),
-        "answers": one.answers,
+        "requests_per_second": _figure(measured.rate),
+        "p50_ms": _figure(percentile(measured.latencies, 0.5)),
+        "p99_ms": _figure(percentile(measured.latencies, 0.99)),
+        "answers": measured.answers,
     }
 
 

@@ -1,5 +1,5 @@
-"""Settings that choose themselves: serve a model for real, change one setting at a time, keep what measures better.
+"""Tuning: serve a model, change one setting at a time, and keep what measures better.
 
-`settings.py` says what may be set, `server.py` serves it, `questions.py` what it is asked, `load.py` asks, `search.py`
-compares. The command is `scripts/tune`.
+`settings.py` has the candidates, `server.py` serves them, `reference_requests.py` builds the requests, `load.py` sends
+them, `search.py` compares.
 """

@@ -1,9 +1,8 @@
-"""Many clients around one server, cheap enough to run beside it: a loop over sockets, in a process of its own.
+"""Load generator for one server, cheap enough to run beside it: a loop over sockets, in its own process.
 
-Each client keeps a connection open, and sends its next request when it has the answer to the last (a closed loop).
-So it does not say what a server does that is asked faster than it answers; and a moment in which the server stands
-still costs one slow answer a client, not all those that others would have sent meanwhile (coordinated omission). It
-reads no answers without Content-Length, follows no redirects, and speaks no TLS.
+It is a closed loop: each client keeps a connection open, and sends its next request after the response to the last one.
+So it cannot measure a server that gets requests faster than it answers, and a pause of the server counts as one slow
+response for each client (coordinated omission). Responses need Content-Length; redirects and TLS are not supported.
 """
 
 from __future__ import annotations
@@ -25,26 +24,26 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 30.0
-# Before counting begins, so that the first batches, which come one by one, are not counted.
+# Warm-up: the first batches have one request each, and are not counted.
 WARM_SECONDS = 0.5
 _CHILD = "from serving.tune.load import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A whole HTTP/1.1 request, and the answer to it: this label, at this probability."""
+class ReferenceRequest:
+    """A complete HTTP/1.1 request, with the expected label and probability."""
 
-    request: bytes
+    content: bytes
     label: str
     probability: float
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What to do: `clients` ask `questions` in turn for `seconds`; probabilities may be off by `tolerance`."""
+class Load:
+    """A load: `clients` send `requests` in turn for `seconds`. Probabilities may differ by `tolerance`."""
 
     address: tuple[str, int]
-    questions: Sequence[Question]
+    requests: Sequence[ReferenceRequest]
     clients: int
     seconds: float
     tolerance: float
@@ -52,12 +51,12 @@ class Order:
 
 @dataclass(slots=True)
 class Round:
-    """What came of one order.
+    """Result of one load.
 
     Attributes:
-        answers: right ones that arrived within `seconds`.
-        latencies: milliseconds, of these and of the right ones that were still awaited at the end.
-        errors: how often what went wrong.
+        answers: number of correct responses within `seconds`.
+        latencies: milliseconds of these responses, and of correct ones that arrived later.
+        errors: number of failures by message.
     """
 
     clients: int
@@ -68,37 +67,37 @@ class Round:
 
     @property
     def rate(self) -> float:
-        """Right answers a second."""
+        """Return the correct responses per second."""
         return self.answers / self.seconds
 
 
 def percentile(latencies: Sequence[float], share: float) -> float:
-    """The smallest latency that at least this share of all does not exceed; infinite where there is none."""
+    """Return the smallest latency that at least this share does not exceed; infinity without latencies."""
     ordered = sorted(latencies)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.inf
 
 
-def ask(order: Order) -> Round:
-    """Carry out an order in a process of its own, which takes a tenth of a second to start.
+def run_in_process(load: Load) -> Round:
+    """Apply a load from another process, which takes a tenth of a second to start.
 
     Raises:
         ValueError: that process failed.
     """
-    done = subprocess.run([sys.executable, "-c", _CHILD], input=pickle.dumps(order), capture_output=True, cwd=ROOT)
-    if done.returncode != 0:
-        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
+    completed = subprocess.run([sys.executable, "-c", _CHILD], input=pickle.dumps(load), capture_output=True, cwd=ROOT)
+    if completed.returncode != 0:
+        last = (completed.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
         raise ValueError(f"the load generator failed: {last}")
-    found: Round = pickle.loads(done.stdout)
-    return found
+    result: Round = pickle.loads(completed.stdout)
+    return result
 
 
 def main() -> None:
-    """The other side of `ask`: an order on stdin, a round on stdout."""
+    """Run the other side of `run_in_process`: a load on stdin, a round on stdout."""
     sys.stdout.buffer.write(pickle.dumps(run(pickle.load(sys.stdin.buffer))))
 
 
 class _Client:
-    """One connection, and what it waits for."""
+    """One connection, and the request it waits for."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address, timeout=PATIENCE_SECONDS)
@@ -106,18 +105,18 @@ class _Client:
         self.received = bytearray()
         self.waits = False
 
-    def send(self, question: Question) -> None:
-        self.question = question
+    def send(self, request: ReferenceRequest) -> None:
+        self.request = request
         self.sent = time.perf_counter()
         self.waits = True
-        self.socket.sendall(question.request)
+        self.socket.sendall(request.content)
 
-    def answer(self) -> tuple[int, bytes] | None:
-        """Status and body, once all of it is here.
+    def response(self) -> tuple[int, bytes] | None:
+        """Return status and body once the response is complete, None before.
 
         Raises:
-            ValueError: this is no answer that can be read here.
-            ConnectionError: the server hung up.
+            ValueError: the response has no Content-Length.
+            ConnectionError: the server closed the connection.
         """
         chunk = self.socket.recv(262_144)
         if not chunk:
@@ -127,81 +126,81 @@ class _Client:
         if end < 0:
             return None
         head = bytes(self.received[: end + 2]).lower()
-        _, named, rest = head.partition(b"\r\ncontent-length:")
+        _, named, tail = head.partition(b"\r\ncontent-length:")
         if not named:
-            raise ValueError("an answer without Content-Length")
-        whole = end + 4 + int(rest.partition(b"\r\n")[0])
-        if len(self.received) < whole:
+            raise ValueError("a response without Content-Length")
+        length = end + 4 + int(tail.partition(b"\r\n")[0])
+        if len(self.received) < length:
             return None
-        body = bytes(self.received[end + 4 : whole])
+        body = bytes(self.received[end + 4 : length])
         self.received.clear()
         self.waits = False
         return int(head.split(b" ", 2)[1]), body
 
 
-def run(order: Order) -> Round:
-    """Carry out an order in this process."""
-    found = Round(order.clients, order.seconds)
+def run(load: Load) -> Round:
+    """Apply a load from this process."""
+    result = Round(load.clients, load.seconds)
     selector = selectors.DefaultSelector()
     turn = 0
 
     def send(client: _Client) -> None:
         nonlocal turn
-        client.send(order.questions[turn % len(order.questions)])
+        client.send(load.requests[turn % len(load.requests)])
         turn += 1
 
     def connect() -> None:
         try:
-            client = _Client(order.address)
+            client = _Client(load.address)
             selector.register(client.socket, selectors.EVENT_READ, client)
             send(client)
         except OSError as error:
-            found.errors[f"no connection: {error.strerror or error}"] += 1
+            result.errors[f"no connection: {error.strerror or error}"] += 1
 
     begin = time.perf_counter() + WARM_SECONDS
-    end = begin + order.seconds
-    for _ in range(order.clients):
+    end = begin + load.seconds
+    for _ in range(load.clients):
         connect()
     while selector.get_map() and (now := time.perf_counter()) < end + PATIENCE_SECONDS:
         for key, _ in selector.select(end + PATIENCE_SECONDS - now):
             client: _Client = key.data
             try:
-                answer = client.answer()
-                if answer is None:
+                response = client.response()
+                if response is None:
                     continue
                 now = time.perf_counter()
-                reason = wrong(client.question, *answer, order.tolerance)
+                reason = failure(client.request, *response, load.tolerance)
                 if reason:
-                    found.errors[reason] += 1
+                    result.errors[reason] += 1
                 elif now >= begin:
-                    found.latencies.append((now - client.sent) * 1000)
-                    found.answers += now <= end
+                    result.latencies.append((now - client.sent) * 1000)
+                    result.answers += now <= end
                 if now < end:
                     send(client)
                     continue
             except (OSError, ValueError) as error:
-                found.errors[str(error) or "the connection was closed without an answer"] += 1
+                result.errors[str(error) or "the connection was closed without a response"] += 1
             selector.unregister(client.socket)
             client.socket.close()
-            if now < end and client.waits:  # it failed: another takes its place
+            if now < end and client.waits:  # it failed: a new one replaces it
                 connect()
-    found.errors["no answer in time"] += len(selector.get_map())
+    result.errors["no response in time"] += len(selector.get_map())
     for key in list(selector.get_map().values()):
         key.data.socket.close()
     selector.close()
-    found.errors = +found.errors  # without those that never happened
-    return found
+    result.errors = +result.errors  # without zero counts
+    return result
 
 
-def wrong(question: Question, status: int, body: bytes, tolerance: float) -> str | None:
-    """What is wrong with an answer: a fast wrong one is worth nothing."""
+def failure(request: ReferenceRequest, status: int, body: bytes, tolerance: float) -> str | None:
+    """Return why a response is not correct, or None: fast wrong responses must not count."""
     if status != 200:
         return f"status {status}"
     try:
         listed: list[dict[str, Any]] = json.loads(body)["predictions"]
-        found = {item["label"]: item["probability"] for item in listed}
+        probabilities = {item["label"]: item["probability"] for item in listed}
     except (ValueError, KeyError, TypeError):
         return "no prediction"
-    if not abs(found.get(question.label, 0.0) - question.probability) <= tolerance:
+    if not abs(probabilities.get(request.label, 0.0) - request.probability) <= tolerance:
         return "a wrong answer"
     return None

@@ -1,4 +1,4 @@
-"""What is asked, and what has to be answered: the archive's golden images, or those of a folder."""
+"""Reference requests: the archive's golden images, or those of a folder, with the expected answers."""
 
 from __future__ import annotations
 
@@ -10,60 +10,60 @@ from models.golden import GoldenError, tolerance_of
 from serving.client import Client
 from serving.errors import ArchiveError
 from serving.rollout import golden_check
-from serving.tune.load import Question
+from serving.tune.load import ReferenceRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """An image and the answer to it, alone: its most probable class."""
+class ReferenceImage:
+    """An image, and its most probable class when it is predicted alone."""
 
     image: bytes
     label: str
     probability: float
 
-    def asked(self, path: str) -> Question:
-        """It as a request to this path."""
+    def request(self, path: str) -> ReferenceRequest:
+        """Return the request that sends the image to `path`."""
         head = (
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
             f"Content-Length: {len(self.image)}\r\n\r\n"
         )
-        return Question(head.encode("ascii") + self.image, self.label, self.probability)
+        return ReferenceRequest(head.encode("ascii") + self.image, self.label, self.probability)
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What is asked; `engine` answered it, whose probabilities may be off by `tolerance` on another thread or batch."""
+class ReferenceSet:
+    """Reference images, predicted by `engine`. Other batches and threads may change probabilities by `tolerance`."""
 
-    images: Sequence[Known]
+    images: Sequence[ReferenceImage]
     engine: str
 
     @property
     def tolerance(self) -> float:
-        """Absolute."""
+        """Return the absolute tolerance of probabilities."""
         return tolerance_of(self.engine)
 
 
-def learn(client: Client, mar: Path, model: str, version: str, files: Sequence[Path] = ()) -> Knowledge:
-    """Ask a server for each image alone. The golden ones have to be answered as they were when the model was made.
+def predict_references(client: Client, mar: Path, model: str, version: str, files: Sequence[Path] = ()) -> ReferenceSet:
+    """Predict each image alone, after the golden answers were reproduced.
 
     Args:
-        mar: the archive that the golden images are in.
-        files: images to ask with; none: the golden images themselves.
+        mar: the archive with the golden images.
+        files: images to use; without any, the golden images.
 
     Raises:
-        ArchiveError: a golden answer is another one.
+        ArchiveError: a golden answer differs.
         ClientError: an image is not answered.
     """
     try:
-        answered = golden_check.predict_golden(client, mar, model, version)
+        golden = golden_check.predict_golden(client, mar, model, version)
     except GoldenError as error:
         raise ArchiveError(f"{model} cannot be tuned: {error}") from None
-    asked = [Known(image, answer.best.label, answer.best.probability) for image, answer in answered]
+    images = [ReferenceImage(image, prediction.best.label, prediction.best.probability) for image, prediction in golden]
     if files:
-        asked = [_alone(client, path.read_bytes(), model, version) for path in files]
-    return Knowledge(asked, answered[0][1].engine)
+        images = [_alone(client, path.read_bytes(), model, version) for path in files]
+    return ReferenceSet(images, golden[0][1].engine)
 
 
-def _alone(client: Client, image: bytes, model: str, version: str) -> Known:
+def _alone(client: Client, image: bytes, model: str, version: str) -> ReferenceImage:
     best = client.predict(model, image, version).best
-    return Known(image, best.label, best.probability)
+    return ReferenceImage(image, best.label, best.probability)

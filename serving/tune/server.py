@@ -1,7 +1,7 @@
-"""A server to measure: a real one, proxy and all, with versions that are the same model at other settings.
+"""A real server to measure, with the proxy. Its versions are the same model with different settings.
 
-Two settings are two versions of the model, both loaded, so that they can be asked in turn. What runs is what an archive
-says, so each settings get an archive of their own.
+Each settings value is a version with its own archive, because TorchServe reads the settings from the archive. Two
+versions are loaded at a time, so that their rounds can be interleaved.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from serving.runtime.instance import Instance, Ports, free_ports
 from serving.server.launch_options import Launch
 from serving.server.supervisor import START_SECONDS, Supervisor
 from serving.torchserve.worker_roles import PREDICT_ONLY
-from serving.tune.settings import Settings
+from serving.tune.settings import WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-# Requests in flight are given so long when it is stopped; there are none, unless somebody pressed Ctrl-C.
+# Time for requests in flight when the server is stopped; there are some only after Ctrl-C.
 STOP_SECONDS = 20
 
 
 def with_settings(mar: Path, target: Path, version: str, config: ModelConfig) -> None:
-    """Write a copy of a .mar that is another version of its model, and runs by `config`."""
+    """Write a copy of a .mar with another version and another `config`."""
     with zipfile.ZipFile(mar) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
         for name in source.namelist():
             content = source.read(name)
@@ -51,25 +51,25 @@ def with_settings(mar: Path, target: Path, version: str, config: ModelConfig) ->
 
 
 class Server:
-    """Serves a model at the settings that are asked for, from start to end of a `with` block; nothing is left of it.
+    """Serves a model with the requested settings inside a `with` block, in a temporary folder.
 
-    No workers explain here: explanations run at the lowest priority, and are not what is tuned.
+    It has no explain workers: explanations run at the lowest priority and are not tuned.
 
     Args:
         mar: the archive of the model.
-        base: the settings that stay as they are.
-        first: those to start with.
+        base: the settings that are not tuned.
+        first: the settings to start with.
 
     Raises:
-        StartError: it does not come up; the message is its reason.
+        StartError: it does not start; the message is the reason.
     """
 
-    def __init__(self, mar: Path, model: str, base: ModelConfig, first: Settings) -> None:
+    def __init__(self, mar: Path, model: str, base: ModelConfig, first: WorkerSettings) -> None:
         self._mar = mar
         self._model = model
         self._base = base
         self._ports = free_ports()
-        self._versions: dict[Settings, str] = {}
+        self._versions: dict[WorkerSettings, str] = {}
         self._made = 0
         self._first = first
 
@@ -104,11 +104,11 @@ class Server:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Of the proxy."""
+        """Return host and port of the proxy."""
         return "127.0.0.1", self._ports.public
 
-    def path(self, settings: Settings) -> str:
-        """Where to ask the model as it runs at these settings; loads it there first, where it is not yet.
+    def path(self, settings: WorkerSettings) -> str:
+        """Return the path of the model with these settings, and load it first if needed.
 
         Raises:
             ServingError: it cannot be loaded.
@@ -119,13 +119,13 @@ class Server:
             self._versions[settings] = version
         return f"/predictions/{self._model}/{self._versions[settings]}"
 
-    def remove(self, settings: Settings) -> None:
-        """Unload these settings, unless they are those of the start. Asked for again, they are loaded again."""
+    def remove(self, settings: WorkerSettings) -> None:
+        """Unload these settings, unless they are the first ones. A later `path` loads them again."""
         if settings != self._first and (version := self._versions.pop(settings, None)):
             versions_of(self._instance, root=self._store).retire(self._model, version)
             store.path_of(self._model, version, self._store).unlink()
 
-    def _archive(self, settings: Settings) -> str:
+    def _archive(self, settings: WorkerSettings) -> str:
         self._made += 1
         version = str(self._made)
         with_settings(self._mar, store.path_of(self._model, version, self._store), version, settings.config(self._base))
@@ -139,13 +139,13 @@ class Server:
                 return
             if self._process.poll() is not None:
                 reason = status.message if status else "see whether `make serve` works"
-                raise StartError(f"the server to measure did not come up: {reason}")
+                raise StartError(f"the server to measure did not start: {reason}")
             time.sleep(0.05)
         raise StartError(f"the server to measure was not ready after {START_SECONDS} s")
 
 
 def main(port: str, run: str, root: str, model: str, version: str) -> int:
-    """The server's own process: serve one archive until it is told to stop."""
+    """Serve one archive in the server's own process until SIGTERM."""
     archive = Archive(store.path_of(model, version, Path(root)), model, version)
     launch = Launch(archives=[archive], state=state.from_archives([archive]), role_counts=PREDICT_ONLY)
     return Supervisor(Instance(Ports(int(port)), Path(run)), launch).run()

@@ -1,4 +1,4 @@
-"""What is tuned, and the values that are tried."""
+"""Settings that are tuned, and their candidates."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ COORDINATES: tuple[Coordinate, ...] = ("cores", "batch_size", "delay_ms")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How a model is run. `threads` are OpenMP threads of each worker, `delay_ms` what a request waits for others."""
+class WorkerSettings:
+    """Settings of a model's workers: `threads` are OpenMP threads per worker, `delay_ms` is maxBatchDelay."""
 
     workers: int
     threads: int
@@ -30,7 +30,7 @@ class Settings:
         return f"workers {self.workers}, threads {self.threads}, batchSize {self.batch_size}, delay {self.delay_ms} ms"
 
     def config(self, base: ModelConfig) -> ModelConfig:
-        """`base` with these settings, and everything else as it is there."""
+        """Return `base` with these settings, and everything else unchanged."""
         handler = (base.handler or HandlerConfig()).model_dump(exclude_unset=True) | {"threads": self.threads}
         changed = {
             "minWorkers": self.workers,
@@ -42,32 +42,30 @@ class Settings:
         return base.model_copy(update=changed)
 
 
-def default(usable: int) -> Settings:
-    """What a model without settings of its own gets on so many cores."""
+def default(usable: int) -> WorkerSettings:
+    """Return the default settings of a model on `usable` cores."""
     plain = ModelConfig()
     threads = cpu.threads_per_worker(plain.minWorkers, usable)
-    return Settings(plain.minWorkers, threads, plain.batchSize, plain.maxBatchDelay)
+    return WorkerSettings(plain.minWorkers, threads, plain.batchSize, plain.maxBatchDelay)
 
 
 def divisions(usable: int) -> list[tuple[int, int]]:
-    """Ways to divide cores: (workers, threads of each), on all of them, or with one left to Java and the proxy."""
+    """Return divisions of the cores, as (workers, threads per worker): of all, or of all but one for Java and proxy."""
     workers = {2**power for power in range(usable.bit_length()) if 2**power <= usable} | {usable}
     shared = {(count, max(1, free // count)) for count in workers for free in (usable, usable - 1)}
     return sorted((count, min(threads, cpu.MAX_THREADS)) for count, threads in shared)
 
 
-def neighbors(best: Settings, coordinate: Coordinate, usable: int) -> list[list[Settings]]:
-    """What to try instead of `best`, with one coordinate changed: each list leads away from it in one direction, to be
-    followed for as long as it gets better.
-    """
+def neighbors(best: WorkerSettings, coordinate: Coordinate, usable: int) -> list[list[WorkerSettings]]:
+    """Return candidates with one coordinate of `best` changed: each list goes in one direction, away from `best`."""
     if coordinate == "cores":
         return [[replace(best, workers=workers, threads=threads)] for workers, threads in divisions(usable)]
     if coordinate == "batch_size":
         return [[replace(best, batch_size=size) for size in sizes] for sizes in _away(BATCH_SIZES, best.batch_size)]
-    if best.batch_size == 1:  # a batch of one waits for nobody
+    if best.batch_size == 1:  # a batch of one does not wait
         return []
     return [[replace(best, delay_ms=delay) for delay in delays] for delays in _away(DELAYS_MS, best.delay_ms)]
 
 
-def _away(values: Sequence[int], place: int) -> tuple[list[int], list[int]]:
-    return [value for value in reversed(values) if value < place], [value for value in values if value > place]
+def _away(values: Sequence[int], start: int) -> tuple[list[int], list[int]]:
+    return [value for value in reversed(values) if value < start], [value for value in values if value > start]

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from serving.tune import load
-from serving.tune.load import Order, Question
+from serving.tune.load import Load, ReferenceRequest
 
 RIGHT = {"predictions": [{"label": "3", "probability": 0.75}, {"label": "8", "probability": 0.25}]}
 Reply = Callable[[int], tuple[int, bytes]]
@@ -55,12 +55,12 @@ def server(reply: Reply, *, length: bool = True) -> Iterator[tuple[tuple[str, in
         listening.server_close()
 
 
-def order(address: tuple[str, int], clients: int = 2) -> Order:
+def order(address: tuple[str, int], clients: int = 2) -> Load:
     questions = [
-        Question(b"POST /predictions/m/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n" + body, "3", 0.7501)
+        ReferenceRequest(b"POST /predictions/m/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n" + body, "3", 0.7501)
         for body in (b"one.", b"two.")
     ]
-    return Order(address, questions, clients, 0.3, 0.002)
+    return Load(address, questions, clients, 0.3, 0.002)
 
 
 @pytest.fixture(autouse=True)
@@ -74,19 +74,19 @@ def right(number: int) -> tuple[int, bytes]:
 
 def test_right_answers_are_counted_and_timed_and_the_questions_take_turns() -> None:
     with server(right) as (address, bodies):
-        found = load.run(order(address))
-    assert found.errors == {}
-    assert 0 < found.answers <= len(found.latencies) == len(bodies)
-    assert found.rate == pytest.approx(found.answers / 0.3)
-    assert all(0 < value < 1000 for value in found.latencies)
+        round_result = load.run(order(address))
+    assert round_result.errors == {}
+    assert 0 < round_result.answers <= len(round_result.latencies) == len(bodies)
+    assert round_result.rate == pytest.approx(round_result.answers / 0.3)
+    assert all(0 < value < 1000 for value in round_result.latencies)
     assert abs(bodies.count(b"one.") - bodies.count(b"two.")) <= 1
 
 
 def test_in_a_process_of_its_own_it_finds_the_same() -> None:
     with server(right) as (address, _):
-        found = load.ask(order(address))
-    assert found.errors == {}
-    assert found.answers > 0
+        round_result = load.run_in_process(order(address))
+    assert round_result.errors == {}
+    assert round_result.answers > 0
 
 
 def test_each_kind_of_error_is_counted_and_none_of_them_is_an_answer() -> None:
@@ -98,25 +98,25 @@ def test_each_kind_of_error_is_counted_and_none_of_them_is_an_answer() -> None:
         return (503, b"{}") if number % 4 == 0 else (200, bodies[number % 4 - 1])
 
     with server(reply) as (address, sent):
-        found = load.run(order(address))
-    assert (found.answers, list(found.latencies)) == (0, [])
-    assert set(found.errors) == {"status 503", "a wrong answer", "no prediction"}
-    assert sum(found.errors.values()) == len(sent)
+        round_result = load.run(order(address))
+    assert (round_result.answers, list(round_result.latencies)) == (0, [])
+    assert set(round_result.errors) == {"status 503", "a wrong answer", "no prediction"}
+    assert sum(round_result.errors.values()) == len(sent)
 
 
 def test_an_answer_that_cannot_be_read_is_an_error_and_its_client_comes_again() -> None:
     with server(right, length=False) as (address, sent):
-        found = load.run(order(address))
-    assert set(found.errors) == {"an answer without Content-Length"}
-    assert found.answers == 0
+        round_result = load.run(order(address))
+    assert set(round_result.errors) == {"a response without Content-Length"}
+    assert round_result.answers == 0
     assert len(sent) > 2
 
 
 def test_a_server_that_is_not_there_is_an_error_of_each_client() -> None:
     with server(right) as (address, _):
         pass
-    found = load.run(order(address, clients=3))
-    assert found.errors == {"no connection: Connection refused": 3}
+    round_result = load.run(order(address, clients=3))
+    assert round_result.errors == {"no connection: Connection refused": 3}
 
 
 def test_a_percentile_is_a_latency_that_was_measured() -> None:

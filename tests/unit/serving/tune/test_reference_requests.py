@@ -9,7 +9,7 @@ from models import golden
 from models.golden import Golden
 from serving.client import Class, Client, Prediction
 from serving.errors import ArchiveError
-from serving.tune.reference_requests import Known, learn
+from serving.tune.reference_requests import ReferenceImage, predict_references
 
 EXPECTED = {"00.png": [0.9, 0.1], "01.png": [0.2, 0.8]}
 IMAGES = {"00.png": b"zero", "01.png": b"one"}
@@ -25,8 +25,8 @@ class Answering(Client):
     def predict(self, model: str, image: object, version: str | None = None, **options: object) -> Prediction:  # type: ignore[override]
         assert isinstance(image, bytes)
         values = self._table.get(image, [0.0, 1.0])
-        found = [Class(label, index, value) for index, (label, value) in enumerate(zip("ab", values, strict=True))]
-        best_first = tuple(sorted(found, key=lambda one: -one.probability))
+        classes = [Class(label, index, value) for index, (label, value) in enumerate(zip("ab", values, strict=True))]
+        best_first = tuple(sorted(classes, key=lambda item: -item.probability))
         return Prediction(model=model, version="1", request_id="", engine=self._engine, predictions=best_first, raw={})
 
 
@@ -41,37 +41,37 @@ def archive(path: Path, **engines: dict[str, list[float]]) -> Path:
 
 def test_the_golden_images_are_asked_and_their_answers_known(tmp_path: Path) -> None:
     client = Answering({b"zero": [0.901, 0.099], b"one": [0.2, 0.8]})
-    found = learn(client, archive(tmp_path / "m.mar"), "m", "1")
-    assert [(one.image, one.label, one.probability) for one in found.images] == [
+    references = predict_references(client, archive(tmp_path / "m.mar"), "m", "1")
+    assert [(reference.image, reference.label, reference.probability) for reference in references.images] == [
         (b"zero", "a", 0.901),
         (b"one", "b", 0.8),
     ]
-    assert (found.engine, found.tolerance) == ("eager", golden.TOLERANCE)
+    assert (references.engine, references.tolerance) == ("eager", golden.TOLERANCE)
 
 
 def test_a_model_that_answers_a_golden_image_otherwise_is_not_tuned(tmp_path: Path) -> None:
     client = Answering({b"zero": [0.9, 0.1], b"one": [0.6, 0.4]})
     with pytest.raises(ArchiveError, match=r"m cannot be tuned: golden image 01\.png: class"):
-        learn(client, archive(tmp_path / "m.mar"), "m", "1")
+        predict_references(client, archive(tmp_path / "m.mar"), "m", "1")
 
 
 def test_a_compiled_program_is_compared_with_its_own_answers(tmp_path: Path) -> None:
     own = {"00.png": [0.85, 0.15], "01.png": [0.25, 0.75]}
     client = Answering({b"zero": [0.85, 0.15], b"one": [0.25, 0.75]}, engine="cpu-int8")
-    found = learn(client, archive(tmp_path / "m.mar", **{"cpu-int8": own}), "m", "1")
-    assert (found.engine, found.tolerance) == ("cpu-int8", golden.COARSE_TOLERANCE)
+    references = predict_references(client, archive(tmp_path / "m.mar", **{"cpu-int8": own}), "m", "1")
+    assert (references.engine, references.tolerance) == ("cpu-int8", golden.COARSE_TOLERANCE)
 
 
 def test_other_images_are_asked_instead(tmp_path: Path) -> None:
     (tmp_path / "a.PNG").write_bytes(b"mine")
     client = Answering({b"zero": [0.9, 0.1], b"one": [0.2, 0.8]})
-    found = learn(client, archive(tmp_path / "m.mar"), "m", "1", [tmp_path / "a.PNG"])
-    assert [(one.image, one.label) for one in found.images] == [(b"mine", "b")]
+    references = predict_references(client, archive(tmp_path / "m.mar"), "m", "1", [tmp_path / "a.PNG"])
+    assert [(reference.image, reference.label) for reference in references.images] == [(b"mine", "b")]
 
 
-def test_a_question_is_a_whole_request() -> None:
-    asked = Known(b"\x00image", "a", 0.5).asked("/predictions/m/2")
-    head, _, body = asked.request.partition(b"\r\n\r\n")
+def test_a_reference_request_is_a_complete_http_request() -> None:
+    request = ReferenceImage(b"\x00image", "a", 0.5).request("/predictions/m/2")
+    head, _, body = request.content.partition(b"\r\n\r\n")
     assert head.split(b"\r\n")[0] == b"POST /predictions/m/2 HTTP/1.1"
     assert b"Content-Length: 6" in head
     assert body == b"\x00image"

@@ -22,15 +22,15 @@ def test_a_copy_of_an_archive_is_another_version_with_other_settings_and_the_sam
     with_settings(mar, target, "7", ModelConfig(batchSize=4))
     assert store.checked(Archive(target, "pets", "7"))
     assert model_config.of_archive(target).batchSize == 4
-    with zipfile.ZipFile(target) as made:
-        assert made.read("weights.safetensors") == b"weights"
-        assert json.loads(made.read(MANIFEST))["model"]["handler"] == "torchserve_handler.py"
+    with zipfile.ZipFile(target) as copy:
+        assert copy.read("weights.safetensors") == b"weights"
+        assert json.loads(copy.read(MANIFEST))["model"]["handler"] == "torchserve_handler.py"
 
 
 def test_ports_that_somebody_listens_on_are_passed_over() -> None:
     first = free_ports()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", first.management))
-        taken.listen()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", first.management))
+        listener.listen()
         assert free_ports().public > first.public
     assert first.public >= FIRST_PORT

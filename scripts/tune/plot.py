@@ -1,4 +1,4 @@
-"""tuning.png: requests a second against how long they take, for everything that was measured."""
+"""tuning.png: throughput against latency, for all measurements."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from serving.tune.search import Point, Result
-from serving.tune.settings import Settings
+from serving.tune.settings import WorkerSettings
 from training.report.style import BLUE, GRAY, ORANGE, PALE, RED, logarithmic, picture
 
 
 def draw(path: Path, result: Result, title: str, budget_ms: float | None) -> None:
-    """Each point is some settings under some number of clients; up and to the left is better."""
+    """Draw each settings value with each number of clients as a point; up and to the left is better."""
     with picture(path, 8, 4.4) as figure:
         axes = figure.subplots()
         points = [point for point in result.points if point.rate and math.isfinite(point.latency(0.99))]
         sound = [point for point in points if not point.errors]
         default, chosen = result.default.settings, result.chosen.settings
-        others = [point for point in sound if point.settings not in (default, chosen)]
-        _dots(axes, others, color=PALE, label="other settings that were tried")
+        other_points = [point for point in sound if point.settings not in (default, chosen)]
+        _dots(axes, other_points, color=PALE, label="other settings that were tried")
         if len(sound) < len(points):
             wrong = [point for point in points if point.errors]
             _dots(axes, wrong, color=RED, marker="x", label="some answers were errors")
@@ -42,8 +42,8 @@ def _dots(axes: Axes, points: list[Point], color: str, label: str, marker: str =
     axes.plot([p.latency(0.99) for p in points], [p.rate for p in points], marker, ms=4.5, color=color, label=label)
 
 
-def _curve(axes: Axes, result: Result, settings: Settings, color: str, label: str) -> None:
-    """The points of some settings, each with its number of clients; of several with one number the last."""
+def _curve(axes: Axes, result: Result, settings: WorkerSettings, color: str, label: str) -> None:
+    """Draw the points of one settings value, labeled with the number of clients; of several, the last one."""
     by_clients = {p.clients: p for p in result.points if p.settings == settings and not p.errors}
     points = [by_clients[clients] for clients in sorted(by_clients)]
     axes.plot([p.latency(0.99) for p in points], [p.rate for p in points], "o-", ms=5, color=color, label=label)
@@ -59,7 +59,7 @@ def _curve(axes: Axes, result: Result, settings: Settings, color: str, label: st
         )
 
 
-def _short(settings: Settings) -> str:
+def _short(settings: WorkerSettings) -> str:
     return (
         f"workers {settings.workers}, threads {settings.threads}, batchSize {settings.batch_size}, "
         f"maxBatchDelay {settings.delay_ms}"
