@@ -20,9 +20,16 @@ PAUSE_SECONDS = 10.0
 class Exporter:
     """The process of the metrics endpoint. Predictions do not depend on it, so its end does not end the server."""
 
-    def __init__(self, instance: Instance, say: Callable[[str], None]) -> None:
+    def __init__(self, instance: Instance, log: Callable[[str], None], on_line: Callable[[str], None]) -> None:
+        """Start nothing yet.
+
+        Args:
+            log: called with messages about the process.
+            on_line: called with each line of its output.
+        """
         self._instance = instance
-        self._say = say
+        self._log = log
+        self._on_line = on_line
         self._command: list[str] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._started = float("-inf")
@@ -37,14 +44,14 @@ class Exporter:
         if self._child is None:
             return []
         if self._child.poll() is not None and time.monotonic() - self._started >= PAUSE_SECONDS:
-            self._say(f"the metrics endpoint {exit_status.describe(self._child.returncode, 0)}; starting it again")
+            self._log(f"the metrics endpoint {exit_status.describe(self._child.returncode, 0)}; starting it again")
             self._spawn()
         return [self._child.pid]
 
     def _spawn(self) -> None:
         self._started = time.monotonic()
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self._child = processes.spawn(self._command, cwd=self._instance.folder, env=environment, on_line=self._say)
+        self._child = processes.spawn(self._command, cwd=self._instance.folder, env=environment, on_line=self._on_line)
 
     def end(self) -> None:
         """End the process."""

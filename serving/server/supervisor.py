@@ -70,7 +70,7 @@ class Supervisor:
         self._readiness = Readiness(self._poll, versions_map)
         self._stopped_workers = StoppedWorkers()
         self._children = Children(self._log.write, f"make serve PORT={instance.ports.public}", self._log.location)
-        self._exporter = Exporter(instance, self._log.write)
+        self._exporter = Exporter(instance, self._logger.warning, self._log.write)
         self._hear_java = self._children.listener(JAVA)
 
     def run(self) -> int:

@@ -23,7 +23,7 @@ def exporter(tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(exporter_process, "command", lambda *arguments: [sys.executable, "-c", "raise SystemExit(3)"])
     instance = Instance(Ports(8080), tmp_path)
     instance.folder.mkdir()
-    made = Exporter(instance, lines.append)
+    made = Exporter(instance, lines.append, lines.append)
     yield made
     made.end()
 
