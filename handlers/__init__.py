@@ -1,1 +1,1 @@
-"""How a model answers: everything that runs inside a TorchServe worker. Travels with models/ in every .mar."""
+"""Everything that runs inside a TorchServe worker; each .mar contains it, with models/."""

@@ -1,24 +1,24 @@
-"""What can be wrong with a request, each with its HTTP status and a stable type word.
+"""Errors of a request, each with its HTTP status and a stable type.
 
     RequestError
-    ├── MissingImage            400  nothing to classify was sent
-    ├── BadMultipart       400  the multipart body cannot be taken apart
-    ├── BadJSON            400  the body is not JSON, or not of a shape we take
-    ├── BadTensor          400  an array or tensor that is no image, or damaged
-    ├── UnknownOption      400  an option that this endpoint does not have
-    ├── BadOption          400  an option with a value it cannot have
-    ├── NotAcceptable      406  the Accept header asks for what this request cannot be answered with
-    ├── ImageTooLarge      413  more bytes or pixels than allowed
-    ├── TooManyImages      413  more images in one request than allowed
-    ├── ResponseTooLarge     413  the answer would be larger than the server may send
-    ├── UnsupportedImage   415  not JPEG, PNG or WebP, or animated
-    ├── CorruptImage       422  cut short or corrupt
-    ├── InferenceFailed    500  our fault: the network or an explanation raised
-    ├── Overloaded         503  no time was left for it in its batch; later there may be
-    ├── OutOfMemory        503  no memory was left for it; later there may be
-    └── DeadlineExceeded   504  too little of its own deadline was left when its turn came
+    ├── MissingImage      400  no image was sent
+    ├── BadMultipart      400  the multipart body cannot be parsed
+    ├── BadJSON           400  the body is not JSON, or not of an accepted shape
+    ├── BadTensor         400  an array or tensor is damaged, or does not have the shape of an image
+    ├── UnknownOption     400  this endpoint does not have the option
+    ├── BadOption         400  the option cannot have this value
+    ├── NotAcceptable     406  the Accept header allows none of the possible responses
+    ├── ImageTooLarge     413  more bytes or pixels than allowed
+    ├── TooManyImages     413  more images in one request than allowed
+    ├── ResponseTooLarge  413  the response would be larger than the server may send
+    ├── UnsupportedImage  415  not JPEG, PNG or WebP, or animated
+    ├── CorruptImage      422  the file is cut short or corrupt
+    ├── InferenceFailed   500  the network or an explanation raised: a fault of the server
+    ├── Overloaded        503  the batch left no time for this request; retry later
+    ├── OutOfMemory       503  the worker has no memory for this request; retry later
+    └── DeadlineExceeded  504  too little of the request's own deadline was left when its turn came
 
-The type word is the class's name. Clients may rely on it; messages may be reworded.
+The type is the class's name. Clients may rely on it; messages may change.
 """
 
 from __future__ import annotations
@@ -33,42 +33,42 @@ class RequestError(Exception):
 
     @property
     def type(self) -> str:
-        """The stable word for this kind of error."""
+        """The stable type of this error."""
         return type(self).__name__
 
     def body(self, *, kserve: bool = False) -> dict[str, Any]:
-        """The JSON of the answer; KServe's v1 and v2 protocols want the message as `error` too."""
-        # It may quote what was sent, such as half a surrogate pair from JSON, and that cannot be sent back.
+        """Return the JSON of the response; KServe's v1 and v2 protocols require the message as `error` too."""
+        # The message may quote what was sent, such as half a surrogate pair from JSON, which cannot be encoded.
         message = str(self).encode("utf-8", "replace").decode("utf-8")
         return {"code": self.status, "type": self.type, "message": message} | ({"error": message} if kserve else {})
 
 
 class MissingImage(RequestError):
-    """Nothing to classify was sent."""
+    """No image was sent."""
 
 
 class BadMultipart(RequestError):
-    """The multipart body cannot be taken apart."""
+    """The multipart body cannot be parsed."""
 
 
 class BadJSON(RequestError):
-    """The body is not JSON, or not of a shape that is understood."""
+    """The body is not JSON, or not of an accepted shape."""
 
 
 class BadTensor(RequestError):
-    """An array or tensor that is no image, or damaged."""
+    """An array or tensor is damaged, or does not have the shape of an image."""
 
 
 class UnknownOption(RequestError):
-    """An option that this endpoint does not have."""
+    """This endpoint does not have the option."""
 
 
 class BadOption(RequestError):
-    """An option with a value that it cannot have."""
+    """The option cannot have this value."""
 
 
 class NotAcceptable(RequestError):
-    """The Accept header asks for what this request cannot be answered with."""
+    """The Accept header allows none of the possible responses."""
 
     status = 406
 
@@ -86,42 +86,42 @@ class TooManyImages(RequestError):
 
 
 class ResponseTooLarge(RequestError):
-    """The answer would be larger than the server may send."""
+    """The response would be larger than the server may send."""
 
     status = 413
 
 
 class UnsupportedImage(RequestError):
-    """Not in a format that is decoded here, or animated."""
+    """The format is not decoded here, or the image is animated."""
 
     status = 415
 
 
 class CorruptImage(RequestError):
-    """Cut short or corrupt."""
+    """The file is cut short or corrupt."""
 
     status = 422
 
 
 class InferenceFailed(RequestError):
-    """The network or an explanation raised: our fault, not the caller's."""
+    """The network or an explanation raised: a fault of the server, not of the caller."""
 
     status = 500
 
 
 class Overloaded(RequestError):
-    """No time was left for this request before the server would have given up on its whole batch."""
+    """The budget of the batch left no time for this request."""
 
     status = 503
 
 
 class OutOfMemory(RequestError):
-    """No memory was left for this request; later, or with less in it, there may be."""
+    """The worker has no memory for this request. Later, or with smaller images, it may have."""
 
     status = 503
 
 
 class DeadlineExceeded(RequestError):
-    """Too little was left of the deadline that this request brought."""
+    """Too little of the request's deadline was left when its turn came."""
 
     status = 504

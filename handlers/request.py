@@ -50,7 +50,7 @@ class RawRequest:
 
     @property
     def is_metadata(self) -> bool:
-        """Whether the request is about the model, and sends no image."""
+        """True if the request is about the model and sends no image."""
         return self.route in metadata.ROUTES
 
     @property

@@ -1,11 +1,11 @@
 """TorchServe's worker protocol, read and written in a few calls a batch instead of some fifty a request.
 
-A batch comes over a socket as numbers and texts in a row, each text behind its length; what is sent back looks alike
-(TorchServe 0.12.0, ts/protocol/otf_message_handler.py). TorchServe reads each of them from the socket by itself, and
-writes two lines to its log for each batch, which Java takes apart only to throw them away. What stands here reads and
-answers the same bytes, which a test compares with TorchServe's own functions.
+A batch comes over a socket as a row of numbers and texts, each text after its length. The response has the same form
+(TorchServe 0.12.0, ts/protocol/otf_message_handler.py). TorchServe reads each value from the socket separately. For
+each batch it also logs two lines, which Java parses and drops. This module reads and writes the same bytes; a test
+compares them with TorchServe's own functions.
 
-`TORCHLIGHT_WIRE=stock` in the worker's environment leaves TorchServe's own, as does any other version of it.
+`TORCHLIGHT_WIRE=stock` in the worker's environment keeps TorchServe's functions, and so does any other version of it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 SWITCH = "TORCHLIGHT_WIRE"
-# The one whose protocol and whose functions these are.
+# The version of TorchServe whose functions are replaced.
 VERSION = "0.12.0"
 PREDICT = b"I"
 # Larger than a batch of small images; a larger one takes a few more calls.
 RECEIVE_BYTES = 262_144
-# TorchServe notes the milliseconds of each batch under this name. Java drops it, for deploy/torchserve/metrics.yaml
-# does not declare it; handlers/metrics.py counts the same.
-UNHEARD_METRIC = "PredictionTime"
+# TorchServe logs the milliseconds of each batch under this name. Java drops it, because
+# deploy/torchserve/metrics.yaml does not declare it; handlers/metrics.py counts the same.
+DROPPED_METRIC = "PredictionTime"
 # Lengths, counts and statuses are big-endian int32; instead of a length, -1 ends a list.
 _INT = struct.Struct("!i")
 _END = _INT.pack(-1)
@@ -37,9 +37,9 @@ Respond = Callable[..., Any]
 
 
 class Reader:
-    """Messages from one connection, whatever pieces they come in. What came too much is kept for the next one.
+    """Reader of messages from one connection, in whatever pieces they arrive.
 
-    `stock`, TorchServe's retrieve_msg, reads those that are no batch, from here: `recv` is a socket's.
+    `stock`, TorchServe's retrieve_msg, reads messages other than batches; for it this class has a socket's `recv`.
     """
 
     def __init__(self, connection: socket.socket, stock: Retrieve) -> None:
@@ -49,7 +49,7 @@ class Reader:
         self._at = 0
 
     def message(self) -> tuple[bytes, Any]:
-        """Wait for a message -> its command, and for a batch its requests as TorchServe's worker has them.
+        """Wait for a message; return its command, and for a batch its requests as TorchServe's worker expects them.
 
         Raises:
             SystemExit: TorchServe has hung up.
@@ -69,15 +69,15 @@ class Reader:
             requests.append({"requestId": request_id, "headers": headers, "parameters": parameters})
         return PREDICT, requests
 
-    def recv(self, most: int) -> bytes:
-        """At least one byte and at most `most`, as of a socket."""
+    def recv(self, size: int) -> bytes:
+        """Return at least one byte and at most `size`, as a socket does."""
         self._need(1)
-        found = self._data[self._at : self._at + most]
-        self._at += len(found)
-        return found
+        received = self._data[self._at : self._at + size]
+        self._at += len(received)
+        return received
 
     def _text(self) -> bytes | None:
-        """The bytes behind a length; None where the list has ended."""
+        """Return the bytes after a length; None at the end of the list."""
         start = self._at + 4
         if start > len(self._data):
             self._need(4)
@@ -94,7 +94,7 @@ class Reader:
         return self._data[start:end]
 
     def _need(self, count: int) -> None:
-        """Receive until so many bytes lie at hand, from the place where reading goes on."""
+        """Receive until `count` unread bytes are available."""
         missing = count - (len(self._data) - self._at)
         if missing <= 0:
             return
@@ -110,7 +110,7 @@ class Reader:
 
 
 def reading(stock: Retrieve) -> Retrieve:
-    """What stands in for retrieve_msg: it keeps a Reader for the connection that it is called with."""
+    """Return a replacement of retrieve_msg, which keeps a Reader for its connection."""
     reader: Reader | None = None
 
     def retrieve(connection: socket.socket) -> tuple[bytes, Any]:
@@ -123,10 +123,10 @@ def reading(stock: Retrieve) -> Retrieve:
 
 
 def requests(batch: Sequence[Mapping[str, Any]], processor: Callable[[dict[str, Any]], Any]) -> tuple[Any, Any, Any]:
-    """What stands in for Service.retrieve_data_for_inference: a batch's headers, parts and ids, as TorchServe has them.
+    """Replace Service.retrieve_data_for_inference: return a batch's headers, parts and ids, as TorchServe does.
 
-    But of parts that share a name none is lost: they become image, image#2, ... TorchServe puts the parts into a dict
-    by name, so of `-F image=@a.png -F image=@b.png` it would keep only the last, without a word.
+    Parts that share a name are all kept: they become image, image#2, ... TorchServe puts the parts into a dict by name.
+    With `-F image=@a.png -F image=@b.png` it would silently keep only the last.
 
     Args:
         processor: TorchServe's RequestProcessor, which holds the headers of a request and of its answer.
@@ -136,47 +136,47 @@ def requests(batch: Sequence[Mapping[str, Any]], processor: Callable[[dict[str, 
         parts: dict[str, Any] = {}
         headers: dict[str, Any] = {}
         parameters = request["parameters"]
-        for name, parameter in zip(_apart([one["name"] for one in parameters]), parameters, strict=True):
+        for name, parameter in zip(_numbered([parameter["name"] for parameter in parameters]), parameters, strict=True):
             parts[name] = parameter["value"]
             headers[name] = {"content-type": parameter["contentType"]}
         for header in request.get("headers") or ():
             headers[header["name"].decode()] = header["value"].decode()
         processors.append(processor(headers))
         inputs.append(parts)
-    return processors, inputs, {place: request["requestId"].decode() for place, request in enumerate(batch)}
+    return processors, inputs, {index: request["requestId"].decode() for index, request in enumerate(batch)}
 
 
-def _apart(names: list[str]) -> list[str]:
-    """The names, with a number behind those that were there before; none is one that another part has by itself."""
+def _numbered(names: list[str]) -> list[str]:
+    """Append a number to each repeated name, such that no result equals another part's own name."""
     if len(set(names)) == len(names):
         return names
-    taken, found, seen = set(names), [], dict.fromkeys(names, 0)
+    own_names, unique, seen = set(names), [], dict.fromkeys(names, 0)
     for name in names:
         seen[name] += 1
         if seen[name] == 1:
-            found.append(name)
+            unique.append(name)
             continue
-        while (numbered := f"{name}#{seen[name]}") in taken:
+        while (numbered := f"{name}#{seen[name]}") in own_names:
             seen[name] += 1
-        found.append(numbered)
-    return found
+        unique.append(numbered)
+    return unique
 
 
 def answering(stock: Respond) -> Respond:
-    """What stands in for create_predict_response where a batch was answered; `stock` says of others why not."""
+    """Return a replacement of create_predict_response for answered batches; `stock` writes failures."""
 
     def respond(bodies: Any, ids: Mapping[int, str], message: str, code: int, context: Any = None) -> Any:
         if bodies is None or context is None:
             return stock(bodies, ids, message, code, context)
         pieces = [_INT.pack(code), _text(message)]
-        for place, request_id in ids.items():
-            headers = context.get_response_headers(place)
-            status, phrase = context.get_response_status(place)
+        for index, request_id in ids.items():
+            headers = context.get_response_headers(index)
+            status, phrase = context.get_response_status(index)
             pieces += (_text(request_id), _text(headers.get("content-type", "")), _INT.pack(status))
             pieces += (_text(phrase or ""), _INT.pack(len(headers)))
             for name, value in headers.items():
                 pieces += (_text(name), _text(value))
-            body = bodies[place]
+            body = bodies[index]
             pieces += (_INT.pack(len(body)), body)
         pieces.append(_END)
         return b"".join(pieces)
@@ -189,43 +189,42 @@ def _text(text: str) -> bytes:
     return _INT.pack(len(encoded)) + encoded
 
 
-def unheard(note: Callable[..., None]) -> Callable[..., None]:
-    """What stands in for a metrics cache's add_time: all is noted but what nobody hears of."""
+def without_dropped(add: Callable[..., None]) -> Callable[..., None]:
+    """Return a replacement of a metrics cache's add_time that leaves out DROPPED_METRIC."""
 
     def add_time(name: str, *arguments: Any, **named: Any) -> None:
-        if name != UNHEARD_METRIC:
-            note(name, *arguments, **named)
+        if name != DROPPED_METRIC:
+            add(name, *arguments, **named)
 
     return add_time
 
 
 def install(worker: Any, service: Any, metrics: Any, environment: Mapping[str, str], version: str) -> str | None:
-    """Put these functions in the place of TorchServe's, once; returns why they were left out, or None.
+    """Replace TorchServe's functions by these, once; return why they were not replaced, or None.
 
-    A handler is loaded in the middle of the worker's loop (handle_connection in ts/model_service_worker.py), which has
-    bound its functions by name. So what stands under those names is replaced: the loop looks up `retrieve_msg` in its
-    own module, `__main__`, each time, and Service looks up the others in ts/service.py. TorchServe asks the socket for
-    each text by itself, so nothing has been read beyond the message that loads the handler.
+    A handler is loaded in the middle of the worker's loop (handle_connection in ts/model_service_worker.py). The loop
+    looks up its functions by name: `retrieve_msg` in its own module, `__main__`, and the others in ts/service.py. So
+    the names are bound anew. TorchServe reads each text from the socket separately, so nothing has been read beyond the
+    message that loads the handler.
 
     Args:
-        worker: the module that the worker's loop is in. Without a loop of that kind, as in a test, there is nothing to
-            do.
+        worker: the module of the worker's loop. In a test there is no such loop, and nothing to do.
         service: the module ts.service.
         metrics: the worker's cache of metrics.
     """
     service.Service.retrieve_data_for_inference = staticmethod(partial(requests, processor=service.RequestProcessor))
     if (reason := _refusal(environment, version)) is not None:
-        logger.info("TorchServe's own way of reading and answering stays: %s", reason)
+        logger.info("TorchServe's own protocol functions are used: %s", reason)
         return reason
     if hasattr(worker, "retrieve_msg"):
         worker.retrieve_msg = reading(worker.retrieve_msg)
         service.create_predict_response = answering(service.create_predict_response)
-        metrics.add_time = unheard(metrics.add_time)
+        metrics.add_time = without_dropped(metrics.add_time)
     return None
 
 
 def _refusal(environment: Mapping[str, str], version: str) -> str | None:
-    """Why TorchServe's own functions have to stay; None where they need not."""
+    """Return why TorchServe's own functions must stay; None if they need not."""
     if environment.get(SWITCH) == "stock":
         return f"{SWITCH} is stock"
     if version != VERSION:

@@ -1,7 +1,8 @@
-"""How far an answer can be trusted: calibrated probabilities, the set of classes it may be, how strange the image is.
+"""Uncertainty of an answer: calibrated probabilities, prediction sets and OOD scores.
 
-Fitting (training/uncertainty/) and serving compute these here, for a whole batch, in float64: what noise remains is
-that of the network's float32, whose last bits change with the batch. What is compared with a threshold is rounded.
+Fitting (training/uncertainty/) and serving compute these here, for a whole batch, in float64. The remaining noise is
+that of the network's float32, whose last bits change with the batch. Values are rounded before they are compared with a
+threshold.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MEANS, WHITENING, UNIT = "means", "whitening", "unit"
 
 
 class UncertaintyError(ValueError):
-    """What the card's `uncertainty` is computed with is missing, damaged, or not for this network."""
+    """The tensors of the card's `uncertainty` are missing, damaged, or not for this network."""
 
 
 def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
@@ -36,13 +37,13 @@ def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tenso
 
 
 def rank_scores(ranked: torch.Tensor, penalty: float, free: int) -> torch.Tensor:
-    """How far down its list each class stands; it rises along a row, and begins with 0.
+    """Return the RAPS score of each class (Angelopoulos et al. 2021, arXiv:2009.14193): it starts at 0 and rises.
 
     Args:
         ranked: the probabilities of each row, (N, classes), most probable first.
 
     Returns:
-        (N, classes): the probability of those before it, plus `penalty` for each rank beyond `free`; see
+        (N, classes): the probability of the classes before it, plus `penalty` for each rank beyond `free`; see
         models.card.Conformal.
     """
     before = ranked.cumsum(dim=1).sub_(ranked)
@@ -51,21 +52,24 @@ def rank_scores(ranked: torch.Tensor, penalty: float, free: int) -> torch.Tensor
 
 @lru_cache(maxsize=16)
 def _penalties(classes: int, penalty: float, free: int, device: torch.device) -> torch.Tensor:
-    """What is added for each rank, float64 (classes,); nothing for the first."""
+    """Return the penalty of each rank, float64 (classes,); 0 for the first."""
     ranks = torch.arange(1, classes + 1, device=device, dtype=torch.float64)
-    added = penalty * (ranks - free).clamp(min=0)
-    added[0] = 0
-    return added
+    penalties = penalty * (ranks - free).clamp(min=0)
+    penalties[0] = 0
+    return penalties
 
 
 def set_sizes(ranked: torch.Tensor, conformal: Conformal) -> torch.Tensor:
-    """How many classes each row's set holds, int64 (N,), counted from the most probable; see `rank_scores`."""
+    """Return the size of each row's prediction set, int64 (N,), from the most probable class on; see `rank_scores`."""
     scores = rank_scores(ranked, conformal.penalty, conformal.free)
     return (scores <= conformal.threshold).sum(dim=1)
 
 
 def energy(logits: torch.Tensor) -> torch.Tensor:
-    """Logits (N, classes) -> -logsumexp, float64 (N,), higher is stranger (Liu et al. 2020, arXiv:2010.03759)."""
+    """Return the energy -logsumexp of logits (N, classes), float64 (N,); higher is further out of distribution.
+
+    Source: Liu et al. 2020, arXiv:2010.03759.
+    """
     return -logits.double().logsumexp(dim=1)
 
 
@@ -101,7 +105,7 @@ class Mahalanobis:
         return cls(*(tensors[name].to(device) for name in (MEANS, WHITENING, UNIT)))
 
     def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Embeddings (N, D) -> float64 (N,), higher is stranger."""
+        """Return the OOD scores of embeddings (N, D), float64 (N,); higher is further out of distribution."""
         white = straightened(embeddings, self._unit).sub_(self._center) @ self._whitening
         # |white - mean|^2 = |white|^2 + (|mean|^2 - 2 white mean), and the classes differ in the bracket alone.
         nearest = torch.addmm(self._squares, white, self._pulls).amin(dim=1)
@@ -114,10 +118,10 @@ def significant(scores: torch.Tensor) -> list[float]:
 
 
 class UncertaintyEstimator:
-    """A card's `uncertainty`, ready to be applied.
+    """Estimator of the uncertainty of answers, by a card's `uncertainty`.
 
     Raises:
-        UncertaintyError: `uncertainty` wants Mahalanobis scores, and no tensors are given.
+        UncertaintyError: `uncertainty` has Mahalanobis scores, and no tensors are given.
     """
 
     def __init__(self, uncertainty: UncertaintyCard, mahalanobis: Mahalanobis | None = None) -> None:
@@ -130,7 +134,7 @@ class UncertaintyEstimator:
 
     @classmethod
     def load(cls, folder: Path, card: Card, engine: Engine) -> UncertaintyEstimator | None:
-        """That of a release folder or an unpacked .mar; None where the card has no `uncertainty`.
+        """Load the estimator of a release folder or an unpacked .mar; None if the card has no `uncertainty`.
 
         Raises:
             UncertaintyError: uncertainty.safetensors is needed, and is missing, damaged, or of another network.
@@ -152,10 +156,10 @@ class UncertaintyEstimator:
         return estimator
 
     def under(self, policy: Policy) -> UncertaintyEstimator:
-        """The same, with another policy."""
+        """Return the same estimator with another policy."""
         return UncertaintyEstimator(self.uncertainty.model_copy(update={"policy": policy}), self._mahalanobis)
 
     def scores(self, outputs: Outputs) -> list[float]:
-        """How strange each image is, N of them, rounded."""
-        found = energy(outputs.logits) if self._mahalanobis is None else self._mahalanobis(outputs.embeddings)
-        return significant(found)
+        """Return the OOD score of each of N images, rounded."""
+        scores = energy(outputs.logits) if self._mahalanobis is None else self._mahalanobis(outputs.embeddings)
+        return significant(scores)

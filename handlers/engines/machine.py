@@ -1,4 +1,4 @@
-"""What this machine's processors can do, under the names that compiled programs ask for."""
+"""Features of this machine's processors, under the names that compiled programs require."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _CPU = Path("/proc/cpuinfo")
 
 
 def features(device: torch.device, cpu: Path = _CPU) -> frozenset[str]:
-    """Instruction sets of the CPU as Linux names them (avx2, fma, ...), with its kind (x86_64, aarch64); of a GPU,
-    its compute capability (sm_90).
+    """Return the CPU's instruction sets as Linux names them (avx2, fma, ...) and its kind (x86_64, aarch64).
 
-    Nothing but the kind where Linux does not say: no compiled program then claims to run here.
+    For a GPU it is the compute capability (sm_90). If Linux does not list instruction sets, the result is the kind
+    alone, and no compiled program runs here.
     """
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
@@ -29,7 +29,7 @@ def features(device: torch.device, cpu: Path = _CPU) -> frozenset[str]:
 
 
 def processor(device: torch.device | None = None, cpu: Path = _CPU) -> str:
-    """What a GPU, or without a device the CPU, calls itself; its kind where Linux does not say."""
+    """Return the model name of a GPU, or without a device of the CPU; or its kind if Linux does not name it."""
     if device is not None and device.type == "cuda":
         return torch.cuda.get_device_name(device)
     lines = cpu.read_text(encoding="utf-8", errors="replace").splitlines() if cpu.exists() else []

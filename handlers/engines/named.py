@@ -1,4 +1,4 @@
-"""An engine by its name."""
+"""Loading of an engine by its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def load(folder: Path, card: Card, name: str, device: torch.device) -> Engine:
     """Load `eager`, or one of the card's compiled programs, from a release folder or an unpacked .mar.
 
     Raises:
-        EngineError: there is none of this name, or it cannot be had here.
+        EngineError: no engine has this name, or it cannot be loaded here.
     """
     if name == EAGER:
         return Eager.load(folder, card, device)

@@ -1,1 +1,1 @@
-"""What an input of a model is: one package per kind of input."""
+"""Kinds of input of a model: one package each."""

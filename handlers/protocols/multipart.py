@@ -1,7 +1,7 @@
-"""A multipart/form-data body -> its parts (RFC 7578, and RFC 2046, 5.1).
+"""Parsing of a multipart/form-data body into its parts (RFC 7578, and RFC 2046, 5.1).
 
-The proxy hands such a body on as it is. TorchServe's own decoder drops what it cannot read: of two images, the
-second of which is cut short, it would pass on one, without a word; of two parts with one name the last.
+The proxy passes such a body on as it is. TorchServe's own decoder silently drops what it cannot read: the second of two
+images if it is cut short, and all but the last of several parts with one name.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Part:
 
 
 def parse(body: bytes, content_type: str) -> list[Part]:
-    """Take a body apart by the boundary that its Content-Type names.
+    """Split a body at the boundary that its Content-Type names.
 
     A file input in which nothing was chosen is left out. Browsers send it as an empty file with an empty name.
 
     Raises:
-        BadMultipart: it is no multipart/form-data, or not whole.
+        BadMultipart: the body is not multipart/form-data, or incomplete.
     """
     header = Message()
     header["content-type"] = content_type
@@ -57,20 +57,20 @@ def parse(body: bytes, content_type: str) -> list[Part]:
         raise BadMultipart(f"the multipart body has more than {MAX_PARTS:,} parts")
     if not sections:
         raise BadMultipart(f"the boundary {boundary!r:.80} of the header does not occur in the body")
-    found: list[Part] = []
+    parts: list[Part] = []
     for number, section in enumerate(sections, start=1):
         if section.startswith(b"--"):
-            return found
+            return parts
         part = _part(section, number)
         if part is not None:
-            found.append(part)
+            parts.append(part)
     raise BadMultipart("the multipart body is cut short: its closing boundary is missing")
 
 
 def _part(section: bytes, number: int) -> Part | None:
     # Behind the boundary there may be spaces, then the line ends.
-    padding, newline, rest = section.partition(b"\r\n")
-    head, blank, content = (b"\r\n" + rest).partition(b"\r\n\r\n")
+    padding, newline, content = section.partition(b"\r\n")
+    head, blank, content = (b"\r\n" + content).partition(b"\r\n\r\n")
     if padding.strip(b" \t") or not newline or not blank or len(head) > MAX_HEADER_BYTES:
         raise BadMultipart(
             f"part {number} has no headers that end in an empty line, or more than {MAX_HEADER_BYTES} bytes"

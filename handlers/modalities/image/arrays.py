@@ -77,14 +77,14 @@ def from_lists(value: Any, limits: Limits) -> list[np.ndarray]:
 
 
 def numbers(nested: Any) -> np.ndarray:
-    """Nested lists of numbers -> int64, uint64 or float64 array.
+    """Convert nested lists of numbers to an int64, uint64 or float64 array.
 
-    The types are looked at first: numpy would turn numbers beside a text into texts, all as long as that one, and a
-    request of a few megabytes into as many terabytes.
+    The types are checked first. Beside a text, numpy would convert all numbers to texts of its length, and a request
+    of a few megabytes to as many terabytes.
 
     Raises:
-        TypeError: something in it is no number.
-        ValueError: it is ragged.
+        TypeError: an element is not a number.
+        ValueError: the lists are ragged.
     """
     level = [nested]
     while (kinds := set(map(type, level))) == {list}:
@@ -100,12 +100,12 @@ def numbers(nested: Any) -> np.ndarray:
 
 
 def pictures(array: np.ndarray, limits: Limits) -> list[np.ndarray]:
-    """An array of one or many images -> pictures, each (H, W) or (H, W, C), uint8.
+    """Split an array of one or many images into pictures, each (H, W) or (H, W, C), uint8.
 
-    uint16 stays as it is: which of its values are black and white, the card says (`images.from_array`).
+    uint16 stays as it is: the card defines which values are black and white (`images.from_array`).
 
     Raises:
-        BadTensor: its shape is no image's, or a value is out of range.
+        BadTensor: the shape is not one of an image, or a value is out of range.
         ImageTooLarge, TooManyImages: over the limits.
     """
     if array.ndim not in (2, 3, 4) or 0 in array.shape:
@@ -134,11 +134,11 @@ def _pixels(values: np.ndarray) -> np.ndarray:
         return values
     if values.dtype.kind == "b":
         return values.astype(np.uint8) * np.uint8(255)
-    least, most = values.min(), values.max()
+    lowest, highest = values.min(), values.max()
     if values.dtype.kind == "f":
-        if not (least >= 0 and most <= 1):  # so that NaN is out of range too
-            raise BadTensor(f"the floats reach from {least:.4g} to {most:.4g}: they must lie within 0 and 1")
+        if not (lowest >= 0 and highest <= 1):  # so that NaN is out of range too
+            raise BadTensor(f"the floats reach from {lowest:.4g} to {highest:.4g}: they must lie within 0 and 1")
         return (values * 255 + 0.5).astype(np.uint8)
-    if least < 0 or most > 255:
-        raise BadTensor(f"the integers reach from {least} to {most}: they must lie within 0 and 255")
+    if lowest < 0 or highest > 255:
+        raise BadTensor(f"the integers reach from {lowest} to {highest}: they must lie within 0 and 255")
     return values.astype(np.uint8)

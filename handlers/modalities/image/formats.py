@@ -200,7 +200,7 @@ def _binary(start: bytes, content: bytes | bytearray | memoryview) -> Format | N
         brands = [start[8:12], *(start[at : at + 4] for at in range(16, min(64, int.from_bytes(start[:4])), 4))]
         # The first brand may be a general one, and a later one say what is in it.
         formats = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
-        return next((one for one in formats if one.name != "HEIF"), formats[0] if formats else _MP4)
+        return next((format_ for format_ in formats if format_.name != "HEIF"), formats[0] if formats else _MP4)
     if start[:2] == b"BM" and start[14:18] in (struct.pack("<I", n) for n in (12, 40, 52, 56, 64, 108, 124)):
         return Format("BMP", _convert("bmp"))
     if start[:3] == b"\0\0\x01" and start[3:4] == b"\0" and start[4:6] != b"\0\0" and start[9:10] == b"\0":

@@ -1,4 +1,4 @@
-"""Where an image becomes a tensor: bytes -> picture -> uint8 pixels -> normalized float32 batch.
+"""Images to tensors: bytes -> picture -> uint8 pixels -> normalized float32 batch.
 
 A picture is upright and opaque: RGB, or gray, which is resized in one channel to the same pixels. It stays what its
 decoder makes of it, and is resized by the library that takes it as it is: turning one into the other takes longer. The
@@ -72,8 +72,9 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
             f"the image has {image.width} x {image.height} pixels: at most {limits.max_pixels:,} in all are accepted"
         )
     if image.format in jpeg.FORMATS and jpeg.scans(content) > jpeg.MAX_SCANS:
-        most = jpeg.MAX_SCANS
-        raise UnsupportedImage(f"the JPEG image has more than {most} scans: save it again with an image program")
+        raise UnsupportedImage(
+            f"the JPEG image has more than {jpeg.MAX_SCANS} scans: save it again with an image program"
+        )
     if image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False):
         raise UnsupportedImage(f"the {image.format} image is animated: send a single frame")
     return image
@@ -241,7 +242,7 @@ def _square(picture: Picture) -> tuple[int, int, int, int]:
 
 
 def _part(picture: Form, spec: Input) -> Form:
-    """What a canvas is made of: all of a picture, or its square."""
+    """Return the part of a picture that is resized: all of it, or its square."""
     if spec.resize != "crop":
         return picture
     left, top, right, bottom = box = _square(picture)
@@ -255,7 +256,7 @@ def _resized(image: Image.Image, box: tuple[float, float, float, float], size: i
 
 
 def _interpolated(array: np.ndarray, size: int) -> torch.Tensor:
-    """What `_resized` gives, but for roundings."""
+    """Resize an array to the result of `_resized`, except for rounding."""
     rows = torch.from_numpy(array[..., None] if array.ndim == 2 else array)
     # The batch of one is made first: its stride then says that channels come last, which the fast kernel asks for.
     planes = rows[None].permute(0, 3, 1, 2)
@@ -272,11 +273,11 @@ def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the network sees of a picture, for people to look at.
+    """The part of a picture that the network sees, for people to look at.
 
     Attributes:
         image: RGB, at most VIEW_SIDE on its long side, so that it can be kept.
-        box: which part of the picture that is: left, top, right, bottom in its own pixels, as it was sent, upright.
+        box: the part of the picture: left, top, right, bottom in its own pixels, as it was sent, upright.
     """
 
     image: Image.Image
@@ -284,7 +285,7 @@ class View:
 
 
 def view(picture: Picture, spec: Input, sent_side: int | None = None) -> View:
-    """The view of a decoded picture.
+    """Return the view of a decoded picture.
 
     Args:
         sent_side: pixels of its long side as it was sent, where it may have been decoded smaller.

@@ -1,7 +1,7 @@
-"""What is particular to JPEG files: how many scans they have, and decoding them at full speed, or smaller.
+"""Decoding of JPEG files at full speed or at a smaller size, and their number of scans.
 
-libjpeg-turbo decodes straight into an array. Pillow has the same library, and adds what takes as long as a third of
-that: rows of four bytes a pixel, which an array then is made from, and a file that it reads piece by piece.
+libjpeg-turbo decodes straight into an array. Pillow uses the same library, and takes a third more time: it decodes to
+rows of four bytes a pixel, from which the array is made, and reads the file piece by piece.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from PIL.ImageFile import ImageFile
 FORMATS = ("JPEG", "MPO")  # a phone's multi-picture JPEG begins with the photo
 # A progressive JPEG has some ten scans; each costs a pass over all pixels and as little as 44 bytes.
 MAX_SCANS = 100
-# With more than these it is an odd file, which libjpeg-turbo may warn of when it is through, and Pillow decodes again.
+# Files with more scans are unusual: libjpeg-turbo may warn of them at the end, and Pillow would decode them again.
 FEW_SCANS = 20
-# How libjpeg-turbo calls what Pillow's modes hold. CMYK and others stay with Pillow.
+# Pillow's modes under libjpeg-turbo's names. CMYK and others are left to Pillow.
 COLORS = {"RGB": "RGB", "L": "GRAY"}
 
 
 def scans(content: bytes | bytearray | memoryview) -> int:
-    """How many scans begin in a JPEG: FF DA, at even places and at odd ones. bytes.count takes many times as long."""
-    found = 0
+    """Count the scans of a JPEG: FF DA, at even and at odd offsets. bytes.count takes many times as long."""
+    count = 0
     for first in (0, 1):
         pairs = np.frombuffer(content, dtype="<u2", count=(len(content) - first) // 2, offset=first)
-        found += int(np.count_nonzero(pairs == 0xDAFF))
-    return found
+        count += int(np.count_nonzero(pairs == 0xDAFF))
+    return count
 
 
 def reduce(image: Image.Image, short: int, long: int) -> bool:
@@ -38,8 +38,8 @@ def reduce(image: Image.Image, short: int, long: int) -> bool:
     Never to less than `short` pixels on its short side, nor `long` on its long one. Returns whether it will be smaller.
     """
     before = image.size
-    least = max(short / min(before), long / max(before))
-    image.draft(image.mode, (math.ceil(image.width * least), math.ceil(image.height * least)))
+    min_scale = max(short / min(before), long / max(before))
+    image.draft(image.mode, (math.ceil(image.width * min_scale), math.ceil(image.height * min_scale)))
     return image.size != before
 
 
@@ -60,9 +60,9 @@ def decode(image: Image.Image, *, reduced: bool) -> np.ndarray | None:
     if scans(content) > FEW_SCANS:
         return None
     # Of the factors that give at least so many pixels it takes the smallest: of a reduced size, that of `reduce`.
-    least = {"min_height": image.height, "min_width": image.width} if reduced else {}
+    min_size = {"min_height": image.height, "min_width": image.width} if reduced else {}
     try:
-        pixels: np.ndarray = simplejpeg.decode_jpeg(content, colors, **least)
+        pixels: np.ndarray = simplejpeg.decode_jpeg(content, colors, **min_size)
     except ValueError:
         return None
     if pixels.shape[:2] != (image.height, image.width):
