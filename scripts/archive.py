@@ -1,4 +1,4 @@
-"""Turn a release into model_store/<model>-<version>.mar, and prove it."""
+"""Archive a release as model_store/<model>-<version>.mar, and test the archive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serving.artifacts import model_config, store
 from serving.artifacts.archive import archive
 from serving.artifacts.model_config import ModelConfig
 
-# The model that is trained when there is no release of it: its data comes with scikit-learn.
+# The model that is trained if it has no release: scikit-learn contains its data.
 BUNDLED = "digits"
 
 
@@ -19,18 +19,22 @@ BUNDLED = "digits"
 def main(argv: list[str] | None = None) -> None:
     """Parse the flags and archive."""
     parser = argparse.ArgumentParser(prog="python -m scripts.archive", description=__doc__)
-    parser.add_argument("--model", default=BUNDLED, help=f"which model; {BUNDLED} is trained first if it was never")
-    parser.add_argument("--version", help="which release of it (default: the newest)")
+    parser.add_argument(
+        "--model",
+        default=BUNDLED,
+        help=f"name of the model (default: {BUNDLED}); {BUNDLED} is trained first if it has no release",
+    )
+    parser.add_argument("--version", help="version of its release (default: the newest)")
     parser.add_argument(
         "--config",
         type=Path,
-        help="YAML with TorchServe's settings of this model, such as batchSize (default: those of the release)",
+        help="YAML file of TorchServe settings, such as batchSize (default: those of the release)",
     )
     parser.add_argument("--store", type=Path, default=store.ROOT, help="folder for the .mar (default: model_store)")
     parser.add_argument(
         "--without-neighbors",
         action="store_true",
-        help="leave out the training images that explanations show, small, beside an image: where they are private",
+        help="leave out the thumbnails of training images that explanations show, for example if they are private",
     )
     arguments = parser.parse_args(argv)
     config = model_config.load(arguments.config) if arguments.config else None
@@ -46,7 +50,7 @@ def run(
     *,
     neighbors: bool = True,
 ) -> None:
-    """Archive a release, training the bundled model first where there is none of it, and say what came of it."""
+    """Archive a release, after training the bundled model if it has none, and print the result."""
     if model == BUNDLED and not versions(model):
         from scripts import train  # only here: torch and scikit-learn take seconds to import
 
@@ -54,7 +58,7 @@ def run(
     release = find(model, version)
     config = config or model_config.of_release(release.folder)
     path, count = archive(release, config, root, neighbors=neighbors)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {count} golden answers came out of it")
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {count} golden answers reproduced")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What all commands share: an error the user can put right is one sentence and exit status 1, not a traceback."""
+"""Wrapper of all commands: an error that the user can fix is one sentence and exit status 1, not a traceback."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                # A name that the terminal's encoding lacks is printed with escapes, and never ends the command.
+                # Characters that the terminal's encoding lacks are escaped, and do not end the command.
                 stream.reconfigure(errors="backslashreplace")
         try:
             main(*args, **kwargs)
         except (ServingError, ValueError, FloatingPointError) as error:
             sys.exit(f"error: {error}")
-        except BrokenPipeError:  # `| head` closed the pipe; there is nobody left to tell
+        except BrokenPipeError:  # `| head` closed the pipe; nothing can be printed any more
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
@@ -42,7 +42,7 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Within it SIGTERM is what Ctrl-C is, KeyboardInterrupt: servers that were started are stopped on the way out."""
+    """Turn SIGTERM into KeyboardInterrupt inside the block, so that servers of the command are stopped."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

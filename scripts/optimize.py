@@ -1,4 +1,4 @@
-"""Compile a release's network, and let in each program that is faster and keeps its accuracy: engines/*.pt2."""
+"""Compile a release's network to engines/*.pt2, and admit each program that is faster and keeps its accuracy."""
 
 from __future__ import annotations
 
@@ -24,71 +24,78 @@ from training.report import engines as page
 def main(argv: list[str] | None = None) -> None:
     """Parse the flags and compile."""
     parser = argparse.ArgumentParser(prog="python -m scripts.optimize", description=__doc__)
-    parser.add_argument("--model", default="digits", help="which model (default: digits)")
-    parser.add_argument("--version", help="which release of it (default: the newest)")
-    parser.add_argument(
-        "--data", help="what it was trained on, if that lies elsewhere now (default: as its recipe says)"
-    )
+    parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
+    parser.add_argument("--version", help="version of its release (default: the newest)")
+    parser.add_argument("--data", help="its training data, if they have moved (default: the data of its recipe)")
     parser.add_argument(
         "--engines",
         default=",".join(FORMATS),
         metavar="FORMATS",
-        help=f"number formats to try, with commas between (default: {','.join(FORMATS)})",
+        help=f"number formats to try, separated by commas (default: {','.join(FORMATS)})",
     )
     parser.add_argument(
         "--march",
         choices=[level.march for level in LEVELS],
-        help="the level of CPUs to compile for (default: the best that this machine has); lesser ones pass it over",
+        help="CPU level to compile for (default: that of this machine); CPUs of a lower level do not use the program",
     )
-    parser.add_argument("--remove", action="store_true", help="take all compiled programs out of the release instead")
+    parser.add_argument("--remove", action="store_true", help="remove all compiled programs from the release")
     arguments = parser.parse_args(argv)
     release = find(arguments.model, arguments.version)
     if arguments.remove:
         compilation.remove(release.folder)
-        print(f"{release.card.name} {release.card.version} has no compiled programs any more")
+        print(f"{release.card.name} {release.card.version} has no compiled programs now")
         return
     run(release, arguments.data or own_data(release), arguments.engines.split(","), arguments.march)
 
 
 def run(release: Release, argument: str, formats: list[str], march: str | None = None) -> Optimized:
-    """Compile, estimator, print a table, and change the release."""
+    """Compile, compare, print a table, and change the release."""
     if march == LEVELS[-1].march:
-        # Weights are laid out by oneDNN, which would do it for the processor here; it reads this when it is first used.
+        # oneDNN arranges weights for this machine's processor, unless this variable is set before its first use.
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
     candidates = compilation.find(formats)
     dataset, left_out = data.load(argument)
     for sentence in capped(left_out):
         print(sentence)
-    found = compilation.optimize(release, dataset, candidates, print, march)
-    card = found.card
-    print(f"{card.name} {card.version} on {dataset.name}, by one thread of {_processor(found)}")
-    print(table(found))
-    for entry in found.admitted:
+    optimized = compilation.optimize(release, dataset, candidates, print, march)
+    card = optimized.card
+    print(f"{card.name} {card.version} on {dataset.name}, by one thread of {_processor(optimized)}")
+    print(table(optimized))
+    for entry in optimized.admitted:
         if entry.float32_layers:
             print(f"- {entry.name} computes {', '.join(entry.float32_layers)} in float32")
-    for entry in found.rejected:
+    for entry in optimized.rejected:
         even = f", even with {', '.join(entry.float32_layers)} in float32" if entry.float32_layers else ""
-        print(f"- {entry.name} is kept out{even}: {entry.rejection}")
-    for name, why in found.left.items():
-        print(f"- {name} was not tried: {why}")
+        print(f"- {entry.name} is rejected{even}: {entry.rejection}")
+    for name, reason in optimized.left.items():
+        print(f"- {name} was not tried: {reason}")
     print(f"{release.folder}/{REPORT}/{page.FILE_NAME}")
-    if found.admitted:
+    if optimized.admitted:
         print(f"next: make archive MODEL={card.name} VERSION={card.version}")
-    return found
+    return optimized
 
 
-def table(found: Optimized) -> str:
-    """What each engine takes and keeps, the eager network last."""
+def table(optimized: Optimized) -> str:
+    """Return a table of latency and accuracy of each engine, the eager network last."""
     heads = ["engine", "ms", "faster", "right", "agrees", "ECE", "sets hold", "test: right", "agrees"]
     rows = [heads]
-    measured = [(entry, entry.quality) for entry in found.card.engines if entry.quality is not None]
-    for entry, kept in measured:
-        row = [entry.name, f"{kept.milliseconds:.3g}", f"{kept.milliseconds_float32 / kept.milliseconds:.2f} x"]
-        row += [f"{kept.accuracy:.2%}", f"{kept.agreement:.2%}", f"{kept.calibration_error:.4f}", _share(kept.coverage)]
-        rows.append(row + _tested(found, entry.name))
+    measured = [(entry, entry.quality) for entry in optimized.card.engines if entry.quality is not None]
+    for entry, quality in measured:
+        row = [
+            entry.name,
+            f"{quality.milliseconds:.3g}",
+            f"{quality.milliseconds_float32 / quality.milliseconds:.2f} x",
+        ]
+        row += [
+            f"{quality.accuracy:.2%}",
+            f"{quality.agreement:.2%}",
+            f"{quality.calibration_error:.4f}",
+            _share(quality.coverage),
+        ]
+        rows.append(row + _tested(optimized, entry.name))
     for device in dict.fromkeys(entry.device for entry, _ in measured):
-        kept = next(kept for entry, kept in measured if entry.device == device)
-        rows.append(_float32(f"{device} {EAGER}", kept) + _tested(found, EAGER))
+        quality = next(quality for entry, quality in measured if entry.device == device)
+        rows.append(_float32(f"{device} {EAGER}", quality) + _tested(optimized, EAGER))
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     lines = []
     for name, *cells in rows:
@@ -97,22 +104,22 @@ def table(found: Optimized) -> str:
     return "\n".join(lines)
 
 
-def _float32(name: str, kept: EngineQuality) -> list[str]:
-    row = [name, f"{kept.milliseconds_float32:.3g}", "", f"{kept.accuracy_float32:.2%}", ""]
-    return [*row, f"{kept.calibration_error_float32:.4f}", _share(kept.coverage_float32)]
+def _float32(name: str, quality: EngineQuality) -> list[str]:
+    row = [name, f"{quality.milliseconds_float32:.3g}", "", f"{quality.accuracy_float32:.2%}", ""]
+    return [*row, f"{quality.calibration_error_float32:.4f}", _share(quality.coverage_float32)]
 
 
-def _tested(found: Optimized, name: str) -> list[str]:
-    one = found.tested.get(name)
-    return ["", ""] if one is None else [f"{one.accuracy:.2%}", f"{one.agreement:.2%}"]
+def _tested(optimized: Optimized, name: str) -> list[str]:
+    quality = optimized.tested.get(name)
+    return ["", ""] if quality is None else [f"{quality.accuracy:.2%}", f"{quality.agreement:.2%}"]
 
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2%}"
 
 
-def _processor(found: Optimized) -> str:
-    return found.card.engines[0].compiled_on if found.card.engines else platform.machine()
+def _processor(optimized: Optimized) -> str:
+    return optimized.card.engines[0].compiled_on if optimized.card.engines else platform.machine()
 
 
 if __name__ == "__main__":

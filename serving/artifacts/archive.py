@@ -1,4 +1,4 @@
-"""Release -> .mar: through torch-model-archiver, reproducible to the byte, and proved before it is called done."""
+"""Archiving of a release as a .mar: by torch-model-archiver, byte-reproducible, and tested before it is published."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from serving.errors import ArchiveError
 
 logger = logging.getLogger(__name__)
 
-# The packages whose code answers; they travel in the .mar, so two versions may preprocess differently side by side.
+# Packages that are copied into the .mar, so that two versions can have different code at the same time.
 REPOSITORY = Path(__file__).resolve().parents[2]
 CODE = ("handlers", "models")
 ENTRY = REPOSITORY / "handlers" / "torchserve_handler.py"
-# The earliest time that a zip file can hold: the .mar must not depend on when it was made.
+# The earliest time of a zip entry: the .mar must not depend on the time of archiving.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
-# Runs in an interpreter of its own, isolated (-I), with the unpacked .mar first on its path.
+# Runs in a separate, isolated interpreter (-I), with the unpacked .mar first on its path.
 _PROOF = """
 import sys
 from pathlib import Path
@@ -60,18 +60,17 @@ if card.engines:
 def archive(
     release: Release, config: ModelConfig, root: Path = store.ROOT, *, neighbors: bool = True
 ) -> tuple[Path, int]:
-    """Make `<model>-<version>.mar` and its `.sha256` in the store; returns its path and how many golden answers held.
+    """Write `<model>-<version>.mar` and its `.sha256` to the store; return the path and the number of golden answers.
 
-    The file appears under its name only when it is whole and proved. The same release, code and config give the same
-    bytes.
+    The file gets its name only when it is complete and tested. The same release, code and config give the same bytes.
 
     Args:
-        neighbors: off leaves out the training images that explanations show beside an image.
+        neighbors: False leaves out the training images that explanations show beside an image.
 
     Raises:
-        ReleaseError: the release is not whole, or the store has its version in another spelling.
-        ArchiveError: the config has a policy, but the card no `uncertainty`; the archiver failed; the golden answers do
-            not come out of the archive.
+        ReleaseError: the release is incomplete, or the store has its version in another spelling.
+        ArchiveError: the config has a policy, but the card has no `uncertainty`; the archiver failed; or the archive
+            does not reproduce its golden answers.
     """
     verify_digests(release.folder, release.card)
     if config.handler is not None and "policy" in config.handler.model_fields_set and release.card.uncertainty is None:
@@ -80,53 +79,53 @@ def archive(
             "out, or train the model again"
         )
     if not neighbors:
-        kept = {name: digest for name, digest in release.card.digests.items() if name != NEIGHBORS}
-        release = replace(release, card=release.card.model_copy(update={"digests": kept}))
+        digests = {name: digest for name, digest in release.card.digests.items() if name != NEIGHBORS}
+        release = replace(release, card=release.card.model_copy(update={"digests": digests}))
     name, version = release.card.name, release.card.version
     check_spelling(name, version, store.versions(name, root), f"in {root}/")
     target = store.path_of(name, version, root)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="torchlight-archive-") as scratch:
         stage = _stage(release, config, Path(scratch) / "stage")
-        made = _run_archiver(release, stage, Path(scratch))
+        archived = _run_archiver(release, stage, Path(scratch))
         draft = root / f".{target.name}.{os.getpid()}"
-        vouching = draft.with_name(f"{draft.name}.sha256")
+        digest_draft = draft.with_name(f"{draft.name}.sha256")
         try:
-            _normalize(made, draft, created=release.card.created)
+            _normalize(archived, draft, created=release.card.created)
             count = prove(draft)
             digest = sha256(draft)
-            vouching.write_text(f"{digest}  {target.name}\n", encoding="ascii")
+            digest_draft.write_text(f"{digest}  {target.name}\n", encoding="ascii")
             draft.replace(target)
-            vouching.replace(store.digest_file(target))
+            digest_draft.replace(store.digest_file(target))
         finally:
             draft.unlink(missing_ok=True)
-            vouching.unlink(missing_ok=True)
+            digest_draft.unlink(missing_ok=True)
     return target, count
 
 
 def prove(path: Path) -> int:
-    """Unpack a .mar and answer its golden images with its own code alone; returns how many there are.
+    """Unpack a .mar, predict its golden images with its own code only, and return their number.
 
     Raises:
-        ArchiveError: the file is no .mar, or an answer is wrong; the message ends in the interpreter's last line.
+        ArchiveError: the file is not a .mar, or an answer differs; the message ends in the interpreter's last line.
     """
     with tempfile.TemporaryDirectory(prefix="torchlight-proof-") as scratch:
         with mar.opened(path) as file:
             file.extractall(scratch)
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-I", "-B", "-c", _PROOF, scratch], cwd=scratch, capture_output=True, text=True
         )
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise ArchiveError(f"{path.name}: its golden answers do not come out of the archive: {last}")
-    count, *remarks = done.stdout.splitlines()
+    if completed.returncode != 0:
+        last = (completed.stderr.strip().splitlines() or ["no output"])[-1]
+        raise ArchiveError(f"{path.name}: the archive does not reproduce its golden answers: {last}")
+    count, *remarks = completed.stdout.splitlines()
     for remark in remarks:
         logger.warning("%s", remark)
     return int(count)
 
 
 def _stage(release: Release, config: ModelConfig, stage: Path) -> Path:
-    """Everything that goes into the .mar, in the folder structure that it has there."""
+    """Copy everything that goes into the .mar into a folder, and return it."""
     stage.mkdir()
     for package in CODE:
         shutil.copytree(REPOSITORY / package, stage / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
@@ -140,7 +139,7 @@ def _stage(release: Release, config: ModelConfig, stage: Path) -> Path:
 
 
 def _run_archiver(release: Release, stage: Path, scratch: Path) -> Path:
-    """Run torch-model-archiver, in a TMPDIR of its own: it removes what is at `$TMPDIR/<model name>`."""
+    """Run torch-model-archiver in a separate TMPDIR: it deletes `$TMPDIR/<model name>`."""
     (scratch / "tmp").mkdir()
     (scratch / "out").mkdir()
     command = [
@@ -154,19 +153,19 @@ def _run_archiver(release: Release, stage: Path, scratch: Path) -> Path:
         *("--export-path", str(scratch / "out")),
     ]
     environment = {**os.environ, "TMPDIR": str(scratch / "tmp")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if completed.returncode != 0:
+        last = (completed.stderr.strip().splitlines() or ["no output"])[-1]
         raise ArchiveError(f"torch-model-archiver failed on {release.folder}: {last}")
     return scratch / "out" / f"{release.card.name}.mar"
 
 
-def _normalize(made: Path, target: Path, *, created: str) -> None:
-    """Write the archive again with what differs from run to run taken out: order, times, modes, `createdOn`.
+def _normalize(archived: Path, target: Path, *, created: str) -> None:
+    """Rewrite the archive without the values that differ between runs: order, times, modes and `createdOn`.
 
-    Stored, not deflated: weights do not shrink, and zlib's output differs between its versions.
+    Members are stored, not deflated: weights do not shrink, and zlib's output differs between versions.
     """
-    with zipfile.ZipFile(made) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
+    with zipfile.ZipFile(archived) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
         for name in sorted(source.namelist()):
             content = source.read(name)
             if name == mar.MANIFEST:

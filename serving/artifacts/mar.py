@@ -1,7 +1,7 @@
-"""Reading .mar files: what the zip's directory says is checked before anything is unpacked.
+"""Reading of .mar files: the zip directory is checked before anything is unpacked.
 
-TorchServe unpacks whatever it is given. It reads the local headers one after the other, Python the directory at the
-end: both have to name the same members, or one would check what the other does not run.
+TorchServe unpacks any archive. It reads the local headers in sequence, and Python reads the directory at the end. Both
+must list the same members, or Python would check other files than TorchServe runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from serving.errors import ArchiveError
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 MAX_MEMBERS = 20_000
-# Bytes that all members may have together: ALLOWANCE, and RATIO times those of the file. Weights hardly shrink.
+# Limit for the bytes of all members together: ALLOWANCE, plus RATIO times the size of the file. Weights hardly shrink.
 ALLOWANCE = 100_000_000
 RATIO = 20
 AGAIN = "make it again with `make archive`"
@@ -34,13 +34,13 @@ _IN_EXTRA_FIELD = 0xFFFFFFFF
 
 @contextmanager
 def opened(path: Path, again: str = AGAIN) -> Iterator[zipfile.ZipFile]:
-    """Open a .mar whose directory is in order.
+    """Open a .mar after its directory is checked.
 
     Args:
-        again: how to make the file again, for messages.
+        again: remedy in messages: the command that makes the file again.
 
     Raises:
-        ArchiveError: it is missing, is no whole zip file, or a member of it is refused.
+        ArchiveError: the file is missing, is not a complete zip file, or has a forbidden member.
     """
     try:
         with zipfile.ZipFile(path) as mar:
@@ -52,11 +52,11 @@ def opened(path: Path, again: str = AGAIN) -> Iterator[zipfile.ZipFile]:
     except PermissionError as error:
         raise ArchiveError(f"{path} cannot be read ({error.strerror}): check its owner and mode") from None
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, struct.error) as error:
-        raise ArchiveError(f"{path}: not a whole .mar ({error}); {again}") from None
+        raise ArchiveError(f"{path}: not a complete .mar ({error}); {again}") from None
 
 
 def read(mar: zipfile.ZipFile, name: str, max_bytes: int = documents.MAX_BYTES) -> bytes:
-    """Read a member that has `max_bytes` at most.
+    """Return the content of a member of at most `max_bytes`.
 
     Raises:
         ArchiveError: there is no such member, or it is larger.
@@ -64,7 +64,7 @@ def read(mar: zipfile.ZipFile, name: str, max_bytes: int = documents.MAX_BYTES) 
     try:
         member = mar.getinfo(name)
     except KeyError:
-        raise ArchiveError(f"{mar.filename}: it holds no {name}; {AGAIN}") from None
+        raise ArchiveError(f"{mar.filename}: it has no member {name}; {AGAIN}") from None
     try:
         documents.check_size(member.file_size, f"{mar.filename}: {name}", max_bytes)
     except DocumentError as error:
@@ -73,10 +73,10 @@ def read(mar: zipfile.ZipFile, name: str, max_bytes: int = documents.MAX_BYTES) 
 
 
 def manifest(mar: zipfile.ZipFile) -> dict[str, Any]:
-    """Read what the manifest says of the model.
+    """Return the manifest's entry on the model.
 
     Raises:
-        ArchiveError: there is no manifest, or it says nothing of a model.
+        ArchiveError: there is no manifest, or it does not name a model.
     """
     try:
         document = documents.parse_json(read(mar, MANIFEST), f"{mar.filename}: {MANIFEST}")
@@ -84,12 +84,12 @@ def manifest(mar: zipfile.ZipFile) -> dict[str, Any]:
         raise ArchiveError(f"{error}; {AGAIN}") from None
     model = document.get("model") if isinstance(document, dict) else None
     if not isinstance(model, dict):
-        raise ArchiveError(f"{mar.filename}: {MANIFEST} does not say which model it is; {AGAIN}")
+        raise ArchiveError(f"{mar.filename}: {MANIFEST} does not name a model; {AGAIN}")
     return model
 
 
 def _fault(mar: zipfile.ZipFile, size: int) -> str | None:
-    """Say what is wrong with the members, from the directory alone."""
+    """Return what is wrong with the members, from the directory, or None."""
     members = mar.infolist()
     if len(members) > MAX_MEMBERS:
         return f"it has {len(members):,} members, more than {MAX_MEMBERS:,}, the limit"
@@ -114,7 +114,7 @@ def _fault(mar: zipfile.ZipFile, size: int) -> str | None:
 
 
 def _hidden(mar: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> str | None:
-    """Say where the file holds more than the directory lists: there TorchServe would find members of its own."""
+    """Return a fault if the file has more bytes than the directory lists: TorchServe could read other members there."""
     file = mar.fp
     assert file is not None
     fault = "it holds bytes that its directory does not list"

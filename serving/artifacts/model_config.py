@@ -1,7 +1,7 @@
 """`model-config.yaml` of a .mar: how TorchServe runs the model, checked before it is written.
 
-TorchServe ignores a key that it does not know, in silence; here it is an error. The keys are TorchServe's own
-(org.pytorch.serve.archive.model.ModelConfig), and what is left out gets the default below.
+TorchServe silently ignores an unknown key; here it is an error. The keys are TorchServe's own
+(org.pytorch.serve.archive.model.ModelConfig), with the defaults below.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from serving.artifacts import mar
 from serving.errors import ArchiveError, ConfigError
 
 FILE_NAME = "model-config.yaml"
-# In a .mar, what holds for the workers that predict alone.
+# Key in a .mar for the settings of the predict workers only.
 PREDICT = "predict"
 PREDICTING = ("minWorkers", "maxWorkers", "batchSize", "maxBatchDelay")
 
 
 class HandlerConfig(BaseModel):
-    """What TorchServe hands on to the handler. `limits` and `policy` replace the card's, each that is named.
+    """Settings for the handler. Fields of `limits` and `policy` that are set replace those of the card.
 
     Attributes:
-        engine: `auto` takes the fastest of the card's that is right on the machine; `eager` the float32 network; a name
-            that one alone, and a worker that cannot have it does not start.
-        threads: OpenMP threads of each worker; None shares the cores out among the workers.
+        engine: `auto` is the fastest engine of the card that gives the golden answers on the machine; `eager` is the
+            float32 network. A name is that engine only: a worker that cannot use it does not start.
+        threads: OpenMP threads per worker; None divides the cores among the workers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,47 +43,50 @@ class HandlerConfig(BaseModel):
 
 
 class ModelConfig(BaseModel):
-    """How TorchServe runs one version of one model."""
+    """Settings with which TorchServe runs one version of a model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     minWorkers: Annotated[int, Field(ge=1, le=256)] = 1
-    """Worker processes at the start; each has a copy of the model."""
+    """Number of worker processes at the start; each has a copy of the model."""
     maxWorkers: Annotated[int, Field(ge=1, le=256)] = 1
-    """The most the management API may scale to. TorchServe does not scale by itself."""
+    """Maximum for the management API. TorchServe does not scale by itself."""
     batchSize: Annotated[int, Field(ge=1, le=1024)] = 32
-    """The most requests in one batch."""
+    """Maximum number of requests in a batch."""
     maxBatchDelay: Annotated[int, Field(ge=1, le=60_000)] = 1
-    """Milliseconds that a request waits for others. Without an unbatched worker, a single request waits all of it. 1
-    still fills batches under load; 0 would be taken for TorchServe's default, which is 100."""
+    """Milliseconds that a request waits for its batch to fill. Without an unbatched worker, a single request waits all
+    of it. 1 still fills batches under load; TorchServe reads 0 as its default, 100."""
     responseTimeout: Annotated[int, Field(ge=1, le=86_400)] = 60
-    """Seconds after which a batch without an answer costs the worker its life."""
+    """Seconds after which TorchServe kills a worker that has not answered a batch."""
     startupTimeout: Annotated[int, Field(ge=1, le=86_400)] = 120
     """Seconds a worker may take to load the model."""
     maxRetryTimeoutInSec: Annotated[int, Field(ge=0, le=86_400)] = 300
-    """Seconds for which a worker that dies at once is started again."""
+    """Seconds during which a worker that fails at once is restarted."""
     jobQueueSize: Annotated[int, Field(ge=1, le=100_000)] = 200
-    """Requests that may wait; a further one is answered 503 at once."""
+    """Maximum number of waiting requests; the next one gets a 503 at once."""
     deviceType: Literal["cpu", "gpu"] | None = None
-    """Where to run. Left out: on GPUs where there are any."""
+    """Device; by default the GPU, if there is one."""
     handler: HandlerConfig | None = None
-    """Settings of our own, such as `handler: {limits: {max_pixels: 50000000}, policy: {max_set_size: 2}}`; see Limits
-    and Policy in models/card.py."""
+    """Settings for the handler, such as `handler: {limits: {max_pixels: 50000000}, policy: {max_set_size: 2}}`; see
+    Limits and Policy in models/card.py."""
 
     @model_validator(mode="after")
     def workers_are_a_range(self) -> ModelConfig:
         if self.minWorkers > self.maxWorkers:
-            raise ValueError(f"minWorkers is {self.minWorkers}, above maxWorkers, which is {self.maxWorkers}")
+            raise ValueError(
+                f"minWorkers is {self.minWorkers}, and must not exceed maxWorkers, which is {self.maxWorkers}"
+            )
         return self
 
     def to_yaml(self) -> str:
-        """The file's text: every key of TorchServe's, so that what runs can be read there, and of ours what was set."""
+        """Return the text of the file: every key of TorchServe, and the handler settings that were set."""
         return yaml.safe_dump(self._document(), sort_keys=False)
 
     def archived(self) -> str:
-        """The text as it stands in a .mar: PREDICT's keys apart, under that word.
+        """Return the text for a .mar: the PREDICTING keys are below `predict`.
 
-        TorchServe would hold them before those of a registration, and each version has several (`workers.of`).
+        At the top level, TorchServe would prefer them to those of a registration, and each version has several
+        registrations (serving/torchserve/registrations.py).
         """
         document = self._document()
         predict = {key: document.pop(key) for key in PREDICTING}
@@ -97,10 +100,10 @@ class ModelConfig(BaseModel):
 
 
 def load(path: Path) -> ModelConfig:
-    """Read and check a YAML file with some of the keys.
+    """Return the settings of a YAML file with some of the keys.
 
     Raises:
-        ConfigError: no such file, not YAML, an unknown key or a value out of range.
+        ConfigError: the file is missing or not YAML, has an unknown key, or a value out of range.
     """
     try:
         content = documents.read_yaml(path)
@@ -114,7 +117,7 @@ def load(path: Path) -> ModelConfig:
         if key not in ModelConfig.model_fields:
             near = difflib.get_close_matches(str(key), ModelConfig.model_fields, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise ConfigError(f"{path}: unknown key {key!r}; {hint}There are {', '.join(ModelConfig.model_fields)}")
+            raise ConfigError(f"{path}: unknown key {key!r}; {hint}The keys are {', '.join(ModelConfig.model_fields)}")
     try:
         return ModelConfig.model_validate(content or {})
     except ValidationError as error:
@@ -122,19 +125,19 @@ def load(path: Path) -> ModelConfig:
 
 
 def of_release(folder: Path) -> ModelConfig:
-    """The settings that lie in a release, where `make tune` has found some; the defaults elsewhere.
+    """Return the settings that `make tune` has written into a release, or the defaults.
 
     Raises:
-        ConfigError: as of `load`.
+        ConfigError: see `load`.
     """
     return load(folder / FILE_NAME) if (folder / FILE_NAME).exists() else ModelConfig()
 
 
 def of_archive(path: Path) -> ModelConfig:
-    """The settings that a .mar carries.
+    """Return the settings in a .mar.
 
     Raises:
-        ConfigError: it carries none, or they are not as this module writes them.
+        ConfigError: it has none, or they are invalid.
     """
     try:
         with mar.opened(path) as file:

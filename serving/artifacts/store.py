@@ -1,7 +1,7 @@
 """The model store: the folder of `<model>-<version>.mar` files that TorchServe loads from.
 
-Beside each lies `<model>-<version>.mar.sha256`, written by `make archive`: a file that was replaced or damaged since is
-refused wherever it is taken. An archive of another tool has none, which is said and not refused.
+`make archive` writes `<model>-<version>.mar.sha256` beside each: an archive that was replaced or damaged since is
+refused. An archive of another tool has no such file, which is only a warning.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _DIGEST_BYTES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A .mar in the store, by the names in its file name.
+    """A .mar in the store, with the model and version of its file name.
 
     Attributes:
-        sha256: of the whole file, when it was checked; empty before.
-        listed: whether the file of digests beside it has the same.
+        sha256: digest of the file, after it was checked; empty before.
+        listed: True if the .sha256 file beside it has this digest.
     """
 
     path: Path
@@ -41,23 +41,23 @@ class Archive:
 
 
 def path_of(model: str, version: str, root: Path = ROOT) -> Path:
-    """Where the .mar of a version belongs."""
+    """Return the path of the .mar of a version."""
     return root / f"{checked_name(model)}-{checked_version(version)}.mar"
 
 
 def digest_file(path: Path) -> Path:
-    """Return where the digest of a .mar belongs."""
+    """Return the path of the digest file of a .mar."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def archives(root: Path = ROOT) -> list[Archive]:
-    """What is in the store, by model, oldest version first; files named otherwise are passed over."""
-    found = []
+    """Return the archives in the store by model, oldest version first, without files of other names."""
+    stored = []
     for path in root.glob("*.mar"):
         match = _FILE.fullmatch(path.name)
         if match:
-            found.append(Archive(path, match["model"], match["version"]))
-    return sorted(found, key=lambda archive: (archive.model, version_key(archive.version), archive.version))
+            stored.append(Archive(path, match["model"], match["version"]))
+    return sorted(stored, key=lambda archive: (archive.model, version_key(archive.version), archive.version))
 
 
 def versions(model: str, root: Path = ROOT) -> list[str]:
@@ -66,11 +66,11 @@ def versions(model: str, root: Path = ROOT) -> list[str]:
 
 
 def choose(model: str | None, version: str | None, root: Path = ROOT) -> list[Archive]:
-    """What to serve: `version` of `model`, or its newest; without a model, the newest of every model.
+    """Return the archives to serve: `version` or the newest of `model`; without a model, the newest of every model.
 
     Raises:
-        ArchiveError: it is not there; the message names what is.
-        ReleaseError: the version is there in another spelling, or the newest one in two.
+        ArchiveError: there is no such archive; the message lists the archives.
+        ReleaseError: the store has the version in another spelling, or the newest one in two.
     """
     stored = archives(root)
     if model is not None:
@@ -97,12 +97,13 @@ def choose(model: str | None, version: str | None, root: Path = ROOT) -> list[Ar
 
 
 def checked(archive: Archive) -> Archive:
-    """The archive with its digest, if it is there and whole and holds the version that its file name says.
+    """Check an archive, and return it with its digest.
 
-    TorchServe goes by the manifest inside: a renamed file would be registered as something else.
+    TorchServe uses the manifest inside: a renamed file would be registered under another name.
 
     Raises:
-        ArchiveError: it is not so, its digest is not the one beside it, or its directory is not in order.
+        ArchiveError: it is missing, damaged or has another digest than the file beside it, its zip directory is
+            invalid, or it contains another version than its file name says.
     """
     again = f"make it again with `make archive MODEL={archive.model} VERSION={archive.version}`"
     with mar.opened(archive.path, again) as file:
@@ -113,19 +114,19 @@ def checked(archive: Archive) -> Archive:
                 f"{str(listed)[:12]}…: the file was replaced or damaged since it was archived; {again}"
             )
         if listed is None and (damaged := file.testzip()) is not None:
-            raise ArchiveError(f"{archive.path}: {damaged} in it is damaged; {again}")
+            raise ArchiveError(f"{archive.path}: its member {damaged} is damaged; {again}")
         manifest = mar.manifest(file)
     inside = (manifest.get("modelName"), manifest.get("modelVersion"))
     if inside != (archive.model, archive.version):
-        raise ArchiveError(f"{archive.path}: holds {inside[0]} {inside[1]}, not what its name says; {again}")
+        raise ArchiveError(f"{archive.path}: contains {inside[0]} {inside[1]}, not what its name says; {again}")
     return replace(archive, sha256=digest, listed=listed is not None)
 
 
 def check_unchanged(*archives: Archive) -> None:
-    """Check that archives are still the files that were checked: TorchServe opened them after that.
+    """Check that archives have not changed since they were checked: TorchServe opened them after that.
 
     Raises:
-        ArchiveError: one was replaced meanwhile.
+        ArchiveError: one was replaced in the meantime.
     """
     for archive in archives:
         try:
@@ -138,22 +139,22 @@ def check_unchanged(*archives: Archive) -> None:
 
 
 def unlisted(archive: Archive) -> str:
-    """Return what to say of an archive without a digest beside it."""
+    """Return the warning about an archive without a digest file."""
     return (
-        f"warning: {archive.path} has no {digest_file(archive.path).name} beside it, so nothing says who made it; "
+        f"warning: {archive.path} has no {digest_file(archive.path).name} beside it, so damage cannot be detected; "
         "`make archive` writes one"
     )
 
 
 def _listed(path: Path, again: str) -> str | None:
-    """Return the digest in the file beside an archive; None where there is no such file."""
+    """Return the digest in the file beside an archive; None if there is no such file."""
     file = digest_file(path)
     try:
         text = documents.read(file, _DIGEST_BYTES).decode("utf-8")
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ArchiveError(f"{file}: cannot be read ({error.strerror}): let this user read it") from None
+        raise ArchiveError(f"{file}: cannot be read ({error.strerror}): give this user read access") from None
     except (DocumentError, UnicodeDecodeError):
         text = ""
     match = _DIGEST.fullmatch(text)

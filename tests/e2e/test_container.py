@@ -286,11 +286,13 @@ def test_a_start_that_fails_passes_on_status_and_last_words(
         file.truncate(1000)
     broken.chmod(0o755)
     port = free_port()
-    with pytest.raises(ContainerEnded, match=r"ended with status 1: .*digits-1\.0\.mar: not a whole \.mar") as caught:
+    with pytest.raises(
+        ContainerEnded, match=r"ended with status 1: .*digits-1\.0\.mar: not a complete \.mar"
+    ) as caught:
         container.launch(client, ContainerOptions(store=broken, image=built, port=port), lambda _: None)
     assert caught.value.status == 1
     logs = run(tmp_path, "scripts.docker", "logs", "--no-follow", "--port", str(port), DOCKER_HOST=engine.url)
-    assert "error: model_store/digits-1.0.mar: not a whole .mar" in logs.stdout
+    assert "error: model_store/digits-1.0.mar: not a complete .mar" in logs.stdout
     assert "the container ended with status" in logs.stderr
     stopped = run(tmp_path, "scripts.docker", "stop", "--port", str(port), DOCKER_HOST=engine.url)
     assert stopped.returncode == 1

@@ -146,7 +146,7 @@ def test_damaged_renamed_or_missing_archive_is_refused_before_torchserve_sees_it
     whole = (store / "model_store" / "digits-2.0.mar").read_bytes()
     try:
         archive.write_bytes(whole[:9000])
-        assert "not a whole .mar" in run_versions(served, "register", "--version", "4.0").stderr
+        assert "not a complete .mar" in run_versions(served, "register", "--version", "4.0").stderr
         archive.write_bytes(whole)
         assert "holds digits 2.0, not what its name says" in run_versions(served, "register", "--version", "4.0").stderr
         archive.write_bytes(whole.replace(b"IHDR", b"IHDX", 1))
@@ -162,7 +162,7 @@ def test_a_truncated_archive_stops_the_start_with_its_name(workspace: Path, tmp_
     (tmp_path / "model_store" / "digits-1.0.mar").write_bytes(whole[:5000])
     done = run(tmp_path, "scripts.serve", "--foreground", "--port", str(free_port()))
     assert done.returncode == 1
-    assert done.stderr.startswith("error: model_store/digits-1.0.mar: not a whole .mar (")
+    assert done.stderr.startswith("error: model_store/digits-1.0.mar: not a complete .mar (")
     assert len(done.stderr.splitlines()) == 1
 
 

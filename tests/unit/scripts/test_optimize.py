@@ -58,7 +58,7 @@ def test_it_prints_what_each_engine_keeps_and_what_to_do_next(
         "  cpu-int8     1  2.50 x  89.70%  99.10%  0.0210          -       88.00%  99.30%",
         "  cpu-fp32     1  2.50 x  89.70%  99.10%  0.0210          -",
         "  cpu eager  2.5          90.00%          0.0200          -       88.00%  99.30%",
-        "- cpu-fp32 is kept out: it is no faster",
+        "- cpu-fp32 is rejected: it is no faster",
         "- cpu-bf16 was not tried: it is emulated here",
         "releases/colors/1.0/report/engines.html",
         "next: make archive MODEL=colors VERSION=1.0",
@@ -71,7 +71,7 @@ def test_it_says_which_layers_stayed_in_float32_and_when_that_was_not_enough(
     spared = INT8.model_copy(update={"float32_layers": ("features.0",)})
     for refused, line in (
         (None, "- cpu-int8 computes features.0 in float32"),
-        ("it is no faster", "- cpu-int8 is kept out, even with features.0 in float32: it is no faster"),
+        ("it is no faster", "- cpu-int8 is rejected, even with features.0 in float32: it is no faster"),
     ):
         entry = spared.model_copy(update={"rejection": refused})
         found = Optimized(
@@ -88,7 +88,7 @@ def test_what_was_compiled_can_be_taken_out_again(elsewhere: Path, capsys: pytes
     card.model_copy(update={"engines": (INT8,)}).save(folder)
     optimize.main(["--model", "colors", "--remove"])
     assert Card.load(folder) == card
-    assert capsys.readouterr().out == "colors 1.0 has no compiled programs any more\n"
+    assert capsys.readouterr().out == "colors 1.0 has no compiled programs now\n"
 
 
 @pytest.mark.parametrize(

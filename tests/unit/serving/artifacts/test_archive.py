@@ -126,7 +126,7 @@ def test_a_policy_needs_a_card_with_trust(own_release: Release, tmp_path: Path) 
 def test_a_truncated_archive_is_refused(mar: Path, tmp_path: Path, share: float) -> None:
     content = mar.read_bytes()
     (tmp_path / "digits-1.0.mar").write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ArchiveError, match=r"digits-1\.0\.mar: not a whole \.mar .*make it again"):
+    with pytest.raises(ArchiveError, match=r"digits-1\.0\.mar: not a complete \.mar .*make it again"):
         prove(tmp_path / "digits-1.0.mar")
 
 
@@ -136,7 +136,7 @@ def test_a_flipped_byte_is_found(mar: Path, tmp_path: Path) -> None:
         info = opened.getinfo(WEIGHTS)
     content[info.header_offset + 1000] ^= 1
     (tmp_path / "digits-1.0.mar").write_bytes(content)
-    with pytest.raises(ArchiveError, match=r"not a whole \.mar .*CRC"):
+    with pytest.raises(ArchiveError, match=r"not a complete \.mar .*CRC"):
         prove(tmp_path / "digits-1.0.mar")
 
 
@@ -151,7 +151,7 @@ def test_weights_that_were_exchanged_do_not_pass(mar: Path, tmp_path: Path) -> N
 
 def test_an_archive_brings_its_own_code_or_none(mar: Path, tmp_path: Path) -> None:
     without = rewritten(mar, tmp_path / "digits-1.0.mar", **{"handlers/__init__.py": b"raise SystemExit('not today')"})
-    with pytest.raises(ArchiveError, match=r"its golden answers do not come out of the archive: not today"):
+    with pytest.raises(ArchiveError, match=r"the archive does not reproduce its golden answers: not today"):
         prove(without)
 
 
@@ -179,7 +179,7 @@ def test_a_release_that_does_not_prove_itself_leaves_nothing_in_the_store(
 ) -> None:
     def refuse(path: Path) -> int:
         assert path.is_file()
-        raise ArchiveError("its golden answers do not come out of the archive")
+        raise ArchiveError("the archive does not reproduce its golden answers")
 
     monkeypatch.setattr(archiving, "prove", refuse)
     with pytest.raises(ArchiveError, match="golden answers"):

@@ -152,7 +152,7 @@ def _move_directory(path: Path, at: int, length: int) -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\5\6", b"no zip file at all", b'{"model": 1}'])
 def test_what_is_no_zip_file_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    assert "not a whole .mar" in refused(path)
+    assert "not a complete .mar" in refused(path)
 
 
 @pytest.mark.parametrize("manifest", [b"[]", b"{", b'{"model": 3}', b"[" * 100_000])
@@ -171,5 +171,5 @@ def test_a_deflated_member_that_is_damaged_is_no_traceback(path: Path) -> None:
     start = member.header_offset + 30 + len(member.filename)
     content[start : start + 10] = b"\xff" * 10
     path.write_bytes(content)
-    with pytest.raises(ArchiveError, match=r"not a whole \.mar"), mar.opened(path) as opened:
+    with pytest.raises(ArchiveError, match=r"not a complete \.mar"), mar.opened(path) as opened:
         mar.read(opened, "weights.safetensors")

@@ -77,13 +77,13 @@ def test_in_an_archive_stands_apart_what_torchserve_would_hold_before_a_registra
 )
 def test_a_misspelt_key_is_answered_with_the_right_one(path: Path, key: str, near: str) -> None:
     with pytest.raises(
-        ConfigError, match=rf"mine\.yaml: unknown key '{key}'; did you mean {near}\? There are minWorkers"
+        ConfigError, match=rf"mine\.yaml: unknown key '{key}'; did you mean {near}\? The keys are minWorkers"
     ):
         load(path, f"{key}: 1\n")
 
 
 def test_a_key_like_no_other_is_answered_with_all_there_are(path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"unknown key 'color'; There are minWorkers, .*, handler$"):
+    with pytest.raises(ConfigError, match=r"unknown key 'color'; The keys are minWorkers, .*, handler$"):
         load(path, "color: red\n")
 
 
@@ -97,7 +97,7 @@ def test_a_key_like_no_other_is_answered_with_all_there_are(path: Path) -> None:
         ("maxBatchDelay: 0", "maxBatchDelay: .*it is 0"),
         ("responseTimeout: 1.5", "responseTimeout: .*it is 1.5"),
         ("deviceType: tpu", "deviceType: .*'cpu' or 'gpu'.*it is 'tpu'"),
-        ("minWorkers: 3\nmaxWorkers: 2", "minWorkers is 3, above maxWorkers, which is 2"),
+        ("minWorkers: 3\nmaxWorkers: 2", "minWorkers is 3, and must not exceed maxWorkers, which is 2"),
         ("batchSize: 0\njobQueueSize: 0", "batchSize: .*; jobQueueSize: "),
     ],
 )

@@ -130,7 +130,7 @@ def test_an_archive_of_another_tool_has_no_digest_which_is_said(tmp_path: Path) 
     assert "digits-1.0.mar has no digits-1.0.mar.sha256 beside it" in store.unlisted(checked)
     content = archive.path.read_bytes()
     archive.path.write_bytes(content.replace(b"pass", b"fail", 1))
-    with pytest.raises(ArchiveError, match=r"torchserve_handler\.py in it is damaged"):
+    with pytest.raises(ArchiveError, match=r"torchserve_handler\.py is damaged"):
         store.checked(archive)
 
 
