@@ -70,13 +70,20 @@ def run(
 
 def table(figures: ExplanationFigures) -> str:
     """Format the figures of each method, best first."""
-    header = ["method", "gap", "low", "high", "vs random", "vs center", "ROAD", "complete", "randomization", "|rho|"]
+    header = ["method", "gap", "low", "high", "vs random", "vs center", "debias", "complete", "randomization", "|rho|"]
     header += ["stability", "ms"]
     header += ["on object", "pointing game"] if figures.object_share is not None else []
     rows = [header]
     for method in sorted(figures.methods, key=lambda method: -method.gap.value):
         gap = method.gap
-        values = (gap.value, gap.low, gap.high, method.versus_random.value, method.versus_center.value, method.road)
+        values = (
+            gap.value,
+            gap.low,
+            gap.high,
+            method.versus_random.value,
+            method.versus_center.value,
+            method.remove_and_debias,
+        )
         complete = "-" if method.completeness is None else f"{method.completeness:.0%}"
         row = [method.name, *(f"{value:.3f}" for value in values), complete]
         row += [f"{method.randomization_test:.3f}", f"{method.spearman:.3f}", f"{method.stability:.2f}"]

@@ -20,7 +20,7 @@ class MethodFigures:
         deletion, insertion: areas under the curves, see handlers/explain/evidence/faithfulness.py.
         gap: insertion minus deletion.
         versus_random, versus_center: gap minus the gap of a random map, and of a map of the center, image by image.
-        road: see training/explanations/road.py.
+        remove_and_debias: see training/explanations/remove_and_debias.py.
         completeness: share of images whose attributions are complete; None if the method does not promise it.
         randomization_test: similarity to maps of networks with random weights, less than 0.2 to pass; see
             training/explanations/randomization_test.py.
@@ -39,7 +39,7 @@ class MethodFigures:
     gap: Mean
     versus_random: Mean
     versus_center: Mean
-    road: float
+    remove_and_debias: float
     completeness: float | None
     randomization_test: float
     spearman: float

@@ -17,7 +17,7 @@ from handlers.explain.methods import attribution, baselines
 from handlers.explain.methods.attribution import Attribution
 from handlers.explain.methods.method import Method, TargetScore
 from handlers.explain.plugin import AttributionPlugin
-from training.explanations import bootstrap, pointing_game, randomization_test, road, stability
+from training.explanations import bootstrap, pointing_game, randomization_test, remove_and_debias, stability
 from training.explanations.figures import ExplanationFigures, MethodFigures
 from training.explanations.sample import Sample
 
@@ -31,8 +31,8 @@ TIMED_IMAGES = 5
 def measure(classifier: Classifier, sample: Sample) -> tuple[ExplanationFigures, dict[str, torch.Tensor]]:
     """Measure every method that fits the network; return the figures, and the signed maps (N, H, W) by method.
 
-    Each method explains an image of the sample once, and the first CHECKED_IMAGES eight times. Faithfulness and ROAD
-    cost 41 more forward passes for each image.
+    Each method explains an image of the sample once, and the first CHECKED_IMAGES eight times. Faithfulness and
+    remove-and-debias cost 41 more forward passes for each image.
     """
     explainer = AttributionPlugin(classifier).explainer
     evaluator = MethodEvaluator(classifier, explainer, sample)
@@ -109,7 +109,9 @@ class MethodEvaluator:
             gap=bootstrap.mean(curves.gap),
             versus_random=bootstrap.mean(curves.gap - self.random_gap),
             versus_center=bootstrap.mean(curves.gap - self.center_gap),
-            road=float(road.road(network, sample.images, sample.weights, maps).mean()),
+            remove_and_debias=float(
+                remove_and_debias.remove_and_debias(network, sample.images, sample.weights, maps).mean()
+            ),
             completeness=statistics.fmean(complete) if complete else None,
             randomization_test=statistics.fmean(similarity.value for similarity in similarities),
             spearman=statistics.fmean(similarity.spearman for similarity in similarities),

@@ -14,7 +14,7 @@ from training.explanations.conclusions import conclusions
 from training.explanations.default_method import choose
 from training.explanations.figures import MAX_RANDOMIZATION, MIN_COMPLETENESS, ExplanationFigures
 from training.explanations.randomization_test import NETWORKS
-from training.explanations.road import SHARES
+from training.explanations.remove_and_debias import SHARES
 from training.explanations.stability import COPIES, NOISE
 from training.report import page
 from training.report.gallery import Row

@@ -1,6 +1,6 @@
 """Explain every image of a folder in this process, without a server, and write a gallery to look through.
 
-A run that was stopped goes on where it was: what is explained is not explained again.
+An interrupted run continues: images that are already explained are skipped.
 """
 
 from __future__ import annotations
@@ -26,17 +26,15 @@ ROOT = Path("explanations")
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and explain."""
+    """Parse the flags and explain the images."""
     parser = argparse.ArgumentParser(prog="python -m scripts.evaluation.gallery", description=__doc__)
-    parser.add_argument(
-        "folder", type=Path, help="its JPEG, PNG and WebP files are explained, those of sub-folders too"
-    )
-    parser.add_argument("--model", default="digits", help="which model (default: digits)")
-    parser.add_argument("--version", help="which release of it (default: the newest)")
+    parser.add_argument("folder", type=Path, help="folder of JPEG, PNG and WebP files, with its sub-folders")
+    parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
+    parser.add_argument("--version", help="version of the release (default: the newest)")
     parser.add_argument("--out", type=Path, help=f"folder for the gallery (default: one below {ROOT}/)")
-    parser.add_argument("--method", help="attribution method (default: the model's own)")
-    parser.add_argument("--restart", action="store_true", help="explain again what is explained already")
-    parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU where there is one)")
+    parser.add_argument("--method", help="attribution method (default: the default of the model)")
+    parser.add_argument("--restart", action="store_true", help="explain all images again")
+    parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU if there is one)")
     arguments = parser.parse_args(argv)
     run(
         find(arguments.model, arguments.version),
@@ -50,50 +48,55 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(
     release: Release,
-    where: Path,
+    image_folder: Path,
     *,
     out: Path | None = None,
     method: str | None = None,
     restart: bool = False,
     device: str | None = None,
 ) -> list[entry.Entry]:
-    """Explain the images that are not explained yet, and write the page of all."""
+    """Explain the images that are not explained yet, and write the page of all images."""
     card = release.card
-    out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{where.resolve().name}")
-    listing = folder.images(where, out)
+    out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{image_folder.resolve().name}")
+    listing = folder.images(image_folder, out)
     names = listing.images
     for sentence in capped(sentences(listing.left_out, len(names))):
         print(sentence)
-    # Nobody else waits for an answer: the server's time limit would only refuse images.
+    # There are no other requests, so the time limit of the server is off.
     plugin = AttributionPlugin(classifier := Classifier.load(release.folder, own_device(device)))
     pipeline = Pipeline(classifier, lambda _: plugin, budget_seconds=float("inf"))
     method = method or plugin.explainer.default
-    asked = f"{card.name} {card.version}, {method}"
-    found = {} if restart else entry.read(out)
-    found = {
-        name: kept for name, kept in found.items() if kept.asked == asked and kept.sha256 == folder.sha256(where / name)
+    config = f"{card.name} {card.version}, {method}"
+    by_name = {} if restart else entry.read(out)
+    by_name = {
+        name: previous
+        for name, previous in by_name.items()
+        if previous.config == config and previous.sha256 == folder.sha256(image_folder / name)
     }
-    left = [name for name in names if name not in found]
+    missing = [name for name in names if name not in by_name]
     out.mkdir(parents=True, exist_ok=True)
     with (
         (out / entry.FILE_NAME).open("w" if restart else "a", encoding="utf-8") as file,
-        tqdm(total=len(names), initial=len(names) - len(left), unit="image", disable=None) as bar,
+        tqdm(total=len(names), initial=len(names) - len(missing), unit="image", disable=None) as bar,
     ):
-        for one in folder.explain(pipeline, where, left, out, {"method": method}, asked):
-            found[one.image] = one
-            file.write(one.line)
+        for new_entry in folder.explain(pipeline, image_folder, missing, out, {"method": method}, config):
+            by_name[new_entry.image] = new_entry
+            file.write(new_entry.line)
             file.flush()
             bar.update()
-    entries = [found[name] for name in names]
+    entries = [by_name[name] for name in names]
     entry.write(out, entries)
-    shown = page.write(out, where, card, method, entries)
-    told = [one for one in shown if one.truth is not None]
-    kept = len(names) - len(left)
-    print(f"{asked}: {len(shown)} of {len(names)} images explained" + (f", {kept} of them before" if kept else ""))
-    if told:
-        print(f"{sum(one.wrong for one in told)} of {len(told)} answers are wrong, by the names of the folders")
-    for one in [one for one in entries if one.error]:
-        print(f"not explained: {printable(one.image)}: {one.error}")
+    cards = page.write(out, image_folder, card, method, entries)
+    labeled = [image_card for image_card in cards if image_card.truth is not None]
+    skipped = len(names) - len(missing)
+    print(
+        f"{config}: {len(cards)} of {len(names)} images explained" + (f", {skipped} of them before" if skipped else "")
+    )
+    if labeled:
+        wrong = sum(image_card.wrong for image_card in labeled)
+        print(f"{wrong} of {len(labeled)} predictions are wrong, according to the names of the folders")
+    for failed in [image_entry for image_entry in entries if image_entry.error]:
+        print(f"not explained: {printable(failed.image)}: {failed.error}")
     print(out / page.FILE_NAME)
     return entries
 

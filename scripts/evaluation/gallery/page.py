@@ -19,12 +19,12 @@ TEMPLATE = "page.html.jinja"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A card of the page.
+class ImageCard:
+    """The card of an image on the page.
 
     Attributes:
-        truth: the class that the image's folder is named as; None where it is named as none.
-        decision: accept or refer; "" where the model has no uncertainty in its card.
+        truth: the class that a folder of the image is named after; None without such a folder.
+        decision: accept or refer; "" if the card of the model has no uncertainty.
     """
 
     name: str
@@ -39,37 +39,37 @@ class Shown:
 
     @property
     def wrong(self) -> bool:
-        """Whether the folder says another class than the answer."""
+        """Return whether the folder names another class than the prediction."""
         return self.truth is not None and self.truth != self.label
 
 
-def write(out: Path, folder: Path, card: Card, method: str, entries: Sequence[Entry]) -> list[Shown]:
-    """Write the page into `out`; returns what it shows."""
-    shown = [_shown(entry, entry.answer, card) for entry in entries if entry.answer is not None]
+def write(out: Path, folder: Path, card: Card, method: str, entries: Sequence[Entry]) -> list[ImageCard]:
+    """Write the page into `out`; return its cards."""
+    cards = [_card(entry, entry.answer, card) for entry in entries if entry.answer is not None]
     text = template(TEMPLATE, Path(__file__).parent).render(
         folder=printable(folder),
         card=card,
         method=method,
-        shown=shown,
-        labels=[label for label in card.classes if any(one.label == label for one in shown)],
-        decisions=sorted({one.decision for one in shown} - {""}),
-        told=sum(one.truth is not None for one in shown),
-        wrong=sum(one.wrong for one in shown),
+        cards=cards,
+        labels=[label for label in card.classes if any(image.label == label for image in cards)],
+        decisions=sorted({image.decision for image in cards} - {""}),
+        labeled=sum(image.truth is not None for image in cards),
+        wrong=sum(image.wrong for image in cards),
         unread=[(printable(entry.image), entry.error) for entry in entries if entry.answer is None],
     )
     (out / FILE_NAME).write_text(text, encoding="utf-8")
-    return shown
+    return cards
 
 
 def truth(image: str, classes: Sequence[str]) -> str | None:
-    """The class that the innermost of an image's folders is named as, of those that are named as one."""
+    """Return the class that the innermost folder of an image is named after; None without such a folder."""
     folders = reversed(PurePosixPath(image).parent.parts)
     return next((name for name in folders if name in classes), None)
 
 
-def _shown(entry: Entry, answer: dict[str, Any], card: Card) -> Shown:
+def _card(entry: Entry, answer: dict[str, Any], card: Card) -> ImageCard:
     best = answer["predictions"][0]
-    return Shown(
+    return ImageCard(
         name=printable(entry.image),
         picture=quote(os.fsencode(entry.overlay or "")),
         label=best["label"],

@@ -63,11 +63,11 @@ def images(count: int, seed: int = 1) -> torch.Tensor:
     return nn.functional.interpolate(drawn, (SIZE, SIZE), mode="bilinear")
 
 
-def targets(*asked: int | tuple[int, int]) -> torch.Tensor:
+def targets(*requested: int | tuple[int, int]) -> torch.Tensor:
     """Weights (N, CLASSES): of a class, or of one against another."""
-    weights = torch.zeros(len(asked), CLASSES)
-    for row, one in enumerate(asked):
-        for sign, index in zip((1, -1), one if isinstance(one, tuple) else (one,), strict=False):
+    weights = torch.zeros(len(requested), CLASSES)
+    for row, request in enumerate(requested):
+        for sign, index in zip((1, -1), request if isinstance(request, tuple) else (request,), strict=False):
             weights[row, index] = sign
     return weights
 

@@ -27,35 +27,35 @@ def linear() -> nn.Sequential:
 @pytest.mark.parametrize("name", ["ig", "deeplift", "gradshap"])
 def test_on_a_linear_network_it_is_weight_times_difference(linear: nn.Sequential, name: str) -> None:
     shown, weights = images(3), targets(*ASKED)
-    found = ask(METHODS[name], linear, shown, weights)
-    assert torch.allclose(found.values, slopes(linear, weights) * (shown - blur(shown)), atol=1e-5)
+    result = ask(METHODS[name], linear, shown, weights)
+    assert torch.allclose(result.values, slopes(linear, weights) * (shown - blur(shown)), atol=1e-5)
 
 
 def test_input_times_gradient_is_weight_times_input(linear: nn.Sequential) -> None:
     shown, weights = images(3), targets(*ASKED)
-    found = ask(METHODS["ixg"], linear, shown, weights)
-    assert torch.allclose(found.values, slopes(linear, weights) * shown, atol=1e-6)
+    result = ask(METHODS["ixg"], linear, shown, weights)
+    assert torch.allclose(result.values, slopes(linear, weights) * shown, atol=1e-6)
 
 
 def test_patches_of_a_linear_network_are_worth_their_sum(linear: nn.Sequential) -> None:
     shown, weights = images(3), targets(*ASKED)
-    found = ask(METHODS["kernelshap"], linear, shown, weights)
+    result = ask(METHODS["kernelshap"], linear, shown, weights)
     exact = slopes(linear, weights) * (shown - blur(shown))
     # The first of six patches along a side of 16 pixels has three of them, the second has three, the third two.
     for rows, columns in ((slice(0, 3), slice(0, 3)), (slice(3, 6), slice(6, 8))):
-        patch = found.values[:, 0, rows, columns]
+        patch = result.values[:, 0, rows, columns]
         assert torch.allclose(patch.sum(dim=(1, 2)), exact[:, :, rows, columns].sum(dim=(1, 2, 3)), atol=1e-4)
         assert torch.allclose(patch, patch[:, :1, :1], atol=1e-6)
 
 
 def test_occlusion_is_what_windows_are_worth_on_the_mean(linear: nn.Sequential) -> None:
     shown, weights = images(3), targets(*ASKED)
-    found = ask(METHODS["occlusion"], linear, shown, weights)
+    result = ask(METHODS["occlusion"], linear, shown, weights)
     exact = (slopes(linear, weights) * (shown - blur(shown))).sum(dim=1)
     # The corner's two by two pixels lie in one window of four by four, the next two in two of them.
     first, second = exact[:, :4, :4].sum(dim=(1, 2)), exact[:, :4, 2:6].sum(dim=(1, 2))
-    assert torch.allclose(found.values[:, 0, 0, 0], first, atol=1e-4)
-    assert torch.allclose(found.values[:, 0, 1, 3], (first + second) / 2, atol=1e-4)
+    assert torch.allclose(result.values[:, 0, 0, 0], first, atol=1e-4)
+    assert torch.allclose(result.values[:, 0, 1, 3], (first + second) / 2, atol=1e-4)
 
 
 class Map(nn.Module):
@@ -77,19 +77,21 @@ def test_class_activation_maps_weigh_channels_with_their_gradient() -> None:
     target_score = TargetScore(Map(), Introspection(layer="convolution", middle="convolution"))
     inputs = AttributionInputs(shown, weights)
     red, green = shown[0, 0] / SIZE**2, 2 * shown[1, 1] / SIZE**2
-    found = METHODS["gradcam"].attribute(target_score, inputs, METHODS["gradcam"].settings)
-    assert torch.allclose(found[0, 0], red, atol=1e-7)
-    assert torch.allclose(found[1, 0], green, atol=1e-7)
+    result = METHODS["gradcam"].attribute(target_score, inputs, METHODS["gradcam"].settings)
+    assert torch.allclose(result[0, 0], red, atol=1e-7)
+    assert torch.allclose(result[1, 0], green, atol=1e-7)
     # The second class falls with its channel: LayerCAM asks only what raises it.
-    found = METHODS["layercam"].attribute(target_score, inputs, METHODS["layercam"].settings)
-    assert torch.allclose(found[0, 0], red, atol=1e-7)
-    assert float(found[1].abs().max()) == 0
+    result = METHODS["layercam"].attribute(target_score, inputs, METHODS["layercam"].settings)
+    assert torch.allclose(result[0, 0], red, atol=1e-7)
+    assert float(result[1].abs().max()) == 0
 
 
 def test_a_contrast_is_one_attribution_less_the_other() -> None:
     explained, shown = network("cnn"), images(1)
-    one, other, both = (ask(METHODS["ig"], explained, shown, targets(asked)).values for asked in (1, 4, (1, 4)))
-    assert torch.allclose(both, one - other, atol=1e-7)
+    single, other, both = (
+        ask(METHODS["ig"], explained, shown, targets(contrast)).values for contrast in (1, 4, (1, 4))
+    )
+    assert torch.allclose(both, single - other, atol=1e-7)
     assert float(both.abs().max()) > 1e-5
 
 
@@ -100,9 +102,9 @@ def test_deeplift_gives_a_maximum_to_those_that_it_moved_between() -> None:
     image[0, 0, 0, 0], baseline[0, 0, 2, 2] = 5, 2
     target_score = TargetScore(pool, introspect(pool, 3))
     inputs = AttributionInputs(image, torch.tensor([[1.0, 0, 0]]), baseline)
-    found = METHODS["deeplift"].attribute(target_score, inputs, METHODS["deeplift"].settings)
+    result = METHODS["deeplift"].attribute(target_score, inputs, METHODS["deeplift"].settings)
     # The output rises from 2 to 5, all of it at the place of the image's maximum.
-    assert (float(found[0, 0, 0, 0]), float(found.abs().sum())) == (3, 3)
+    assert (float(result[0, 0, 0, 0]), float(result.abs().sum())) == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +120,9 @@ def test_deeplift_adds_up_where_windows_overlap_and_activations_are_neighbors(la
     torch.manual_seed(4)
     explained = nn.Sequential(nn.Conv2d(3, 4, 3), *layers, nn.Flatten(), nn.LazyLinear(CLASSES))
     explained(images(1))
-    found = ask(METHODS["deeplift"], explained, images(4), targets(0, 1, 2, (3, 4)))
-    assert found.baseline_logit is not None
-    assert torch.allclose(found.values.sum(dim=(1, 2, 3)), found.target_logit - found.baseline_logit, atol=1e-5)
+    result = ask(METHODS["deeplift"], explained, images(4), targets(0, 1, 2, (3, 4)))
+    assert result.baseline_logit is not None
+    assert torch.allclose(result.values.sum(dim=(1, 2, 3)), result.target_logit - result.baseline_logit, atol=1e-5)
 
 
 def shapley(worth: dict[frozenset[int], float], players: int) -> list[float]:
@@ -128,8 +130,8 @@ def shapley(worth: dict[frozenset[int], float], players: int) -> list[float]:
     orders = list(permutations(range(players)))
     values = [0.0] * players
     for order in orders:
-        for place, player in enumerate(order):
-            before = frozenset(order[:place])
+        for position, player in enumerate(order):
+            before = frozenset(order[:position])
             values[player] += (worth[before | {player}] - worth[before]) / len(orders)
     return values
 
@@ -144,9 +146,9 @@ def test_with_all_coalitions_the_least_squares_are_the_shapley_values() -> None:
     worth[frozenset()] = 0.0
     values = torch.tensor([[worth[frozenset(row.nonzero().flatten().tolist())]] for row in drawn])
     total = torch.tensor([worth[frozenset(range(4))]])
-    found = solve(drawn, values, total).flatten()
-    assert float(found.sum()) == pytest.approx(float(total), abs=1e-5)
-    assert found.tolist() == pytest.approx(shapley(worth, 4), abs=0.03)
+    result = solve(drawn, values, total).flatten()
+    assert float(result.sum()) == pytest.approx(float(total), abs=1e-5)
+    assert result.tolist() == pytest.approx(shapley(worth, 4), abs=0.03)
 
 
 def test_coalitions_come_in_pairs_and_most_are_small_or_large() -> None:
@@ -166,7 +168,9 @@ def test_more_steps_add_up_better() -> None:
     method = METHODS["ig"]
     left = []
     for steps in (3, 100):
-        found = ask(method, explained, shown, weights, replace(method.settings, steps=steps))
-        assert found.baseline_logit is not None
-        left.append(float((found.values.sum(dim=(1, 2, 3)) - found.target_logit + found.baseline_logit).abs().mean()))
+        result = ask(method, explained, shown, weights, replace(method.settings, steps=steps))
+        assert result.baseline_logit is not None
+        left.append(
+            float((result.values.sum(dim=(1, 2, 3)) - result.target_logit + result.baseline_logit).abs().mean())
+        )
     assert left[1] < left[0] / 5

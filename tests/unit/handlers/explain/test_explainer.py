@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def some(digits: Dataset) -> Sequence[bytes]:
+def contents(digits: Dataset) -> Sequence[bytes]:
     return digits.test.images[:4]
 
 
@@ -37,7 +37,7 @@ def ask(classifier: Classifier, *images: bytes, waited: float | None = None, **o
 @pytest.fixture
 def transformer(classifier: Classifier) -> Classifier:
     card = classifier.card
-    made = architectures.build("vit_tiny", image_size=card.input.size, classes=10, dim=24, depth=1)
+    network = architectures.build("vit_tiny", image_size=card.input.size, classes=10, dim=24, depth=1)
     arguments = {"image_size": card.input.size, "classes": 10, "dim": 24, "depth": 1}
     changed = card.model_copy(
         update={
@@ -46,43 +46,47 @@ def transformer(classifier: Classifier) -> Classifier:
             "uncertainty": None,
         }
     )
-    return Classifier(changed, Eager(made, changed.input, CPU))
+    return Classifier(changed, Eager(network, changed.input, CPU))
 
 
 def timed(classifier: Classifier, forward: float, both: float) -> Classifier:
     """The same, on a machine where a row takes so many seconds."""
-    found = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
-    explainer(found).__dict__["costs"] = Costs(Pass(0, forward), Pass(0, both))
-    explainer(found).__dict__["_render_seconds"] = 0.0
-    return found
+    result = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
+    explainer(result).__dict__["costs"] = Costs(Pass(0, forward), Pass(0, both))
+    explainer(result).__dict__["_render_seconds"] = 0.0
+    return result
 
 
-def test_a_transformer_has_the_methods_that_are_right_for_it(transformer: Classifier, some: Sequence[bytes]) -> None:
-    refused = ask(transformer, some[0], method="gradcam")
+def test_a_transformer_has_the_methods_that_are_right_for_it(
+    transformer: Classifier, contents: Sequence[bytes]
+) -> None:
+    refused = ask(transformer, contents[0], method="gradcam")
     assert (refused["code"], refused["type"]) == (400, "BadOption")
     assert refused["message"].startswith("method gradcam ")
     assert "on this model there are kernelshap, occlusion, ig, gradshap, ixg" in refused["message"]
     assert {"gradcam", "layercam", "deeplift"} == set(explainer(transformer).unsupported)
     for name in explainer(transformer).supported:
-        assert ask(transformer, some[0], method=name)["method"] == name
+        assert ask(transformer, contents[0], method=name)["method"] == name
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_answers_in_one_shape(classifier: Classifier, some: Sequence[bytes], name: str) -> None:
-    found, default = ask(classifier, some[0], method=name), ask(classifier, some[0])
-    assert found["method"] == name
-    assert set(found) <= set(default)
-    assert set(default) - set(found) <= {"steps", "baseline", "baseline_logit", "completeness"}
-    assert ("steps" in found) is (METHODS[name].steps is not None)
-    assert ("baseline_logit" in found) is (METHODS[name].baseline is not None)
-    assert ("completeness" in found) is METHODS[name].complete
+def test_every_method_answers_in_one_shape(classifier: Classifier, contents: Sequence[bytes], name: str) -> None:
+    result, default = ask(classifier, contents[0], method=name), ask(classifier, contents[0])
+    assert result["method"] == name
+    assert set(result) <= set(default)
+    assert set(default) - set(result) <= {"steps", "baseline", "baseline_logit", "completeness"}
+    assert ("steps" in result) is (METHODS[name].steps is not None)
+    assert ("baseline_logit" in result) is (METHODS[name].baseline is not None)
+    assert ("completeness" in result) is METHODS[name].complete
 
 
-def test_the_cards_method_is_taken_unless_another_is_asked_for(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_the_cards_method_is_taken_unless_another_is_asked_for(
+    classifier: Classifier, contents: Sequence[bytes]
+) -> None:
     card = classifier.card.model_copy(update={"explanations": Explanations(method="ixg")})
     own = Classifier(card, classifier.engine, estimator=classifier.estimator)
-    assert ask(own, some[0])["method"] == "ixg"
-    assert ask(own, some[0], method="gradcam")["method"] == "gradcam"
+    assert ask(own, contents[0])["method"] == "ixg"
+    assert ask(own, contents[0], method="gradcam")["method"] == "gradcam"
 
 
 @pytest.mark.parametrize(
@@ -100,48 +104,48 @@ def test_a_card_that_names_what_is_not_there_is_an_error(
         Explainer(card, classifier.engine)
 
 
-def test_a_deadline_gets_the_best_method_that_fits(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_a_deadline_gets_the_best_method_that_fits(classifier: Classifier, contents: Sequence[bytes]) -> None:
     """On this machine a row takes a millisecond forward, and two forward and back."""
     model = timed(classifier, 0.001, 0.002)
-    assert ask(model, some[0], deadline_ms="60000")["method"] == "ig"
-    hurried = ask(model, some[0], deadline_ms="30")
+    assert ask(model, contents[0], deadline_ms="60000")["method"] == "ig"
+    hurried = ask(model, contents[0], deadline_ms="30")
     assert hurried["method"] != "ig"
     assert hurried["deadline"]["estimate_ms"] <= hurried["deadline"]["left_ms"] <= 30
 
 
-def test_a_deadline_counts_from_the_front_door(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_a_deadline_counts_from_the_front_door(classifier: Classifier, contents: Sequence[bytes]) -> None:
     model = timed(classifier, 0.001, 0.002)
-    late = ask(model, some[0], deadline_ms="1000", waited=0.9999)
+    late = ask(model, contents[0], deadline_ms="1000", waited=0.9999)
     assert (late["code"], late["type"]) == (504, "DeadlineExceeded")
-    assert ask(model, some[0], deadline_ms="1000", waited=0.98)["method"] != "ig"
+    assert ask(model, contents[0], deadline_ms="1000", waited=0.98)["method"] != "ig"
 
 
-def test_a_deadline_that_nothing_can_meet_is_refused(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_a_deadline_that_nothing_can_meet_is_refused(classifier: Classifier, contents: Sequence[bytes]) -> None:
     model = timed(classifier, 1.0, 2.0)
-    found = ask(model, some[0], deadline_ms="100")
-    assert (found["code"], found["type"]) == (400, "BadOption")
-    assert "the fastest method" in found["message"]
-    named = ask(model, some[0], deadline_ms="3000", method="ig")
+    result = ask(model, contents[0], deadline_ms="100")
+    assert (result["code"], result["type"]) == (400, "BadOption")
+    assert "the fastest method" in result["message"]
+    named = ask(model, contents[0], deadline_ms="3000", method="ig")
     assert "method ig takes about" in named["message"]
 
 
-def test_the_work_for_others_in_the_batch_counts(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_the_work_for_others_in_the_batch_counts(classifier: Classifier, contents: Sequence[bytes]) -> None:
     """The answers of a batch leave together."""
     model = timed(classifier, 0.001, 0.002)
-    alone = ask(model, some[0], deadline_ms="150")
-    one = request(some[0], kind="explain", deadline_ms="150")
-    together = [body(answer) for answer in respond(model, [one] * 8)]
+    alone = ask(model, contents[0], deadline_ms="150")
+    single = request(contents[0], kind="explain", deadline_ms="150")
+    together = [body(answer) for answer in respond(model, [single] * 8)]
     assert alone["method"] == "ig"
-    assert {found["method"] for found in together} != {"ig"}
+    assert {result["method"] for result in together} != {"ig"}
 
 
-def test_costs_are_learnt_from_answers_once_they_matter(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_costs_are_learnt_from_answers_once_they_matter(classifier: Classifier, contents: Sequence[bytes]) -> None:
     model = timed(classifier, 1e-9, 1e-9)
     for _ in range(40):
-        ask(model, some[0], method="ixg", neighbors="0")
+        ask(model, contents[0], method="ixg", neighbors="0")
     assert explainer(model).costs.factor > 100, "passes take far longer than a nanosecond"
     untimed = Classifier(classifier.card, classifier.engine, estimator=classifier.estimator)
-    ask(untimed, some[0])
+    ask(untimed, contents[0])
     assert "costs" not in explainer(untimed).__dict__
 
 
@@ -152,18 +156,18 @@ def test_warming_leaves_nothing_to_be_done_for_the_first_time(classifier: Classi
 
 
 def test_a_network_that_answers_otherwise_than_the_one_explained_is_warned_of(
-    classifier: Classifier, some: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, contents: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Eager(classifier.engine.network, classifier.card.input, CPU)
     real = engine.outputs
 
     def swapped(batch: torch.Tensor) -> Outputs:
-        found = real(batch)
-        return Outputs(found.logits.roll(1, dims=1), found.embeddings)
+        result = real(batch)
+        return Outputs(result.logits.roll(1, dims=1), result.embeddings)
 
     monkeypatch.setattr(engine, "outputs", swapped)
-    found = ask(Classifier(classifier.card, engine, estimator=classifier.estimator), some[0])
-    assert [one["type"] for one in found["warnings"]] == ["engines_disagree"]
+    result = ask(Classifier(classifier.card, engine, estimator=classifier.estimator), contents[0])
+    assert [single["type"] for single in result["warnings"]] == ["engines_disagree"]
 
 
 def test_boxes_are_of_the_picture_that_was_sent(classifier: Classifier) -> None:
@@ -175,7 +179,7 @@ def test_boxes_are_of_the_picture_that_was_sent(classifier: Classifier) -> None:
     assert all(0 <= left < right <= 2400 and 0 <= top < bottom <= 1600 for left, top, right, bottom in boxes)
 
 
-def test_positive_evidence_alone_where_that_is_asked_for(classifier: Classifier, some: Sequence[bytes]) -> None:
-    both, positive = ask(classifier, some[0]), ask(classifier, some[0], sign="positive")
+def test_positive_evidence_alone_where_that_is_asked_for(classifier: Classifier, contents: Sequence[bytes]) -> None:
+    both, positive = ask(classifier, contents[0]), ask(classifier, contents[0], sign="positive")
     assert both["regions"] == positive["regions"], "what is said of the evidence is of all of it"
     assert both["overlay_png"] != positive["overlay_png"]

@@ -85,8 +85,8 @@ def test_network_and_images_are_left_as_they_were(method: Method, frozen: bool) 
     before = {name: value.clone() for name, value in explained.state_dict().items()}
     members = {name: set(module.__dict__) for name, module in explained.named_modules()}
     weights = targets(0, 1, (2, 3))
-    kept, kept_weights = shown.clone(), weights.clone()
-    found = ask(
+    images_before, weights_before = shown.clone(), weights.clone()
+    result = ask(
         method,
         explained,
         shown,
@@ -102,10 +102,10 @@ def test_network_and_images_are_left_as_they_were(method: Method, frozen: bool) 
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
         assert not module._backward_hooks
-    assert torch.equal(shown, kept)
-    assert torch.equal(weights, kept_weights)
+    assert torch.equal(shown, images_before)
+    assert torch.equal(weights, weights_before)
     assert (shown.requires_grad, shown.grad, weights.requires_grad) == (False, None, False)
-    assert not any(value.requires_grad for value in (found.values, found.logits, found.target_logit))
+    assert not any(value.requires_grad for value in (result.values, result.logits, result.target_logit))
 
 
 @pytest.mark.parametrize("method", ALL, ids=by_name)
@@ -138,10 +138,10 @@ def test_a_large_image_is_explained_though_one_row_goes_through_at_once(method: 
     shown = nn.functional.interpolate(images(2), (512, 512))
     steps = method.steps.minimum if method.steps else None
     weights = torch.eye(256)[[3, 7]]
-    found = ask(method, small, shown, weights, replace(method.settings, steps=steps))
+    result = ask(method, small, shown, weights, replace(method.settings, steps=steps))
     # DeepLIFT needs image and baseline at once.
     assert max(small.rows) == (2 if method.name == "deeplift" else 1)
-    assert found.values.shape[2:] == (512, 512)
+    assert result.values.shape[2:] == (512, 512)
 
 
 @pytest.mark.parametrize("method", ALL, ids=by_name)
@@ -163,10 +163,10 @@ def test_noisy_copies_cost_as_many_times_as_much() -> None:
 def test_values_add_up_to_what_the_image_adds(name: str, method: Method) -> None:
     if method.name == "deeplift" and name == "vit_tiny":
         return  # which it refuses
-    found = ask(method, network(name), images(5), targets(*MIXED))
-    assert found.baseline_logit is not None
-    difference = found.target_logit - found.baseline_logit
-    sums = found.values.sum(dim=(1, 2, 3))
+    result = ask(method, network(name), images(5), targets(*MIXED))
+    assert result.baseline_logit is not None
+    difference = result.target_logit - result.baseline_logit
+    sums = result.values.sum(dim=(1, 2, 3))
     assert torch.allclose(sums, difference, atol=0.05 * float(difference.abs().max()))
 
 
@@ -175,6 +175,6 @@ def test_another_network_gets_another_map(method: Method) -> None:
     """Adebayo et al., arXiv 1810.03292: what a randomized network does not change explains something else."""
     shown, weights = images(8), targets(*[0] * 8)
     maps = [ask(method, network("cnn", seed), shown, weights).values.sum(dim=1).flatten(1) for seed in (0, 1)]
-    ranks = [spearmanr(one, other).statistic for one, other in zip(*maps, strict=True)]
+    ranks = [spearmanr(single, other).statistic for single, other in zip(*maps, strict=True)]
     # LayerCAM has no evidence against, so where a network sees most, any network has some evidence for.
     assert abs(np.mean(ranks)) < (0.4 if method.name == "layercam" else 0.2)

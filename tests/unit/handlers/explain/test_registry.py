@@ -35,7 +35,7 @@ print(json.dumps({
     "methods": list(METHODS),
     "option": options.parse([("method", "constant", "query")], "explain").method,
     "option schema": schemas["method"]["enum"],
-    "response schema": schemas["Why"]["properties"]["method"]["enum"],
+    "response schema": schemas["Explanation"]["properties"]["method"]["enum"],
     "ranked": [method.name for method in ranked_methods(METHODS, "ig", {})],
 }))
 """

@@ -16,7 +16,7 @@ WORKS = {name: method for name, method in METHODS.items() if name not in REFUSED
 
 
 @pytest.mark.parametrize(
-    ("asked", "target"),
+    ("requested", "target"),
     [
         (None, Target(1, "predicted")),
         ("dog", Target(1, "requested")),
@@ -25,14 +25,14 @@ WORKS = {name: method for name, method in METHODS.items() if name not in REFUSED
         ("7", Target(2, "requested")),  # a label that looks like an index
     ],
 )
-def test_a_target_is_a_label_or_else_an_index(card: Card, asked: str | None, target: Target) -> None:
+def test_a_target_is_a_label_or_else_an_index(card: Card, requested: str | None, target: Target) -> None:
     assert card.classes == ("cat", "dog", "7")
-    assert target_of(ExplainOptions(target=asked), 1, card) == target
+    assert target_of(ExplainOptions(target=requested), 1, card) == target
 
 
-@pytest.mark.parametrize("asked", ["3", "-1", "Cat", "", "1.0", "²", "٢", "9" * 5000])
-def test_a_class_that_is_not_there_is_answered_with_those_there_are(card: Card, asked: str) -> None:
-    for options in (ExplainOptions(target=asked), ExplainOptions(contrast=("cat", asked))):
+@pytest.mark.parametrize("requested", ["3", "-1", "Cat", "", "1.0", "²", "٢", "9" * 5000])
+def test_a_class_that_is_not_there_is_answered_with_those_there_are(card: Card, requested: str) -> None:
+    for options in (ExplainOptions(target=requested), ExplainOptions(contrast=("cat", requested))):
         with pytest.raises(BadOption, match="does not exist: the labels are cat, dog, 7, the indices 0 to 2") as raised:
             target_of(options, 1, card)
         assert len(str(raised.value)) < 150

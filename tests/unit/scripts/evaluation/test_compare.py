@@ -22,11 +22,11 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_two_releases_answer_the_same_images(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compare.main(["colors/1.0", "colors/2.0", "--data", "paint"])
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "A = colors 1.0, B = colors 2.0: 18 images of the test split of paint"
-    assert said[1].split() == ["A", "B", "B", "-", "A", "95", "%", "interval"]
-    assert said[-2].startswith("accuracy: ")
-    assert said[-1].startswith("probabilities: ")
+    output = capsys.readouterr().out.splitlines()
+    assert output[0] == "A = colors 1.0, B = colors 2.0: 18 images of the test split of paint"
+    assert output[1].split() == ["A", "B", "B", "-", "A", "95", "%", "interval"]
+    assert output[-2].startswith("accuracy: ")
+    assert output[-1].startswith("probabilities: ")
 
 
 def test_the_images_on_which_they_differ_are_named(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,7 +35,7 @@ def test_the_images_on_which_they_differ_are_named(elsewhere: Path, capsys: pyte
     named = document["right_by_a_alone"] + document["right_by_b_alone"]
     assert named
     dataset, _ = data.load("paint")
-    assert set(named) <= {dataset.test.name(place) for place in range(len(dataset.test))}
+    assert set(named) <= {dataset.test.name(row) for row in range(len(dataset.test))}
     right = [document["accuracy"][letter] * document["images"] for letter in "ab"]
     assert right[1] - right[0] == pytest.approx(len(document["right_by_b_alone"]) - len(document["right_by_a_alone"]))
 
@@ -56,11 +56,11 @@ def test_of_many_names_a_part_is_printed(
     elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare, "MAX_NAMES", 1)
-    found = compare.run(compare.named("colors/1.0"), compare.named("colors/2.0"), "paint")
-    said = capsys.readouterr().out
-    longest = max(len(found.only_a), len(found.only_b))
+    comparison = compare.run(compare.named("colors/1.0"), compare.named("colors/2.0"), "paint")
+    output = capsys.readouterr().out
+    longest = max(len(comparison.only_a), len(comparison.only_b))
     assert longest > 1
-    assert f"and {longest - 1} more" in said
+    assert f"and {longest - 1} more" in output
 
 
 def test_a_release_may_be_named_as_its_folder(elsewhere: Path) -> None:

@@ -22,13 +22,13 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_release_is_measured_on_any_folder(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evaluate.main(["--model", "colors", "--data", "paint"])
-    said = capsys.readouterr().out.splitlines()
+    output = capsys.readouterr().out.splitlines()
     metrics = json.loads(Path("evaluations/colors-1.0-on-paint/metrics.json").read_text(encoding="utf-8"))
-    assert said[0] == "colors 1.0 on the test split of paint, 6 images"
-    assert said[1].split()[:2] == ["accuracy", f"{round(100 * metrics['accuracy'], 2):g}"]
-    assert said[-2].startswith("note: colors 1.0 was trained on another data set or split")
-    assert said[-1] == "evaluations/colors-1.0-on-paint/report.html"
-    assert said[-2].removeprefix("note: ") in metrics["data_warnings"]
+    assert output[0] == "colors 1.0 on the test split of paint, 6 images"
+    assert output[1].split()[:2] == ["accuracy", f"{round(100 * metrics['accuracy'], 2):g}"]
+    assert output[-2].startswith("note: colors 1.0 was trained on another data set or split")
+    assert output[-1] == "evaluations/colors-1.0-on-paint/report.html"
+    assert output[-2].removeprefix("note: ") in metrics["data_warnings"]
     assert metrics["source"] == "the test split of paint"
 
 
@@ -46,8 +46,8 @@ def test_a_split_other_than_test_has_a_folder_of_its_own(elsewhere: Path) -> Non
 
 def test_a_part_of_the_classes_will_do(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     painted.folder(elsewhere / "two", ("blue", "green"))
-    found = evaluate.run(evaluate.find("colors"), "two")
-    assert [one.images for one in found.classes] == [0, 2, 2]
+    figures = evaluate.run(evaluate.find("colors"), "two")
+    assert [line.images for line in figures.classes] == [0, 2, 2]
 
 
 def test_images_of_another_kind_are_told_apart_or_not(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +66,7 @@ def test_the_caveat_is_gone_where_it_was_trained_on_this_data(
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "output"),
     [
         (["--model", "colors"], "does not say what it was trained on: give --data"),
         (["--model", "colors", "--version", "7.0", "--data", "paint"], "no release 7.0 of 'colors': there are 1.0"),
@@ -76,11 +76,11 @@ def test_the_caveat_is_gone_where_it_was_trained_on_this_data(
         (["--model", "colors", "--data", "paint", "--device", "tpu"], "device 'tpu' cannot be used"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:
+def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
     with pytest.raises(SystemExit) as ended:
         evaluate.main(flags)
     assert str(ended.value.code).startswith("error: ")
-    assert said in str(ended.value.code)
+    assert output in str(ended.value.code)
     assert not Path("evaluations").exists()
 
 

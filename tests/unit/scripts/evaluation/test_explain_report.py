@@ -22,30 +22,30 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_release_is_measured_and_gets_its_default(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     explain_report.main(["--model", "colors", "--data", "paint", "--images", "4"])
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     folder = Path("releases/colors/1.0")
     written = json.loads((folder / "report/explanations.json").read_text(encoding="utf-8"))
     about = Card.load(folder).explanations
-    assert said.startswith("colors 1.0: methods on 4 images of the test split of paint\n")
-    assert f"the default is {about.method}: " in said
+    assert output.startswith("colors 1.0: methods on 4 images of the test split of paint\n")
+    assert f"the default is {about.method}: " in output
     assert about.method == written["default"]
-    assert list(about.faithfulness) == [one["name"] for one in written["methods"]]
+    assert list(about.faithfulness) == [figures["name"] for figures in written["methods"]]
     assert {"ig", "gradcam", "occlusion"} <= set(about.faithfulness)
     assert (folder / "report/explanations.html").exists()
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "output"),
     [
         (["--model", "other"], "no release of 'other'"),
         (["--model", "colors"], "does not say what it was trained on: give --data"),
         (["--model", "colors", "--data", "digits"], "colors 1.0 does not know: 0, 1"),
     ],
 )
-def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:
+def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
     with pytest.raises(SystemExit) as ended:
         explain_report.main(flags)
-    assert said in str(ended.value.code)
+    assert output in str(ended.value.code)
 
 
 @pytest.mark.parametrize("command", [explain_report, shortcut])

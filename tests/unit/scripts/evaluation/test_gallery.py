@@ -30,7 +30,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def explained_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that the model was asked about."""
     names: list[str] = []
     answer = Pipeline.answer
@@ -76,19 +76,19 @@ def explain(*flags: str) -> None:
 def test_every_image_has_a_card_a_picture_and_an_answer(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     explain()
     names = [f"{label}/{number}.png" for label in ("blue", "green", "red") for number in range(2)]
-    kept = answers()
-    assert [entry["image"] for entry in kept] == names
+    entries = answers()
+    assert [entry["image"] for entry in entries] == names
     assert list(cards()) == [f"overlays/{name}.png" for name in names]
-    for entry, card in zip(kept, cards().values(), strict=True):
+    for entry, card in zip(entries, cards().values(), strict=True):
         assert (OUT / entry["overlay"]).read_bytes().startswith(b"\x89PNG")
         best = entry["answer"]["predictions"][0]
         assert (card["data-label"], float(card["data-probability"])) == (best["label"], best["probability"])
         assert card["data-decision"] == entry["answer"]["decision"]
         assert entry["answer"]["regions"]["sentence"]
         assert "overlay_png" not in entry["answer"]
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "colors 1.0, ig: 6 of 6 images explained"
-    assert said[-1] == f"{OUT}/index.html"
+    output = capsys.readouterr().out.splitlines()
+    assert output[0] == "colors 1.0, ig: 6 of 6 images explained"
+    assert output[-1] == f"{OUT}/index.html"
 
 
 def test_answers_that_the_folders_contradict_are_counted(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +96,7 @@ def test_answers_that_the_folders_contradict_are_counted(elsewhere: Path, capsys
     wrong = [entry for entry in answers() if entry["answer"]["predictions"][0]["label"] not in entry["image"]]
     assert len(wrong) > 0
     assert sum(card["data-wrong"] == "1" for card in cards().values()) == len(wrong)
-    assert f"{len(wrong)} of 6 answers are wrong" in capsys.readouterr().out
+    assert f"{len(wrong)} of 6 predictions are wrong" in capsys.readouterr().out
 
 
 def test_folders_that_are_no_classes_say_nothing(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,45 +122,45 @@ def test_the_innermost_folder_named_as_a_class_is_the_truth(image: str, truth: s
     assert page.truth(image, ("red", "green")) == truth
 
 
-def test_a_second_run_explains_what_is_new_or_was_changed(elsewhere: Path, asked: list[str]) -> None:
+def test_a_second_run_explains_what_is_new_or_was_changed(elsewhere: Path, explained_names: list[str]) -> None:
     explain()
     first = answers()
-    asked.clear()
+    explained_names.clear()
     Image.new("RGB", (10, 10), (200, 0, 0)).save("paint/red/0.png")
     Image.new("RGB", (10, 10), (0, 200, 0)).save("paint/green/9.png")
     Path("paint/blue/1.png").unlink()
     (OUT / "overlays/green/1.png.png").unlink()
     explain()
-    assert asked == ["green/1.png", "green/9.png", "red/0.png"]
+    assert explained_names == ["green/1.png", "green/9.png", "red/0.png"]
     assert [entry for entry in answers() if entry["image"] == "blue/0.png"] == first[:1]
     assert len(answers()) == len(cards()) == 6
 
 
-def test_a_run_that_was_killed_goes_on(elsewhere: Path, asked: list[str]) -> None:
+def test_a_run_that_was_killed_goes_on(elsewhere: Path, explained_names: list[str]) -> None:
     explain()
-    asked.clear()
+    explained_names.clear()
     path = OUT / "answers.jsonl"
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:4])[:-30], encoding="utf-8")
     explain()
-    assert asked == ["green/1.png", "red/0.png", "red/1.png"]
+    assert explained_names == ["green/1.png", "red/0.png", "red/1.png"]
     assert len(answers()) == len(cards()) == 6
 
 
-def test_another_method_another_release_or_restart_begin_anew(elsewhere: Path, asked: list[str]) -> None:
+def test_another_method_another_release_or_restart_begin_anew(elsewhere: Path, explained_names: list[str]) -> None:
     for flags in ((), ("--method", "ixg"), ("--method", "ixg", "--restart")):
-        asked.clear()
+        explained_names.clear()
         explain("--out", "here", *flags)
-        assert len(asked) == 6
+        assert len(explained_names) == 6
     assert {entry["answer"]["method"] for entry in answers(Path("here"))} == {"ixg"}
     painted.release(elsewhere / "releases", "2.0", uncertainty=UNCERTAINTY)
-    asked.clear()
+    explained_names.clear()
     explain("--out", "here")
-    assert len(asked) == 6
+    assert len(explained_names) == 6
     assert {entry["answer"]["version"] for entry in answers(Path("here"))} == {"2.0"}
 
 
 def test_a_file_that_is_no_image_is_listed_and_the_others_are_explained(
-    elsewhere: Path, capsys: pytest.CaptureFixture[str], asked: list[str]
+    elsewhere: Path, capsys: pytest.CaptureFixture[str], explained_names: list[str]
 ) -> None:
     Path("paint/red/<b>broken</b>.jpg").parent.mkdir(parents=True)
     Path("paint/red/<b>broken</b>.jpg").write_bytes(b"not an image")
@@ -171,9 +171,9 @@ def test_a_file_that_is_no_image_is_listed_and_the_others_are_explained(
     assert "<b>" not in text
     assert len(cards()) == 6
     assert "not explained: red/<b>broken</b>.jpg" in capsys.readouterr().out
-    asked.clear()
+    explained_names.clear()
     explain()
-    assert asked == ["red/<b>broken</b>.jpg"]
+    assert explained_names == ["red/<b>broken</b>.jpg"]
 
 
 @pytest.mark.parametrize("name", ["a #1 100%.png", "ü é.png", "q?x=1&y.png", 'quo"te.png', "\udcff.png", "B.JPEG"])
@@ -202,20 +202,20 @@ def test_the_page_needs_nothing_but_its_pictures(elsewhere: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "output"),
     [
-        (["nowhere"], "nowhere is no folder: name one with images in it (DIR=...)"),
-        (["releases"], "releases holds no image"),
+        (["nowhere"], "nowhere is not a folder: name a folder with images (DIR=...)"),
+        (["releases"], "releases has no images"),
         (["paint", "--method", "tea-leaves"], "tea-leaves"),
         (["paint", "--version", "7.0"], "no release 7.0 of 'colors'"),
         (["paint", "--device", "tpu"], "device 'tpu' cannot be used"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:
+def test_what_cannot_be_done_is_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*flags, "--model", "colors"])
     assert str(ended.value.code).startswith("error: ")
-    assert said in str(ended.value.code)
+    assert output in str(ended.value.code)
     assert not (OUT / "index.html").exists()
 
 
@@ -223,6 +223,6 @@ def test_it_teaches_itself(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    said = capsys.readouterr().out
-    assert said.startswith("usage: python -m scripts.evaluation.gallery")
-    assert {"--model", "--version", "--out", "--method", "--restart"} <= set(said.replace(",", " ").split())
+    output = capsys.readouterr().out
+    assert output.startswith("usage: python -m scripts.evaluation.gallery")
+    assert {"--model", "--version", "--out", "--method", "--restart"} <= set(output.replace(",", " ").split())

@@ -26,11 +26,11 @@ def trained(name: str, own: float, other: float, mass: float) -> TrainedModel:
 def test_the_table_sets_accuracy_beside_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = {
+    models = {
         shapes.NAME: trained(shapes.NAME, 0.99, 0.97, 0.64),
         shapes.SPURIOUS: trained(shapes.SPURIOUS, 0.96, 0.18, 0.04),
     }
-    monkeypatch.setattr(shortcut, "_trained", lambda out, name, other, images: made[name])
+    monkeypatch.setattr(shortcut, "_trained", lambda out, name, other, images: models[name])
     shortcut.main(["--out", str(tmp_path)])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[2:4]] == [

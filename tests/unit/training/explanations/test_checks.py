@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.card import Architecture, Input
-from training.explanations import bootstrap, pointing_game, randomization_test, road, stability
+from training.explanations import bootstrap, pointing_game, randomization_test, remove_and_debias, stability
 from training.explanations.ranks import spearman
 
 CPU = torch.device("cpu")
@@ -75,16 +75,16 @@ def test_stability_is_relative_to_the_map() -> None:
 def test_imputed_pixels_are_the_weighted_mean_of_their_neighbors() -> None:
     images = noise(2, 3, 7, 9)
     removed = torch.rand(2, 7, 9, generator=torch.Generator().manual_seed(1)) < 0.6
-    imputed = road.imputed(images, removed).double()
+    imputed = remove_and_debias.imputed(images, removed).double()
     visible = ~removed[:, None].expand_as(imputed)
     assert torch.equal(imputed[visible], images.double()[visible])
-    kernel = torch.tensor(road.KERNEL).double()
-    around = road._around(imputed, kernel) / road._around(torch.ones_like(imputed), kernel)
-    assert float((imputed - around)[~visible].abs().max()) < 10 * road.NOISE
+    kernel = torch.tensor(remove_and_debias.KERNEL).double()
+    around = remove_and_debias._around(imputed, kernel) / remove_and_debias._around(torch.ones_like(imputed), kernel)
+    assert float((imputed - around)[~visible].abs().max()) < 10 * remove_and_debias.NOISE
     assert float((images - around)[~visible].abs().max()) > 1
 
 
-def test_road_is_high_for_the_map_of_the_relevant_pixels() -> None:
+def test_remove_and_debias_is_high_for_the_map_of_the_relevant_pixels() -> None:
     """Use a network that depends on the brightness of one quarter of the image."""
 
     def logits(images: torch.Tensor) -> torch.Tensor:
@@ -96,5 +96,5 @@ def test_road_is_high_for_the_map_of_the_relevant_pixels() -> None:
     weights = torch.tensor([[1.0, 0.0]]).repeat(2, 1)
     right = torch.zeros(2, 8, 8)
     right[:, :4, :4] = 1
-    assert road.road(logits, images, weights, right).min() > 0.3
-    assert road.road(logits, images, weights, -right).max() < -0.3
+    assert remove_and_debias.remove_and_debias(logits, images, weights, right).min() > 0.3
+    assert remove_and_debias.remove_and_debias(logits, images, weights, -right).max() < -0.3

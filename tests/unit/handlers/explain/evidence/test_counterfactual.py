@@ -19,16 +19,16 @@ def both_gone(images: torch.Tensor) -> torch.Tensor:
 
 def heat(*patches: tuple[int, int]) -> torch.Tensor:
     """Evidence in these patches of 2 x 2 pixels, the most in the first."""
-    found = torch.zeros(16, 16)
-    for place, (row, column) in enumerate(patches):
-        found[2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = 1 - place / 100
-    return found
+    result = torch.zeros(16, 16)
+    for patch, (row, column) in enumerate(patches):
+        result[2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = 1 - patch / 100
+    return result
 
 
 def test_it_is_the_patches_that_the_answer_hangs_on() -> None:
-    found = counterfactual.find(both_gone, IMAGE, BLURRED, heat(*PAIR), 1, (80, 160))
-    assert found == Counterfactual(((30, 40, 50, 60),), 2 / 64, 2, pytest.approx(0.88009, abs=1e-5))
-    assert found.members() == {
+    result = counterfactual.find(both_gone, IMAGE, BLURRED, heat(*PAIR), 1, (80, 160))
+    assert result == Counterfactual(((30, 40, 50, 60),), 2 / 64, 2, pytest.approx(0.88009, abs=1e-5))
+    assert result.members() == {
         "boxes": [[30, 40, 50, 60]],
         "share": 0.031,
         "index": 2,
@@ -38,15 +38,15 @@ def test_it_is_the_patches_that_the_answer_hangs_on() -> None:
 
 def test_patches_that_were_not_needed_are_put_back() -> None:
     misled = heat((0, 0), (7, 7), PAIR[1], (5, 5), (0, 1), PAIR[0])
-    found = counterfactual.find(both_gone, IMAGE, BLURRED, misled, 1, (16, 16))
-    assert found is not None
-    assert found.boxes == ((6, 4, 10, 6),)
+    result = counterfactual.find(both_gone, IMAGE, BLURRED, misled, 1, (16, 16))
+    assert result is not None
+    assert result.boxes == ((6, 4, 10, 6),)
 
 
 def test_it_is_found_where_the_map_knows_nothing() -> None:
-    found = counterfactual.find(both_gone, IMAGE, BLURRED, torch.zeros(16, 16), 1, (16, 16))
-    assert found is not None
-    assert found.boxes == ((6, 4, 10, 6),)
+    result = counterfactual.find(both_gone, IMAGE, BLURRED, torch.zeros(16, 16), 1, (16, 16))
+    assert result is not None
+    assert result.boxes == ((6, 4, 10, 6),)
 
 
 def test_there_is_none_where_blurring_changes_nothing() -> None:
@@ -63,10 +63,10 @@ def test_patches_beside_and_below_each_other_are_one_box() -> None:
         seen = torch.maximum(images[:, 0, 12:, :6].amax(dim=(1, 2)), images[:, 0, :2, 14:].amax(dim=(1, 2)))
         return torch.stack([seen, 0.5 * torch.ones_like(seen)], dim=1)
 
-    found = counterfactual.find(corner_gone, IMAGE, BLURRED, torch.zeros(16, 16), 0, (16, 16))
-    assert found is not None
-    assert sorted(found.boxes) == [(0, 12, 6, 16), (14, 0, 16, 2)]
-    assert found.share == 7 / 64
+    result = counterfactual.find(corner_gone, IMAGE, BLURRED, torch.zeros(16, 16), 0, (16, 16))
+    assert result is not None
+    assert sorted(result.boxes) == [(0, 12, 6, 16), (14, 0, 16, 2)]
+    assert result.share == 7 / 64
 
 
 def test_passes_are_bounded_however_hard_it_is() -> None:
@@ -86,7 +86,7 @@ def test_passes_are_bounded_however_hard_it_is() -> None:
 
 
 def test_a_small_image_has_fewer_patches() -> None:
-    found = counterfactual.find(
+    result = counterfactual.find(
         lambda images: torch.stack([images.sum(dim=(1, 2, 3)), torch.full((len(images),), 30.0)], dim=1),
         torch.ones(1, 3, 4, 4),
         torch.zeros(1, 3, 4, 4),
@@ -94,5 +94,5 @@ def test_a_small_image_has_fewer_patches() -> None:
         0,
         (4, 4),
     )
-    assert found is not None
-    assert found.share == 7 / 16  # 27 of 48 are the first that are less than 30
+    assert result is not None
+    assert result.share == 7 / 16  # 27 of 48 are the first that are less than 30

@@ -44,8 +44,8 @@ def test_a_map_that_is_right_has_the_areas_it_should(
     curves = faithfulness.curves(looks, image, FOR, right, blurred)
     assert curves.deletion[0].tolist() == pytest.approx([1] + [0] * 16)
     assert curves.insertion[0].tolist() == pytest.approx([0] + [1] * 16)
-    (found,) = faithfulness.measure(looks, image, FOR, right, blurred)
-    assert found.members() == {
+    (result,) = faithfulness.measure(looks, image, FOR, right, blurred)
+    assert result.members() == {
         "deletion": 0.0312,
         "insertion": 0.9688,
         "gap": 0.9375,
@@ -57,9 +57,9 @@ def test_a_map_that_is_right_has_the_areas_it_should(
 def test_a_map_that_is_wrong_is_below_the_random_one(
     image: torch.Tensor, blurred: torch.Tensor, right: torch.Tensor
 ) -> None:
-    (found,) = faithfulness.measure(looks, image, FOR, -right, blurred)
-    assert (found.gap, found.versus_random) == (pytest.approx(-0.9375), pytest.approx(-0.9375))
-    assert found.versus_center < 0
+    (result,) = faithfulness.measure(looks, image, FOR, -right, blurred)
+    assert (result.gap, result.versus_random) == (pytest.approx(-0.9375), pytest.approx(-0.9375))
+    assert result.versus_center < 0
 
 
 def test_the_map_of_the_centre_is_best_where_the_network_looks_there() -> None:
@@ -93,9 +93,9 @@ def test_deletion_fills_with_the_mean_and_insertion_starts_from_the_blurred_imag
 def test_of_a_contrast_the_probability_is_that_of_the_first_of_the_two() -> None:
     logits = torch.tensor([[2.0, 1.0, 9.0], [2.0, 1.0, 9.0]])
     weights = torch.tensor([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])
-    two, one = faithfulness.probability(logits, weights).tolist()
+    two, single = faithfulness.probability(logits, weights).tolist()
     assert two == pytest.approx(float(logits[0, :2].softmax(dim=0)[0]))
-    assert one == pytest.approx(float(logits[1].softmax(dim=0)[2]))
+    assert single == pytest.approx(float(logits[1].softmax(dim=0)[2]))
 
 
 def test_each_image_of_a_batch_is_measured_as_it_is_alone() -> None:
@@ -105,10 +105,10 @@ def test_each_image_of_a_batch_is_measured_as_it_is_alone() -> None:
     weights = torch.tensor([[1.0, 0, 0], [0, 1, 0], [1, -1, 0], [0, 0, 1], [0, -1, 1]])
     blurred = images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     together = faithfulness.measure(network, images, weights, heats, blurred)
-    for row, found in enumerate(together):
+    for row, result in enumerate(together):
         part = slice(row, row + 1)
         (alone,) = faithfulness.measure(network, images[part], weights[part], heats[part], blurred[part])
-        assert list(alone.members().values()) == pytest.approx(list(found.members().values()), abs=2e-4)
+        assert list(alone.members().values()) == pytest.approx(list(result.members().values()), abs=2e-4)
 
 
 def test_passes_are_bounded_and_as_many_as_promised(
@@ -140,8 +140,8 @@ def test_the_random_map_is_the_same_each_time_and_leaves_the_generator_alone(
 @pytest.mark.parametrize("size", [1, 2, 5, 30])
 def test_an_image_of_any_size_is_measured(size: int) -> None:
     images = torch.rand(1, 3, size, size)
-    (found,) = faithfulness.measure(
+    (result,) = faithfulness.measure(
         lambda rows: rows.mean(dim=(2, 3)), images, torch.eye(3)[:1], torch.zeros(1, size, size), images / 2
     )
-    assert 0 < found.deletion < 1
-    assert 0 < found.insertion < 1
+    assert 0 < result.deletion < 1
+    assert 0 < result.insertion < 1

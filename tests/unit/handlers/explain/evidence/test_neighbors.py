@@ -31,19 +31,21 @@ def vouched(card: Card) -> Card:
 
 def test_the_nearest_come_first_whatever_their_length(tensors: dict[str, torch.Tensor]) -> None:
     first, second = Neighbors(tensors, CLASSES).nearest(torch.tensor([[7.0, 0.0], [0.1, 0.2]]), 4)
-    assert [(one.label, one.index, one.distance, one.thumbnail) for one in first] == [
+    assert [(neighbor.label, neighbor.index, neighbor.distance, neighbor.thumbnail) for neighbor in first] == [
         ("cat", 0, 0.0, b"a"),
         ("dog", 1, 0.2929, b"bb"),
         ("dog", 1, 1.0, b"ccc"),
         ("cat", 0, 2.0, b""),
     ]
-    assert [one.thumbnail for one in second] == [b"bb", b"ccc", b"a", b""]
+    assert [neighbor.thumbnail for neighbor in second] == [b"bb", b"ccc", b"a", b""]
     assert second[0].members() == {"label": "dog", "index": 1, "distance": 0.0513}
 
 
-@pytest.mark.parametrize(("count", "found"), [(1, 1), (3, 3), (9, 4)])
-def test_as_many_are_found_as_are_asked_for_and_there(tensors: dict[str, torch.Tensor], count: int, found: int) -> None:
-    assert [len(row) for row in Neighbors(tensors, CLASSES).nearest(torch.rand(3, 2), count)] == [found] * 3
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (3, 3), (9, 4)])
+def test_as_many_are_found_as_are_asked_for_and_there(
+    tensors: dict[str, torch.Tensor], count: int, expected: int
+) -> None:
+    assert [len(row) for row in Neighbors(tensors, CLASSES).nearest(torch.rand(3, 2), count)] == [expected] * 3
 
 
 def test_each_image_of_a_batch_has_the_neighbors_it_has_alone() -> None:
@@ -58,8 +60,8 @@ def test_each_image_of_a_batch_has_the_neighbors_it_has_alone() -> None:
         },
         CLASSES,
     )
-    asked = torch.randn(20, 64).relu()
-    assert many.nearest(asked, 10) == [many.nearest(row[None], 10)[0] for row in asked]
+    queries = torch.randn(20, 64).relu()
+    assert many.nearest(queries, 10) == [many.nearest(row[None], 10)[0] for row in queries]
 
 
 def test_those_of_a_release_are_loaded(tensors: dict[str, torch.Tensor], vouched: Card, tmp_path: Path) -> None:

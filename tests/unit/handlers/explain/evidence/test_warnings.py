@@ -21,7 +21,7 @@ def faithful(random: float, center: float) -> Faithfulness:
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "word"),
+    ("arguments", "kind", "word"),
     [
         ({"context": context(score=2.1)}, "out_of_distribution", "energy 2.1, above 2"),
         ({"context": context(best=0.49)}, "low_confidence", "0.49 only"),
@@ -31,16 +31,16 @@ def faithful(random: float, center: float) -> Faithfulness:
         ({"faithfulness": faithful(0.2, -0.1)}, "worse_than_trivial", "a map of the center"),
     ],
 )
-def test_what_is_amiss_is_said(given: dict[str, object], kind: str, word: str) -> None:
+def test_what_is_amiss_is_said(arguments: dict[str, object], kind: str, word: str) -> None:
     sound = {
         "context": context(),
         "explained_class": 1,
         "completeness": {"delta": 0.0, "ok": True},
         "faithfulness": None,
     }
-    (found,) = warnings.of(**{**sound, **given})  # type: ignore[arg-type]
-    assert found["type"] == kind
-    assert word in found["message"]
+    (warning,) = warnings.of(**{**sound, **arguments})  # type: ignore[arg-type]
+    assert warning["type"] == kind
+    assert word in warning["message"]
     assert kind in warnings.KINDS
 
 

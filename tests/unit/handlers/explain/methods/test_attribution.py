@@ -38,8 +38,8 @@ def test_the_map_is_the_sum_over_channels_with_its_sign() -> None:
 def test_up_to_five_percent_may_be_left_over(
     total: float, target_logit: float, baseline_logit: float, delta: float, ok: bool
 ) -> None:
-    found = attribution(total, target_logit, baseline_logit).completeness(0)
-    assert found == {"delta": pytest.approx(delta, abs=1e-5), "ok": ok}
+    result = attribution(total, target_logit, baseline_logit).completeness(0)
+    assert result == {"delta": pytest.approx(delta, abs=1e-5), "ok": ok}
 
 
 def test_a_method_that_need_not_add_up_is_not_judged() -> None:
@@ -54,10 +54,10 @@ def linear() -> nn.Sequential:
 
 def test_it_tells_the_number_of_image_and_baseline_and_the_logits(linear: nn.Sequential) -> None:
     shown, weights = images(3), targets(0, 4, (2, 1))
-    found = ask(METHODS["ig"], linear, shown, weights)
+    result = ask(METHODS["ig"], linear, shown, weights)
     logits, blurred = (linear(inputs).detach() for inputs in (shown, blur(shown)))
-    assert torch.allclose(found.logits, logits)
-    for of, number in ((logits, found.target_logit), (blurred, found.baseline_logit)):
+    assert torch.allclose(result.logits, logits)
+    for of, number in ((logits, result.target_logit), (blurred, result.baseline_logit)):
         assert number is not None
         assert torch.allclose(number, torch.stack([of[0, 0], of[1, 4], of[2, 2] - of[2, 1]]), atol=1e-5)
 
@@ -76,7 +76,7 @@ def test_noisy_copies_need_not_add_up(linear: nn.Sequential) -> None:
 def test_more_images_than_go_through_at_once_are_explained_in_parts(linear: nn.Sequential) -> None:
     shown = images(MAX_ROWS + 6)
     weights = targets(*(row % CLASSES for row in range(len(shown))))
-    found = ask(METHODS["ig"], linear, shown, weights)
+    result = ask(METHODS["ig"], linear, shown, weights)
     expected = slopes(linear, weights) * (shown - blur(shown))
-    assert torch.allclose(found.values, expected, atol=1e-5)
-    assert found.logits.shape == (MAX_ROWS + 6, CLASSES)
+    assert torch.allclose(result.values, expected, atol=1e-5)
+    assert result.logits.shape == (MAX_ROWS + 6, CLASSES)

@@ -16,10 +16,10 @@ def pixels(batch: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("name", baselines.NAMES)
 def test_each_is_a_batch_of_images(name: str) -> None:
     shown = images(3)
-    made = baselines.make(name, shown, SPEC)
-    assert (made.shape, made.dtype) == (shown.shape, torch.float32)
-    assert torch.equal(made, baselines.make(name, shown, SPEC))
-    assert torch.allclose(made[1:2], baselines.make(name, shown[1:2], SPEC), atol=1e-6)
+    noise_baseline = baselines.make(name, shown, SPEC)
+    assert (noise_baseline.shape, noise_baseline.dtype) == (shown.shape, torch.float32)
+    assert torch.equal(noise_baseline, baselines.make(name, shown, SPEC))
+    assert torch.allclose(noise_baseline[1:2], baselines.make(name, shown[1:2], SPEC), atol=1e-6)
 
 
 def test_mean_black_and_white_are_what_they_are_called() -> None:
@@ -32,10 +32,10 @@ def test_mean_black_and_white_are_what_they_are_called() -> None:
 
 def test_noise_is_pixels_that_could_be_and_the_same_for_every_image() -> None:
     before = torch.get_rng_state()
-    made = baselines.make("noise", images(3), SPEC)
+    noise_baseline = baselines.make("noise", images(3), SPEC)
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(made[0], made[2])
-    drawn = pixels(made)
+    assert torch.equal(noise_baseline[0], noise_baseline[2])
+    drawn = pixels(noise_baseline)
     assert (float(drawn.min()), float(drawn.max())) == pytest.approx((0, 1), abs=0.02)
     assert float(drawn.std()) == pytest.approx(12**-0.5, abs=0.02)
 

@@ -50,8 +50,8 @@ class Beside(Block):
     """What the norm takes is used a second time."""
 
     def maps(self, shown: torch.Tensor) -> torch.Tensor:
-        made = self.convolution(shown)
-        return self.norm(made).relu() + made
+        maps = self.convolution(shown)
+        return self.norm(maps).relu() + maps
 
 
 class OfTheBatch(Block):
@@ -67,7 +67,7 @@ class Hooked(Block):
 
     def __init__(self) -> None:
         super().__init__()
-        self.convolution.register_forward_hook(lambda *taken: taken[2] * 2)
+        self.convolution.register_forward_hook(lambda *arguments: arguments[2] * 2)
 
 
 class Parametrized(Block):
@@ -93,13 +93,13 @@ def folded(network: nn.Module, shown: torch.Tensor) -> tuple[fx.GraphModule, boo
     traced = fx.GraphModule(network, fx.Tracer().trace(network))
     answered, slopes = network(shown), gradients(network, shown)
     weights = {name: value.clone() for name, value in network.state_dict().items()}
-    found = fold_batch_norms(traced)
+    result = fold_batch_norms(traced)
     assert torch.allclose(traced(shown), answered, rtol=1e-9, atol=1e-12)
     assert torch.allclose(gradients(traced, shown), slopes, rtol=1e-9, atol=1e-9 * float(slopes.abs().max()))
     assert torch.equal(network(shown), answered), "the network itself stays as it was"
     assert all(torch.equal(weights[name], value) for name, value in network.state_dict().items())
     assert float(slopes.abs().max()) > 1e-6
-    return traced, found
+    return traced, result
 
 
 @pytest.mark.parametrize(
@@ -108,16 +108,16 @@ def folded(network: nn.Module, shown: torch.Tensor) -> tuple[fx.GraphModule, boo
 )
 def test_a_norm_is_folded_where_it_can_be_and_answers_and_gradients_stay(kind: type[Block], left: int) -> None:
     torch.manual_seed(4)
-    traced, found = folded(used(kind()).double(), images(2))
+    traced, result = folded(used(kind()).double(), images(2))
     assert norms(traced) == left
-    assert found is (left == 0)
+    assert result is (left == 0)
 
 
 @pytest.mark.parametrize("name", architectures.names())
 def test_architectures_keep_only_norms_behind_a_pooling(name: str) -> None:
     torch.manual_seed(5)
     network = used(architectures.build(name, image_size=32, classes=CLASSES)).double()
-    traced, found = folded(network, nn.functional.interpolate(images(2), (32, 32)))
+    traced, result = folded(network, nn.functional.interpolate(images(2), (32, 32)))
     # A maximum of what is multiplied by a negative number is another one.
     assert norms(traced) == (3 if name == "resnet9" else 0)
-    assert found is (norms(network) > 0)
+    assert result is (norms(network) > 0)

@@ -56,9 +56,9 @@ def test_the_beginning_is_linear(name: str) -> None:
     explained, shown = built(name)
     prefix = LinearPrefix(explained)
     start, end = prefix.features(blur(shown)), prefix.features(shown)
-    for place in (0.25, 0.5, 0.9):
-        between = prefix.features(torch.lerp(blur(shown), shown, place))
-        assert torch.allclose(between, torch.lerp(start, end, place), atol=1e-12)
+    for position in (0.25, 0.5, 0.9):
+        between = prefix.features(torch.lerp(blur(shown), shown, position))
+        assert torch.allclose(between, torch.lerp(start, end, position), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", BEGINNINGS)
@@ -66,7 +66,7 @@ def test_integrated_gradients_are_those_of_captum_from_the_image(name: str) -> N
     explained, shown = built(name)
     weights, baselines = targets(1, (2, 0)).double(), blur(shown)
     method = METHODS["ig"]
-    found = method.attribute(
+    attributions = method.attribute(
         TargetScore(explained, Introspection()),
         AttributionInputs(shown, weights, baselines),
         replace(method.settings, steps=7),
@@ -75,7 +75,7 @@ def test_integrated_gradients_are_those_of_captum_from_the_image(name: str) -> N
         shown, baselines, additional_forward_args=weights, n_steps=7, method="riemann_middle"
     )
     assert float(expected.abs().max()) > 1e-6
-    assert torch.allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert torch.allclose(attributions, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -105,10 +105,10 @@ class Keeps(nn.Module):
         self.kept: torch.Tensor | None = None
 
     def forward(self, shown: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.convolution(shown).flatten(1)
+        features: torch.Tensor = self.convolution(shown).flatten(1)
         if self.kept is None:
-            self.kept = torch.ones_like(made)
-        return made * self.kept
+            self.kept = torch.ones_like(features)
+        return features * self.kept
 
 
 def test_looking_at_a_network_leaves_nothing_in_it_and_copies_no_weights() -> None:
@@ -158,6 +158,6 @@ def test_a_network_without_a_linear_beginning_goes_the_long_way(name: str, expla
     assert list(target_score.prefix.layers.children()) == []
     assert target_score.prefix.remainder is explained
     method, weights = METHODS[name], targets(1)
-    found = method.attribute(target_score, AttributionInputs(shown, weights, blur(shown)), method.settings)
+    attributions = method.attribute(target_score, AttributionInputs(shown, weights, blur(shown)), method.settings)
     difference = ((explained(shown) - explained(blur(shown))) * weights).sum()
-    assert float(found.sum()) == pytest.approx(float(difference), abs=0.05 * max(1.0, abs(float(difference))))
+    assert float(attributions.sum()) == pytest.approx(float(difference), abs=0.05 * max(1.0, abs(float(difference))))

@@ -77,7 +77,7 @@ def test_the_ends_of_the_scale_are_written_below_it() -> None:
 
 def test_a_narrow_picture_stands_in_the_middle_above_the_strip() -> None:
     picture = Image.new("RGB", (10, 40), (0, 0, 0))
-    whole = legend.below(picture, Caption("", FROG), Scale(1.0, colormaps.ramp("vik"), "both"))
-    assert whole.size == (MIN_WIDTH, 40 + HEIGHT)
-    assert whole.getpixel((MIN_WIDTH // 2, 20)) == (0, 0, 0)
-    assert whole.getpixel((MIN_WIDTH // 2 - 8, 20)) == (255, 255, 255)
+    canvas = legend.below(picture, Caption("", FROG), Scale(1.0, colormaps.ramp("vik"), "both"))
+    assert canvas.size == (MIN_WIDTH, 40 + HEIGHT)
+    assert canvas.getpixel((MIN_WIDTH // 2, 20)) == (0, 0, 0)
+    assert canvas.getpixel((MIN_WIDTH // 2 - 8, 20)) == (255, 255, 255)

@@ -7,22 +7,22 @@ from handlers.explain.rendering import regions
 from handlers.explain.rendering.regions import Region, Regions
 
 
-def blocks(*found: tuple[slice, slice, float]) -> torch.Tensor:
+def blocks(*result: tuple[slice, slice, float]) -> torch.Tensor:
     heat = torch.zeros(32, 32)
-    for rows, columns, value in found:
+    for rows, columns, value in result:
         heat[rows, columns] = value
     return heat
 
 
 def test_a_block_of_evidence_is_found_where_it_is() -> None:
-    found = regions.find(blocks((slice(4, 12), slice(6, 14), 1)), (320, 320))
-    (region,) = found.evidence_for
-    assert found.against == ()
-    assert found.balance == 1
+    result = regions.find(blocks((slice(4, 12), slice(6, 14), 1)), (320, 320))
+    (region,) = result.evidence_for
+    assert result.against == ()
+    assert result.balance == 1
     assert region.share > 0.8
     assert all(abs(edge - right) <= 20 for edge, right in zip(region.box, (60, 40, 140, 120), strict=True))
     assert (
-        regions.sentence(found, "frog")
+        regions.sentence(result, "frog")
         == f'{100 * region.share:.0f} % of the evidence for "frog" lies in the upper left.'
     )
 
@@ -37,29 +37,29 @@ def test_boxes_are_in_pixels_of_the_picture_however_it_was_stretched() -> None:
 
 def test_several_places_are_named_the_fullest_first_and_boxes_do_not_overlap() -> None:
     heat = blocks((slice(2, 8), slice(2, 8), 1), (slice(18, 28), slice(18, 28), 1), (slice(1, 6), slice(26, 31), 1))
-    found = regions.find(heat, (32, 32)).evidence_for
-    assert [region.position for region in found] == [
+    result = regions.find(heat, (32, 32)).evidence_for
+    assert [region.position for region in result] == [
         "in the lower right",
         "in the upper left corner",
         "in the upper right corner",
     ]
-    assert [region.share for region in found] == sorted((region.share for region in found), reverse=True)
-    assert 0.7 < sum(region.share for region in found) <= 1
+    assert [region.share for region in result] == sorted((region.share for region in result), reverse=True)
+    assert 0.7 < sum(region.share for region in result) <= 1
     covered = torch.zeros(32, 32)
-    for left, top, right, bottom in (region.box for region in found):
+    for left, top, right, bottom in (region.box for region in result):
         covered[top:bottom, left:right] += 1
     assert covered.max() == 1
 
 
 def test_evidence_against_has_boxes_of_its_own_and_is_spoken_of_where_it_is_much() -> None:
-    much = regions.find(blocks((slice(0, 16), slice(0, 16), 1), (slice(16, 32), slice(16, 32), -1)), (32, 32))
-    assert [region.position for region in much.against] == ["in the lower right"]
-    assert much.balance == pytest.approx(0.5, abs=0.01)
-    assert regions.sentence(much, "frog").endswith(" % of that in the lower right.")
-    assert "50 % of all evidence speaks against it" in regions.sentence(much, "frog")
-    little = regions.find(blocks((slice(0, 16), slice(0, 16), 1), (slice(16, 32), slice(16, 32), -0.2)), (32, 32))
-    assert len(little.against) == 1
-    assert "against" not in regions.sentence(little, "frog")
+    strong = regions.find(blocks((slice(0, 16), slice(0, 16), 1), (slice(16, 32), slice(16, 32), -1)), (32, 32))
+    assert [region.position for region in strong.against] == ["in the lower right"]
+    assert strong.balance == pytest.approx(0.5, abs=0.01)
+    assert regions.sentence(strong, "frog").endswith(" % of that in the lower right.")
+    assert "50 % of all evidence speaks against it" in regions.sentence(strong, "frog")
+    weak = regions.find(blocks((slice(0, 16), slice(0, 16), 1), (slice(16, 32), slice(16, 32), -0.2)), (32, 32))
+    assert len(weak.against) == 1
+    assert "against" not in regions.sentence(weak, "frog")
 
 
 def test_what_cancels_out_within_a_few_pixels_is_no_evidence() -> None:
@@ -70,23 +70,23 @@ def test_what_cancels_out_within_a_few_pixels_is_no_evidence() -> None:
 
 @pytest.mark.parametrize("height", [1.0, 1e-12, 1e12])
 def test_even_evidence_is_said_to_be_spread(height: float) -> None:
-    found = regions.find(torch.full((32, 32), height), (32, 32))
-    assert found == Regions((), (), 1.0)
-    assert regions.sentence(found, "frog") == 'The evidence for "frog" is spread over the whole image.'
+    result = regions.find(torch.full((32, 32), height), (32, 32))
+    assert result == Regions((), (), 1.0)
+    assert regions.sentence(result, "frog") == 'The evidence for "frog" is spread over the whole image.'
 
 
 @pytest.mark.parametrize("side", [1, 3, 8, 30, 224])
 def test_a_map_of_zeros_says_nothing(side: int) -> None:
-    found = regions.find(torch.zeros(side, side), (640, 480))
-    assert found.members() == {"for": [], "against": [], "balance": None}
-    assert regions.sentence(found, "frog") == 'There is no evidence for or against "frog".'
+    result = regions.find(torch.zeros(side, side), (640, 480))
+    assert result.members() == {"for": [], "against": [], "balance": None}
+    assert regions.sentence(result, "frog") == 'There is no evidence for or against "frog".'
 
 
 def test_where_all_speaks_against_it_nothing_speaks_for_it() -> None:
-    found = regions.find(-blocks((slice(0, 16), slice(16, 32), 1)), (32, 32))
-    share = f"{100 * found.against[0].share:.0f} %"
-    assert found.evidence_for == ()
-    assert regions.sentence(found, "frog") == (
+    result = regions.find(-blocks((slice(0, 16), slice(16, 32), 1)), (32, 32))
+    share = f"{100 * result.against[0].share:.0f} %"
+    assert result.evidence_for == ()
+    assert regions.sentence(result, "frog") == (
         f'There is no evidence for "frog". 100 % of all evidence speaks against it, {share} of that in the upper right.'
     )
 
@@ -106,14 +106,14 @@ def test_one_pixel_is_enough(row: int, column: int) -> None:
 @pytest.mark.parametrize(("h", "w"), [(1, 1), (2, 40), (7, 7), (224, 30)])
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (500, 20)])
 def test_boxes_lie_in_the_picture_and_are_never_empty(h: int, w: int, size: tuple[int, int]) -> None:
-    found = regions.find(torch.randn(h, w, generator=torch.Generator().manual_seed(3)), size)
-    for left, top, right, bottom in (region.box for region in (*found.evidence_for, *found.against)):
+    result = regions.find(torch.randn(h, w, generator=torch.Generator().manual_seed(3)), size)
+    for left, top, right, bottom in (region.box for region in (*result.evidence_for, *result.against)):
         assert 0 <= left < right <= size[0]
         assert 0 <= top < bottom <= size[1]
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns", "place"),
+    ("rows", "columns", "expected"),
     [
         (slice(0, 4), slice(0, 4), "in the upper left corner"),
         (slice(28, 32), slice(28, 32), "in the lower right corner"),
@@ -124,12 +124,12 @@ def test_boxes_lie_in_the_picture_and_are_never_empty(h: int, w: int, size: tupl
         (slice(12, 20), slice(0, 32), "in a band across the middle"),
     ],
 )
-def test_places_have_plain_names(rows: slice, columns: slice, place: str) -> None:
-    assert regions.find(blocks((rows, columns, 1)), (32, 32)).evidence_for[0].position == place
+def test_places_have_plain_names(rows: slice, columns: slice, expected: str) -> None:
+    assert regions.find(blocks((rows, columns, 1)), (32, 32)).evidence_for[0].position == expected
 
 
 def test_boxes_of_one_place_are_one_place_and_a_contrast_names_both() -> None:
-    found = Regions(
+    result = Regions(
         (
             Region((0, 0, 9, 9), 0.4, "in the upper left"),
             Region((20, 20, 29, 29), 0.3, "in the middle"),
@@ -138,7 +138,7 @@ def test_boxes_of_one_place_are_one_place_and_a_contrast_names_both() -> None:
         (),
         0.9,
     )
-    assert regions.sentence(found, "frog", against="cat") == (
+    assert regions.sentence(result, "frog", against="cat") == (
         '60 % of the evidence for "frog" rather than "cat" lies in the upper left, 30 % in the middle.'
     )
-    assert found.members()["for"][0] == {"box": [0, 0, 9, 9], "share": 0.4}
+    assert result.members()["for"][0] == {"box": [0, 0, 9, 9], "share": 0.4}

@@ -35,9 +35,9 @@ def test_what_a_pass_takes_is_measured_whatever_rows_it_has() -> None:
 
 
 def test_a_slow_network_is_not_measured_for_long() -> None:
-    began = time.perf_counter()
+    start = time.perf_counter()
     costs = measured(fixed=0, row=0.2)
-    assert time.perf_counter() - began < 1.5 * BUDGET
+    assert time.perf_counter() - start < 1.5 * BUDGET
     assert costs.forward.row == pytest.approx(0.2, rel=0.2)
 
 
@@ -52,15 +52,15 @@ def test_seconds_follow_from_rows_and_passes() -> None:
 
 def test_predictions_follow_what_answers_took() -> None:
     costs = Costs(forward=Pass(0, 0.01), both=Pass(0, 0.02))
-    one = Passes(1, 1)
+    single = Passes(1, 1)
     assert costs.factor == 1
     for _ in range(100):
-        predicted = costs.seconds(one, 10)
+        predicted = costs.seconds(single, 10)
         costs.observe(predicted, 0.6)
-    assert costs.seconds(one, 10) == pytest.approx(0.6)
+    assert costs.seconds(single, 10) == pytest.approx(0.6)
     for _ in range(64):
-        costs.observe(costs.seconds(one, 10), 0.1)
-    assert costs.seconds(one, 10) == pytest.approx(0.1)
+        costs.observe(costs.seconds(single, 10), 0.1)
+    assert costs.seconds(single, 10) == pytest.approx(0.1)
 
 
 def test_a_few_slow_answers_of_many_count_and_a_single_one_does_not() -> None:

@@ -1,4 +1,4 @@
-"""ROAD, remove and debias (Rong et al., arXiv 2202.00449): the most and the least important pixels are removed.
+"""Remove and debias (Rong et al., arXiv 2202.00449): the most and the least important pixels are removed.
 
 Removed pixels are imputed from their neighbors, so that the network sees no new edges. Known bias: imputation hides
 evenly removed pixels, so blurred maps look better than they are (arXiv 2304.13836).
@@ -22,7 +22,7 @@ KERNEL = ((1 / 12, 1 / 6, 1 / 12), (1 / 6, 0.0, 1 / 6), (1 / 12, 1 / 6, 1 / 12))
 TOLERANCE, MAX_ROUNDS = 1e-4, 500
 
 
-def road(logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: torch.Tensor) -> torch.Tensor:
+def remove_and_debias(logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: torch.Tensor) -> torch.Tensor:
     """Return the probability without the least important pixels minus that without the most important ones: (N,).
 
     This is the mean over SHARES of the pixels, from -1 to 1. Higher is better; a random map has 0.
