@@ -25,11 +25,11 @@ Kind = Literal["predict", "explain", "metadata"]
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A counter, with one label in addition to LABELS."""
+    """A counter, with labels in addition to LABELS."""
 
     name: str
     unit: str
-    label: str
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,15 @@ BATCH_SIZE = Histogram("torchlight_batch_size", "requests", (1, 2, 4, 8, 16, 32,
 CONFIDENCE = Histogram("torchlight_confidence", "probability", (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1))
 SET_SIZE = Histogram("torchlight_prediction_set_size", "classes", (1, 2, 3, 4, 5, 10, 20, 50, 100))
 HISTOGRAMS = (QUEUE, *STAGES.values(), BATCH_SIZE, CONFIDENCE, SET_SIZE)
-REQUESTS = Counter("torchlight_requests_total", "requests", "kind")
-IMAGES = Counter("torchlight_images_total", "images", "kind")
-ERRORS = Counter("torchlight_errors_total", "requests", "type")
-PREDICTIONS = Counter("torchlight_predictions_total", "images", "label")
-DECISIONS = Counter("torchlight_decisions_total", "images", "decision")
-EXPLANATIONS = Counter("torchlight_explanations_total", "images", "method")
+REQUESTS = Counter("torchlight_requests_total", "requests", ("kind",))
+IMAGES = Counter("torchlight_images_total", "images", ("kind",))
+ERRORS = Counter("torchlight_errors_total", "requests", ("type",))
+PREDICTIONS = Counter("torchlight_predictions_total", "images", ("label",))
+DECISIONS = Counter("torchlight_decisions_total", "images", ("decision", "reason"))
+EXPLANATIONS = Counter("torchlight_explanations_total", "images", ("method",))
 COUNTERS = (REQUESTS, IMAGES, ERRORS, PREDICTIONS, DECISIONS, EXPLANATIONS)
 
-Increment = tuple[str, float, tuple[str, ...]]  # the name of a counter, by how much, the value of its own label
+Increment = tuple[str, float, tuple[str, ...]]  # the name of a counter, by how much, the values of its own labels
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class RequestMetrics:
         passes: stage and seconds of each run of a stage. A run for several requests is listed with the first of them.
         error: the type of the error that was answered, or nothing.
         predictions: label and probability of each image's top class.
-        decisions: reason or decision of each image, and the size of its prediction set.
+        decisions: decision of each image, its reason ("none" for accept), and the size of its prediction set.
         methods: the attribution method of each explanation.
     """
 
@@ -83,12 +83,12 @@ class RequestMetrics:
     passes: list[tuple[str, float]] = field(default_factory=list)
     error: str = ""
     predictions: list[tuple[str, float]] = field(default_factory=list)
-    decisions: list[tuple[str, int]] = field(default_factory=list)
+    decisions: list[tuple[str, str, int]] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
 
     def server_timing(self) -> str:
         """Return the value of the Server-Timing header (W3C Server Timing), in milliseconds."""
-        queue = {} if self.queue_seconds is None else {"wait": self.queue_seconds}
+        queue = {} if self.queue_seconds is None else {"queue": self.queue_seconds}
         return ", ".join(f"{stage};dur={value * 1000:.2f}" for stage, value in {**queue, **self.seconds}.items())
 
 
@@ -101,7 +101,7 @@ class MetricsBuffer:
         self._reset()
 
     def _reset(self) -> None:
-        self._totals: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._totals: collections.Counter[tuple[str, ...]] = collections.Counter()
         self._counts = {histogram.name: [0] * (len(histogram.bounds) + 1) for histogram in HISTOGRAMS}
         self._sums = dict.fromkeys(self._counts, 0.0)
 
@@ -125,8 +125,8 @@ class MetricsBuffer:
                     self._observe(CONFIDENCE, probability)
                 for method in request.methods:
                     self._totals[EXPLANATIONS.name, method] += 1
-                for decision, size in request.decisions:
-                    self._totals[DECISIONS.name, decision] += 1
+                for decision, reason, size in request.decisions:
+                    self._totals[DECISIONS.name, decision, reason] += 1
                     self._observe(SET_SIZE, size)
 
     def _observe(self, histogram: Histogram, value: float) -> None:
@@ -142,7 +142,9 @@ class MetricsBuffer:
             totals, counts, sums, fresh = self._totals, self._counts, self._sums, self._fresh
             self._fresh = False
             self._reset()
-        increments: list[Increment] = [(name, value, (label,)) for (name, label), value in totals.items() if value]
+        increments: list[Increment] = [
+            (name, value, tuple(labels)) for (name, *labels), value in totals.items() if value
+        ]
         for histogram in HISTOGRAMS:
             below = list(accumulate(counts[histogram.name]))
             if below[-1] or fresh:
@@ -161,7 +163,7 @@ def _le(bound: float) -> str:
 def declaration() -> list[dict[str, Any]]:
     """Return the counters under `model_metrics` of metrics.yaml."""
     rows: list[tuple[str, str, tuple[str, ...]]] = [
-        (counter.name, counter.unit, (counter.label,)) for counter in COUNTERS
+        (counter.name, counter.unit, counter.labels) for counter in COUNTERS
     ]
     for histogram in HISTOGRAMS:
         rows.append((f"{histogram.name}_bucket", histogram.unit, ("le",)))

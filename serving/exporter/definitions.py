@@ -33,8 +33,8 @@ WORKERS = (
     Definition(
         "torchlight_decisions_total",
         "counter",
-        "Images by decision: accept, or the reason to refer.",
-        (*VERSION, "decision"),
+        "Images by decision, and by the reason to refer (none for accept).",
+        (*VERSION, "decision", "reason"),
     ),
     Definition(
         "torchlight_explanations_total", "counter", "Explained images by attribution method.", (*VERSION, "method")

@@ -92,6 +92,11 @@ def by_label(found: Samples, name: str) -> dict[str, float]:
     return {labels[0][1]: value for labels, value in found[name].items()}
 
 
+def by_labels(found: Samples, name: str) -> dict[tuple[str, ...], float]:
+    """Return the values of a metric by the values of its own labels, in the order of their names."""
+    return {tuple(value for _, value in labels): count for labels, count in found[name].items()}
+
+
 def test_each_declared_metric_is_there_and_no_other(counted: Samples) -> None:
     assert {"torchlight_requests_total", "torchlight_queue_seconds_bucket"} < NAMES
     assert {name for name, samples in counted.items() if samples} == NAMES
@@ -114,9 +119,10 @@ def test_each_class_is_counted_whatever_its_name(counted: Samples) -> None:
 
 
 def test_each_answered_image_is_counted_once_by_decision(counted: Samples) -> None:
-    decisions = by_label(counted, "torchlight_decisions_total")
+    decisions = by_labels(counted, "torchlight_decisions_total")
     assert sum(decisions.values()) == 15
-    assert decisions.keys() <= {"accept", "out_of_distribution", "ambiguous", "unsure"}
+    reasons = ("out_of_distribution", "ambiguous", "unsure")
+    assert decisions.keys() <= {("accept", "none"), *(("refer", reason) for reason in reasons)}
 
 
 @pytest.mark.parametrize(

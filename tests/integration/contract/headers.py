@@ -165,8 +165,8 @@ def has_request_id(ask: Ask) -> None:
 @row("has-timing")
 def has_timing(ask: Ask) -> None:
     for path, stages in {
-        f"{PREDICT}?timing=true": ["wait", "decode", "inference", "encode"],
-        f"{EXPLAIN}?timing=true": ["wait", "decode", "inference", "explanation", "render", "encode"],
+        f"{PREDICT}?timing=true": ["queue", "decode", "inference", "encode"],
+        f"{EXPLAIN}?timing=true": ["queue", "decode", "inference", "explanation", "render", "encode"],
     }.items():
         entries = ask.post(path, ask.digit["3"]).headers["Server-Timing"].split(", ")
         assert [entry.partition(";")[0] for entry in entries] == stages

@@ -239,7 +239,7 @@ def test_the_wait_is_part_of_the_timing(classifier: Classifier, some: Sequence[b
     (part,) = request(some[0]).parts
     incoming = RawRequest("predict", (part,), {"x-timing": "true"}, queue_seconds=0.25)
     (answer,) = respond(classifier, [incoming])
-    assert answer.headers["Server-Timing"].startswith("wait;dur=250.00, decode;dur=")
+    assert answer.headers["Server-Timing"].startswith("queue;dur=250.00, decode;dur=")
 
 
 def test_what_was_found_is_recorded_for_the_metrics(classifier: Classifier, some: Sequence[bytes]) -> None:

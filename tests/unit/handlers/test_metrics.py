@@ -172,11 +172,11 @@ def test_requests_images_classes_and_errors_are_added_up() -> None:
     }
 
 
-def test_decisions_are_counted_by_their_reason_and_sets_by_their_size() -> None:
+def test_decisions_are_counted_with_their_reason_and_sets_by_their_size() -> None:
     batch = [judged(["cat"], None), judged(["cat"], "unsure"), judged(["cat", "dog"], "ambiguous")]
     found = counted(batch, [judged(["cat"], None), answered(("cat", 0.5))])
-    decisions = {key[1]: value for key, value in found.items() if key[0] == "decisions_total"}
-    assert decisions == {"accept": 2, "unsure": 1, "ambiguous": 1}
+    decisions = {key[1:]: value for key, value in found.items() if key[0] == "decisions_total"}
+    assert decisions == {("accept", "none"): 2, ("refer", "unsure"): 1, ("refer", "ambiguous"): 1}
     assert (
         found["prediction_set_size_count",],
         found["prediction_set_size_sum",],
@@ -205,7 +205,7 @@ def test_threads_lose_nothing() -> None:
     [
         (None, {}, ""),
         (None, {"decode": 0.0012345}, "decode;dur=1.23"),
-        (0.5, {"decode": 0.25, "inference": 1.0}, "wait;dur=500.00, decode;dur=250.00, inference;dur=1000.00"),
+        (0.5, {"decode": 0.25, "inference": 1.0}, "queue;dur=500.00, decode;dur=250.00, inference;dur=1000.00"),
     ],
 )
 def test_server_timing_has_the_milliseconds_of_each_stage(

@@ -11,7 +11,7 @@ from serving.proxy.haproxy import TEMPLATE
 
 
 def test_what_workers_count_is_defined_with_the_same_labels() -> None:
-    totals = [(total.name, (*metrics.LABELS, total.label)) for total in metrics.TOTALS]
+    totals = [(counter.name, (*metrics.LABELS, *counter.labels)) for counter in metrics.COUNTERS]
     histograms = [(histogram.name, metrics.LABELS) for histogram in metrics.HISTOGRAMS]
     defined = [(definition.name, definition.labels, definition.kind) for definition in WORKERS]
     assert defined == [
