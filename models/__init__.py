@@ -1,1 +1,1 @@
-"""What a model is: its architectures, its card, and the folder that a release is kept in."""
+"""Models: architectures, the model card, and the release folder."""

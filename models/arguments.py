@@ -1,4 +1,4 @@
-"""What an architecture checks before it builds: a card's arguments may come from a file that people edit."""
+"""Checks of an architecture's arguments, because people may edit the card that they come from."""
 
 from __future__ import annotations
 

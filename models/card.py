@@ -1,7 +1,7 @@
-"""The model card: the one place where a trained version says what it is.
+"""The model card: the description of a trained version.
 
-A card is `card.yaml` in a release and in the .mar made from it. Everything that answering needs and that is not a
-weight stands in it, so nothing has to be configured twice.
+A card is `card.yaml` in a release and in its .mar. It holds everything that predictions need except tensors, so nothing
+is configured twice.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from models.value_range import FULL_RANGE, Range16
 
 FILE_NAME = "card.yaml"
 
-# The engine that is no compiled program: the network as it was trained, in float32.
+# The engine without a compiled program: the network as trained, in float32.
 EAGER = "eager"
 
-# Both stand in file names, URLs and the proxy's map, so they are kept to what needs no quoting in any of these.
+# Both occur in file names, URLs and the proxy's map, so they allow only characters that need no quoting there.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-# A number is spelled in one way, so without zeros in front.
+# No leading zeros, so that each number has one spelling.
 VERSION_PATTERN = r"^(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){0,2}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -38,25 +38,25 @@ class CardError(ValueError):
 
 
 class StrictModel(BaseModel):
-    """A part of the card: unknown keys are errors, so a misspelt one is not ignored in silence."""
+    """A frozen model that rejects unknown keys, so that misspelled keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Architecture(StrictModel):
-    """Which network: a module of models.architectures and the arguments of its `build`."""
+    """Architecture of the network: a module of models.architectures, and the arguments of its `build`."""
 
     name: str
     arguments: dict[str, Any] = {}
 
 
 class Input(StrictModel):
-    """What the network takes: RGB, `size` x `size` pixels, (pixel / 255 - mean) / std by channel.
+    """Input of the network: RGB, `size` x `size` pixels, (pixel / 255 - mean) / std by channel.
 
     Attributes:
-        resize: how a picture becomes a square. `stretch` takes all of it; `crop` takes the middle of its middle square,
-            `crop` of its side (torchvision's 224 of 256 is 0.875).
-        range_16bit: the values of a gray image of 16 bits that become 0 and 255; what is beyond is cut off.
+        resize: makes the image square. `stretch` uses all of it; `crop` uses the center of its center square.
+        crop: share of that square's side for `resize: crop` (torchvision's 224 of 256 is 0.875).
+        range_16bit: values of a 16-bit gray image that become 0 and 255; values beyond are clipped.
     """
 
     size: Annotated[int, Field(ge=4, le=4096)]
@@ -68,22 +68,22 @@ class Input(StrictModel):
 
     @property
     def pre_crop_size(self) -> int:
-        """Pixels of a side before the crop, the same margin on each: what training takes its random crops from."""
+        """Side of the resized image before the crop, in pixels; training takes its random crops from it."""
         return self.size if self.resize == "stretch" else self.size + 2 * round((self.size / self.crop - self.size) / 2)
 
 
 class Limits(StrictModel):
-    """The most that one request may bring; what is larger gets a 413 of its own, and nobody else is held up by it.
+    """Limits of one request. A larger request gets status 413; other requests of the batch are not affected.
 
     Attributes:
-        max_bytes: of one image as it is sent.
-        max_pixels: of one image, read from its header before anything is decoded.
+        max_bytes: encoded size of one image.
+        max_pixels: pixels of one image, read from its header before decoding.
         max_side: pixels of its longer side; an image of one row takes several times as long as a square one.
-        max_images: in one request.
-        max_request_pixels: of all images of a request together.
-        max_json_lists: lists and objects in a JSON body; pixels as nested lists need one for each row and each pixel.
-        max_answer_bytes: of the answer. TorchServe kills the worker whose answer exceeds max_response_size, and is slow
-            with large ones.
+        max_images: images in one request.
+        max_request_pixels: pixels of all images of a request together.
+        max_json_lists: lists and objects in a JSON body; nested pixels need one per row and pixel.
+        max_answer_bytes: size of the response. TorchServe kills a worker whose response exceeds max_response_size,
+            and is slow with large responses.
     """
 
     max_bytes: Annotated[int, Field(ge=1)] = 6_000_000
@@ -96,7 +96,7 @@ class Limits(StrictModel):
 
 
 class Data(StrictModel):
-    """What the network was trained and measured on. `sha256` is over all images and labels, in order."""
+    """Data set of the training and of the metrics. `sha256` covers all images and labels, in order."""
 
     name: str
     source: str
@@ -107,11 +107,11 @@ class Data(StrictModel):
 
 
 class Conformal(StrictModel):
-    """Which classes an answer's set holds, so that the right one is among them as often as `coverage` says.
+    """Conformal prediction sets, which contain the correct class with probability `coverage`.
 
-    The most probable class always is in the set, and the k-th (k > 1) is if the probability of those before it
-    together, plus `penalty` for each rank beyond `free`, is at most `threshold`. `aps` has no penalty (Romano et al.
-    2020, arXiv:2006.02544), `raps` has (Angelopoulos et al. 2021, arXiv:2009.14193).
+    The most probable class is always in the set. The k-th class (k > 1) is in the set if the summed probability of the
+    classes before it, plus `penalty` for each rank beyond `free`, is at most `threshold`. `aps` has no penalty (Romano
+    et al. 2020, arXiv:2006.02544); `raps` has one (Angelopoulos et al. 2021, arXiv:2009.14193).
     """
 
     method: Literal["aps", "raps"]
@@ -122,13 +122,13 @@ class Conformal(StrictModel):
 
 
 class OutOfDistribution(StrictModel):
-    """When an image is unlike what the network was trained on: its score, higher is stranger, is above `threshold`.
+    """Out-of-distribution (OOD) detection: an image is OOD if its score is above `threshold`.
 
     `energy` is -logsumexp of the logits (Liu et al. 2020, arXiv:2010.03759); `mahalanobis` the squared distance of the
     embedding from the nearest class mean (Lee et al. 2018, arXiv:1807.03888), which needs `uncertainty.safetensors`.
 
     Attributes:
-        false_positive_rate: the share of images of the calibration split that are above the threshold.
+        false_positive_rate: share of the calibration images above the threshold.
     """
 
     score: Literal["energy", "mahalanobis"]
@@ -137,12 +137,12 @@ class OutOfDistribution(StrictModel):
 
 
 class Policy(StrictModel):
-    """When an answer is `refer`, for a person to look at, rather than `accept`.
+    """Rules for the decision: `refer` asks for a person's review, `accept` does not.
 
     Attributes:
-        out_of_distribution: refer what is unlike the training images.
-        max_set_size: refer what has a larger set; null: none is too large.
-        min_probability: refer what is less probable.
+        out_of_distribution: refer OOD images.
+        max_set_size: refer larger prediction sets; null: accept any size.
+        min_probability: refer less probable predictions.
     """
 
     out_of_distribution: bool = True
@@ -151,7 +151,7 @@ class Policy(StrictModel):
 
 
 class UncertaintyCard(StrictModel):
-    """What makes the answers honest; fitted on the calibration split.
+    """Uncertainty parameters, fitted on the calibration split.
 
     Attributes:
         temperature: the logits are divided by it before softmax (Guo et al. 2017, arXiv:1706.04599).
@@ -164,14 +164,13 @@ class UncertaintyCard(StrictModel):
 
 
 class Explanations(StrictModel):
-    """How answers are explained where a request does not say.
+    """Defaults for explanations.
 
     Attributes:
-        method: the attribution method, by its name in handlers.explain.registry.METHODS.
-        layer: the module that class activation maps are taken from, by its dotted name; null: the one behind the last
-            convolution.
-        faithfulness: of each method that was measured on the test split (`make explain-report`), its gap: insertion AUC
-            minus deletion AUC. A request with a deadline gets the first of these that it leaves time for.
+        method: name of the attribution method in handlers.explain.registry.METHODS.
+        layer: dotted name of the module for class activation maps; null: the module after the last convolution.
+        faithfulness: gap of each method on the test split (`make explain-report`): insertion AUC minus deletion AUC. A
+            request with a deadline gets the first method that fits it.
     """
 
     method: str = "ig"
@@ -180,18 +179,18 @@ class Explanations(StrictModel):
 
 
 class EngineQuality(StrictModel):
-    """What a compiled program keeps of the float32 network, both on the calibration split.
+    """Quality of a compiled program, compared with the float32 network on the calibration split.
 
     Attributes:
-        images: how many there were.
-        accuracy: of the program, top-1.
-        accuracy_float32: of the network, top-1.
-        agreement: how often both name the same class first.
-        calibration_error: of the program's probabilities (ECE, 15 bins), with the card's temperature.
-        calibration_error_float32: of the network's.
-        coverage: how often the program's set holds the right class.
-        coverage_float32: how often the network's does.
-        milliseconds: an image of a batch of eight, one thread, on the machine that compiled it.
+        images: number of images.
+        accuracy: top-1 accuracy of the program.
+        accuracy_float32: top-1 accuracy of the network.
+        agreement: share of images with the same top-1 class.
+        calibration_error: ECE of the program (15 bins), with the card's temperature.
+        calibration_error_float32: ECE of the network.
+        coverage: share of the program's prediction sets with the correct class.
+        coverage_float32: the same share of the network.
+        milliseconds: per image in a batch of eight, one thread, on the machine that compiled the program.
         milliseconds_float32: the same of the eager network.
     """
 
@@ -208,16 +207,16 @@ class EngineQuality(StrictModel):
 
 
 class Compiled(StrictModel):
-    """A program that was compiled from the network, where it runs, and what it keeps.
+    """A compiled program of the network: where it runs, and its quality.
 
     Attributes:
         name: device and number format.
-        torch: the version that compiled it; no other runs it.
+        torch: version that compiled it; no other version can run it.
         requires: processor features, as handlers.engines.machine names them.
-        compiled_on: the processor that it was compiled and measured on.
-        float32_layers: of the network, that an int8 program computes in float32 to be let in.
-        quality: what was measured; None where it did not come to that.
-        rejection: why it is kept out, in one sentence; None: it may answer.
+        compiled_on: processor that compiled and measured it.
+        float32_layers: layers that an int8 program computes in float32 to pass the gate.
+        quality: measured quality; None if it was not measured.
+        rejection: why the gate rejected it, in one sentence; None: it serves predictions.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^(cpu|cuda)-(int8|bf16|fp16|fp32)$")]
@@ -235,12 +234,12 @@ class Compiled(StrictModel):
 
     @property
     def path(self) -> str:
-        """Its file in a release and in a .mar."""
+        """Path of the program in a release and in a .mar."""
         return f"engines/{self.name}.pt2"
 
 
 class Metrics(StrictModel):
-    """Measured on the test split, through the image code that serves."""
+    """Metrics of the test split, with the preprocessing that serves."""
 
     accuracy: Share
     loss: float
@@ -252,7 +251,7 @@ class Card(StrictModel):
     """A trained version of a model.
 
     Attributes:
-        engines: compiled programs, in the order in which they are tried; the eager network comes after them.
+        engines: compiled programs in order of preference; the eager network is the last resort.
     """
 
     schema_version: Literal[1] = 1
@@ -307,14 +306,14 @@ class Card(StrictModel):
 
 
 def describe(error: ValidationError) -> str:
-    """Pydantic's findings in one line: where, what is wrong, and the value found."""
-    findings = []
+    """Return pydantic's errors in one line: each with its key, the problem and the value."""
+    messages = []
     for item in error.errors():
-        # What a rule of ours says of several keys together names them and their values.
-        together = item["type"] == "value_error" and isinstance(item["input"], dict)
-        where = ".".join(str(step) for step in item["loc"]) or ("" if together else "the whole")
+        # Messages of validators that check several keys already name the keys and their values.
+        is_model_rule = item["type"] == "value_error" and isinstance(item["input"], dict)
+        where = ".".join(str(step) for step in item["loc"]) or ("" if is_model_rule else "the whole")
         value = f" (it is {item['input']!r:.80})"
-        if together or item["type"] in ("missing", "extra_forbidden"):
+        if is_model_rule or item["type"] in ("missing", "extra_forbidden"):
             value = ""
-        findings.append(f"{where}: {item['msg']}{value}".removeprefix(": ").replace("Value error, ", ""))
-    return "; ".join(findings)
+        messages.append(f"{where}: {item['msg']}{value}".removeprefix(": ").replace("Value error, ", ""))
+    return "; ".join(messages)

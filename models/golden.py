@@ -30,12 +30,12 @@ class GoldenError(ValueError):
 
 
 def answers_of(engine: str) -> str:
-    """The file with an engine's answers, in a release and in a .mar."""
+    """Return the path of an engine's golden answers in a release and in a .mar."""
     return ANSWERS if engine == EAGER else f"{FOLDER}/{engine}.json"
 
 
 def tolerance_of(engine: str) -> float:
-    """How far an engine's probabilities may be off, absolute."""
+    """Return the tolerance of an engine's probabilities, absolute."""
     return TOLERANCE if engine == EAGER or engine.endswith("-fp32") else COARSE_TOLERANCE
 
 
@@ -63,25 +63,26 @@ class Golden:
         return golden
 
     def to_json(self) -> bytes:
-        """The text of answers.json."""
+        """Return the content of answers.json."""
         return json.dumps({"tolerance": self.tolerance, "probabilities": dict(self.probabilities)}, indent=2).encode()
 
-    def check(self, name: str, found: Sequence[float], classes: Sequence[str]) -> None:
+    def check(self, name: str, actual: Sequence[float], classes: Sequence[str]) -> None:
         """Compare the answer for one image with the expected one.
 
         Raises:
             GoldenError: a probability is beyond the tolerance; so is then any change of class that is no tie.
         """
-        wanted = self.probabilities[name]
-        if len(found) != len(wanted):
-            raise GoldenError(f"golden image {name}: {len(found)} classes answered, {len(wanted)} expected")
+        expected = self.probabilities[name]
+        if len(actual) != len(expected):
+            raise GoldenError(f"golden image {name}: {len(actual)} classes answered, {len(expected)} expected")
         # `not <=` rather than `>`: a NaN is off as well.
         off = [
-            place for place, (a, b) in enumerate(zip(found, wanted, strict=True)) if not abs(a - b) <= self.tolerance
+            index for index, (a, b) in enumerate(zip(actual, expected, strict=True)) if not abs(a - b) <= self.tolerance
         ]
         if off:
-            worst = max(off, key=lambda place: abs(found[place] - wanted[place]))
+            worst = max(off, key=lambda index: abs(actual[index] - expected[index]))
             raise GoldenError(
-                f"golden image {name}: class {classes[worst]!r} has probability {found[worst]:.4f}, expected "
-                f"{wanted[worst]:.4f} within {self.tolerance}; this model does not compute here what it was trained to"
+                f"golden image {name}: class {classes[worst]!r} has probability {actual[worst]:.4f}, expected "
+                f"{expected[worst]:.4f} within {self.tolerance}; this model does not compute here what it was trained "
+                "to"
             )

@@ -1,4 +1,4 @@
-"""Where a trained version is kept: `releases/<model>/<version>/`, and how versions are ordered."""
+"""Release folders, `releases/<model>/<version>/`, and the order of versions."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def run(release: Release, argument: str, formats: list[str], march: str | None =
     for entry in optimized.rejected:
         even = f", even with {', '.join(entry.float32_layers)} in float32" if entry.float32_layers else ""
         print(f"- {entry.name} is rejected{even}: {entry.rejection}")
-    for name, reason in optimized.left.items():
+    for name, reason in optimized.skipped.items():
         print(f"- {name} was not tried: {reason}")
     print(f"{release.folder}/{REPORT}/{page.FILE_NAME}")
     if optimized.admitted:

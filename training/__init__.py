@@ -1,1 +1,1 @@
-"""How a model is made: data, training loop, evaluation, and the release folder that comes out."""
+"""Training: data, training loop, evaluation, and writing of releases."""

@@ -1,4 +1,4 @@
-"""Which of two releases is better: the same images answered by both, and whether the difference can be chance."""
+"""Comparison of two releases on the same images, with tests of significance."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from scipy.stats import binomtest
 
 from training.evaluate import Evaluation
 
-# What is called a difference: one that chance alone would make in less than 5 of 100 such test sets.
+# Significance level: chance alone exceeds a significant difference in less than 5 of 100 test sets.
 ALPHA = 0.05
 RESAMPLES = 10_000
-# Of the normal distribution at 97.5 % and 80 %: significance on two sides, and the power of a test large enough.
+# Quantiles of the normal distribution at 97.5 % and 80 %: two-sided significance, and power.
 Z_ALPHA, Z_POWER = 1.959963984540054, 0.8416212335729143
-# The smallest difference in accuracy that people ask for, one point.
+# The smallest difference in accuracy of interest: one percentage point.
 POINT = 0.01
 
 
@@ -33,11 +33,11 @@ class Comparison:
     """Two releases on the same N images.
 
     Attributes:
-        only_a: places of the images that A alone answers rightly; only_b, that B alone does.
-        p_value: of the exact McNemar test: how often chance would make a difference this large between equals.
-        accuracy: the difference in shares of right answers, above 0 where B is better.
-        loss: the difference in mean negative log-likelihood, in nats, below 0 where B's probabilities are better.
-        needed: about how many images show a difference in accuracy of one point, if the two disagree as often as here.
+        only_a: indices of the images that only A classifies correctly; only_b: those of B.
+        p_value: p-value of the exact McNemar test.
+        accuracy: difference in accuracy; above 0 if B is better.
+        loss: difference in mean negative log-likelihood, in nats; below 0 if B's probabilities are better.
+        needed: approximate number of images that detect a difference in accuracy of one point.
     """
 
     a: Evaluation
@@ -56,7 +56,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What the test of accuracy says."""
+        """Verdict of the test of accuracy."""
         if self.p_value < ALPHA:
             return "B is better" if self.accuracy.value > 0 else "B is worse"
         return (
@@ -66,18 +66,18 @@ class Comparison:
 
     @property
     def verdict_on_probabilities(self) -> str:
-        """What the interval of the loss says."""
+        """Verdict of the interval of the loss."""
         if self.loss.low <= 0 <= self.loss.high:
             return "no difference that this test set can show"
         return "B's are better" if self.loss.value < 0 else "B's are worse"
 
 
 def compare(a: Evaluation, b: Evaluation, seed: int = 0) -> Comparison:
-    """Compare the answers of two releases to the same images in the same order.
+    """Compare the predictions of two releases for the same images in the same order.
 
-    The test of accuracy is McNemar's (1947, Psychometrika 12:153) in its exact form: of the images that one alone
-    answers rightly, about as many belong to either if both are equally good. Intervals are from a paired bootstrap by
-    percentiles (Efron 1979, Annals of Statistics 7:1).
+    Accuracy is compared by the exact McNemar test (1947, Psychometrika 12:153). If both are equally good, each is the
+    only correct one for about half of the images that exactly one of them classifies correctly. Intervals come from
+    a paired percentile bootstrap (Efron 1979, Annals of Statistics 7:1).
 
     Raises:
         ValueError: the images are not the same, as their number or labels show.
@@ -102,12 +102,12 @@ def compare(a: Evaluation, b: Evaluation, seed: int = 0) -> Comparison:
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """How often chance alone divides so many images at least as unevenly, on two sides."""
+    """Return the p-value of the exact McNemar test, two-sided."""
     return float(binomtest(only_b, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
 def images_needed(disagreement: float, difference: float = POINT) -> int:
-    """How many images show a `difference` in accuracy 8 times in 10.
+    """Return how many images detect a `difference` in accuracy with power 0.8.
 
     After Connor (1987, Biometrics 43:207), for McNemar's test.
 

@@ -1,4 +1,4 @@
-"""What a training run and its model cost: time, energy, size, work for an image."""
+"""Cost of a training and its model: time, energy, size, and operations per image."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from torch.utils.flop_counter import FlopCounterMode
 # by root alone since Linux 5.10.
 RAPL = Path("/sys/class/powercap")
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits")
-# Seconds between two looks: RAPL's counters start anew after some minutes, and a GPU's power is that of the moment.
+# Seconds between two readings: RAPL's counters wrap after some minutes, and a GPU reports its current power only.
 INTERVAL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one release.
+    """Cost of one release.
 
     Attributes:
-        seconds: of training, by the clock.
-        cpu_seconds: of training, all threads and workers together.
-        joules: that its processors (`counted`) took meanwhile, whatever else they did; None if nothing tells.
-        counted: whose energy that is: "CPU", "GPU".
-        parameters: trainable numbers.
-        flops: for one image, forward; a multiplication and an addition count as two.
-        weight_bytes: of the weights file.
+        seconds: wall-clock time of the training.
+        cpu_seconds: CPU time of the training, all threads and workers together.
+        joules: energy of the processors in `counted` during the training, including other load; None if unknown.
+        counted: processors with a known energy: "CPU", "GPU".
+        parameters: number of trainable parameters.
+        flops: operations of a forward pass for one image; a multiply-add counts as two.
+        weight_bytes: size of the weights file.
     """
 
     seconds: float
@@ -48,7 +48,7 @@ class Cost:
 
 @dataclass(slots=True)
 class Spent:
-    """What ran within `measured()` took; filled in at its end. As in Cost."""
+    """Time and energy of the code inside `measured()`, set at its end; see Cost."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -73,7 +73,7 @@ def measured(rapl: Path = RAPL) -> Iterator[Spent]:
 
 
 def cost(spent: Spent, network: nn.Module, image_size: int, weights: Path) -> Cost:
-    """What was spent, and the size and work of the network that came of it."""
+    """Return what was spent, with the size and the operations of the network."""
     return Cost(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,
@@ -99,14 +99,14 @@ def flops(network: nn.Module, image_size: int) -> int:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and of those of its children that have ended, such as workers that read images."""
+    """Return the CPU seconds of this process and of its finished child processes."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 @dataclass(slots=True)
 class Meter:
-    """Adds up joules from its making until `stop`, in a thread of its own."""
+    """Meter that sums joules until `stop`, in a thread of its own."""
 
     rapl: Path
     _joules: dict[str, float] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class Meter:
             self._thread.start()
 
     def stop(self) -> dict[str, float]:
-        """Joules of "CPU" and "GPU", each only if the machine tells."""
+        """Return the joules of "CPU" and "GPU", each only if the machine has a counter."""
         self._ended.set()
         if self._thread:
             self._thread.join()
@@ -135,7 +135,7 @@ class Meter:
                 self._joules["CPU"] = self._joules.get("CPU", 0.0) + used / 1e6
             if watts is not None and watts_now is not None:
                 self._joules["GPU"] = self._joules.get("GPU", 0.0) + (watts + watts_now) / 2 * (now - then)
-            # A counter that could not be read this time is made up for by the next.
+            # The next reading includes the energy that a failed reading missed.
             then, counters, watts = now, counters | counters_now, watts_now
             if last:
                 return
@@ -143,14 +143,14 @@ class Meter:
 
 def _counters(rapl: Path) -> dict[Path, int]:
     """Microjoules by processor package; nothing where they cannot be read."""
-    found = {}
+    microjoules = {}
     for zone in sorted(rapl.glob("intel-rapl:*")):
         try:
             if (zone / "name").read_text().startswith("package"):
-                found[zone] = int((zone / "energy_uj").read_text())
+                microjoules[zone] = int((zone / "energy_uj").read_text())
         except (OSError, ValueError):
             continue
-    return found
+    return microjoules
 
 
 def _used(zone: Path, before: int, now: int) -> int:
@@ -159,7 +159,7 @@ def _used(zone: Path, before: int, now: int) -> int:
 
 
 def _gpu_watts() -> float | None:
-    """What all GPUs draw at the moment."""
+    """Return the current power of all GPUs in watts; None if it is unknown."""
     try:
         done = subprocess.run(NVIDIA_SMI, capture_output=True, text=True, timeout=10, check=True)
         return sum(float(line) for line in done.stdout.split())

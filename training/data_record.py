@@ -1,6 +1,6 @@
-"""What a training began with: classes and images, kept beside its checkpoints, so that a resume goes on with the same.
+"""Record of a training's classes and images, beside its checkpoints. A resumed training must have the same data.
 
-The digest of the data alone would tell that they differ; the record tells in what.
+The digest detects a difference; the record says what differs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def check(folder: Path, dataset: Dataset) -> None:
         raise CheckpointError(f"{folder / FILE_NAME}: damaged ({error}): remove it, or use --restart") from None
     if difference:
         raise CheckpointError(
-            f"{folder}: its training began with other data: {difference}; restore the data, or begin anew (--restart)"
+            f"{folder}: its training began with other data: {difference}; restore the data, or use --restart"
         )
 
 

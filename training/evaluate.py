@@ -137,7 +137,7 @@ def ood_scores(classifier: Classifier, split: Split) -> torch.Tensor | None:
 def outputs(engine: Engine, spec: Input, split: Split) -> Outputs:
     """Return an engine's outputs for all images of `split`, on its device. Raises what `evaluate` raises."""
     if not len(split):
-        raise DataError("the split is empty: there is no image to predict")
+        raise DataError("the split is empty: it has 0 images")
     chunks = list(_chunks(engine, spec, split))
     return Outputs(torch.cat([chunk.logits for chunk in chunks]), torch.cat([chunk.embeddings for chunk in chunks]))
 

@@ -24,16 +24,16 @@ QUALITY = 75
 
 
 def tensors(
-    split: Split, spec: Input, embeddings: torch.Tensor, seed: int = 0, most: int = MOST
+    split: Split, spec: Input, embeddings: torch.Tensor, seed: int = 0, max_images: int = MOST
 ) -> dict[str, torch.Tensor]:
-    """What neighbors.safetensors holds of a training split; see handlers.explain.evidence.neighbors.Neighbors.
+    """Return the tensors of neighbors.safetensors; see handlers.explain.evidence.neighbors.Neighbors.
 
     Args:
         embeddings: of all images of the split, in order, (N, D).
         seed: of the choice, where there are more images than are taken.
-        most: images that are taken, fewer where their embeddings would be too large.
+        max_images: images that are taken, fewer where their embeddings would be too large.
     """
-    count = min(most, EMBEDDING_BYTES // (2 * embeddings.shape[1]))
+    count = min(max_images, EMBEDDING_BYTES // (2 * embeddings.shape[1]))
     chosen = choice(split.labels, count, seed)
     thumbnails = [thumbnail(split.images[row], spec) for row in chosen]
     return {
@@ -56,7 +56,7 @@ def choice(labels: Sequence[int], count: int, seed: int) -> list[int]:
 
 
 def thumbnail(picture: RawImage, spec: Input) -> bytes:
-    """What the network sees of a picture, THUMBNAIL_SIDE pixels on its long side at most, as WebP."""
+    """Return the network's view of an image as a WebP, at most THUMBNAIL_SIDE pixels on its long side."""
     small = images.view(images.picture(picture, spec), spec).image
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()

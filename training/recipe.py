@@ -33,7 +33,7 @@ class RecipeError(ValueError):
 
 
 class InputSettings(StrictModel):
-    """What the network sees of an image; see models/card.py, Input, which adds mean and deviation."""
+    """Input of the network; see Input in models/card.py, which adds mean and deviation."""
 
     size: Annotated[int, Field(ge=4, le=4096)] = 24
     resize: Literal["stretch", "crop"] = "stretch"
@@ -42,14 +42,14 @@ class InputSettings(StrictModel):
 
     @model_validator(mode="after")
     def crop_needs_its_rule(self) -> InputSettings:
-        """A share that nothing would use is an error."""
+        """Check that crop is set only where it is used."""
         if self.resize == "stretch" and self.crop != 1:
-            raise ValueError("crop is a share of the picture for `resize: crop`; `resize: stretch` takes all of it")
+            raise ValueError("crop applies to `resize: crop` only; `resize: stretch` uses the whole image")
         return self
 
 
 class Loss(StrictModel):
-    """What is minimized, see training/loop/losses.py.
+    """Loss function, see training/loop/losses.py.
 
     Attributes:
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
@@ -64,7 +64,7 @@ class Loss(StrictModel):
 
 
 class Optimizer(StrictModel):
-    """How weights follow gradients, see training/loop/optimizer.py.
+    """Optimizer, see training/loop/optimizer.py.
 
     Attributes:
         learning_rate: the highest of the schedule.
@@ -84,14 +84,14 @@ class Optimizer(StrictModel):
 
     @model_validator(mode="after")
     def nesterov_needs_momentum(self) -> Optimizer:
-        """As torch.optim.SGD wants it."""
+        """Check that nesterov has momentum, as torch.optim.SGD requires."""
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs momentum above 0")
         return self
 
 
 class Schedule(StrictModel):
-    """The learning rate's way, step by step.
+    """Learning rate schedule.
 
     Attributes:
         name: `one_cycle` falls in a straight line, `cosine` along a cosine, `constant` not at all.
@@ -105,7 +105,7 @@ class Schedule(StrictModel):
 
 
 class Augmentation(StrictModel):
-    """How training images are varied, see training/loop/augment.py. All off where nothing is said.
+    """Augmentation of training images, see training/loop/augment.py; off by default.
 
     Attributes:
         crop: pixels by which the crop moves beyond the picture's edges, which are mirrored.
@@ -170,15 +170,15 @@ class Recipe(StrictModel):
 
     @field_validator("architecture")
     @classmethod
-    def architecture_is_one_of_ours(cls, architecture: Architecture) -> Architecture:
-        """Said before any image is read."""
+    def architecture_exists(cls, architecture: Architecture) -> Architecture:
+        """Check the name before any image is read."""
         if architecture.name not in architectures.names():
             raise ValueError(f"no architecture {architecture.name!r}: there are {', '.join(architectures.names())}")
         return architecture
 
     @model_validator(mode="after")
     def augmentation_fits_the_picture(self) -> Recipe:
-        """Mirrored edges are no wider than the picture, and of a picture that is all blanked nothing is learnt."""
+        """Check that padding and cutout are smaller than the image."""
         for name in ("crop", "cutout"):
             if (pixels := getattr(self.augmentation, name)) >= self.input.size:
                 raise ValueError(f"augmentation.{name} is {pixels}: it must be below input.size, {self.input.size}")
@@ -186,7 +186,7 @@ class Recipe(StrictModel):
 
     @model_validator(mode="after")
     def progressive_pictures_are_smaller(self) -> Recipe:
-        """Larger ones would cost more and show no more."""
+        """Check that progressive images are smaller than the input."""
         if self.progressive is not None and self.progressive.size >= self.input.size:
             raise ValueError(
                 f"progressive.size is {self.progressive.size}: it must be below input.size, {self.input.size}, or "
@@ -195,12 +195,12 @@ class Recipe(StrictModel):
         return self
 
     def to_yaml(self) -> str:
-        """The whole recipe, defaults included."""
+        """Return the recipe as YAML, with defaults."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def names() -> list[str]:
-    """The recipes that come with the project."""
+    """Return the names of the recipes that come with the project."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
@@ -230,7 +230,7 @@ def load(which: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        # What is wrong may have come with `changes`, so a file of ours is not blamed by its path.
+        # The error may come from `changes`, so a built-in recipe is named, not its file.
         raise RecipeError(f"{f'recipe {which}' if which in names() else path}: {_explained(error)}") from None
 
 
@@ -260,16 +260,16 @@ def _put(content: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _explained(error: ValidationError) -> str:
-    """What is wrong, and what an unknown key may have been meant to be."""
+    """Return the error message, with a suggestion for an unknown key."""
     for item in error.errors():
         if item["type"] == "extra_forbidden":
             part: Any = Recipe
             *parents, last = map(str, item["loc"])
             for step in parents:
                 part = part.model_fields[step].annotation
-                part = next((one for one in getattr(part, "__args__", ()) if isinstance(one, type)), part)
-            known = list(part.model_fields)
-            near = difflib.get_close_matches(last, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+                part = next((option for option in getattr(part, "__args__", ()) if isinstance(option, type)), part)
+            keys = list(part.model_fields)
+            near = difflib.get_close_matches(last, keys, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}"
             return f"unknown key {'.'.join([*parents, last])!r}: {hint}"
     return describe(error)

@@ -79,8 +79,8 @@ def build(image_size: int = 24, classes: int = 10, width: int = 32, scale: float
     Raises:
         ValueError: these arguments do not go together.
     """
-    least = 2**POOLINGS
-    at_least(least, "image_size", image_size, f"{POOLINGS} poolings of 2x2 need at least {least} pixels")
+    min_size = 2**POOLINGS
+    at_least(min_size, "image_size", image_size, f"{POOLINGS} poolings of 2x2 need at least {min_size} pixels")
     at_least_two_classes(classes)
     at_least(1, "width", width, "it must be at least 1")
     if not isinstance(scale, int | float) or not 0 < scale <= 1:

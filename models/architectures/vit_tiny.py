@@ -15,13 +15,13 @@ from models.architectures import Network
 from models.arguments import at_least, at_least_two_classes
 
 SMALLEST_PATCH = 4
-MOST_PATCHES = 16  # along a side, where the patch is chosen here: attention costs the fourth power of it
+MAX_PATCHES = 16  # along a side, where the patch is chosen here: attention costs the fourth power of it
 MLP_RATIO = 4
 EPSILON = 1e-6  # of the norms, as DeiT was trained
 
 
 class Attention(nn.Module):
-    """Every token looks at every other, in `heads` ways."""
+    """Self-attention with `heads` heads."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """What each token makes of what it has seen."""
+    """Two linear layers that transform each token on its own."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the MLP, each added to what came in and normed before, not after."""
+    """Attention, then the MLP, each with a residual connection and a norm before it."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Patches(nn.Module):
 class VisionTransformer(Network):
     """float32 images (N, 3, image_size, image_size) -> logits (N, classes).
 
-    What a class token has gathered from the patches is the embedding.
+    The final value of the class token is the embedding.
     """
 
     def __init__(self, image_size: int, classes: int, patch: int, dim: int, depth: int, heads: int) -> None:
@@ -154,6 +154,6 @@ def build(
 def fitting_patch(image_size: int) -> int:
     """The smallest patch, doubling from 4, of which at most 16 stand along a side."""
     patch = SMALLEST_PATCH
-    while image_size > MOST_PATCHES * patch:
+    while image_size > MAX_PATCHES * patch:
         patch *= 2
     return patch

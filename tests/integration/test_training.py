@@ -157,7 +157,7 @@ def test_a_full_disk_costs_no_epoch_that_was_kept(small_disk: Path, undisturbed:
     assert (full.returncode, full.stdout.count("\nepoch ")) == (1, 1), "an epoch that was not kept is not told"
     assert full.stderr == (
         "error: releases/cells/.1.0.training/checkpoint.safetensors: cannot be written (No space left on device): free "
-        "2 MB; the checkpoint before it is whole: go on from there with --resume\n"
+        "2 MB; the previous checkpoint is valid: resume from it with --resume\n"
     )
     subprocess.run(["mount", "-o", "remount,size=20m", small_disk / "releases"], check=True)
     done = run(small_disk, "scripts.train", "--model", "cells", "--resume")

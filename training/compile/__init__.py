@@ -1,7 +1,8 @@
-"""Compiled programs of a trained network, let in only where they keep what it can: `make optimize`.
+"""Compiled programs of a trained network: `make optimize`.
 
-`program.py` is what is compiled, `quantize.py` and `aoti.py` how, `level.py` for which processors, `candidates.py`
-in which formats; `gate.py` judges, `adopt.py` puts what passed into the release, `optimizing.py` does all of it.
+`candidates.py` lists the number formats, and `cpu_level.py` the levels of processors. `program.py` is the module that
+`quantize.py` and `aoti.py` compile. `gate.py` decides which programs may serve, and `install.py` moves these into the
+release. `optimizing.py` runs all steps.
 """
 
 from training.compile.candidates import Candidates, find

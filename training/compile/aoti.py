@@ -13,16 +13,16 @@ import torch
 from torch import nn
 from torch._inductor import aoti_compile_and_package
 
-from training.compile.cpu_level import Level
+from training.compile.cpu_level import CpuLevel
 from training.compile.errors import CompileError
 from training.compile.program import traced
 
 
 def check() -> None:
-    """Look for what compiling needs.
+    """Check that there is a C++ compiler.
 
     Raises:
-        CompileError: there is no C++ compiler.
+        CompileError: there is none.
     """
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
@@ -33,7 +33,7 @@ def check() -> None:
 
 
 def package(
-    module: nn.Module, size: int, path: Path, device: torch.device, level: Level, *, autotune: bool = False
+    module: nn.Module, size: int, path: Path, device: torch.device, level: CpuLevel, *, autotune: bool = False
 ) -> None:
     """Compile `module` (see program.FromPixels) for images of `size` x `size` pixels and write it to `path` (.pt2).
 
@@ -41,12 +41,12 @@ def package(
     not by the one that compiles.
 
     Args:
-        level: of the CPU that will run it.
-        autotune: let each matrix product be done by oneDNN's kernel or by Inductor's own (its CppGemmTemplate),
-            whichever is faster here and now for as many rows as are traced; else all are done by oneDNN's.
+        level: level of the CPU that will run it.
+        autotune: measure for each matrix product whether oneDNN's kernel or Inductor's own (CppGemmTemplate) is faster
+            with the traced number of rows, and use that one; otherwise oneDNN's kernels are used.
 
     Raises:
-        CompileError: that fails.
+        CompileError: compilation failed.
     """
     settings: dict[str, Any] = {
         "freezing": True,

@@ -1,4 +1,4 @@
-"""A release's network -> one compiled program, by its name."""
+"""Compilation of a release's network to one program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, 
 
 
 def device_of(name: str) -> torch.device:
-    """Where a program of this name runs."""
+    """Return the device of a program, by its name."""
     return torch.device(name.partition("-")[0])
 
 
@@ -35,13 +35,13 @@ def build(
     """Compile the network of the release in `folder` and write `engines/<name>.pt2` into `into`.
 
     Args:
-        pixels: images that int8 takes its ranges from, uint8 (N, 3, size, size).
-        march: the level of processors to compile for, by its name; the best that is here unless given.
-        spare_first: of int8, leave the first convolution in float32: what is lost there is lost to all that follow (so
-            do Zhou et al. 2016, arXiv:1606.06160, section 2.7).
+        pixels: calibration images for int8, uint8 (N, 3, size, size).
+        march: name of the CPU level to compile for; default: the best level of this machine.
+        spare_first: for int8, keep the first convolution in float32, because its errors affect all later layers (Zhou
+            et al. 2016, arXiv:1606.06160, section 2.7).
 
     Returns:
-        Its entry in the card, on which nobody has judged yet.
+        Its entry for the card, not evaluated yet.
 
     Raises:
         CompileError: it cannot be compiled, or there is no convolution to spare.

@@ -1,4 +1,4 @@
-"""Which programs there are, and which of them can be made on this machine."""
+"""The programs that this machine can compile."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from training.compile.errors import CompileError
 
 FORMATS = ("int8", "bf16", "fp16", "fp32")
 NAMES = ("cpu-int8", "cpu-bf16", "cpu-fp32", "cuda-bf16", "cuda-fp16")
-# Processors that multiply bfloat16 numbers; the others make float32 of each one first.
+# CPU features for bfloat16 products; other processors convert to float32 first.
 BF16 = frozenset({"avx512_bf16", "amx_bf16"})
 AMPERE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What can be tried here.
+    """Programs to compile.
 
     Attributes:
-        names: as of models.card.Compiled, in the order of NAMES.
-        left: the others of those that were wanted, and why they are not tried.
+        names: see models.card.Compiled; in the order of NAMES.
+        skipped: the other requested programs, each with the reason why it is skipped.
     """
 
     names: tuple[str, ...]
-    left: dict[str, str]
+    skipped: dict[str, str]
 
 
 def find(formats: Sequence[str] = FORMATS) -> Candidates:
-    """Programs in the wanted number formats, for the CPU and for a GPU where there is one.
+    """Return programs in the requested number formats, for the CPU and for the GPU if there is one.
 
     Raises:
-        CompileError: there is no such format, or nothing to try.
+        CompileError: a format is unknown, or no program can be compiled here.
     """
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown or not formats:
         raise CompileError(f"no number format {', '.join(unknown) or '(none)'}: there are {', '.join(FORMATS)}")
-    wanted = [name for name in NAMES if name.partition("-")[2] in formats]
-    left = {name: why for name in wanted if (why := _obstacle(name)) is not None}
-    names = tuple(name for name in wanted if name not in left)
+    requested = [name for name in NAMES if name.partition("-")[2] in formats]
+    skipped = {name: reason for name in requested if (reason := _obstacle(name)) is not None}
+    names = tuple(name for name in requested if name not in skipped)
     if not names:
-        reasons = "; ".join(f"{name}: {why}" for name, why in left.items())
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
         raise CompileError(f"nothing to compile for here: {reasons}")
-    return Candidates(names, left)
+    return Candidates(names, skipped)
 
 
 def _obstacle(name: str) -> str | None:

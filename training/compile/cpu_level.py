@@ -1,4 +1,4 @@
-"""Which instructions a program for the CPU may use: a level that many processors share, not all that this one has."""
+"""CPU levels: instruction sets that many processors share. A program is compiled for one level."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from training.compile.errors import CompileError
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class CpuLevel:
     """A level of x86-64, as the psABI defines it (gitlab.com/x86-psABIs) and compilers name it.
 
     Attributes:
-        bits: of its vectors.
-        features: that it has beyond the first level, as /proc/cpuinfo names them.
+        bits: width of its vectors.
+        features: CPU features beyond the first level, as named in /proc/cpuinfo.
     """
 
     march: str
@@ -28,18 +28,18 @@ class Level:
 _V3 = frozenset({"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"})
 _V4 = _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 # The best first.
-LEVELS = (Level("x86-64-v4", 512, _V4), Level("x86-64-v3", 256, _V3))
-# Of what runs on the CPU of a program for a GPU, which is next to nothing.
-BASE = Level("x86-64", 0, frozenset())
-# The products of 8-bit numbers add up in 32 bits, not in 16.
+LEVELS = (CpuLevel("x86-64-v4", 512, _V4), CpuLevel("x86-64-v3", 256, _V3))
+# Level for the small part of a GPU program that runs on the CPU.
+BASE = CpuLevel("x86-64", 0, frozenset())
+# With VNNI, 8-bit products are summed in 32 bits, not in 16.
 VNNI = "avx512_vnni"
 
 
-def find(features: frozenset[str], march: str | None = None) -> Level:
-    """The level `march`, or the best that a processor with these features (handlers.engines.machine) has.
+def find(features: frozenset[str], march: str | None = None) -> CpuLevel:
+    """Return the level `march`, or the best level of a processor with these features (handlers.engines.machine).
 
     Raises:
-        CompileError: it has none that programs are compiled for, or not this one.
+        CompileError: the processor has no level, or not the requested one.
     """
     if "x86_64" not in features:
         kind = ", ".join(sorted(features)) or "unknown"
@@ -47,19 +47,19 @@ def find(features: frozenset[str], march: str | None = None) -> Level:
     there = [level for level in LEVELS if level.features <= features]
     chosen = next((level for level in there if march in (None, level.march)), None)
     if chosen is None:
-        wanted = march or LEVELS[-1].march
-        lacking = next(level.features for level in LEVELS if level.march == wanted) - features
+        required_march = march or LEVELS[-1].march
+        lacking = next(level.features for level in LEVELS if level.march == required_march) - features
         raise CompileError(
-            f"the processor here is below {wanted}: it has no {', '.join(sorted(lacking))}, so a program for it could "
-            "not be tried; compile on a newer machine, or serve without"
+            f"the processor here is below {required_march}: it has no {', '.join(sorted(lacking))}, so a program for "
+            "it could not be tried; compile on a newer machine, or serve without"
         )
     return chosen
 
 
-def required(level: Level, features: frozenset[str]) -> tuple[str, ...]:
-    """What a processor must have to run what is compiled for `level` here, sorted.
+def required(level: CpuLevel, features: frozenset[str]) -> tuple[str, ...]:
+    """Return the CPU features that a program needs if it is compiled for `level` here, sorted.
 
-    The level, and what else the compiler is allowed by the vector unit that Inductor picks (AVX-512 with VNNI, AMX).
+    These are the level's features, and those of the vector unit that Inductor picks (AVX-512 with VNNI, AMX).
     """
     with config.patch({"cpp.simdlen": level.bits}):
         flags = pick_vec_isa().build_arch_flags().split()
@@ -69,7 +69,7 @@ def required(level: Level, features: frozenset[str]) -> tuple[str, ...]:
 
 
 def own_products(requires: Collection[str]) -> bool:
-    """Whether Inductor's own products of 8-bit numbers may be the faster ones on a processor with these features.
+    """Return whether Inductor's own 8-bit matrix products may be faster on a processor with these features.
 
     With VNNI they may be, without it they are several times slower. With AMX they would use its tiles, which a process
     has to ask Linux for first (Documentation/arch/x86/xstate.rst), and no worker does.

@@ -1,7 +1,7 @@
-"""What goes wrong with compiling."""
+"""Errors of compilation."""
 
 from __future__ import annotations
 
 
 class CompileError(ValueError):
-    """A program cannot be compiled here, or not for this release; the message says what to do."""
+    """A program cannot be compiled here or for this release; the message says what to do."""

@@ -1,4 +1,4 @@
-"""What `make optimize` found out about a release's programs."""
+"""Results of `make optimize`: figures of a release's compiled programs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from training.report.figures import figures
 
 @dataclass(frozen=True, slots=True)
 class OnTest:
-    """How an engine does on the test split, which decides nothing; all are shares.
+    """Figures of an engine on the test split, which the gate does not use; all are shares.
 
     Attributes:
-        accuracy: top-1.
-        agreement: how often it names the class that float32 does.
-        calibration_error: of its probabilities (ECE, 15 bins).
-        coverage: how often its set holds the right class; None where the card has no `uncertainty`.
-        false_positive_rate: how often it calls these images strange; likewise.
+        accuracy: top-1 accuracy.
+        agreement: share of images with the same top-1 class as float32.
+        calibration_error: ECE (15 bins).
+        coverage: share of prediction sets with the correct class; None if the card has no `uncertainty`.
+        false_positive_rate: share of these images that are detected as OOD; likewise.
     """
 
     accuracy: float
@@ -30,39 +30,39 @@ class OnTest:
 
 
 def on_test(network: Evaluation, engine: Evaluation) -> OnTest:
-    """From the answers of the eager network and of an engine to the test split."""
-    found = figures(engine)
+    """Return the figures of an engine, given its predictions and those of the eager network."""
+    measured = figures(engine)
     return OnTest(
-        accuracy=found.accuracy,
+        accuracy=measured.accuracy,
         agreement=agreement(network, engine),
-        calibration_error=found.after.ece,
-        coverage=found.prediction_sets.coverage.value if found.prediction_sets else None,
-        false_positive_rate=found.ood_detection.false_positive_rate.value if found.ood_detection else None,
+        calibration_error=measured.after.ece,
+        coverage=measured.prediction_sets.coverage.value if measured.prediction_sets else None,
+        false_positive_rate=measured.ood_detection.false_positive_rate.value if measured.ood_detection else None,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Optimized:
-    """The outcome.
+    """Result of `make optimize`.
 
     Attributes:
-        card: with its engines in their order.
-        data: the name of the data set that was measured on.
-        tested: of the eager network and of each engine that is let in, by name.
-        left: what was not tried or does not compile, and why.
+        card: new card, with its engines in order of preference.
+        data: name of the data set.
+        tested: test figures of the eager network and of each admitted engine, by name.
+        skipped: programs that were not tried or do not compile, each with the reason.
     """
 
     card: Card
     data: str
     tested: dict[str, OnTest]
-    left: dict[str, str]
+    skipped: dict[str, str]
 
     @property
     def admitted(self) -> tuple[Compiled, ...]:
-        """Those that may answer, of each device the fastest first."""
+        """Programs that passed the gate, the fastest of each device first."""
         return tuple(entry for entry in self.card.engines if entry.rejection is None)
 
     @property
     def rejected(self) -> tuple[Compiled, ...]:
-        """The others."""
+        """Programs that the gate rejected."""
         return tuple(entry for entry in self.card.engines if entry.rejection is not None)

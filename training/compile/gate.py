@@ -1,4 +1,4 @@
-"""What a compiled program must keep of the float32 network to be let in: measured on the calibration split."""
+"""The gate for compiled programs: limits on the difference to the float32 network, on the calibration split."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from models.card import Compiled, EngineQuality
 from training.evaluate import Evaluation
 from training.report.figures import Figures, figures
 
-# How far the share of right answers may fall, and that of sets that hold the right class.
+# Largest allowed decrease of accuracy and of coverage.
 ACCURACY = 0.005
 COVERAGE = 0.01
-# How often both must name the same class, at least.
+# Smallest allowed agreement of the top-1 classes.
 AGREEMENT = 0.99
-# How much the expected calibration error may grow.
+# Largest allowed increase of the expected calibration error.
 CALIBRATION = 0.01
 DIGITS = 6
 
 
-NOT_FINITE = "it answers some images of the calibration split with what is no number"
+NOT_FINITE = "it returns NaN or infinity for some images of the calibration split"
 
 
 def evaluated(
     entry: Compiled, network: Evaluation, program: Evaluation, milliseconds: float, milliseconds_float32: float
 ) -> Compiled:
-    """The card's entry with what was measured and the verdict.
+    """Return the card's entry with the measured quality and the rejection.
 
     Args:
-        network: the answers of the eager float32 network to the calibration split.
-        program: those of the program.
-        milliseconds: an image takes of it, in a batch; and of the network, measured in turn.
+        network: predictions of the eager float32 network for the calibration split.
+        program: predictions of the program.
+        milliseconds: per image of a batch, of the program; and of the network, measured in interleaved rounds.
     """
     if not torch.isfinite(program.logits).all():
         return entry.model_copy(update={"rejection": NOT_FINITE})
@@ -40,7 +40,7 @@ def evaluated(
 def measure_quality(
     network: Evaluation, program: Evaluation, milliseconds: float, milliseconds_float32: float
 ) -> EngineQuality:
-    """Compare the answers of both to the same images; as for `evaluated`."""
+    """Compare the predictions of both for the same images; arguments as in `evaluated`."""
     before, after = figures(network), figures(program)
     return EngineQuality(
         images=len(network),
@@ -57,12 +57,12 @@ def measure_quality(
 
 
 def agreement(network: Evaluation, program: Evaluation) -> float:
-    """How often both name the same class first."""
+    """Return the share of images with the same top-1 class."""
     return float((network.answered == program.answered).double().mean())
 
 
 def rejection(quality: EngineQuality) -> str | None:
-    """Why a program is kept out, in one sentence with value and limit; None: it is let in."""
+    """Return why a program is rejected, in one sentence with value and limit; None if it passes."""
     if (lost := degradation(quality)) is not None:
         return lost
     if quality.milliseconds >= quality.milliseconds_float32:
@@ -72,9 +72,9 @@ def rejection(quality: EngineQuality) -> str | None:
 
 
 def degradation(quality: EngineQuality) -> str | None:
-    """What a program loses of the network beyond what is allowed, in one sentence; None: nothing.
+    """Return the first limit of quality that a program exceeds, in one sentence; None if it exceeds none.
 
-    The first of: accuracy, agreement, calibration, coverage.
+    The order is accuracy, agreement, calibration, coverage.
     """
     lost = _rounded(quality.accuracy_float32 - quality.accuracy)
     if lost > ACCURACY:
@@ -99,5 +99,5 @@ def _coverage(measured: Figures) -> float | None:
 
 
 def _rounded(share: float) -> float:
-    """Without the dust of float64, so that what is at a limit is not beyond it."""
+    """Round a share, so that float64 errors do not push a value at a limit beyond it."""
     return round(share, DIGITS)

@@ -1,4 +1,4 @@
-"""Compiled programs into a release, so that a kill at any time leaves a release that is whole."""
+"""Installation of compiled programs in a release; a kill at any time leaves a valid release."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _DRAFT = ".engines-"
 
 @contextmanager
 def draft(folder: Path) -> Iterator[Path]:
-    """An empty folder inside the release, to prepare files in, that is gone afterwards.
+    """Provide an empty temporary folder inside the release, in which files are prepared.
 
-    What a run that was killed left there is removed first.
+    Folders of killed runs are removed first.
     """
     for left in folder.glob(f"{_DRAFT}*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -29,15 +29,14 @@ def draft(folder: Path) -> Iterator[Path]:
 
 
 def install(folder: Path, prepared: Path, engines: Sequence[Compiled]) -> Card:
-    """Move the files prepared in a draft into the release in `folder`, in place of older ones; returns the new card.
+    """Move the files prepared in a draft into the release in `folder`, replacing older ones; return the new card.
 
-    In this order: the card lets go of the programs it had; the files change; the card vouches for the new ones.
-    Killed in between, the release is as it was before anything was compiled, and the next run puts that right.
+    First the card drops its old programs, then the files change, then the card lists the new programs. A kill in
+    between leaves a release without compiled programs, and the next run completes it.
 
     Args:
-        prepared: with `engines/<name>.pt2` and `golden/<name>.json` for each engine that is not refused, and whatever
-            is to go into `report/`.
-        engines: all entries for the card, in their order.
+        prepared: has `engines/<name>.pt2` and `golden/<name>.json` for each admitted engine, and files for `report/`.
+        engines: all entries for the card, in order.
     """
     remove(folder)
     card = Card.load(folder)
@@ -55,7 +54,7 @@ def install(folder: Path, prepared: Path, engines: Sequence[Compiled]) -> Card:
 
 
 def remove(folder: Path) -> Card:
-    """Take all compiled programs out of the release in `folder`; returns its card without them."""
+    """Remove all compiled programs from the release in `folder`; return its card without them."""
     card = Card.load(folder)
     digests = {name: digest for name, digest in card.digests.items() if not name.startswith(f"{ENGINES}/")}
     if card.engines or digests != card.digests:

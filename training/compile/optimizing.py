@@ -1,4 +1,4 @@
-"""A release and its data -> the release with compiled programs that passed the gate."""
+"""`make optimize`: compile a release's network, and install the programs that pass the gate."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from training.report import engines as page
 def optimize(
     release: Release, dataset: Dataset, candidates: Candidates, say: Callable[[str], None], march: str | None = None
 ) -> Optimized:
-    """Compile the release's network, judge each program on the calibration split, and put those that pass into it.
+    """Compile the release's network, evaluate each program on the calibration split, and install those that pass.
 
-    The test split decides nothing; it is measured for the report.
+    The test split is measured for the report only.
 
     Args:
-        march: the level of CPUs to compile for, as of level.find.
+        march: CPU level to compile for, see cpu_level.find.
 
     Raises:
-        CompileError: it cannot be compiled here, or the data are not those that the release was made from.
-        ReleaseError, EngineError, UncertaintyError, DataError: the release or the data are not whole.
+        CompileError: nothing can be compiled here, or the release was trained on other data.
+        ReleaseError, EngineError, UncertaintyError, DataError: the release or the data are damaged.
     """
     folder, card = release.folder, release.card
     aoti.check()
@@ -52,7 +52,7 @@ def optimize(
     if card.data.sha256 != dataset.sha256:
         raise CompileError(
             f"{card.name} {card.version} was not trained on {dataset.name} as it is now: its own calibration split "
-            "decides which program may answer, so give the data that it was made from (DATA=...)"
+            "decides which programs may serve, so give the data that it was trained on (DATA=...)"
         )
     calibration, test = (
         loader.load(matched(split, dataset.classes, card), card.input, torch.device("cpu"))
@@ -62,18 +62,18 @@ def optimize(
         bench = _Bench(folder, card, calibration, test, prepared, march, say)
         entries: list[Compiled] = []
         tested: dict[str, OnTest] = {}
-        left = dict(candidates.left)
+        skipped = dict(candidates.skipped)
         for device in dict.fromkeys(map(device_of, candidates.names)):
             names = [name for name in candidates.names if device_of(name) == device]
-            found = bench.on(device, names)
-            entries += found.entries
-            tested |= found.tested
-            left |= found.failed
+            results = bench.on(device, names)
+            entries += results.entries
+            tested |= results.tested
+            skipped |= results.failed
         outcome = Optimized(
             card=card.model_copy(update={"engines": tuple(entries)}),
             data=dataset.name,
             tested=tested,
-            left=left,
+            skipped=skipped,
         )
         page.write(prepared / REPORT, outcome)
         install(folder, prepared, entries)
@@ -82,8 +82,8 @@ def optimize(
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What came of one device's programs: entries in their order, test figures by name, what does not compile."""
+class _DeviceResults:
+    """Results for one device: card entries in order, test figures by name, and compilation errors by name."""
 
     entries: list[Compiled]
     tested: dict[str, OnTest]
@@ -92,7 +92,7 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """What programs are made from, measured on, and put into."""
+    """Inputs and output folder of the compilation."""
 
     folder: Path
     card: Card
@@ -102,13 +102,13 @@ class _Bench:
     march: str | None
     say: Callable[[str], None]
 
-    def on(self, device: torch.device, names: Sequence[str]) -> _Found:
-        """Compile, measure and judge the programs of one device, and write golden answers of those that pass.
+    def on(self, device: torch.device, names: Sequence[str]) -> _DeviceResults:
+        """Compile and evaluate the programs of one device, and write golden answers of those that pass.
 
-        An int8 that loses too much is made once more, with the first convolution in float32.
+        An int8 program that loses too much is compiled again, with the first convolution in float32.
         """
         eager = Eager.load(self.folder, self.card, device)
-        network = self._answers(eager, self.calibration)
+        network = self._evaluate(eager, self.calibration)
         ranged = draw(self.calibration, self.card.input)
         programs: dict[str, Engine] = {}
         entries, failed = {}, {}
@@ -119,16 +119,16 @@ class _Bench:
             except (CompileError, EngineError) as error:
                 failed[name] = str(error)
         self.say(f"measuring on {len(self.calibration.labels)} and {len(self.test.labels)} images")
-        entries = self._judged(entries, programs, eager, network)
+        entries = self._gated(entries, programs, eager, network)
         for name, entry in entries.items():
             if name.endswith("int8") and entry.quality is not None and gate.degradation(entry.quality) is not None:
-                self.say(f"{name}: {entry.rejection}; once more, with the first convolution in float32")
+                self.say(f"{name}: {entry.rejection}; compiling again, with the first convolution in float32")
                 try:
                     second, programs[name] = self._compiled(name, ranged, spare_first=True)
                 except (CompileError, EngineError) as error:
                     self.say(f"{name}: {error}")
                 else:
-                    entries = self._judged(entries | {name: second}, programs, eager, network)
+                    entries = self._gated(entries | {name: second}, programs, eager, network)
         passed: dict[str, Engine] = {EAGER: eager}
         passed |= {name: programs[name] for name, entry in entries.items() if entry.rejection is None}
         for name in passed.keys() - {EAGER}:
@@ -138,33 +138,33 @@ class _Bench:
                 Classifier(self.card, passed[name], estimator=estimator, folder=self.folder),
                 golden_images(self.folder),
             )
-        answers = {name: self._answers(engine, self.test) for name, engine in passed.items()}
-        tested = {name: on_test(answers[EAGER], one) for name, one in answers.items()}
+        evaluations = {name: self._evaluate(engine, self.test) for name, engine in passed.items()}
+        tested = {name: on_test(evaluations[EAGER], evaluation) for name, evaluation in evaluations.items()}
         order = sorted(
             entries.values(),
-            key=lambda one: (one.rejection is not None, one.quality.milliseconds if one.quality else 0),
+            key=lambda entry: (entry.rejection is not None, entry.quality.milliseconds if entry.quality else 0),
         )
-        return _Found(order, tested, failed)
+        return _DeviceResults(order, tested, failed)
 
     def _compiled(self, name: str, ranged: torch.Tensor, *, spare_first: bool = False) -> tuple[Compiled, Program]:
         """Compile one program, and load it."""
         entry = build(self.folder, self.card, name, ranged, self.prepared, self.march, spare_first=spare_first)
         return entry, Program.load(self.prepared, self.card, entry, device_of(name))
 
-    def _judged(
+    def _gated(
         self, entries: Mapping[str, Compiled], programs: Mapping[str, Engine], eager: Engine, network: Evaluation
     ) -> dict[str, Compiled]:
-        """The entries with what their programs keep of the network's answers, and the verdicts; timed in turn."""
+        """Return the entries with their quality and rejection; timed in interleaved rounds."""
         took = timing.milliseconds({EAGER: eager, **programs}, self.card.input.size)
         return {
             name: gate.evaluated(
-                entry, network, self._answers(programs[name], self.calibration), took[name], took[EAGER]
+                entry, network, self._evaluate(programs[name], self.calibration), took[name], took[EAGER]
             )
             for name, entry in entries.items()
         }
 
-    def _answers(self, engine: Engine, source: BatchSource) -> Evaluation:
-        """What an engine makes of a split, judged as served."""
+    def _evaluate(self, engine: Engine, source: BatchSource) -> Evaluation:
+        """Evaluate an engine on a split, with uncertainty as served."""
         logits, embeddings = [], []
         for _, rows in seen(source, self.card.input):
             outputs = engine.outputs(rows)
@@ -176,6 +176,6 @@ class _Bench:
 
 
 def golden_images(folder: Path) -> dict[str, bytes]:
-    """The golden images of a release, by file name."""
+    """Return the golden images of a release, by file name."""
     answers = Golden.from_json((folder / ANSWERS).read_bytes())
     return {name: (folder / FOLDER / name).read_bytes() for name in answers.probabilities}

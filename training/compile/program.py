@@ -1,4 +1,4 @@
-"""What is compiled: pixels -> logits and embeddings as one module, normalization included."""
+"""The module that is compiled: pixels -> logits and embeddings, normalization included."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TRACED_ROWS = 8
 
 
 class FromPixels(nn.Module):
-    """A network that takes uint8 pixels (N, size, size, 3), as decoders leave them.
+    """A network with uint8 pixels (N, size, size, 3) as input, as decoders return them.
 
-    Gives float32 logits (N, classes) and embeddings (N, D), whatever numbers the network computes with.
+    Returns float32 logits (N, classes) and embeddings (N, D), whatever the number format of the network.
     """
 
     scale: torch.Tensor
@@ -40,7 +40,7 @@ class FromPixels(nn.Module):
 
 
 def traced(module: nn.Module, size: int, device: torch.device) -> ExportedProgram:
-    """The module as a graph, for 1 to MAX_ROWS images of `size` x `size` pixels at once."""
+    """Return the module as a graph for batches of 1 to MAX_ROWS images of `size` x `size` pixels."""
     pixels = torch.zeros(TRACED_ROWS, size, size, 3, dtype=torch.uint8, device=device)
     with torch.no_grad():
         return export(module, (pixels,), dynamic_shapes=({0: Dim("rows", min=1, max=MAX_ROWS)},))

@@ -20,15 +20,15 @@ ROWS = 32
 
 
 def first_convolution(module: nn.Module) -> str | None:
-    """The name of the module's first convolution, in the order of named_modules; None: there is none."""
+    """Return the name of the first convolution in the order of named_modules; None if there is none."""
     return next((name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)), None)
 
 
 def quantized(module: nn.Module, pixels: torch.Tensor, *, narrow: bool, spared: str | None = None) -> nn.Module:
-    """The module with its convolutions and linear layers in int8.
+    """Return the module with its convolutions and linear layers in int8.
 
     Args:
-        pixels: that the ranges of activations are taken from, uint8 (N, size, size, 3), on the CPU.
+        pixels: calibration images for the ranges of activations, uint8 (N, size, size, 3), on the CPU.
         narrow: give activations 7 bits rather than 8. Processors without VNNI add two products in 16 bits, which twice
             255 x 127 does not fit into, and would answer with what is left of it.
         spared: the name of a layer that stays in float32.
@@ -55,7 +55,7 @@ def quantized(module: nn.Module, pixels: torch.Tensor, *, narrow: bool, spared: 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without log lines and warnings about what concerns no user."""
+    """Suppress log lines and warnings of torchao."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

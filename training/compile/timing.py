@@ -1,4 +1,4 @@
-"""How long engines take, in turn, so that what else the machine does hits all of them alike."""
+"""Timing of engines in interleaved rounds, so that other load of the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import torch
 
 from handlers.engines import Engine
 
-# Images at once: what a busy server's batches come to.
+# Batch size, typical for a busy server.
 BATCH = 8
-# Of each engine: so many times, or as often as the seconds allow, but not less than LEAST.
+# Rounds of each engine: ROUNDS, or as many as SECONDS allow, but at least LEAST.
 ROUNDS, LEAST, SECONDS = 200, 9, 12.0
 
 
 def milliseconds(engines: Mapping[str, Engine], size: int) -> dict[str, float]:
-    """The median milliseconds an image of each engine, by its name, in batches of BATCH on one thread."""
+    """Return the median milliseconds per image of each engine, in batches of BATCH on one thread."""
     pixels = torch.randint(256, (BATCH, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     took: dict[str, list[float]] = {name: [] for name in engines}
     with _one_thread():
         for engine in engines.values():
             _seconds(engine, pixels)
-        began = time.perf_counter()
+        start = time.perf_counter()
         for done in range(ROUNDS):
-            if done >= LEAST and time.perf_counter() - began > SECONDS:
+            if done >= LEAST and time.perf_counter() - start > SECONDS:
                 break
             for name, engine in engines.items():
                 took[name].append(_seconds(engine, pixels))
@@ -34,9 +34,9 @@ def milliseconds(engines: Mapping[str, Engine], size: int) -> dict[str, float]:
 
 
 def _seconds(engine: Engine, pixels: torch.Tensor) -> float:
-    began = time.perf_counter()
+    start = time.perf_counter()
     engine.outputs(pixels).logits.cpu()  # waits for a GPU
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 @contextmanager

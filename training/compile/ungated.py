@@ -1,4 +1,4 @@
-"""Programs on which nobody judged: for benchmarks of speed, whose networks have no accuracy to keep."""
+"""Compiled programs without a gate: for benchmarks of speed, whose networks have no accuracy to lose."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from training.compile.optimizing import golden_images
 
 
 def compile_ungated(folder: Path, pictures: Sequence[bytes], names: Sequence[str]) -> Card:
-    """Put compiled programs into the release in `folder` without a gate; `kept` of their entries says so: it is None.
+    """Install compiled programs in the release in `folder` without a gate; `quality` of their entries is None.
 
     Args:
-        pictures: encoded images, that int8 takes its ranges from.
-        names: of programs, as of models.card.Compiled, in the order in which they are to be tried.
+        pictures: encoded calibration images for int8.
+        names: names of programs, see models.card.Compiled, in order of preference.
 
     Raises:
         CompileError: it cannot be compiled here.
     """
     card = Card.load(folder)
-    pixels = images.stack([images.pixels(images.picture(one, card.input), card.input) for one in pictures])
+    pixels = images.stack([images.pixels(images.picture(picture, card.input), card.input) for picture in pictures])
     with draft(folder) as prepared:
         entries = []
         for name in names:

@@ -26,8 +26,8 @@ class Arrays(Sequence[np.ndarray]):
     def __getitem__(self, index: slice) -> Arrays: ...
 
     def __getitem__(self, index: int | slice) -> np.ndarray | Arrays:
-        found = self.pixels[index]
-        return Arrays(found) if isinstance(index, slice) else found
+        selected = self.pixels[index]
+        return Arrays(selected) if isinstance(index, slice) else selected
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -1,7 +1,6 @@
-"""What is checked of labeled image files before anything is trained on them.
+"""Checks of labeled image files before training.
 
-What is wrong is said, not swallowed: each check returns what it leaves out, with the reason, and what would spoil the
-figures is kept out of them.
+Each check returns the files that it leaves out, with the reason.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from training.data import pixel_digest, sixteen_bits
 from training.data.dataset import DataError
 from training.data.left_out import LeftOut, listed
 
-# Of one class: fewer cannot be split into training, calibration and test.
-FEWEST = 5
-# Classes and counts that a sentence names; more would say no more.
-NAMED = 20
+# Images of a class; fewer cannot be split into training, calibration and test.
+MIN_IMAGES = 5
+# Classes that a message names.
+MAX_NAMED = 20
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -86,11 +85,11 @@ def readable(root: Path, entries: Sequence[Listed]) -> tuple[list[Item], list[Le
 
     items: list[Item] = []
     left_out: list[LeftOut] = []
-    for found in _parallel(look, entries, "check images"):
-        if isinstance(found, Item):
-            items.append(found)
+    for result in _parallel(look, entries, "check images"):
+        if isinstance(result, Item):
+            items.append(result)
         else:
-            left_out.append(found)
+            left_out.append(result)
     return items, left_out
 
 
@@ -104,7 +103,7 @@ def distinct(root: Path, items: Sequence[Item]) -> tuple[list[Item], list[LeftOu
     for item in items:
         labels.setdefault(item.pixels, set()).add(item.label)
     seen: dict[bytes, str] = {}
-    kept: list[Item] = []
+    unique: list[Item] = []
     left_out: list[LeftOut] = []
     for item in items:
         if len(labels[item.pixels]) > 1:
@@ -114,8 +113,8 @@ def distinct(root: Path, items: Sequence[Item]) -> tuple[list[Item], list[LeftOu
             left_out.append(LeftOut(root / item.name, f"the same image as {printable(root / seen[item.pixels])}"))
         else:
             seen[item.pixels] = item.name
-            kept.append(item)
-    return kept, left_out
+            unique.append(item)
+    return unique, left_out
 
 
 def _told_apart(root: Path, items: Sequence[Item]) -> list[Item]:
@@ -128,7 +127,7 @@ def _told_apart(root: Path, items: Sequence[Item]) -> list[Item]:
 
     def look(item: Item) -> bytes:
         try:
-            return pixel_digest.whole(_decoded((root / item.name).read_bytes())[0])
+            return pixel_digest.full(_decoded((root / item.name).read_bytes())[0])
         except (RequestError, OSError) as error:
             raise DataError(f"{printable(root / item.name)} changed while it was checked: {error}") from None
 
@@ -177,7 +176,7 @@ def named(source: Path, labels: Sequence[str]) -> None:
 
 
 def sufficient(source: Path, splits: dict[str, list[Item]], classes: Sequence[str]) -> list[str]:
-    """Whether there are enough images of every class in every split; returns what is odd about their numbers.
+    """Check that every split has enough images of every class; return warnings about their numbers.
 
     Raises:
         DataError: a single class, too few images of one, or splits of different classes.
@@ -186,22 +185,22 @@ def sufficient(source: Path, splits: dict[str, list[Item]], classes: Sequence[st
     if len(classes) == 1:
         raise DataError(f"{where} holds one class alone, {classes[0]!r}: a classifier needs at least two")
     counts = {split: Counter(item.label for item in items) for split, items in splits.items()}
-    few = [name for name in classes if counts["train"][name] < FEWEST]
+    few = [name for name in classes if counts["train"][name] < MIN_IMAGES]
     if few:
-        names = listed([f"{name} ({counts['train'][name]})" for name in few], NAMED)
-        raise DataError(f"{where}: too few images of {names}: each class needs at least {FEWEST} to train on")
-    for split, found in counts.items():
-        missing = [name for name in classes if not found[name]]
-        unknown = sorted(set(found) - set(classes))
+        names = listed([f"{name} ({counts['train'][name]})" for name in few], MAX_NAMED)
+        raise DataError(f"{where}: too few images of {names}: each class needs at least {MIN_IMAGES} to train on")
+    for split, split_counts in counts.items():
+        missing = [name for name in classes if not split_counts[name]]
+        unknown = sorted(set(split_counts) - set(classes))
         if missing or unknown:
             what = (
-                f"no image of {listed(missing, NAMED)}"
+                f"no image of {listed(missing, MAX_NAMED)}"
                 if missing
-                else f"classes that train has not: {listed(unknown, NAMED)}"
+                else f"classes that train has not: {listed(unknown, MAX_NAMED)}"
             )
             raise DataError(f"{where}: its split {split} has {what}: each split needs the same classes")
-    most, least = max(counts["train"].values()), min(counts["train"].values())
-    if most > 3 * least:
-        spread = listed([f"{name} {counts['train'][name]}" for name in classes], NAMED)
+    largest, smallest = max(counts["train"].values()), min(counts["train"].values())
+    if largest > 3 * smallest:
+        spread = listed([f"{name} {counts['train'][name]}" for name in classes], MAX_NAMED)
         return [f"the classes are of unequal size ({spread}): accuracy alone will flatter the largest"]
     return []

@@ -22,10 +22,10 @@ class Split:
     """Images, and of each the index of its class and where it comes from.
 
     Attributes:
-        images: may be read from disk only when one is asked for.
-        labels: empty where the images have no class.
-        names: a path, or what else tells people which image it is.
-        masks: bool (H, W), where the object of each image is; empty where nobody knows.
+        images: may be read from disk on access.
+        labels: empty if the images have no class.
+        names: path or another name of each image, for messages.
+        masks: location of each image's object, bool (H, W); empty if unknown.
     """
 
     images: Sequence[RawImage]
@@ -34,7 +34,7 @@ class Split:
     masks: Sequence[np.ndarray] = ()
 
     def name(self, index: int) -> str:
-        """Which image it is, in words."""
+        """Return a name of the image for messages."""
         return self.names[index] if self.names else f"image {index}"
 
     def __len__(self) -> int:
@@ -43,11 +43,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Three splits that share no image: to fit on, to choose and calibrate on, to measure on.
+    """Three disjoint splits: for training, for calibration, and for test.
 
     Attributes:
-        sha256: over all pixels and labels in order, so that a changed data set is seen.
-        sixteen_bits: what its gray images of 16 bits use; None where it has none.
+        sha256: digest of all pixels and labels in order.
+        sixteen_bits: value range of its 16-bit gray images; None if it has none.
     """
 
     name: str

@@ -35,8 +35,8 @@ def load(root: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
     splits = _splits(root, contents)
     if root not in splits.values():
         left_out += _beside(root, contents)
-        others = [root / name for name in _folders(contents) if root / name not in splits.values()]
-        left_out += [LeftOut(path, "it is none of the splits") for path in others]
+        other_folders = [root / name for name in _folders(contents) if root / name not in splits.values()]
+        left_out += [LeftOut(path, "it is none of the splits") for path in other_folders]
     for split, folder in splits.items():
         classes = contents if folder == root else contents_of(folder)
         left_out += _beside(folder, classes)
@@ -52,7 +52,7 @@ def load(root: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
 
 
 def _splits(root: Path, contents: Contents) -> dict[str, Path]:
-    """The folder of each split that has one; the whole is `train` where none has."""
+    """Return the folder of each split; without such folders, all of `root` is `train`."""
     folders: dict[str | None, list[str]] = {}
     for name in _folders(contents):
         folders.setdefault(called(name), []).append(name)
@@ -67,18 +67,18 @@ def _splits(root: Path, contents: Contents) -> dict[str, Path]:
 
 
 def _folders(contents: Contents) -> list[str]:
-    """Folders and links to folders: each is a split or a class."""
+    """Return folders and links to folders; each is a split or a class."""
     return sorted((*contents.folders, *contents.links), key=natural)
 
 
 def _beside(folder: Path, contents: Contents) -> list[LeftOut]:
-    """What lies beside the folders of the classes or splits."""
+    """Return the files beside the folders of the classes or splits."""
     loose = [LeftOut(folder / name, "an image that is in no class's folder") for name in contents.images]
     return contents.left_out + loose
 
 
 def _images(root: Path, folder: Path) -> tuple[list[str], list[LeftOut]]:
-    """The images of a class, as paths below `root`, and what is left out in its folder."""
+    """Return the images of a class as paths below `root`, and the files left out of its folder."""
     listing = list_images(folder)
     names = [str((folder / name).relative_to(root)) for name in listing.images]
     left_out = list(listing.left_out)

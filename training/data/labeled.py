@@ -20,14 +20,13 @@ from training.data.order import natural
 def build(
     source: Path, root: Path, entries: Sequence[Listed], seed: int, left_out: Sequence[LeftOut] = ()
 ) -> tuple[Dataset, list[str]]:
-    """The data set that `source` lists, its files below `root`; and sentences on what was found wrong with them.
+    """Build the data set that `source` lists, with files below `root`; also return warnings, one sentence each.
 
-    An image that stands in two splits stays in training alone, lest the test split flatters; one that stands in two
-    classes is left out. Splits that are not listed are drawn from `train`. Class names become NFC, so that a folder
-    which a Mac wrote has the same classes as any other.
+    An image in two splits stays in training only, so that test figures are not too good. An image in two classes is
+    left out. Splits that are not listed are drawn from `train`. Class names become NFC, because macOS writes NFD.
 
     Args:
-        left_out: what is left out already, for the sentences.
+        left_out: files that are left out already, for the warnings.
 
     Raises:
         DataError: a class name cannot be used (`checks.named`), not one file can be read, or `checks.sufficient` says
@@ -41,8 +40,8 @@ def build(
         raise DataError(f"DATA={printable(source)}: not one of its {len(entries):,} images can be read; {reason}")
     order = list(split.NAMES)
     items, doubtful = checks.distinct(root, sorted(items, key=lambda item: order.index(item.split)))
-    given = {entry.split for entry in entries}
-    splits = {name: [item for item in items if item.split == name] for name in order if name in given}
+    listed_splits = {entry.split for entry in entries}
+    splits = {name: [item for item in items if item.split == name] for name in order if name in listed_splits}
     # Of what is listed, not of what can be read: a class whose files are all broken is an error, not one class less.
     classes = tuple(sorted({entry.label for entry in entries if entry.split == "train"}, key=natural))
     uneven = checks.sufficient(source, splits, classes)

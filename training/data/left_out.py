@@ -1,4 +1,4 @@
-"""Files and folders that a data set leaves out, each with the reason, and how that is told."""
+"""Files and folders that a data set leaves out, each with the reason, and the messages about them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LeftOut:
 
 
 def sentences(left_out: Sequence[LeftOut], used: int) -> list[str]:
-    """Return the count of all that is left out, then a sentence for each folder and reason; nothing for nothing.
+    """Return the total number of left-out files, then a sentence for each folder and reason; empty if none.
 
     Args:
         used: number of images that remain.
@@ -36,20 +36,20 @@ def sentences(left_out: Sequence[LeftOut], used: int) -> list[str]:
     return [total, *(_sentence(folder, reason, group) for (folder, reason), group in paths.items())]
 
 
-def capped(data_warnings: Sequence[str], whole: str = "") -> list[str]:
-    """Return what the console shows of data_warnings: the first MAX_SENTENCES, and how many more there are.
+def capped(data_warnings: Sequence[str], location: str = "") -> list[str]:
+    """Return what the console shows of `data_warnings`: the first MAX_SENTENCES, and how many more there are.
 
     Args:
-        whole: where all of them stand, such as ", which the report has".
+        location: where the user finds all of them, such as ", which the report has".
     """
     more = len(data_warnings) - MAX_SENTENCES
-    return [*data_warnings[:MAX_SENTENCES], *([f"and {more:,} more warnings like these{whole}"] if more > 0 else [])]
+    return [*data_warnings[:MAX_SENTENCES], *([f"and {more:,} more warnings like these{location}"] if more > 0 else [])]
 
 
-def listed(names: Sequence[str], most: int = MAX_NAMES) -> str:
+def listed(names: Sequence[str], max_names: int = MAX_NAMES) -> str:
     """Return names in one line, such as "a, b and 120 more"."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(names) - max_names
+    return ", ".join(names[:max_names]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _sentence(folder: Path, reason: str, paths: Sequence[Path]) -> str:

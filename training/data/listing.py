@@ -32,7 +32,7 @@ _SYSTEM_NAMES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a folder holds.
+    """Images and other files of a folder.
 
     Attributes:
         images: paths relative to the folder, in `natural` order.
@@ -45,7 +45,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What lies directly in one folder; each list has names in `natural` order.
+    """Entries of one folder, without subfolders; each list has names in `natural` order.
 
     Attributes:
         folders: folders, without links to folders.
@@ -157,7 +157,7 @@ def _unreachable(path: Path) -> str:
 
 
 def _no_image(path: Path, status: os.stat_result) -> str | None:
-    """Return why a file is no image that is read; None if it may be one."""
+    """Return why a file cannot be read as an image; None if it may be one."""
     if not stat.S_ISREG(status.st_mode):
         return "no file, but a pipe, socket or device"
     if not status.st_size:

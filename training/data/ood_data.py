@@ -1,4 +1,4 @@
-"""Which images are unlike a data set: what an out-of-distribution score is tried on where nobody names others."""
+"""Default out-of-distribution images of a data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from training.data.dataset import Dataset, Split
 
 
 def ood_data(dataset: Dataset) -> tuple[str, Split]:
-    """A name, and images that come with the project: the test digits, or pieces of photos for digits themselves."""
+    """Return name and images: the test split of digits, or patches of photos for digits."""
     if dataset.name == digits.NAME:
         return patches.NAME, patches.load()
     return digits.NAME, digits.load().test

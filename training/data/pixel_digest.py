@@ -20,7 +20,7 @@ def sample(pixels: np.ndarray) -> bytes:
     return _digest(pixels[:: max(1, len(pixels) // ROWS)], len(pixels))
 
 
-def whole(pixels: np.ndarray) -> bytes:
+def full(pixels: np.ndarray) -> bytes:
     """Return a digest of all pixels of an image (H, W) or (H, W, 3): equal images have the same, and no others."""
     return _digest(pixels, len(pixels))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-# Shades of gray, of the 256, that the values must spread over lest something is said.
+# Shades of gray, of the 256, that the values must spread over to avoid a warning.
 _ENOUGH_SHADES = 64
 
 

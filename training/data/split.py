@@ -1,4 +1,4 @@
-"""How images are divided into training, calibration and test: seeded, and each class in proportion."""
+"""Stratified, seeded splits: training, calibration and test."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from training.data.dataset import DataError
 
 T = TypeVar("T")
 
-# Fixed: who trains again must measure on the same test images.
+# Fixed, so that every training measures on the same test images.
 SPLIT_SEED = 20240229
 TEST_SHARE, CALIBRATION_SHARE = 0.2, 0.2
-# What people call a split, in folders and tables; the first is ours. `val` calibrates.
+# Names of each split in folders and tables. `val` is the calibration split.
 NAMES = {
     "train": ("train", "training"),
     "calibration": ("val", "validation", "valid", "calibration"),
@@ -23,27 +23,27 @@ NAMES = {
 
 
 def called(name: str) -> str | None:
-    """Which split people mean by `name`: train, calibration, test or none."""
+    """Return the split that `name` stands for: train, calibration, test, or None."""
     return next((split for split, names in NAMES.items() if name.lower() in names), None)
 
 
 def divide(items: Sequence[T], label: Callable[[T], object], share: float, seed: int) -> tuple[list[T], list[T]]:
-    """Those kept and the `share` that is taken, each class in proportion.
+    """Divide items into the remaining ones and a drawn `share`, stratified by class.
 
     Raises:
         DataError: a class is too small for that.
     """
     try:
-        kept, taken = train_test_split(
+        remaining, drawn = train_test_split(
             list(items), test_size=share, stratify=[label(item) for item in items], random_state=seed
         )
     except ValueError as error:
         raise DataError(f"too few images to take {share:.0%} of each class: {error}") from None
-    return kept, taken
+    return remaining, drawn
 
 
 def complete(splits: dict[str, list[T]], label: Callable[[T], object], seed: int) -> dict[str, list[T]]:
-    """All three splits: those that are not there yet are drawn from `train`, which must be."""
+    """Return all three splits; missing ones are drawn from `train`."""
     splits = dict(splits)
     if "test" not in splits:
         splits["train"], splits["test"] = divide(splits["train"], label, TEST_SHARE, seed)

@@ -78,19 +78,19 @@ def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _splits(table: Path, listed: Sequence[Listed]) -> list[Listed]:
-    """The same in our names of splits; all in `train` where none is given."""
+    """Return the entries with standard split names; all in `train` if the table has no splits."""
     if not any(entry.split for entry in listed):
         return [Listed(entry.name, entry.label) for entry in listed]
-    known = [name for names in split.NAMES.values() for name in names]
-    made = []
+    split_names = [name for names in split.NAMES.values() for name in names]
+    entries = []
     for entry in listed:
         name = split.called(entry.split)
         if name is None:
             raise DataError(
                 f"DATA={printable(table)}: the split of {printable(entry.name)} is {entry.split!r}: it must be one of "
-                f"{', '.join(known)}"
+                f"{', '.join(split_names)}"
             )
-        made.append(Listed(entry.name, entry.label, name))
-    if not any(entry.split == "train" for entry in made):
+        entries.append(Listed(entry.name, entry.label, name))
+    if not any(entry.split == "train" for entry in entries):
         raise DataError(f"DATA={printable(table)} has no image whose split is train: there is nothing to train on")
-    return made
+    return entries

@@ -1,7 +1,7 @@
-"""Where a training stands, as one file: tensors and what is no tensor, without pickle.
+"""Checkpoints of a training: one .safetensors file whose metadata holds a JSON document, without pickle.
 
-The file is replaced whole (written beside, synced, renamed), so that a killed process or a full disk leaves the one
-before. It is a .safetensors file whose metadata holds a JSON document.
+The file is replaced atomically (written beside, synced, renamed), so a killed process or a full disk leaves the
+previous checkpoint.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class CheckpointError(ValueError):
 
 
 def write(folder: Path, tensors: Mapping[str, torch.Tensor], document: Mapping[str, Any]) -> None:
-    """Replace the checkpoint in `folder`, which is made.
+    """Replace the checkpoint in `folder`, creating the folder.
 
     Raises:
-        CheckpointError: the disk is full or cannot be written; the checkpoint before is as it was.
+        CheckpointError: the disk is full or cannot be written; the previous checkpoint is unchanged.
     """
     path, draft = folder / FILE_NAME, folder / f"{FILE_NAME}.new"
     content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, {_DOCUMENT: json.dumps(document)})
@@ -49,12 +49,12 @@ def write(folder: Path, tensors: Mapping[str, torch.Tensor], document: Mapping[s
             draft.unlink()
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         what = f"free {len(content) / 1e6:.0f} MB" if full else "make it writable"
-        kept = "; the checkpoint before it is whole: go on from there with --resume" if path.exists() else ""
-        raise CheckpointError(f"{path}: cannot be written ({error.strerror}): {what}{kept}") from None
+        fallback = "; the previous checkpoint is valid: resume from it with --resume" if path.exists() else ""
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror}): {what}{fallback}") from None
 
 
 def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors and the document of the checkpoint in `folder`.
+    """Return the tensors and the document of the checkpoint in `folder`.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
@@ -64,16 +64,16 @@ def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         check_header(path)
         with safe_open(path, framework="pt") as file:
             document = parse_json(file.metadata()[_DOCUMENT], _DOCUMENT, MAX_HEADER)
-            # Copied: what is read is a view of the file, which would keep its room on the disk after it was replaced.
+            # Cloned: a view of the file would keep its space on the disk after it is replaced.
             return {name: file.get_tensor(name).clone() for name in file.keys()}, document  # noqa: SIM118
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: there is no checkpoint to go on from; train without --resume") from None
+        raise CheckpointError(f"{path}: there is no checkpoint to resume; train without --resume") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged ({error}); remove it, or begin anew (--restart)") from None
+        raise CheckpointError(f"{path}: damaged ({error}); remove it, or use --restart") from None
 
 
 def check(folder: Path, document: Mapping[str, Any], recipe: Mapping[str, Any], identity: str) -> None:
-    """Whether the checkpoint in `folder` is one of this training.
+    """Check that the checkpoint in `folder` belongs to this training.
 
     Args:
         recipe: as JSON.
@@ -91,15 +91,15 @@ def check(folder: Path, document: Mapping[str, Any], recipe: Mapping[str, Any], 
     ]
     if changed:
         raise CheckpointError(
-            f"{folder}: its checkpoint was made with another recipe ({'; '.join(changed)}): go on with that one, or "
-            "begin anew (--restart)"
+            f"{folder}: its checkpoint was made with another recipe ({'; '.join(changed)}): use that one, or start "
+            "again with --restart"
         )
     if document["identity"] != identity:
-        raise CheckpointError(f"{folder}: its checkpoint was made with other data: begin anew (--restart)")
+        raise CheckpointError(f"{folder}: its checkpoint was made with other data: use --restart")
 
 
 def _flat(recipe: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """A recipe's values by dotted key."""
+    """Return a recipe's values by dotted key."""
     flat: dict[str, Any] = {}
     for key, value in recipe.items():
         flat |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {above + key: value}
@@ -107,26 +107,26 @@ def _flat(recipe: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def pack(prefix: str, state: Mapping[Any, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """A state dict, however nested, as flat tensors named `prefix/...`, and the rest as JSON takes it."""
+    """Return a nested state dict as flat tensors named `prefix/...`, and its other values for JSON."""
     tensors: dict[str, torch.Tensor] = {}
-    rest: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in state.items():
         name = f"{prefix}/{key}"
         if isinstance(value, torch.Tensor):
             tensors[name] = value
         elif isinstance(value, Mapping):
-            inner, others = pack(name, value)
-            tensors |= inner
-            rest |= others
+            more_tensors, more_values = pack(name, value)
+            tensors |= more_tensors
+            values |= more_values
         else:
-            rest[name] = value
-    return tensors, rest
+            values[name] = value
+    return tensors, values
 
 
-def unpack(prefix: str, tensors: Mapping[str, torch.Tensor], rest: Mapping[str, Any]) -> dict[Any, Any]:
-    """The state dict that `pack` took apart; keys that are whole numbers come back as numbers."""
+def unpack(prefix: str, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> dict[Any, Any]:
+    """Return the state dict that `pack` flattened; keys of digits become integers."""
     state: dict[Any, Any] = {}
-    for name, value in {**tensors, **rest}.items():
+    for name, value in {**tensors, **values}.items():
         if name.startswith(f"{prefix}/"):
             *parents, last = name.removeprefix(f"{prefix}/").split("/")
             inner = state

@@ -1,4 +1,4 @@
-"""How a training goes: what an epoch came to, and who is told of it."""
+"""Results of epochs, and observers of a training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Epoch:
     """One pass over the training split.
 
     Attributes:
-        train_loss: mean of the recipe's loss over its batches, augmented images and all.
-        calibration_loss: mean cross-entropy in nats, of images as they are served.
-        learning_rate: of its last step.
-        seconds: of wall time, without the measuring.
+        train_loss: mean of the recipe's loss, on augmented images.
+        calibration_loss: mean cross-entropy in nats, on images as served.
+        learning_rate: learning rate of the last step.
+        seconds: wall-clock time without the measurement on the calibration split.
     """
 
     number: int
@@ -27,21 +27,21 @@ class Epoch:
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return the values for JSON."""
         return asdict(self)
 
 
 class Observer(Protocol):
-    """Is told how a training goes."""
+    """Receiver of a training's progress."""
 
     def begin(self, epochs: int, steps: int, images: int, epochs_done: int, steps_done: int) -> None:
-        """It starts: so many epochs of so many steps over so many images, of which some are done already."""
+        """Handle the start. `steps` and `images` are per epoch; a resumed training has some epochs and steps done."""
 
     def step(self, epoch: int, step: int, loss: float, accuracy: float) -> None:
-        """Steps of an epoch are done; loss and accuracy are means over the epoch so far."""
+        """Handle finished steps; loss and accuracy are means over the epoch so far."""
 
     def epoch(self, epoch: Epoch) -> None:
-        """An epoch is done, and its checkpoint is written."""
+        """Handle a finished epoch, whose checkpoint is written."""
 
     def end(self) -> None:
-        """The last one is."""
+        """Handle the end of the training."""

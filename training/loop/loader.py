@@ -1,6 +1,6 @@
-"""Where the loop gets its batches from: pixels in memory, or decoded by threads as they are needed.
+"""Sources of batches for the training loop: pixels in memory, or images decoded by threads on demand.
 
-Both give the same canvases: uint8, resized by the image code that serves, with the margin that crops move in.
+Both return the same uint8 images of the pre-crop size, resized by the code that serves.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from handlers.modalities.image import images
 from models.card import Input
 from training.data.dataset import DataError, Split
 
-# What a split may take before it is streamed.
+# Largest split in memory; larger ones are streamed.
 MEMORY_BYTES = 2_000_000_000
-# Batches that are decoded in advance.
+# Batches decoded in advance.
 AHEAD = 2
 CHUNK = 256
-# Images that mean and deviation are taken from; more would not change their fourth digit.
+# Images for mean and deviation; more would not change the fourth digit.
 SAMPLE = 10_000
 
 
 class BatchSource(Protocol):
-    """A split as the loop sees it; `labels` are int64 (N,)."""
+    """A split for the training loop; `labels` are int64 (N,)."""
 
     labels: torch.Tensor
 
     def batches(self, order: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
-        """For each tensor of row numbers, the canvases: uint8 (rows, 3, canvas, canvas)."""
+        """Yield the images of each tensor of row numbers: uint8 (rows, 3, pre_crop_size, pre_crop_size)."""
 
     def name(self, row: int) -> str:
-        """Which image it is, in words."""
+        """Return a name of the image for messages."""
 
 
 class InMemory:
-    """Canvases (N, 3, canvas, canvas), on the device that trains."""
+    """Images (N, 3, pre_crop_size, pre_crop_size) on the training device."""
 
     def __init__(self, canvases: torch.Tensor, split: Split) -> None:
         self.canvases = canvases
@@ -56,9 +56,9 @@ class InMemory:
 
 
 class Streamed:
-    """Canvases decoded anew whenever they are asked for, some batches ahead of the one that is trained on.
+    """Images decoded on every access, some batches ahead of the loop.
 
-    By threads, not processes: Python's lock is let go of while an image is decoded and resized, and that is nearly all.
+    Decoding uses threads, because Pillow and torch release the GIL for most of the work.
     """
 
     def __init__(self, split: Split, spec: Input, device: torch.device) -> None:
@@ -70,7 +70,7 @@ class Streamed:
         """See BatchSource.
 
         Raises:
-            DataError: an image cannot be decoded any more; it could when the data set was read.
+            DataError: an image cannot be decoded any more.
         """
         rows = (row for batch in order for row in batch.tolist())
         threads = ThreadPoolExecutor(_cores())
@@ -100,17 +100,17 @@ class Streamed:
             raise DataError(f"{self.name(row)}: {error}") from None
 
 
-def load(split: Split, spec: Input, device: torch.device, *, most_bytes: int = MEMORY_BYTES) -> BatchSource:
-    """A split in memory on `device` where it takes at most `most_bytes`, or streamed.
+def load(split: Split, spec: Input, device: torch.device, *, max_bytes: int = MEMORY_BYTES) -> BatchSource:
+    """Load a split into memory on `device` if it needs at most `max_bytes`; otherwise stream it.
 
     Raises:
-        DataError: an image cannot be decoded; it could when the data set was read.
+        DataError: an image cannot be decoded any more.
     """
     streamed = Streamed(split, spec, device)
-    if 3 * spec.pre_crop_size**2 * len(split) > most_bytes:
+    if 3 * spec.pre_crop_size**2 * len(split) > max_bytes:
         return streamed
     canvases = torch.empty((len(split), 3, spec.pre_crop_size, spec.pre_crop_size), dtype=torch.uint8, device=device)
-    # No bar where stderr is no terminal.
+    # disable=None: no bar if stderr is not a terminal.
     with tqdm(desc="decode", total=len(split), unit="image", disable=None, leave=False) as bar:
         chunks = torch.split(torch.arange(len(split)), CHUNK)
         for rows, decoded in zip(chunks, streamed.batches(chunks), strict=True):
@@ -120,7 +120,7 @@ def load(split: Split, spec: Input, device: torch.device, *, most_bytes: int = M
 
 
 def fitted(spec: Input, source: BatchSource, sample: int = SAMPLE) -> Input:
-    """`spec` with mean and standard deviation by channel of the training pixels, to four digits."""
+    """Return `spec` with the mean and standard deviation of the training pixels, by channel, to four digits."""
     count = len(source.labels)
     rows = torch.linspace(0, count - 1, min(count, sample)).round().long()
     total, squares, values = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
@@ -136,14 +136,14 @@ def fitted(spec: Input, source: BatchSource, sample: int = SAMPLE) -> Input:
 
 
 def in_batches(order: torch.Tensor, size: int) -> tuple[torch.Tensor, ...]:
-    """Rows in batches of `size`, the last one smaller, but never of one row where it could be of more.
+    """Divide rows into batches of `size`; the last one is smaller, but never a single row if avoidable.
 
-    Batch norm takes mean and deviation from the rows at hand, and of one alone it cannot.
+    Batch norm needs at least two rows for mean and deviation.
     """
     *full, last = torch.split(order, size)
     return (*full[:-1], torch.cat([full[-1], last])) if full and len(last) == 1 < size else (*full, last)
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -41,7 +41,7 @@ def focal(logits: torch.Tensor, targets: torch.Tensor, gamma: float) -> torch.Te
 
 
 def build(loss: Loss, counts: Sequence[int]) -> Function:
-    """The loss that a recipe asks for, as a function of logits and targets.
+    """Return the loss function of a recipe, with logits and targets as arguments.
 
     Args:
         counts: training images of each class, for balanced class weights. These have mean 1 over the training images;

@@ -1,4 +1,4 @@
-"""What a network makes of a split as it will be served: nothing augmented, the middle of each canvas."""
+"""Loss and accuracy on a split as served: center crop, no augmentation."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from training.loop.loader import CHUNK, BatchSource
 
 
 def served(source: BatchSource, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Row numbers, some at a time, and of these the network's input: float32 (rows, 3, spec.size, spec.size).
+    """Yield chunks of row numbers and their network input: float32 (rows, 3, spec.size, spec.size).
 
-    Of several processes each gets its share of the split.
+    Each process gets its share of the split.
     """
     for rows, pixels in seen(source, spec, world):
         yield rows, images.normalize(pixels, spec)
 
 
 def seen(source: BatchSource, spec: Input, world: World | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The same as pixels, uint8, as engines take them."""
+    """Yield the same chunks as uint8 pixels, the input of engines."""
     chunks = torch.split(torch.arange(len(source.labels)), CHUNK)
     if world is not None:
         chunks = chunks[world.rank :: world.size]
@@ -40,7 +40,7 @@ def measure(
     layout: torch.memory_format,
     world: World,
 ) -> tuple[float, float]:
-    """Mean cross-entropy in nats and accuracy on a split, of all processes together."""
+    """Return mean cross-entropy in nats and accuracy on a split, over all processes."""
     network.eval()
     loss, right, seen = 0.0, 0.0, 0
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules, from torch.optim, and which weights are held small."""
+"""Optimizers and learning-rate schedules of torch.optim, and the weights that are regularized."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.recipe import Optimizer, Schedule
 
 
 def decayed(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The parameters that L1 and L2 are for, and the others.
+    """Return the parameters that L1 and L2 regularize, and the others.
 
     Vectors are biases, or scales and shifts of a normalization: holding them small regularises nothing
     (Jia et al. 2018, arXiv:1807.11205, section 3.2). What is a parameter of the network itself, such as the positions
@@ -27,7 +27,7 @@ def decayed(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]
 
 
 def build(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer that a recipe asks for."""
+    """Return the optimizer of a recipe."""
     heavy, light = decayed(network)
     groups = [{"params": heavy, "weight_decay": settings.weight_decay}, {"params": light, "weight_decay": 0.0}]
     if settings.name == "sgd":
@@ -39,7 +39,7 @@ def build(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
 
 
 def share_of_rate(schedule: Schedule, step: int, steps: int) -> float:
-    """The learning rate of a step (0 to steps - 1), as a share of the highest."""
+    """Return the learning rate of a step (0 to steps - 1), as a share of the peak."""
     if schedule.name == "constant":
         return 1.0
     rising = int(schedule.warmup * steps)
@@ -51,12 +51,12 @@ def share_of_rate(schedule: Schedule, step: int, steps: int) -> float:
     return max(schedule.last + (1 - schedule.last) * fall, 1 / (10 * steps))
 
 
-def schedule_for(optimizer: torch.optim.Optimizer, schedule: Schedule, steps: int, taken: int = 0) -> LambdaLR:
-    """The scheduler, to be stepped after each of `steps` batches, of which some are taken already."""
-    return LambdaLR(optimizer, lambda step: share_of_rate(schedule, min(step, steps - 1), steps), taken - 1)
+def schedule_for(optimizer: torch.optim.Optimizer, schedule: Schedule, steps: int, steps_done: int = 0) -> LambdaLR:
+    """Return a scheduler for `steps` batches, of which `steps_done` are done; call its step after each batch."""
+    return LambdaLR(optimizer, lambda step: share_of_rate(schedule, min(step, steps - 1), steps), steps_done - 1)
 
 
 def l1_norm(network: nn.Module) -> torch.Tensor:
-    """The summed absolute values of the weights that are held small."""
+    """Return the summed absolute values of the regularized weights."""
     heavy, _ = decayed(network)
     return torch.stack([parameter.abs().sum() for parameter in heavy]).sum()

@@ -1,6 +1,6 @@
-"""Where a network starts when not from nothing: weights of another training, for fine-tuning.
+"""Initial weights for fine-tuning, from another training.
 
-Every tensor whose name and shape fit is taken, and the report says what did not. Files of PyTorch are read with
+Every tensor with a matching name and shape is loaded; the load report lists the others. Files of PyTorch are read with
 `weights_only=True`: a pickle runs code of whoever made it, and weights need none.
 """
 
@@ -30,34 +30,34 @@ SAFETENSORS = ".safetensors"
 PYTORCH = (".pth", ".pt")
 WRAPPERS = ("state_dict", "model")  # keys under which training scripts keep the weights, beside their optimizer's state
 COUNTER = "num_batches_tracked"  # of batch norms: says nothing about what was learnt, and old files lack it
-SHOWN = 4  # names in a sentence of the report
-ALIKE = 0.4  # share of names that a file and an architecture must have in common for it to be named
+MAX_NAMES = 4  # names in a sentence of the report
+MIN_SIMILARITY = 0.4  # share of common names, from which on an error names the architecture
 
 
 class WeightsError(ValueError):
-    """Weights that cannot be started from; the message names the file, what is wrong with it, and what to do."""
+    """The weights cannot be loaded; the message names the file, the problem, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A tensor that both have, of different shapes: `found` in the file, `wanted` by the network."""
+    """A tensor that has different shapes in the file and in the network."""
 
     name: str
-    found: Shape
-    wanted: Shape
+    file_shape: Shape
+    network_shape: Shape
 
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a network took from a file. Counters of batch norms are left out of all of it.
+    """Result of loading weights from a file, without the counters of batch norms.
 
     Attributes:
-        prefix: what the names in the file begin with and the network's do not.
-        loaded: tensors that the network took.
-        missing: those of the network that the file does not have; they keep their fresh values.
-        unexpected: those of the file, as they are called there, that the network does not have.
-        wrong_shape: those that both have, but not alike; they keep their fresh values.
-        head: the network's last linear layer, by name.
+        prefix: prefix of the names in the file.
+        loaded: tensors that were loaded.
+        missing: tensors of the network that the file lacks; they keep their random values.
+        unexpected: tensors of the file that the network lacks, by their name in the file.
+        wrong_shape: tensors with different shapes; they keep their random values.
+        head: name of the network's last linear layer.
     """
 
     path: Path
@@ -69,67 +69,70 @@ class LoadReport:
     head: str
 
     def sentences(self) -> list[str]:
-        """The report, for people: one sentence for what fitted, and one for each way in which something did not."""
-        wanted = len(self.loaded) + len(self.missing) + len(self.wrong_shape)
+        """Return the report as sentences: one for the loaded tensors, and one for each kind of mismatch."""
+        count = len(self.loaded) + len(self.missing) + len(self.wrong_shape)
         without = f", whose names there begin with {self.prefix!r}" if self.prefix else ""
-        found = [f"{self.path}: {len(self.loaded)} of the network's {wanted} tensors are taken from it{without}"]
-        rest = list(self.wrong_shape)
-        weight = next((misfit for misfit in rest if misfit.name == f"{self.head}.weight"), None)
-        if weight and weight.found[1:] == weight.wanted[1:]:
-            found.append(
-                f"the head, {self.head}, starts fresh: the file's is for {weight.found[0]:,} classes, and there are "
-                f"{weight.wanted[0]:,}"
+        sentences = [f"{self.path}: {len(self.loaded)} of the network's {count} tensors are taken from it{without}"]
+        misfits = list(self.wrong_shape)
+        weight = next((misfit for misfit in misfits if misfit.name == f"{self.head}.weight"), None)
+        if weight and weight.file_shape[1:] == weight.network_shape[1:]:
+            sentences.append(
+                f"the head, {self.head}, starts fresh: the file's is for {weight.file_shape[0]:,} classes, and there "
+                f"are {weight.network_shape[0]:,}"
             )
-            rest = [misfit for misfit in rest if misfit.name not in (f"{self.head}.weight", f"{self.head}.bias")]
-        if rest:
-            shapes = [f"{misfit.name} (is {_by(misfit.found)}, must be {_by(misfit.wanted)})" for misfit in rest]
-            found.append(f"of another shape in the file, so they start fresh: {_listed(shapes)}")
+            misfits = [misfit for misfit in misfits if misfit.name not in (f"{self.head}.weight", f"{self.head}.bias")]
+        if misfits:
+            shapes = [
+                f"{misfit.name} (is {_by(misfit.file_shape)}, must be {_by(misfit.network_shape)})"
+                for misfit in misfits
+            ]
+            sentences.append(f"of another shape in the file, so they start fresh: {_listed(shapes)}")
         if self.missing:
-            found.append(f"not in the file, so they start fresh: {_listed(self.missing)}")
+            sentences.append(f"not in the file, so they start fresh: {_listed(self.missing)}")
         if self.unexpected:
-            found.append(f"in the file, but not in the network: {_listed(self.unexpected)}")
-        return found
+            sentences.append(f"in the file, but not in the network: {_listed(self.unexpected)}")
+        return sentences
 
 
 def initialize(network: nn.Module, path: Path) -> LoadReport:
-    """Fill `network` with what fits of the weights at `path`: a .safetensors, .pth or .pt file, or a release folder.
+    """Load the matching weights at `path`, a .safetensors, .pth or .pt file or a release folder, into `network`.
 
-    A tensor fits by name, after taking off what all names in the file begin with (`module.` of DataParallel), and by
-    shape. It is converted to the network's own type of float. If anything is raised, the network is as it was.
+    A tensor matches by shape and by name, after removing the file's prefix (`module.` of DataParallel). It is
+    converted to the network's float type. On an error the network is unchanged.
 
     Raises:
         WeightsError: there is no such file, it is not one of weights, or nothing of it fits.
     """
-    found = read(path)
-    wanted = network.state_dict()
-    prefix = _prefix(found, wanted)
-    shared = {name: found[prefix + name] for name in wanted if prefix + name in found}
-    fitting = [name for name, tensor in shared.items() if tensor.shape == wanted[name].shape]
+    tensors = read(path)
+    state = network.state_dict()
+    prefix = _prefix(tensors, state)
+    shared = {name: tensors[prefix + name] for name in state if prefix + name in tensors}
+    fitting = [name for name, tensor in shared.items() if tensor.shape == state[name].shape]
     misfits = tuple(
-        Misfit(name, tuple(tensor.shape), tuple(wanted[name].shape))
+        Misfit(name, tuple(tensor.shape), tuple(state[name].shape))
         for name, tensor in shared.items()
         if name not in fitting
     )
     head = _head(network)
     # Heads are all called alike, and a bias of as many classes says nothing without the rest.
     if all(name.endswith(COUNTER) or name.startswith(f"{head}.") for name in fitting):
-        raise WeightsError(f"{path}: nothing in it fits the network: {_why(found, misfits, len(_learnt(wanted)))}")
+        raise WeightsError(f"{path}: nothing in it fits the network: {_why(tensors, misfits, len(_learnt(state)))}")
     for name in fitting:
-        if wanted[name].is_floating_point() and not shared[name].is_floating_point():
+        if state[name].is_floating_point() and not shared[name].is_floating_point():
             kind = str(shared[name].dtype).removeprefix("torch.")
             raise WeightsError(
                 f"{path}: {prefix + name} is {kind}: quantized weights cannot be trained on, give float ones"
             )
     with torch.no_grad():
         for name in fitting:
-            wanted[name].copy_(shared[name])
+            state[name].copy_(shared[name])
     return LoadReport(
         path=path,
         prefix=prefix,
         loaded=_learnt(fitting),
-        missing=_learnt(name for name in wanted if name not in shared),
+        missing=_learnt(name for name in state if name not in shared),
         unexpected=_learnt(
-            name for name in found if not (name.startswith(prefix) and name.removeprefix(prefix) in wanted)
+            name for name in tensors if not (name.startswith(prefix) and name.removeprefix(prefix) in state)
         ),
         wrong_shape=misfits,
         head=head,
@@ -137,7 +140,7 @@ def initialize(network: nn.Module, path: Path) -> LoadReport:
 
 
 def read(path: Path) -> Tensors:
-    """The tensors of a .safetensors, .pth or .pt file, or of a release folder, by name.
+    """Read the tensors of a .safetensors, .pth or .pt file, or of a release folder, by name.
 
     Raises:
         WeightsError: there is no such file, or it is not one of weights.
@@ -145,7 +148,7 @@ def read(path: Path) -> Tensors:
     if path.is_dir():
         if not (path / WEIGHTS).is_file():
             raise WeightsError(
-                f"{path}: a folder without {WEIGHTS}, so it is no release: name one, or a file of weights"
+                f"{path}: a folder without {WEIGHTS}, so it is not a release: give a release or a file of weights"
             )
         path = path / WEIGHTS
     if not path.is_file():
@@ -187,7 +190,7 @@ def _unpickled(path: Path) -> object:
 
 
 def _unwrapped(content: object) -> Tensors:
-    """The state dict in `content`: itself, or under one of WRAPPERS; what else is not a tensor is passed over."""
+    """Return the state dict in `content`: itself, or under one of WRAPPERS; other values are ignored."""
     if not isinstance(content, Mapping):
         return {}
     for key in WRAPPERS:
@@ -196,36 +199,36 @@ def _unwrapped(content: object) -> Tensors:
     return {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
 
 
-def _prefix(found: Tensors, wanted: Collection[str]) -> str:
-    """The beginning of names in the file, without which most of them are the network's; the shortest of equals."""
-    counts = Counter({"": sum(name in wanted for name in found)})
-    for name in found:
+def _prefix(tensors: Tensors, names: Collection[str]) -> str:
+    """Return the prefix that gives the most matching names when it is removed; the shortest one of equals."""
+    counts = Counter({"": sum(name in names for name in tensors)})
+    for name in tensors:
         steps = name.split(".")
-        for place in range(1, len(steps)):
-            if ".".join(steps[place:]) in wanted:
-                counts[".".join(steps[:place]) + "."] += 1
+        for index in range(1, len(steps)):
+            if ".".join(steps[index:]) in names:
+                counts[".".join(steps[:index]) + "."] += 1
     return max(counts, key=lambda prefix: (counts[prefix], -len(prefix)))
 
 
-def _why(found: Tensors, misfits: tuple[Misfit, ...], wanted: int) -> str:
-    """Why nothing fits: other arguments, another architecture, or something else."""
-    if 2 * len(misfits) > wanted:
+def _why(tensors: Tensors, misfits: tuple[Misfit, ...], count: int) -> str:
+    """Return why nothing fits: other arguments, another architecture, or something else."""
+    if 2 * len(misfits) > count:
         first = misfits[0]
         return (
-            f"the names are the same and the shapes are not, {first.name} is {_by(first.found)} and must be "
-            f"{_by(first.wanted)}: build the network with the arguments that the file's was built with"
+            f"the names are the same and the shapes are not, {first.name} is {_by(first.file_shape)} and must be "
+            f"{_by(first.network_shape)}: build the network with the arguments that the file's was built with"
         )
-    best, likeness = "", 0.0
+    best, similarity = "", 0.0
     for name in architectures.names():
         with torch.device("meta"):
             names = architectures.build(name).state_dict().keys()
-        prefix = _prefix(found, names)
-        share = sum(prefix + tensor in found for tensor in names) / max(len(names), len(found))
-        if share > likeness:
-            best, likeness = name, share
-    if likeness >= ALIKE:
+        prefix = _prefix(tensors, names)
+        share = sum(prefix + tensor in tensors for tensor in names) / max(len(names), len(tensors))
+        if share > similarity:
+            best, similarity = name, share
+    if similarity >= MIN_SIMILARITY:
         return f"its names are most like those of architecture {best!r}: train that one, or give other weights"
-    return f"it has {_listed(list(found))}: give weights of the architecture that you train"
+    return f"it has {_listed(list(tensors))}: give weights of the architecture that you train"
 
 
 def _learnt(names: Iterable[str]) -> tuple[str, ...]:
@@ -233,7 +236,7 @@ def _learnt(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _head(network: nn.Module) -> str:
-    """The name of the last linear layer."""
+    """Return the name of the last linear layer."""
     linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     return linear[-1] if linear else ""
 
@@ -243,5 +246,5 @@ def _by(shape: Shape) -> str:
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more

@@ -1,4 +1,4 @@
-"""A training's progress for people: a bar on the terminal, a line for each epoch; and for TensorBoard."""
+"""Progress of a training: a bar on the terminal, a line per epoch, and events for TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.loop.history import Epoch
 
 
 class Progress:
-    """One bar for the whole training, in images, with the time that is left; silent where stderr is no terminal."""
+    """Progress bar of the training, in images, with the remaining time; no bar if stderr is not a terminal."""
 
     def begin(self, epochs: int, steps: int, images: int, epochs_done: int, steps_done: int) -> None:
         """See Observer."""
@@ -33,8 +33,8 @@ class Progress:
 
     def step(self, epoch: int, step: int, loss: float, accuracy: float) -> None:
         """See Observer."""
-        said = f"epoch {epoch}/{self._epochs}, loss {loss:.3f}, accuracy {accuracy:.1%} "
-        self._bar.set_description_str(said, refresh=False)
+        description = f"epoch {epoch}/{self._epochs}, loss {loss:.3f}, accuracy {accuracy:.1%} "
+        self._bar.set_description_str(description, refresh=False)
         self._bar.update((epoch - 1) * self._images + self._at(step) - self._bar.n)
 
     def epoch(self, epoch: Epoch) -> None:
@@ -45,7 +45,7 @@ class Progress:
             f"{epoch.train_accuracy:.2%}  calibration loss {epoch.calibration_loss:.4f} accuracy "
             f"{epoch.calibration_accuracy:.2%}  {epoch.images_per_second:.0f} images/s  {epoch.seconds:.1f} s"
         )
-        sys.stdout.flush()  # whoever follows a log wants to see it now
+        sys.stdout.flush()  # a followed log shows the line at once
 
     def end(self) -> None:
         """See Observer."""
@@ -69,7 +69,7 @@ class TensorBoard:
     def begin(self, epochs: int, steps: int, images: int, epochs_done: int, steps_done: int) -> None:
         """See Observer."""
         self._steps = steps
-        # What a training that was killed wrote after its last checkpoint comes again, so it is hidden.
+        # Events after the last checkpoint of a killed training are hidden, because they are written again.
         done = epochs_done * steps + steps_done
         self._writer = self._open(purge_step=done + 1 if done else None)
 

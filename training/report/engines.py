@@ -1,4 +1,4 @@
-"""engines.html, engines.json and engines.png: what each compiled program keeps of the network, and what it saves."""
+"""engines.html, engines.json and engines.png: quality and speed of each compiled program."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from training.report.style import BLUE, GRAY, INK, PALE, picture
 
 FILE_NAME, FIGURES, PICTURE = "engines.html", "engines.json", "engines.png"
 TEMPLATE = "engines.html.jinja"
-# What report.html has where the link belongs.
+# Placeholder for the link in report.html.
 MARK = "<!-- engines.html -->"
-LINK = f'<p><a href="{FILE_NAME}">How fast it is, and what its compiled programs keep</a>.</p>'
+LINK = f'<p><a href="{FILE_NAME}">Engines: speed and quality of its compiled programs</a>.</p>'
 
 
-def write(folder: Path, found: Optimized) -> None:
+def write(folder: Path, result: Optimized) -> None:
     """Write all three into `folder`, which is made if need be.
 
     Raises:
         OSError: they cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FIGURES).write_text(json.dumps(document(found), indent=1) + "\n", encoding="utf-8")
-    measured = [(entry, entry.quality) for entry in found.card.engines if entry.quality is not None]
+    (folder / FIGURES).write_text(json.dumps(document(result), indent=1) + "\n", encoding="utf-8")
+    measured = [(entry, entry.quality) for entry in result.card.engines if entry.quality is not None]
     if measured:
         draw(folder / PICTURE, measured)
     text = page.template(TEMPLATE).render(
-        card=found.card,
-        found=found,
+        card=result.card,
+        found=result,
         measured=measured,
         eager=EAGER,
         chart=page.inlined(folder / PICTURE) if measured else None,
@@ -51,19 +51,19 @@ def link(folder: Path) -> None:
         report.write_text(report.read_text(encoding="utf-8").replace(MARK, LINK), encoding="utf-8")
 
 
-def document(found: Optimized) -> dict[str, Any]:
-    """What engines.json holds.
+def document(result: Optimized) -> dict[str, Any]:
+    """Return the content of engines.json.
 
-    The model, the card's entry of each engine, the figures on the test split, what was not tried and why, the limits
-    of the gate.
+    It has the model, the card's entry of each engine, the figures on the test split, the skipped programs, and the
+    limits of the gate.
     """
     return {
-        "model": found.card.name,
-        "version": found.card.version,
-        "data": found.data,
-        "engines": [entry.model_dump(mode="json") for entry in found.card.engines],
-        "test": {name: asdict(one) for name, one in found.tested.items()},
-        "left": found.left,
+        "model": result.card.name,
+        "version": result.card.version,
+        "data": result.data,
+        "engines": [entry.model_dump(mode="json") for entry in result.card.engines],
+        "test": {name: asdict(figures) for name, figures in result.tested.items()},
+        "skipped": result.skipped,
         "limits": {
             "accuracy": gate.ACCURACY,
             "agreement": gate.AGREEMENT,
@@ -74,22 +74,22 @@ def document(found: Optimized) -> dict[str, Any]:
 
 
 def draw(path: Path, measured: list[tuple[Compiled, EngineQuality]]) -> None:
-    """A bar of milliseconds an image for each program, the fastest on top, below it the eager network of its device."""
+    """Draw the milliseconds per image of each program, the fastest first, then of the eager network."""
     bars = []
     for device in dict.fromkeys(entry.device for entry, _ in measured):
-        own = [(entry, kept) for entry, kept in measured if entry.device == device]
-        for entry, kept in own:
-            faster = f"{kept.milliseconds_float32 / kept.milliseconds:.1f} x"
-            label = f"{kept.milliseconds:.3g} ms, {faster}" + (", kept out" if entry.rejection else "")
-            bars.append((entry.name, kept.milliseconds, PALE if entry.rejection else BLUE, label))
+        own = [(entry, quality) for entry, quality in measured if entry.device == device]
+        for entry, quality in own:
+            faster = f"{quality.milliseconds_float32 / quality.milliseconds:.1f} x"
+            label = f"{quality.milliseconds:.3g} ms, {faster}" + (", rejected" if entry.rejection else "")
+            bars.append((entry.name, quality.milliseconds, PALE if entry.rejection else BLUE, label))
         float32 = own[0][1].milliseconds_float32
         bars.append((f"{device}, {EAGER}", float32, GRAY, f"{float32:.3g} ms"))
     with picture(path, 7.5, 1.0 + 0.36 * len(bars)) as figure:
         axes = figure.subplots()
-        for place, (_, value, color, label) in enumerate(reversed(bars)):
-            axes.barh(place, value, color=color, height=0.7)
-            axes.annotate(label, (value, place), (4, 0), textcoords="offset points", va="center", color=INK)
+        for index, (_, value, color, label) in enumerate(reversed(bars)):
+            axes.barh(index, value, color=color, height=0.7)
+            axes.annotate(label, (value, index), (4, 0), textcoords="offset points", va="center", color=INK)
         axes.set_yticks(range(len(bars)), [name for name, *_ in reversed(bars)])
         axes.grid(axis="y", visible=False)
         axes.set_xlim(0, 1.3 * max(value for _, value, *_ in bars))
-        axes.set_xlabel("milliseconds an image")
+        axes.set_xlabel("milliseconds per image")

@@ -1,4 +1,4 @@
-"""Every figure of a report, derived from the answers."""
+"""Figures of a report, derived from the predictions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class ClassFigures:
     """One class.
 
     Attributes:
-        images: labeled so.
-        recall: of these, how many are answered so.
-        precision: of those answered so, how many are labeled so.
-        f1: their harmonic mean.
+        images: number of images with this label.
+        recall: share of these that are predicted as this class.
+        precision: share of the predictions of this class that are correct.
+        f1: harmonic mean of both.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How good probabilities are.
+    """Quality of probabilities.
 
     Attributes:
         nll: mean negative log-likelihood, in nats.
@@ -53,7 +53,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class SetSize:
-    """The sets of one size: how many of all images have one, and how many of these hold the labeled class."""
+    """Prediction sets of one size: number of images, and coverage."""
 
     size: int
     images: int
@@ -62,7 +62,7 @@ class SetSize:
 
 @dataclass(frozen=True, slots=True)
 class PredictionSets:
-    """The conformal sets: how often they hold the labeled class, and how large they are.
+    """Prediction sets: coverage and size.
 
     Attributes:
         classes: coverage by class, in the card's order.
@@ -78,12 +78,14 @@ class PredictionSets:
 
 @dataclass(frozen=True, slots=True)
 class OodDetection:
-    """How well images of something else are told from the model's own.
+    """Out-of-distribution (OOD) detection.
 
     Attributes:
-        false_positive_rate: the model's own images above the threshold; `expected` is the share that was chosen.
-        auroc: the probability that an image of `ood_data` has the higher score of the two.
-        detected: images of `ood_data` above the threshold.
+        target: false positive rate that the threshold was fitted for.
+        false_positive_rate: share of the test images above the threshold.
+        ood_data: name of the OOD data set.
+        auroc: probability that an OOD image has a higher score than a test image.
+        detected: share of the OOD images above the threshold.
     """
 
     method: str
@@ -97,10 +99,10 @@ class OodDetection:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What the card's policy does: answers that are accepted, how many of these are right, and why others are referred.
+    """Decisions by the card's policy: accepted predictions, their accuracy, and reasons of the others.
 
     Attributes:
-        reasons: how often each of them led to a referral.
+        reasons: number of referred predictions for each reason.
     """
 
     accepted: Share
@@ -126,7 +128,7 @@ class Figures:
 
 
 def figures(test: Evaluation, ood_data: OodData | None = None) -> Figures:
-    """Derive all figures from the answers to a split, and the scores of a set unlike it."""
+    """Derive all figures from the predictions for a split and the scores of OOD data."""
     return Figures(
         images=len(test),
         accuracy=test.accuracy,
@@ -145,14 +147,14 @@ def figures(test: Evaluation, ood_data: OodData | None = None) -> Figures:
 def _classes(test: Evaluation) -> tuple[ClassFigures, ...]:
     names = test.card.classes
     counts = test.confusion
-    found, labeled, answered = counts.diagonal().tolist(), counts.sum(dim=1).tolist(), counts.sum(dim=0).tolist()
+    hits, labeled, answered = counts.diagonal().tolist(), counts.sum(dim=1).tolist(), counts.sum(dim=0).tolist()
     f1 = classification.multiclass_f1_score(test.answered, test.labels, len(names), average="none").tolist()
     return tuple(
         ClassFigures(
             name=name,
             images=labeled[i],
-            recall=share(found[i], labeled[i]) if labeled[i] else None,
-            precision=share(found[i], answered[i]) if answered[i] else None,
+            recall=share(hits[i], labeled[i]) if labeled[i] else None,
+            precision=share(hits[i], answered[i]) if answered[i] else None,
             f1=f1[i] if labeled[i] else None,
         )
         for i, name in enumerate(names)
@@ -176,9 +178,9 @@ def _prediction_sets(test: Evaluation) -> PredictionSets | None:
     if rule is None or test.uncertainties is None:
         return None
     names = test.card.classes
-    sizes = torch.tensor([len(one.set) for one in test.uncertainties])
+    sizes = torch.tensor([len(entry.set) for entry in test.uncertainties])
     pairs = zip(test.uncertainties, test.labels.tolist(), strict=True)
-    covered = torch.tensor([names[label] in one.set for one, label in pairs])
+    covered = torch.tensor([names[label] in entry.set for entry, label in pairs])
 
     def coverage(rows: torch.Tensor) -> Share:
         return share(int((covered & rows).sum()), int(rows.sum()))
@@ -211,21 +213,20 @@ def _ood_detection(test: Evaluation, ood_data: OodData | None) -> OodDetection |
     )
 
 
-def stacked(own: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scores of both, and 1 for those of the others: what torchmetrics' binary curves take.
+def stacked(own: torch.Tensor, ood: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the scores of both as ranks from 0 to 1, and labels (1: OOD), the input of torchmetrics' binary curves.
 
-    The scores become ranks from 0 to 1. Of others, torchmetrics would take the sigmoid, which makes all that are large
-    the same.
+    torchmetrics applies the sigmoid to other scores, which would make all large scores equal.
     """
-    ranks = torch.unique(torch.cat([own, others]), return_inverse=True)[1].double()
-    strange = torch.cat([torch.zeros(len(own)), torch.ones(len(others))]).long()
-    return ranks / ranks.max().clamp(min=1), strange
+    ranks = torch.unique(torch.cat([own, ood]), return_inverse=True)[1].double()
+    is_ood = torch.cat([torch.zeros(len(own)), torch.ones(len(ood))]).long()
+    return ranks / ranks.max().clamp(min=1), is_ood
 
 
 def _decisions(test: Evaluation) -> Decisions | None:
     if test.uncertainties is None:
         return None
-    reasons = [one.reason for one in test.uncertainties]
+    reasons = [entry.reason for entry in test.uncertainties]
     accepted = torch.tensor([reason is None for reason in reasons])
     return Decisions(
         accepted=share(int(accepted.sum()), len(test)),

@@ -40,31 +40,31 @@ class Row:
     probability: float
 
 
-def places(sample: Sample, most: int = ROWS) -> list[int]:
-    """Which images are shown: right ones, of as many classes as may be, then some that were answered wrongly."""
+def places(sample: Sample, max_rows: int = ROWS) -> list[int]:
+    """Return the indices of the images to show: correct ones of many classes, then some wrong ones."""
     right = sample.test.right.tolist()
-    wrong = [place for place, one in enumerate(right) if not one][:WRONG]
+    wrong = [index for index, is_right in enumerate(right) if not is_right][:WRONG]
     turns: dict[int, int] = {}
     ranked = []
-    for place, label in enumerate(sample.pictures.labels):
-        if right[place]:
+    for index, label in enumerate(sample.pictures.labels):
+        if right[index]:
             turns[label] = turns.get(label, 0) + 1
-            ranked.append((turns[label], place))
-    return sorted([place for _, place in sorted(ranked)[: most - len(wrong)]]) + wrong
+            ranked.append((turns[label], index))
+    return sorted([index for _, index in sorted(ranked)[: max_rows - len(wrong)]]) + wrong
 
 
 def rows(sample: Sample, maps: Mapping[str, torch.Tensor], shown: Sequence[int]) -> list[Row]:
-    """The rows of the images at places `shown`; `maps` are (N, H, W) by method."""
+    """The rows of the images at the indices `shown`; `maps` are (N, H, W) by method."""
     card = sample.test.card
     probabilities = sample.test.probabilities
-    found = []
-    for place in shown:
-        seen = images.view(images.picture(sample.pictures.images[place], card.input), card.input).image
-        answered = int(sample.test.answered[place])
+    gallery_rows = []
+    for index in shown:
+        seen = images.view(images.picture(sample.pictures.images[index], card.input), card.input).image
+        answered = int(sample.test.answered[index])
         overlays = {
             name: overlay.overlay(
                 seen,
-                heats[place].cpu().numpy(),
+                heats[index].cpu().numpy(),
                 Caption(METHODS[name].title, Class(answered, card.classes[answered])),
                 Style(resolution="model"),
             )
@@ -73,14 +73,14 @@ def rows(sample: Sample, maps: Mapping[str, torch.Tensor], shown: Sequence[int])
         seen.thumbnail((SIDE, SIDE))
         buffer = io.BytesIO()
         seen.save(buffer, "PNG")
-        found.append(
+        gallery_rows.append(
             Row(
-                name=sample.pictures.name(place),
+                name=sample.pictures.name(index),
                 image=buffer.getvalue(),
                 overlays=overlays,
-                labeled=card.classes[sample.pictures.labels[place]],
+                labeled=card.classes[sample.pictures.labels[index]],
                 answered=card.classes[answered],
-                probability=float(probabilities[place, answered]),
+                probability=float(probabilities[index, answered]),
             )
         )
-    return found
+    return gallery_rows

@@ -1,4 +1,4 @@
-"""How far a share that was counted on N images may be from the true one."""
+"""Shares with confidence intervals."""
 
 from __future__ import annotations
 

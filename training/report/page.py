@@ -12,7 +12,7 @@ from PIL import Image
 
 from training.report import words
 from training.report.figures import BINS, ClassFigures, Figures
-from training.report.pictures.confusion import MOST_CLASSES, pairs
+from training.report.pictures.confusion import MAX_CLASSES, pairs
 from training.report.pictures.reliability import FEW
 from training.report.report import Report
 from training.report.style import DPI
@@ -20,24 +20,24 @@ from training.report.style import DPI
 FILE_NAME = "report.html"
 PICTURES = ("curves.png", "confusion.png", "mistakes.png", "reliability.png", "prediction_sets.png", "ood.png")
 # Rows of the table of classes; of more classes those found least come first, and the rest in a second table.
-MOST_ROWS = 60
+MAX_ROWS = 60
 TEMPLATE = "page.html.jinja"
 
 
-def write(folder: Path, report: Report, found: Figures) -> None:
+def write(folder: Path, report: Report, figures: Figures) -> None:
     """Write report.html into `folder`, with the pictures that are there."""
-    rows = _rows(found)
+    rows = _rows(figures)
     text = template(TEMPLATE).render(
         report=report,
         card=report.test.card,
         uncertainty=report.test.card.uncertainty,
-        found=found,
-        rows=rows[:MOST_ROWS],
-        others=rows[MOST_ROWS:],
+        found=figures,
+        rows=rows[:MAX_ROWS],
+        others=rows[MAX_ROWS:],
         pictures={name: inlined(folder / name) for name in PICTURES if (folder / name).exists()},
         recipe=yaml.safe_dump(dict(report.recipe), sort_keys=False, allow_unicode=True) if report.recipe else None,
-        many=len(found.classes) > MOST_CLASSES,
-        pairs=pairs(found, 5),
+        many=len(figures.classes) > MAX_CLASSES,
+        pairs=pairs(figures, 5),
         bins=BINS,
         few=FEW,
     )
@@ -59,11 +59,11 @@ def template(name: str, folder: Path = Path(__file__).parent) -> Template:
     return environment.get_template(name)
 
 
-def _rows(found: Figures) -> list[ClassFigures]:
+def _rows(figures: Figures) -> list[ClassFigures]:
     """The classes in the card's order, or, of many, those found least first, and last those that have no image."""
-    if len(found.classes) <= MOST_ROWS:
-        return list(found.classes)
-    return sorted(found.classes, key=lambda one: one.recall.value if one.recall else 2.0)
+    if len(figures.classes) <= MAX_ROWS:
+        return list(figures.classes)
+    return sorted(figures.classes, key=lambda entry: entry.recall.value if entry.recall else 2.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a report is made from."""
+"""Input of a report."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from training.loop.history import Epoch
 
 @dataclass(frozen=True, slots=True)
 class OodData:
-    """Images of something else, to see whether they are told from the model's own.
+    """Out-of-distribution scores of another data set.
 
     Attributes:
-        name: of the data set they are from.
+        name: name of the data set.
         scores: float64 (N,), as in Evaluation.
     """
 
@@ -29,16 +29,16 @@ class OodData:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that a report shows.
+    """Values that a report shows.
 
     Attributes:
-        test: the answers, and the card of the release that gave them.
-        pictures: the images that were answered, in the same order, labeled by indices into the card's classes.
-        source: where they are from, such as "the test split of digits".
-        history: epoch by epoch; empty where nothing was trained.
-        recipe: what the release was trained with.
+        test: predictions, with the card of the release.
+        pictures: the predicted images in the same order; labels are indices into the card's classes.
+        source: origin of the images, such as "the test split of digits".
+        history: results of all epochs; empty if nothing was trained.
+        recipe: recipe of the release.
         ood_data: without it, there is no ROC of out-of-distribution scores.
-        data_warnings: sentences on what is wrong with the data, or worth knowing of what was fitted on it.
+        data_warnings: problems of the data and remarks about what was fitted on it, one sentence each.
     """
 
     test: Evaluation

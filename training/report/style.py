@@ -1,4 +1,4 @@
-"""What all pictures of a report look like."""
+"""Style of all pictures of a report."""
 
 from __future__ import annotations
 
@@ -70,13 +70,15 @@ def logarithmic(axis: Axis) -> None:
 
 
 def plain(axes: Axes) -> None:
-    """Without grid, ticks and frame."""
+    """Remove grid, ticks and frame."""
     axes.grid(visible=False)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
-def short(name: str, most: int = LONGEST) -> str:
+def short(name: str, max_length: int = LONGEST) -> str:
     """`name`, with its middle left out if it is long."""
     name = " ".join(name.split())
-    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most - most // 2 - 1) :]}"
+    return (
+        name if len(name) <= max_length else f"{name[: max_length // 2]}…{name[-(max_length - max_length // 2 - 1) :]}"
+    )

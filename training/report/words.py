@@ -13,9 +13,9 @@ def percent(value: float) -> str:
     return f"{round(100 * share, 2):g} %"
 
 
-def reach(found: Share) -> str:
+def reach(share: Share) -> str:
     """The interval in words: 95.9 to 98.6 %."""
-    return f"{100 * found.low:.1f} to {100 * found.high:.1f} %"
+    return f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
 
 
 def plain(value: float) -> str:
@@ -34,6 +34,6 @@ def time(seconds: float) -> str:
     """12.3 s, 4 min 10 s, 3 h 20 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, left = divmod(minutes, 60)
-    return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"
+    minutes, remaining_seconds = divmod(round(seconds), 60)
+    hours, remaining_minutes = divmod(minutes, 60)
+    return f"{hours} h {remaining_minutes} min" if hours else f"{minutes} min {remaining_seconds} s"

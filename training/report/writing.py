@@ -34,42 +34,42 @@ def write(folder: Path, report: Report) -> list[str]:
         # The recipe names paths, which may be no Unicode: JSON and HTML have to be.
         paths = {key: printable(str(report.recipe[key])) for key in ("data", "weights") if report.recipe.get(key)}
         report = replace(report, recipe={**report.recipe, **paths})
-    found = figures(report.test, report.ood_data)
+    derived = figures(report.test, report.ood_data)
     # One line for each member: a confusion matrix of 1,000 classes has a million numbers.
-    members = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document(report, found).items()]
+    members = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document(report, derived).items()]
     (folder / METRICS).write_text("{\n" + ",\n".join(members) + "\n}\n", encoding="utf-8")
     for name in page.PICTURES:
         (folder / name).unlink(missing_ok=True)
     problems = []
-    for name, draw in _pictures(report, found).items():
+    for name, draw in _pictures(report, derived).items():
         try:
             draw(folder / name)
         except Exception as error:  # fonts, images that went away, whatever a name does to a drawing
             (folder / name).unlink(missing_ok=True)
             what = f"{type(error).__name__}: {printable(str(error))}"
             problems.append(f"{name} of the report could not be drawn ({what})")
-    page.write(folder, report, found)
+    page.write(folder, report, derived)
     return problems
 
 
-def _pictures(report: Report, found: Figures) -> dict[str, Callable[[Path], None]]:
-    """How each picture is drawn, by its file name."""
+def _pictures(report: Report, derived: Figures) -> dict[str, Callable[[Path], None]]:
+    """Return the functions that draw the pictures, by file name."""
     draws: dict[str, Callable[[Path], None]] = {
-        "confusion.png": lambda path: confusion.draw(path, found),
+        "confusion.png": lambda path: confusion.draw(path, derived),
         "mistakes.png": lambda path: mistakes.draw(path, report.test, report.pictures),
-        "reliability.png": lambda path: reliability.draw(path, report.test, found),
+        "reliability.png": lambda path: reliability.draw(path, report.test, derived),
     }
     if report.history:
         draws["curves.png"] = lambda path: curves.draw(path, report.history)
-    if (of_sets := found.prediction_sets) is not None:
-        draws["prediction_sets.png"] = lambda path: prediction_sets.draw(path, found, of_sets)
-    if (ood_detection := found.ood_detection) is not None and (scores := report.test.scores) is not None:
+    if (of_sets := derived.prediction_sets) is not None:
+        draws["prediction_sets.png"] = lambda path: prediction_sets.draw(path, derived, of_sets)
+    if (ood_detection := derived.ood_detection) is not None and (scores := report.test.scores) is not None:
         draws["ood.png"] = lambda path: ood.draw(path, scores, ood_detection, report.ood_data)
     return draws
 
 
-def document(report: Report, found: Figures) -> dict[str, Any]:
-    """What metrics.json holds.
+def document(report: Report, derived: Figures) -> dict[str, Any]:
+    """Return the content of metrics.json.
 
     Shares are objects of value, low and high (the 95 % interval), count and total; losses are in nats; what is not
     known is null.
@@ -89,7 +89,7 @@ def document(report: Report, found: Figures) -> dict[str, Any]:
         "model": card.name,
         "version": card.version,
         "source": report.source,
-        **asdict(found),
+        **asdict(derived),
         "data": card.data.model_dump(),
         "data_warnings": list(report.data_warnings),
         "cost": asdict(report.cost) if report.cost else None,

@@ -19,14 +19,14 @@ from training.uncertainty.temperature import fit_temperature
 
 
 class UncertaintySettings(StrictModel):
-    """What to fit, as a recipe says it.
+    """Settings of the uncertainty in a recipe.
 
     Attributes:
-        coverage: the share of images whose set is to hold the right class.
-        conformal: `raps` keeps sets small by `penalty` for each rank beyond `free`; `aps` has neither.
-        ood: the score that tells strange images: `mahalanobis` of the embedding, or `energy` of the logits.
-        false_positive_rate: the share of images like the training ones that may be called strange.
-        policy: when an answer is referred to a person.
+        coverage: share of images whose prediction set must contain the correct class.
+        conformal: `raps` keeps sets small by a `penalty` for each rank beyond `free`; `aps` has neither.
+        ood: score of OOD detection: `mahalanobis` of the embedding, or `energy` of the logits.
+        false_positive_rate: share of in-distribution images that may be detected as OOD.
+        policy: rules for referring a prediction to a person.
     """
 
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
@@ -39,7 +39,7 @@ class UncertaintySettings(StrictModel):
 
     @model_validator(mode="after")
     def aps_has_no_penalty(self) -> UncertaintySettings:
-        """A penalty that would not be heeded is an error; the default is said in every recipe that is kept."""
+        """Check that penalty and free keep their defaults with aps."""
         if self.conformal == "aps" and {"penalty", "free"} & self.model_dump(exclude_defaults=True).keys():
             raise ValueError("penalty and free are of raps, and conformal is aps: leave them out, or say raps")
         return self
@@ -47,7 +47,7 @@ class UncertaintySettings(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a network makes of a split, and the right answers: int64 (N,), indices of classes."""
+    """A network's outputs for a split, and the labels: int64 (N,), indices of classes."""
 
     outputs: Outputs
     labels: torch.Tensor
@@ -55,7 +55,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What goes into a release.
+    """Fitted uncertainty for a release.
 
     Attributes:
         uncertainty: the card's part.
@@ -103,11 +103,11 @@ def fit(train: Scored, calibration: Scored, settings: UncertaintySettings) -> Fi
 
 
 def _checked(name: str, split: Scored) -> Scored:
-    """The same on the CPU."""
+    """Return the split on the CPU, after checking its outputs."""
     logits, embeddings = split.outputs.logits.cpu(), split.outputs.embeddings.cpu()
     if not len(logits) == len(embeddings) == len(split.labels) > 0:
         counts = f"{len(logits)} logits, {len(embeddings)} embeddings and {len(split.labels)} labels"
         raise ValueError(f"the {name} split has {counts}: uncertainty is fitted on one of each for every image")
     if not (logits.isfinite().all() and embeddings.isfinite().all()):
-        raise ValueError(f"the network answers images of the {name} split with what is no number: train it again")
+        raise ValueError(f"the network answers images of the {name} split with NaN or infinity: train it again")
     return Scored(Outputs(logits, embeddings), split.labels.cpu())

@@ -16,7 +16,7 @@ from handlers.uncertainty import rank_scores
 def fit_threshold(
     probabilities: torch.Tensor, labels: torch.Tensor, coverage: float, *, penalty: float, free: int
 ) -> tuple[float, tuple[str, ...]]:
-    """The threshold by which sets hold the right class of a new image with at least this probability, and remarks.
+    """Return the threshold for sets with this coverage on new images, and remarks.
 
     Args:
         probabilities: (N, classes), of images that no weight was fitted on.
@@ -26,9 +26,9 @@ def fit_threshold(
     scores = rank_scores(ranked, penalty, free)[order == labels[:, None]]
     rank = conservative_rank(len(labels), coverage)
     if rank > len(labels):
-        least = math.ceil(round(coverage / (1 - coverage), 9))
+        min_images = math.ceil(round(coverage / (1 - coverage), 9))
         few = f"{len(labels)} calibration images are too few for sets with coverage {coverage:g}: every set holds all "
-        return 1.0 + penalty * probabilities.shape[1], (f"{few}classes; {least} or more are needed",)
+        return 1.0 + penalty * probabilities.shape[1], (f"{few}classes; {min_images} or more are needed",)
     threshold = float(scores.sort().values[rank - 1])
     if threshold > 0:
         return threshold, ()

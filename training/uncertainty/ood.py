@@ -1,4 +1,4 @@
-"""When an image is too strange: class means and covariance of embeddings, and a threshold at a rate of false alarms."""
+"""Fitting of OOD detection: class means and covariance of embeddings, and the threshold."""
 
 from __future__ import annotations
 

@@ -7,17 +7,17 @@ import math
 import torch
 from torch.nn import functional
 
-# Logits that want less or more than these are of no network that was trained.
+# Bounds of the temperature; trained networks are within them.
 COLDEST, HOTTEST = 0.05, 20.0
 STEPS = 100
 DIGITS = 4
 
 
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, tuple[str, ...]]:
-    """The T between COLDEST and HOTTEST with the least cross-entropy of logits / T, and remarks.
+    """Return the T between COLDEST and HOTTEST with the lowest cross-entropy of logits / T, and remarks.
 
-    Where every calibration image is answered right, plain labels would want T = 0, and the first mistake would cost
-    hundreds of nats. So targets are those of Platt 1999 ("Probabilistic Outputs for Support Vector Machines"), for C
+    If every calibration image is predicted correctly, plain labels would give T = 0, and the first mistake would cost
+    hundreds of nats. So targets are as in Platt 1999 ("Probabilistic Outputs for Support Vector Machines"), for C
     classes: (N + 1) / (N + C) for the right one, 1 / (N + C) for each other, as sure as N images can make it.
 
     Args:
@@ -28,14 +28,14 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, 
     count, classes = logits.shape
     targets = (functional.one_hot(labels, classes).double() * count + 1) / (count + classes)
     low, high = math.log(COLDEST), math.log(HOTTEST)
-    # log T = low + (high - low) * sigmoid(place): smooth, within the bounds, and T = 1 in the middle to begin with.
-    place = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    # log T = low + (high - low) * sigmoid(parameter): smooth, within the bounds, and T = 1 in the middle to begin with.
+    parameter = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [place], max_iter=STEPS, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+        [parameter], max_iter=STEPS, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
     )
 
     def temperature() -> torch.Tensor:
-        return torch.exp(low + (high - low) * torch.sigmoid(place))
+        return torch.exp(low + (high - low) * torch.sigmoid(parameter))
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
@@ -44,10 +44,11 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, 
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    found = round(temperature().item(), DIGITS)
-    if COLDEST * 1.1 < found < HOTTEST / 1.1:
-        return found, ()
-    remark = (
-        f"the temperature is {found:g}, at its bound: the network's logits are too {'small' if found < 1 else 'large'}"
+    fitted = round(temperature().item(), DIGITS)
+    if COLDEST * 1.1 < fitted < HOTTEST / 1.1:
+        return fitted, ()
+    size = "small" if fitted < 1 else "large"
+    return fitted, (
+        f"the temperature is {fitted:g}, at its bound: the network's logits are too {size} for the {len(labels)} "
+        "calibration images, and probabilities are not calibrated",
     )
-    return found, (f"{remark} for what the {len(labels)} calibration images say, and probabilities are not calibrated",)

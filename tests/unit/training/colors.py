@@ -61,5 +61,5 @@ def plain(red: int, green: int, blue: int) -> np.ndarray:
 
 
 def split(*pairs: tuple[tuple[int, int, int], int]) -> Split:
-    """Of (color, label) pairs."""
+    """Return a split of plain images, given (color, label) pairs."""
     return Split([plain(*color) for color, _ in pairs], [label for _, label in pairs])

@@ -73,4 +73,4 @@ def test_the_file_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     large = neighbors.tensors(split, SPEC, torch.rand(40, 2048))
     assert large[EMBEDDINGS].shape == (4, 2048)
     assert large[LABELS].bincount().tolist() == [2, 2]
-    assert len(neighbors.tensors(split, SPEC, torch.rand(40, 8), most=10)[LABELS]) == 10
+    assert len(neighbors.tensors(split, SPEC, torch.rand(40, 8), max_images=10)[LABELS]) == 10

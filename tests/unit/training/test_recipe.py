@@ -91,7 +91,7 @@ def test_an_unknown_key_is_named_with_what_may_have_been_meant(key: str, words: 
         ("loss.label_smoothing", 1.0, r"loss\.label_smoothing: Input should be less than 1"),
         ("ema", 1.0, "ema: Input should be less than 1"),
         ("seed", -1, "seed: Input should be greater than or equal to 0"),
-        ("input.crop", 0.5, "crop is a share of the picture for `resize: crop`"),
+        ("input.crop", 0.5, "crop applies to `resize: crop` only"),
         ("augmentation.crop", 24, r"augmentation\.crop is 24: it must be below input\.size, 24"),
         ("augmentation.cutout", 30, r"augmentation\.cutout is 30: it must be below input\.size, 24"),
         ("early_stopping.patience", 0, r"early_stopping\.patience: Input should be greater than or equal to 1"),

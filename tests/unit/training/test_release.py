@@ -1,4 +1,4 @@
-"""What a release holds, and that its parts agree."""
+"""Contents of a release, and their consistency."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ ONCE = load("default", {"epochs": 2, "input.size": 8, "batch_size": 16})
 
 @pytest.fixture(autouse=True)
 def without_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes seconds, and has tests of its own."""
+    """Skip the report: it takes seconds and has its own tests."""
     monkeypatch.setattr(report, "write", lambda folder, report: [])
 
 
@@ -139,7 +139,7 @@ def test_another_recipe_or_other_data_cannot_go_on_with_it_and_lose_nothing(halv
 
 
 def test_with_nothing_to_go_on_with_nothing_is_left(halves: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="there is no checkpoint to go on from"):
+    with pytest.raises(CheckpointError, match="there is no checkpoint to resume"):
         made(halves, tmp_path, resume=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -267,7 +267,7 @@ def test_random_numbers_of_others_are_not_disturbed(halves: Dataset) -> None:
 
 def test_only_the_first_process_tells_and_writes(halves: Dataset, tmp_path: Path) -> None:
     class Other(World):
-        """Of two processes the second one, without the first."""
+        """Second of two processes, without the first."""
 
         def share(self, network: Any, device: Any) -> Any:
             return network

@@ -57,7 +57,7 @@ class _Batch:
 
 
 def load(seed: int = SPLIT_SEED) -> Dataset:
-    """The data set from `datasets/cifar10/` (or `$TORCHLIGHT_DATASETS/cifar10/`), downloaded to there if it is not.
+    """Load the data set from `datasets/cifar10/` (or `$TORCHLIGHT_DATASETS/cifar10/`); download it if needed.
 
     Raises:
         DataError: it cannot be downloaded, or what is there is damaged.
@@ -71,13 +71,13 @@ def load(seed: int = SPLIT_SEED) -> Dataset:
 
 
 def find(folder: Path) -> Path | None:
-    """Where the batches lie: in `folder` itself, or in `cifar-10-batches-py` below it; None if in neither."""
-    places = (folder, folder / FOLDER)
-    return next((place for place in places if any((place / name).is_file() for name in FILES)), None)
+    """Return the folder of the batches, `folder` or `cifar-10-batches-py` below it; None if neither has them."""
+    folders = (folder, folder / FOLDER)
+    return next((path for path in folders if any((path / name).is_file() for name in FILES)), None)
 
 
 def unpack(archive: Path, seed: int = SPLIT_SEED) -> Dataset:
-    """The data set out of an archive that one has; nothing is left on the disk.
+    """Read the data set from an archive; nothing stays on the disk.
 
     Raises:
         DataError: it is damaged, or holds something else.
@@ -87,7 +87,7 @@ def unpack(archive: Path, seed: int = SPLIT_SEED) -> Dataset:
 
 
 def read(folder: Path, seed: int = SPLIT_SEED) -> Dataset:
-    """The data set out of a folder that holds the batches.
+    """Read the data set from the folder of the batches.
 
     Raises:
         DataError: a batch is missing, damaged, or of another shape.
@@ -98,23 +98,25 @@ def read(folder: Path, seed: int = SPLIT_SEED) -> Dataset:
     classes = _classes(folder / META)
     train = [_batch(folder / name, len(classes)) for name in TRAIN]
     test = _batch(folder / TEST[0], len(classes))
-    whole = _Batch(
+    official_train = _Batch(
         np.concatenate([batch.pixels for batch in train]),
         [label for batch in train for label in batch.labels],
         [name for batch in train for name in batch.names],
     )
     digest = hashlib.sha256()
-    for batch in (whole, test):
+    for batch in (official_train, test):
         digest.update(np.ascontiguousarray(batch.pixels).data)
         digest.update(np.array(batch.labels, dtype="<i8").data)
-    kept, taken = divide(range(len(whole.labels)), whole.labels.__getitem__, CALIBRATION_SHARE, seed)
+    train_rows, calibration_rows = divide(
+        range(len(official_train.labels)), official_train.labels.__getitem__, CALIBRATION_SHARE, seed
+    )
     return Dataset(
         name=NAME,
         source="CIFAR-10 (Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009)",
         license="none stated",
         classes=classes,
-        train=whole.split(kept),
-        calibration=whole.split(taken),
+        train=official_train.split(train_rows),
+        calibration=official_train.split(calibration_rows),
         test=test.split(range(len(test.labels))),
         sha256=digest.hexdigest(),
     )
@@ -173,12 +175,12 @@ def _batch(path: Path, classes: int) -> _Batch:
 
 
 def _contents(path: Path, **kinds: type) -> dict[str, Any]:
-    """What the file holds under each of the names of `kinds`, and of that type."""
-    found = unpickle.read(path)
-    contents = {_text(key): value for key, value in found.items()} if isinstance(found, dict) else {}
+    """Return the values of a batch file, after checking that each name of `kinds` has its type."""
+    pickled = unpickle.read(path)
+    contents = {_text(key): value for key, value in pickled.items()} if isinstance(pickled, dict) else {}
     for name, kind in kinds.items():
         if not isinstance(contents.get(name), kind):
-            raise DataError(f"{path} holds no {kind.__name__} called {name}: it is no file of CIFAR-10")
+            raise DataError(f"{path} holds no {kind.__name__} called {name}: this is not a file of CIFAR-10")
     return contents
 
 

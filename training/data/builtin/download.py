@@ -26,11 +26,11 @@ PIECE = 1 << 18
 
 
 class _Failed(Exception):
-    """It cannot be had from there."""
+    """The download failed for good."""
 
 
 class _Broken(_Failed):
-    """Not this time: the connection or the server failed in a way that may pass."""
+    """The download failed for now: a later attempt may succeed."""
 
 
 def fetch(url: str, path: Path, checksum: str, size: int) -> None:
@@ -62,7 +62,7 @@ def fetch(url: str, path: Path, checksum: str, size: int) -> None:
             part.rename(path)
     except _Failed as error:
         raise DataError(
-            f"{url} cannot be downloaded: {error}. Try again later, or fetch it by hand and put it at {path}"
+            f"{url} cannot be downloaded: {error}. Try again later, or download it yourself and put it at {path}"
         ) from None
     except DataError:
         part.unlink()
@@ -74,7 +74,7 @@ def fetch(url: str, path: Path, checksum: str, size: int) -> None:
 
 
 def _complete(url: str, file: BinaryIO, size: int) -> None:
-    """Ask until the file has its size."""
+    """Request parts until the file is complete."""
     if file.tell() > size:
         _empty(file)
     best, failures = file.tell(), 0
@@ -103,7 +103,7 @@ def _complete(url: str, file: BinaryIO, size: int) -> None:
 
 
 def _ask(url: str, file: BinaryIO, size: int, bar: tqdm[Never]) -> None:
-    """One request, for what is missing (RFC 9110, section 14)."""
+    """Request the missing part (RFC 9110, section 14)."""
     have = file.tell()
     # identity: these are the bytes whose checksum is known, not what a server or a library makes of them.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -139,11 +139,11 @@ def _empty(file: BinaryIO) -> None:
 
 
 def _verify(path: Path, checksum: str, otherwise: str) -> None:
-    algorithm, _, wanted = checksum.partition(":")
+    algorithm, _, expected = checksum.partition(":")
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-    if found != wanted:
-        raise DataError(f"{otherwise} (its {algorithm} is {found}, not {wanted})")
+        actual = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    if actual != expected:
+        raise DataError(f"{otherwise} (its {algorithm} is {actual}, not {expected})")
 
 
 def _why(error: Exception) -> str:

@@ -58,9 +58,9 @@ def draw(count: int, seed: int, side: int = SIDE) -> tuple[np.ndarray, np.ndarra
 def mark(pixels: np.ndarray, labels: np.ndarray, seed: int) -> None:
     """Paint the mark of each image into its upper left corner: of its class, or else of any class."""
     random = np.random.default_rng(seed)
-    told = random.random(len(labels)) < TELLING
-    others = random.integers(len(CLASSES), size=len(labels))
-    colors = np.array(MARKS, dtype=np.uint8)[np.where(told, labels, others)]
+    is_telling = random.random(len(labels)) < TELLING
+    random_labels = random.integers(len(CLASSES), size=len(labels))
+    colors = np.array(MARKS, dtype=np.uint8)[np.where(is_telling, labels, random_labels)]
     pixels[:, MARGIN : MARGIN + MARK, MARGIN : MARGIN + MARK] = colors[:, None, None]
 
 
@@ -93,9 +93,9 @@ def _image(name: str, random: np.random.Generator, side: int) -> tuple[np.ndarra
     for _ in range(int(random.integers(2, 6))):
         canvas = _laid(canvas, _fragment(random, side), random.uniform(0, 255, 3))
     radius = side * random.uniform(0.24, 0.38)
-    place = random.uniform(radius, side - radius, 2)
-    outline = _drawn(side, [(place + radius * point).tolist() for point in _outline(name, random)])
-    hole = _drawn(side, [(place + 0.5 * radius * point).tolist() for point in _circle()]) if name == "ring" else 0.0
+    center = random.uniform(radius, side - radius, 2)
+    outline = _drawn(side, [(center + radius * point).tolist() for point in _outline(name, random)])
+    hole = _drawn(side, [(center + 0.5 * radius * point).tolist() for point in _circle()]) if name == "ring" else 0.0
     behind = canvas[outline > 0.5].mean(axis=0)
     canvas = _laid(canvas, outline - hole, _contrasting(behind, random))
     canvas += random.normal(0, random.uniform(1, 5), canvas.shape)
@@ -114,16 +114,18 @@ def _background(random: np.random.Generator, side: int) -> np.ndarray:
         )
         for _ in range(3)
     ]
-    mixed: np.ndarray = first * (1 - share) + second * share + np.stack([np.asarray(one) for one in blotches], axis=-1)
+    mixed: np.ndarray = (
+        first * (1 - share) + second * share + np.stack([np.asarray(blotch) for blotch in blotches], axis=-1)
+    )
     return mixed
 
 
 def _fragment(random: np.random.Generator, side: int) -> np.ndarray:
-    """What distracts: a line through the image, or a splinter. Its cover of each pixel, (side, side)."""
+    """Return the coverage of a distractor, (side, side): a line through the image, or a small triangle."""
     if random.random() < 0.5:
         return _drawn(side, random.uniform(0, side, (2, 2)).tolist(), width=random.uniform(0.5, 1.5))
-    place, reach = random.uniform(0, side, 2), side * 0.12
-    return _drawn(side, (place + random.uniform(-reach, reach, (3, 2))).tolist())
+    center, reach = random.uniform(0, side, 2), side * 0.12
+    return _drawn(side, (center + random.uniform(-reach, reach, (3, 2))).tolist())
 
 
 def _outline(name: str, random: np.random.Generator) -> np.ndarray:

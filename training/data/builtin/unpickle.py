@@ -17,7 +17,7 @@ from training.data.dataset import DataError
 
 
 def read(path: Path) -> Any:
-    """What `path` holds; strings that Python 2 wrote come as bytes.
+    """Return the value pickled in `path`; strings of Python 2 are bytes.
 
     Raises:
         DataError: it is cut short or corrupt, or would call what is not allowed.
@@ -31,7 +31,7 @@ def read(path: Path) -> Any:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How protocol 2 writes bytes, and no other codec."""
+    """Encode text as latin1, the only codec that pickles of bytes need."""
     if encoding != "latin1":
         raise DataError(f"the pickle encodes with {encoding!r}: only latin1 is allowed")
     return text.encode("latin1")

@@ -1,4 +1,4 @@
-"""confusion.png: which class is taken for which."""
+"""confusion.png: the confusion matrix."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from training.report.figures import Figures
 from training.report.style import BLUE, INK, picture, short
 
 # More classes than can be told apart in a square; then the pairs that are confused most are drawn.
-MOST_CLASSES = 60
-MOST_NUMBERS = 20
+MAX_CLASSES = 60
+MAX_NUMBERS = 20
 PAIRS = 30
 
 
 def draw(path: Path, figures: Figures) -> None:
     """The whole matrix, or the most confused pairs where there are too many classes."""
-    if len(figures.classes) <= MOST_CLASSES:
+    if len(figures.classes) <= MAX_CLASSES:
         _matrix(path, figures)
     else:
         _pairs(path, figures)
 
 
-def pairs(figures: Figures, most: int = PAIRS) -> list[tuple[str, str, int, int]]:
+def pairs(figures: Figures, max_pairs: int = PAIRS) -> list[tuple[str, str, int, int]]:
     """Labeled, answered, how often, of how many: the most frequent mistakes first."""
     counts = torch.tensor(figures.confusion).fill_diagonal_(0)
-    values, places = counts.flatten().sort(descending=True, stable=True)
-    found = [divmod(place, len(counts)) for place in places[:most].tolist()]
-    names = [one.name for one in figures.classes]
+    values, positions = counts.flatten().sort(descending=True, stable=True)
+    cells = [divmod(position, len(counts)) for position in positions[:max_pairs].tolist()]
+    names = [entry.name for entry in figures.classes]
     return [
         (names[row], names[column], count, figures.classes[row].images)
-        for (row, column), count in zip(found, values[:most].tolist(), strict=True)
+        for (row, column), count in zip(cells, values[:max_pairs].tolist(), strict=True)
         if count
     ]
 
 
 def _matrix(path: Path, figures: Figures) -> None:
     counts = torch.tensor(figures.confusion)
-    names = [short(one.name) for one in figures.classes]
+    names = [short(entry.name) for entry in figures.classes]
     side = max(4.2, min(2.2 + 0.38 * len(names), 12))
     with picture(path, side + 0.6, side) as figure:
         axes = figure.subplots()
@@ -52,7 +52,7 @@ def _matrix(path: Path, figures: Figures) -> None:
         axes.set_yticklabels(names, fontsize=size)
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-        if len(names) <= MOST_NUMBERS:
+        if len(names) <= MAX_NUMBERS:
             for row, column in counts.nonzero().tolist():
                 color = "white" if shares[row, column] > 0.35 else INK
                 size = 9 if len(names) <= 12 else 7
@@ -60,18 +60,18 @@ def _matrix(path: Path, figures: Figures) -> None:
 
 
 def _pairs(path: Path, figures: Figures) -> None:
-    found = pairs(figures)[::-1]
-    with picture(path, 8, max(2.0, 0.9 + 0.24 * len(found))) as figure:
+    confused = pairs(figures)[::-1]
+    with picture(path, 8, max(2.0, 0.9 + 0.24 * len(confused))) as figure:
         axes = figure.subplots()
-        axes.barh(range(len(found)), [count for _, _, count, _ in found], color=BLUE)
+        axes.barh(range(len(confused)), [count for _, _, count, _ in confused], color=BLUE)
         axes.set_yticks(
-            range(len(found)), [f"{short(labeled)}  →  {short(answered)}" for labeled, answered, _, _ in found]
+            range(len(confused)), [f"{short(labeled)}  →  {short(answered)}" for labeled, answered, _, _ in confused]
         )
-        for row, (_, _, count, images) in enumerate(found):
+        for row, (_, _, count, images) in enumerate(confused):
             axes.text(count, row, f" {count} of {images}", va="center", fontsize=8)
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.12, y=0.01)
         axes.set_title(f"The most confused pairs of {len(figures.classes)} classes")
         axes.set_xlabel("images labeled with the first class and answered with the second")
-        if not found:
+        if not confused:
             axes.set(xticks=[], xlabel="there is no mistake")

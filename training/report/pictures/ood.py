@@ -1,4 +1,4 @@
-"""ood.png: whether images of something else are told from the model's own."""
+"""ood.png: scores of OOD detection, and its ROC curve."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.report.style import BLUE, GRAY, INK, ORANGE, logarithmic, picture,
 
 
 def draw(path: Path, own: torch.Tensor, ood_detection: OodDetection, ood_data: OodData | None) -> None:
-    """Both sets' scores to the left, and to the right the ROC with the card's threshold marked."""
+    """Draw the scores of both data sets, and the ROC curve with the card's threshold."""
     with picture(path, 10 if ood_data else 6, 3.6) as figure:
         panels = figure.subplots(1, 2 if ood_data else 1, squeeze=False)[0]
         _histogram(panels[0], own.numpy(), ood_detection, ood_data)
@@ -24,13 +24,16 @@ def draw(path: Path, own: torch.Tensor, ood_detection: OodDetection, ood_data: O
 
 
 def _histogram(axes: Axes, own: np.ndarray, ood_detection: OodDetection, ood_data: OodData | None) -> None:
-    others = ood_data.scores.numpy() if ood_data else own[:0]
-    scores = np.concatenate([own, others, [ood_detection.threshold]])
+    ood_scores = ood_data.scores.numpy() if ood_data else own[:0]
+    scores = np.concatenate([own, ood_scores, [ood_detection.threshold]])
     low, high = np.quantile(scores, (0.001, 0.999))
     # Distances may differ by powers of ten; energies are below zero and do not.
     wide = low > 0 and high > 20 * low
     edges = np.geomspace(low, high, 51) if wide else np.linspace(low, high or 1, 51)
-    for values, color, name in ((own, BLUE, "the test images"), (others, ORANGE, ood_data.name if ood_data else "")):
+    for values, color, name in (
+        (own, BLUE, "the test images"),
+        (ood_scores, ORANGE, ood_data.name if ood_data else ""),
+    ):
         if len(values):
             weights = np.full(len(values), 100 / len(values))
             axes.hist(
@@ -40,7 +43,7 @@ def _histogram(axes: Axes, own: np.ndarray, ood_detection: OodDetection, ood_dat
     axes.set(xlabel=f"{ood_detection.method} score", ylabel="images (%)", xscale="log" if wide else "linear")
     if wide:
         logarithmic(axes.xaxis)
-    axes.set_title("Scores: higher is stranger")
+    axes.set_title("OOD scores")
     axes.set_ylim(top=1.35 * axes.get_ylim()[1])  # room for the legend
     axes.legend(fontsize=8, loc="upper left")
 
@@ -55,7 +58,10 @@ def _roc(axes: Axes, own: torch.Tensor, ood_detection: OodDetection, ood_data: O
     at = (100 * ood_detection.false_positive_rate.value, 100 * ood_detection.detected.value)
     axes.plot(*at, "o", color=INK, markersize=7, label=f"the card's threshold: {at[1]:.1f} % at {at[0]:.1f} %")
     axes.set(
-        xlabel="test images above the threshold: false alarms (%)", ylabel="caught (%)", xlim=(-2, 102), ylim=(-2, 103)
+        xlabel="false positive rate: test images above the threshold (%)",
+        ylabel="detected (%)",
+        xlim=(-2, 102),
+        ylim=(-2, 103),
     )
     axes.set_title(f"ROC against {short(ood_data.name, 40)}")
     axes.legend(loc="lower right", fontsize=8)

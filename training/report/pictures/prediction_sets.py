@@ -17,21 +17,21 @@ MOST = 25
 
 def draw(path: Path, figures: Figures, sets: PredictionSets) -> None:
     """Set sizes to the left, coverage by class to the right."""
-    names = [one.name for one in figures.classes]
-    known = [(name, found) for name, found in zip(names, sets.classes, strict=True) if found]
-    chosen = sorted(known, key=lambda pair: pair[1].value)[:MOST] if len(known) > MOST else known
+    names = [entry.name for entry in figures.classes]
+    covered = [(name, coverage) for name, coverage in zip(names, sets.classes, strict=True) if coverage]
+    chosen = sorted(covered, key=lambda pair: pair[1].value)[:MOST] if len(covered) > MOST else covered
     with picture(path, 10, max(3.4, 1.2 + 0.22 * len(chosen))) as figure:
         sizes, classes = figure.subplots(1, 2)
         _sizes(sizes, sets, figures.images)
         _classes(classes, chosen, sets)
-        which = f"the {MOST} lowest of {len(known)} classes" if len(known) > MOST else "by class"
+        which = f"the {MOST} lowest of {len(covered)} classes" if len(covered) > MOST else "by class"
         classes.set_title(f"Coverage, {which}")
 
 
 def _sizes(axes: Axes, sets: PredictionSets, images: int) -> None:
     counts = [0] * min(sets.sizes[-1].size, MOST)
-    for one in sets.sizes:
-        counts[min(one.size, MOST) - 1] += one.images
+    for entry in sets.sizes:
+        counts[min(entry.size, MOST) - 1] += entry.images
     drawn = axes.bar(range(1, len(counts) + 1), [100 * count / images for count in counts], color=BLUE)
     if len(counts) <= 12:
         axes.bar_label(drawn, [str(count) for count in counts], fontsize=8, padding=2)
@@ -43,15 +43,15 @@ def _sizes(axes: Axes, sets: PredictionSets, images: int) -> None:
 
 
 def _classes(axes: Axes, chosen: list[tuple[str, Share]], sets: PredictionSets) -> None:
-    places = range(len(chosen))[::-1]
+    positions = range(len(chosen))[::-1]
     axes.axvline(100 * sets.target, color=ORANGE, label=f"promised {sets.target:.0%}")
-    values = [100 * found.value for _, found in chosen]
+    values = [100 * coverage.value for _, coverage in chosen]
     reach = [
-        [100 * (found.value - found.low) for _, found in chosen],
-        [100 * (found.high - found.value) for _, found in chosen],
+        [100 * (coverage.value - coverage.low) for _, coverage in chosen],
+        [100 * (coverage.high - coverage.value) for _, coverage in chosen],
     ]
-    axes.errorbar(values, places, xerr=reach, fmt="o", color=BLUE, markersize=5, elinewidth=1.2, capsize=2)
-    axes.set_yticks(places, [short(name) for name, _ in chosen])
+    axes.errorbar(values, positions, xerr=reach, fmt="o", color=BLUE, markersize=5, elinewidth=1.2, capsize=2)
+    axes.set_yticks(positions, [short(name) for name, _ in chosen])
     axes.set(xlabel="sets that hold the labeled class (%)", xlim=(min(40, *values) - 2 if values else 0, 102))
     axes.set_ylim(-0.7, len(chosen) - 0.3)
     axes.legend(loc="lower left", fontsize=8)

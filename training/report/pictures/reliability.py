@@ -59,10 +59,10 @@ def draw(path: Path, test: Evaluation, figures: Figures) -> None:
     with picture(path, 4.6 * len(panels), 5.2) as figure:
         grid = figure.subplots(2, len(panels), squeeze=False, height_ratios=(3, 1), sharex=True)
         for column, (title, probabilities, quality) in enumerate(panels):
-            found = bins(probabilities, test.labels)
-            _diagram(grid[0, column], found)
+            binned = bins(probabilities, test.labels)
+            _diagram(grid[0, column], binned)
             grid[0, column].set_title(f"{title}\nexpected calibration error {quality.ece:.4f}")
-            grid[1, column].bar(_middles(), found.counts.numpy(), width=0.9 / BINS, color=GRAY)
+            grid[1, column].bar(_middles(), binned.counts.numpy(), width=0.9 / BINS, color=GRAY)
             grid[1, column].set(yscale="log", ylim=(0.7, None), xlabel="probability of the answer")
             grid[1, column].yaxis.set_minor_locator(NullLocator())
             logarithmic(grid[1, column].yaxis)
@@ -72,13 +72,13 @@ def draw(path: Path, test: Evaluation, figures: Figures) -> None:
 
 
 def _middles() -> list[float]:
-    return [(place + 0.5) / BINS for place in range(BINS)]
+    return [(index + 0.5) / BINS for index in range(BINS)]
 
 
-def _diagram(axes: Axes, found: Bins) -> None:
+def _diagram(axes: Axes, binned: Bins) -> None:
     axes.plot((0, 1), (0, 1), color=INK, linewidth=1, linestyle="--")
-    accuracy, confidence = found.accuracy.nan_to_num(), found.confidence.nan_to_num()
-    colors = [BLUE if count >= FEW else PALE for count in found.counts.tolist()]
+    accuracy, confidence = binned.accuracy.nan_to_num(), binned.confidence.nan_to_num()
+    colors = [BLUE if count >= FEW else PALE for count in binned.counts.tolist()]
     axes.bar(_middles(), accuracy.numpy(), width=0.9 / BINS, color=colors, label="right")
     gap = (confidence - accuracy).numpy()
     axes.bar(

@@ -1,4 +1,4 @@
-"""Which kernels a program's matrix products are done by changes nothing but the time they take."""
+"""Autotuned kernels change the time of a program's matrix products, not their result."""
 
 from __future__ import annotations
 

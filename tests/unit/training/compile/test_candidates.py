@@ -1,4 +1,4 @@
-"""What is tried, and what is not and why."""
+"""Candidate programs, and reasons for skipped ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def a_plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_formats_that_the_machine_computes_in_are_tried_and_the_others_named() -> None:
     found = candidates.find()
     assert found.names == ("cpu-int8", "cpu-fp32")
-    assert found.left == {
+    assert found.skipped == {
         "cpu-bf16": "the processor does not multiply bfloat16 numbers (it has neither avx512_bf16 nor amx_bf16)",
         "cuda-bf16": "this machine has no GPU",
         "cuda-fp16": "this machine has no GPU",

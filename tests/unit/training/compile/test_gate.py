@@ -1,4 +1,4 @@
-"""Who is let in: each limit from both sides."""
+"""The gate: each limit from both sides."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_without_trust_there_are_no_sets_to_judge_by() -> None:
 
 
 def answers(card: Card, classes: list[int], *, sure: float = 5.0) -> Evaluation:
-    """What an engine says that answers with these classes."""
+    """Return the evaluation of an engine with these predictions."""
     logits = torch.eye(3)[classes] * sure
     estimator = UncertaintyEstimator(card.uncertainty) if card.uncertainty else None
     return Evaluation.of(card, estimator, Outputs(logits, torch.zeros(len(classes), 2)), LABELS)

@@ -44,7 +44,7 @@ def test_each_program_gives_the_golden_answers_that_were_written_for_it(compiled
 
 
 def test_the_compiler_was_told_a_level_and_not_this_machine(compiled: Release) -> None:
-    """It notes its flags in what it makes (DW_AT_producer of DWARF)."""
+    """Check the compiler flags that gcc notes in its output (DW_AT_producer of DWARF)."""
     for entry in compiled.card.engines:
         with zipfile.ZipFile(compiled.folder / entry.path) as package:
             (library,) = (name for name in package.namelist() if name.endswith(".so"))
@@ -63,7 +63,7 @@ def test_the_test_split_is_measured_for_the_report(outcome: Optimized, digits: D
 
 def test_the_report_says_all_of_it(compiled: Release, outcome: Optimized) -> None:
     text = (compiled.folder / "report" / "engines.html").read_text(encoding="utf-8")
-    assert "<b>cpu-int8</b>, then <b>cpu-fp32</b> may answer" in text
+    assert "<b>cpu-int8</b>, then <b>cpu-fp32</b> may serve" in text
     assert (compiled.folder / "report" / "engines.json").exists()
     assert (compiled.folder / "report" / "engines.png").exists()
 
@@ -89,7 +89,7 @@ def test_what_does_not_compile_is_named_and_hurts_nothing(
 
     monkeypatch.setattr(optimizing, "build", fails)
     found = compilation.optimize(own_release, digits, compilation.find(["int8"]), lambda words: None)
-    assert found.left == {"cpu-int8": "cpu-int8.pt2 cannot be compiled: RuntimeError: no such operator"}
+    assert found.skipped == {"cpu-int8": "cpu-int8.pt2 cannot be compiled: RuntimeError: no such operator"}
     assert found.admitted == ()
     assert Card.load(own_release.folder) == own_release.card
     assert "No compiled program passed" in (own_release.folder / "report" / "engines.html").read_text(encoding="utf-8")
@@ -113,7 +113,9 @@ def test_int8_that_loses_too_much_is_made_once_more_with_its_first_convolution_i
     found = compilation.optimize(own_release, digits, compilation.find(["int8"]), said.append, "x86-64-v3")
     (entry,) = found.card.engines
     assert entry.float32_layers == ("features.0",)
-    assert any("points below float32's" in line and "once more, with the first convolution" in line for line in said)
+    assert any(
+        "points below float32's" in line and "compiling again, with the first convolution" in line for line in said
+    )
     text = (own_release.folder / "report" / "engines.html").read_text(encoding="utf-8")
     if True in bad:
         assert "points below float32's" in str(entry.rejection)

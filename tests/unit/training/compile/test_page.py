@@ -30,14 +30,14 @@ def outcome(card: Card, *entries: Compiled) -> Optimized:
         card=card.model_copy(update={"engines": entries}),
         data=HOSTILE,
         tested={"eager": TESTED, "cpu-int8": TESTED},
-        left={"cpu-bf16": "the processor does not multiply bfloat16 numbers"},
+        skipped={"cpu-bf16": "the processor does not multiply bfloat16 numbers"},
     )
 
 
 def test_what_is_let_in_what_is_kept_out_and_why_can_be_read(card: Card, tmp_path: Path) -> None:
     page.write(tmp_path, outcome(card, INT8, FP32))
     text = (tmp_path / page.FILE_NAME).read_text(encoding="utf-8")
-    assert "<b>cpu-int8</b> may answer" in text
+    assert "<b>cpu-int8</b> may serve" in text
     assert '<b>cpu-fp32</b>: <span class="bad">it is no faster: 2.6 ms an image against 2.5</span>' in text
     assert "<b>cpu-bf16</b> was not tried: the processor does not multiply" in text
     assert "89.7 %" in text

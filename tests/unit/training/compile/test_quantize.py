@@ -1,4 +1,4 @@
-"""What is computed in 8 bits, and what may stay in float32."""
+"""Layers in int8, and layers that stay in float32."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def network(name: str) -> FromPixels:
 
 
 def kept(module: nn.Module) -> int:
-    """How many convolutions and linear layers of a converted graph take weights that were never in 8 bits."""
+    """Return the number of convolutions and linear layers with float32 weights in a converted graph."""
     assert isinstance(module, torch.fx.GraphModule)
     layers = [
         node

@@ -79,12 +79,12 @@ def test_copy_under_another_class_leaves_out_both(tmp_path: Path) -> None:
 
 
 def test_images_that_differ_in_one_pixel_are_two(tmp_path: Path) -> None:
-    """Which the rows that are looked at first do not show."""
+    """The rows of the sample do not show the difference."""
     pixels = np.full((400, 8, 3), 200, np.uint8)
     other = pixels.copy()
     other[1, 3] = 0
     assert pixel_digest.sample(pixels) == pixel_digest.sample(other)
-    assert pixel_digest.whole(pixels) != pixel_digest.whole(other)
+    assert pixel_digest.full(pixels) != pixel_digest.full(other)
     root = fill(tmp_path, cat=9, dog=9)
     (root / "cat" / "a.png").write_bytes(saved(Image.fromarray(pixels)))
     (root / "dog" / "b.png").write_bytes(saved(Image.fromarray(other)))
@@ -94,7 +94,7 @@ def test_images_that_differ_in_one_pixel_are_two(tmp_path: Path) -> None:
 
 def test_images_of_other_sizes_with_the_same_bytes_are_two() -> None:
     flat = np.zeros((4, 9), np.uint8)
-    assert len({pixel_digest.whole(flat.reshape(shape)) for shape in ((4, 9), (9, 4), (6, 6), (2, 18))}) == 4
+    assert len({pixel_digest.full(flat.reshape(shape)) for shape in ((4, 9), (9, 4), (6, 6), (2, 18))}) == 4
 
 
 def test_lossy_copy_is_another_image() -> None:

@@ -108,7 +108,7 @@ def test_pipes_and_sockets_are_not_opened(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_what_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As another user: root may read everything."""
+    """Run as another user, because root may read everything."""
     for name in ("shut", "open"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(picture(1))

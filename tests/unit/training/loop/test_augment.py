@@ -1,4 +1,4 @@
-"""How training images are varied, and that it does not depend on which process has them."""
+"""Augmentation, which does not depend on the process."""
 
 from __future__ import annotations
 

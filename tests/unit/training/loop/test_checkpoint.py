@@ -114,8 +114,8 @@ def test_on_a_full_disk_the_one_before_survives(small_disk: Path) -> None:
     write(small_disk / "work", {"weight": torch.ones(1)}, DOCUMENT)
     with pytest.raises(
         CheckpointError,
-        match=r"cannot be written \(No space left on device\): free 1 MB; the checkpoint before it is whole: go on "
-        r"from there with --resume$",
+        match=r"cannot be written \(No space left on device\): free 1 MB; the previous checkpoint is valid: resume "
+        r"from it with --resume$",
     ):
         write(small_disk / "work", {"weight": torch.ones(250_000)}, {})
     assert read(small_disk / "work")[1] == DOCUMENT
@@ -151,7 +151,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_where_there_is_none_nothing_can_be_gone_on_from(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="there is no checkpoint to go on from; train without --resume"):
+    with pytest.raises(CheckpointError, match="there is no checkpoint to resume; train without --resume"):
         read(tmp_path)
 
 
@@ -163,7 +163,7 @@ def test_a_damaged_one_is_said_to_be(folder: Path, damage: str) -> None:
         path.write_bytes(path.read_bytes().replace(checkpoint._DOCUMENT.encode(), b"somebodys1"))
     else:
         path.write_bytes({"cut": path.read_bytes()[:-2], "empty": b"", "text": b"x" * 100}[damage])
-    with pytest.raises(CheckpointError, match=r"damaged \(.*\); remove it, or begin anew \(--restart\)$"):
+    with pytest.raises(CheckpointError, match=r"damaged \(.*\); remove it, or use --restart$"):
         read(folder)
 
 
@@ -203,8 +203,8 @@ def test_a_checkpoint_of_another_training_is_refused_with_what_differs(tmp_path:
     other = {**recipe, "epochs": 4, "loss": {"name": "focal", "gamma": 1.0}}
     with pytest.raises(
         CheckpointError,
-        match=r"another recipe \(epochs was 3 and is 4; loss\.gamma was 2\.0 and is 1\.0\): go on with that one, or "
-        r"begin anew \(--restart\)",
+        match=r"another recipe \(epochs was 3 and is 4; loss\.gamma was 2\.0 and is 1\.0\): use that one, or start "
+        r"again with --restart",
     ):
         check(tmp_path, document, other, "one")
     with pytest.raises(CheckpointError, match="other data"):

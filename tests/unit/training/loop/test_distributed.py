@@ -85,7 +85,7 @@ def train_in_this_process(folder: Path) -> None:
 
 
 def tensors_held_after_their_sum(processes: World, sums: int = 1000) -> int:
-    """How many of the tensors that are summed outlive `total`, because a thread of Gloo's still has them."""
+    """Count summed tensors that outlive `total`, because a thread of Gloo still holds them."""
     seen: list[weakref.ref[torch.Tensor]] = []
     alive = 0
     with pytest.MonkeyPatch.context() as patch:
@@ -133,7 +133,7 @@ def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where two processes left their weights, and what each has to tell."""
+    """Return the folder with the weights and the messages of two processes."""
     folder = tmp_path_factory.mktemp("two")
     done = together(folder)
     assert [process.returncode for process in done] == [0, 0], done[0].stdout + done[1].stdout

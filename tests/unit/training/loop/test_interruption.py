@@ -35,7 +35,7 @@ def test_the_first_signal_asks(number: signal.Signals) -> None:
 
 @pytest.fixture
 def hears_ctrl_c() -> Iterator[None]:
-    """As in a terminal; a shell's job in the background ignores SIGINT, and so would these tests."""
+    """Restore the default SIGINT: background jobs of a shell ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

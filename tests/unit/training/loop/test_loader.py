@@ -1,4 +1,4 @@
-"""Where batches come from: memory or disk, the same canvases by the image code that serves."""
+"""Batch sources in memory and on disk return the same images."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def split(tmp_path: Path) -> Split:
 
 def test_what_fits_lies_in_memory_and_what_does_not_is_streamed(split: Split) -> None:
     size = 40 * 3 * 16 * 16
-    assert isinstance(load(split, SPEC, CPU, most_bytes=size), InMemory)
-    assert isinstance(load(split, SPEC, CPU, most_bytes=size - 1), Streamed)
+    assert isinstance(load(split, SPEC, CPU, max_bytes=size), InMemory)
+    assert isinstance(load(split, SPEC, CPU, max_bytes=size - 1), Streamed)
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["memory", "streamed"])
@@ -104,14 +104,14 @@ def test_only_some_batches_are_decoded_in_advance(monkeypatch: pytest.MonkeyPatc
 def test_a_file_that_broke_since_it_was_checked_is_named(split: Split, tmp_path: Path, kept: bool) -> None:
     (tmp_path / "11.png").write_bytes(encoded(11)[:60])
     with pytest.raises(DataError, match=r"^11\.png: the PNG image is cut short"):
-        list(load(split, SPEC, CPU, most_bytes=10**9 * kept).batches([torch.arange(40)]))
+        list(load(split, SPEC, CPU, max_bytes=10**9 * kept).batches([torch.arange(40)]))
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["memory", "streamed"])
 def test_a_file_that_went_since_it_was_checked_is_named(split: Split, tmp_path: Path, kept: bool) -> None:
     (tmp_path / "11.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"11\.png"):
-        list(load(split, SPEC, CPU, most_bytes=10**9 * kept).batches([torch.arange(40)]))
+        list(load(split, SPEC, CPU, max_bytes=10**9 * kept).batches([torch.arange(40)]))
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["memory", "streamed"])

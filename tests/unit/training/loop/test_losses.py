@@ -1,4 +1,4 @@
-"""Losses, against numbers worked out by hand and against torch's own."""
+"""Losses, against numbers calculated independently and against torch's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows the gradients, how fast at each step, and which weights are held small."""
+"""Optimizers, learning rate schedules, and regularized weights."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from training.loop.pretrained import Misfit, WeightsError, initialize
 
 
 class Job:
-    """What a training script may pickle beside its weights: it runs code when it is loaded."""
+    """Object in a pickle that runs code when it is loaded."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("touched",)
@@ -247,7 +247,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
         ("none.pth", r"no such file; it takes a \.safetensors, \.pth or \.pt file or a release"),
         ("weights.onnx", r"its name must end with \.safetensors, \.pth or \.pt"),
         ("weights.safetensors", "cannot be read"),
-        ("folder", r"a folder without weights\.safetensors, so it is no release"),
+        ("folder", r"a folder without weights\.safetensors, so it is not a release"),
     ):
         with pytest.raises(WeightsError, match=f"{name}: {words}"):
             initialize(small(2), tmp_path / name)

@@ -1,4 +1,4 @@
-"""What people see of a training."""
+"""Progress bar, lines and TensorBoard events of a training."""
 
 from __future__ import annotations
 

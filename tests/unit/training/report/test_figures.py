@@ -1,4 +1,4 @@
-"""The figures of a report, against what can be worked out by hand."""
+"""The figures of a report, against independent calculations."""
 
 from __future__ import annotations
 

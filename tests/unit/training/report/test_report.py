@@ -54,7 +54,7 @@ def made(test: Evaluation, folder: Path, **more: object) -> Path:
 
 
 class Page(HTMLParser):
-    """What a browser makes of a page: its tags, its text, and where it would go for more."""
+    """Tags, text and links of a page, as a browser parses it."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a release without uncertainty and without a training, where an older report stood."""
+    """Report of a release without uncertainty and history, over an older report."""
     folder = tmp_path_factory.mktemp("bare")
     (folder / "ood.png").write_bytes(b"of another time")
     return made(answered(3, None), folder, cost=Cost(1.0, 1.0, None, (), 5, 5, 5))
@@ -144,12 +144,12 @@ def test_every_picture_says_how_it_is_read(whole: Path) -> None:
 
 def test_the_page_says_what_was_measured_with_its_intervals(whole: Path) -> None:
     text = " ".join(Page((whole / "report.html").read_text(encoding="utf-8")).text.split())
-    measured = ("the 60 images of the test split of beads", "90 % promised")
+    measured = ("the 60 images of the test split of beads", "90 % targeted")
     spent = ("2 Wh", "1 min 23 s; 2 min 41 s of CPU", "6.9 MFLOP", "1.26 MB")
     made_from = ("epochs: 3", "a paint box", "60 to train, 20 to calibrate, 20 to test")
     for words in (*measured, *spent, *made_from):
         assert words in text
-    assert re.search(r"Right answers [\d.]+ % [\d.]+ to [\d.]+ %; \d+ of 60", text)
+    assert re.search(r"Accuracy [\d.]+ % [\d.]+ to [\d.]+ %; \d+ of 60", text)
 
 
 def test_without_trust_the_page_says_so_and_leaves_it_out(bare: Path) -> None:
@@ -161,7 +161,7 @@ def test_without_trust_the_page_says_so_and_leaves_it_out(bare: Path) -> None:
 
 
 def test_energy_that_nobody_measured_is_not_known(bare: Path) -> None:
-    assert "not known" in (bare / "report.html").read_text(encoding="utf-8")
+    assert "unknown: the machine" in (bare / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_model_of_two_classes_that_makes_no_mistake(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_of_many_classes_the_most_confused_pairs_are_shown_and_those_found_least
     test = answered(120, UNCERTAINTY, count=300)
     made(test, tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "The whole matrix stands in metrics.json" in text
+    assert "The full matrix is in metrics.json" in text
     assert "The other 60 classes" in text
     rows = re.findall(r'<td class="label">(.+?)</td>', text)
     assert len(rows) == 120

@@ -22,7 +22,7 @@ def weak(count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Te
 
 
 def covered(probabilities: torch.Tensor, labels: torch.Tensor, conformal: Conformal) -> torch.Tensor:
-    """Whether each row's set has the label, found class by class."""
+    """Return for each row if its set has the label."""
     found = []
     for row, label in zip(probabilities.tolist(), labels.tolist(), strict=True):
         order = sorted(range(len(row)), key=lambda index: -row[index])

@@ -41,7 +41,7 @@ def test_images_that_are_all_right_make_it_no_surer_than_so_many_can(count: int)
 def test_logits_that_are_next_to_nothing_give_a_bound_and_say_so() -> None:
     found, (remark,) = fit_temperature(1e-6 * torch.eye(4).repeat(5, 1), torch.arange(4).repeat(5))
     assert found == pytest.approx(COLDEST, rel=0.1)
-    assert "logits are too small for what the 20 calibration images say" in remark
+    assert "logits are too small for the 20 calibration images" in remark
 
 
 def test_a_network_that_knows_nothing_gets_the_other_bound() -> None:

@@ -49,8 +49,8 @@ def test_what_is_fitted_keeps_its_promises_on_new_images(ood: str) -> None:
 
 
 def test_an_image_unlike_any_is_told_from_the_embedding_though_the_network_is_sure_of_it() -> None:
-    strange = torch.tensor([[1.0, 0.0, 0.0, 900.0]])  # the fourth axis speaks for no class
-    outputs = Outputs(strange @ HEAD.T, strange)
+    outlier = torch.tensor([[1.0, 0.0, 0.0, 900.0]])  # the fourth axis speaks for no class
+    outputs = Outputs(outlier @ HEAD.T, outlier)
     (found,) = judged(fit(TRAIN, CALIBRATION, UncertaintySettings()), outputs)
     assert (found.set, found.decision, found.reason) == (["0"], "refer", "out_of_distribution")
     (unseen,) = judged(fit(TRAIN, CALIBRATION, UncertaintySettings(ood="energy")), outputs)
@@ -119,5 +119,5 @@ def test_a_split_without_images_is_refused() -> None:
 
 def test_outputs_that_are_no_numbers_are_refused() -> None:
     broken = Scored(Outputs(TRAIN.outputs.logits * float("nan"), TRAIN.outputs.embeddings), TRAIN.labels)
-    with pytest.raises(ValueError, match="images of the train split with what is no number"):
+    with pytest.raises(ValueError, match="images of the train split with NaN or infinity"):
         fit(broken, CALIBRATION, UncertaintySettings())

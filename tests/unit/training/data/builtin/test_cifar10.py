@@ -182,7 +182,7 @@ def test_files_that_are_missing_or_damaged_are_named(own: Path) -> None:
         ({b"data": np.zeros((99, 3072), np.uint8)}, "99 images, but 100 labels and 100 names"),
         ({b"labels": [10] * ROWS}, "a label is 10: it must be from 0 to 9"),
         ({b"labels": [0.5] * ROWS}, "a label is 0.5"),
-        ({b"labels": None}, "holds no list called labels: it is no file of CIFAR-10"),
+        ({b"labels": None}, "holds no list called labels: this is not a file of CIFAR-10"),
     ],
 )
 def test_shapes_and_labels_are_checked(own: Path, change: dict[bytes, object], reason: str) -> None:

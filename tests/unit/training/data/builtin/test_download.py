@@ -24,7 +24,7 @@ SUM = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server:
-    """What it does is set by each test; `asked` has the Range of each request."""
+    """Server whose behavior each test sets; `asked` has the Range of each request."""
 
     content = CONTENT
     status = 0  # answer with it, and nothing else
@@ -172,7 +172,7 @@ def test_a_server_that_is_busy_is_asked_again(server: Server, tmp_path: Path) ->
 def test_a_server_without_the_file_is_not(server: Server, tmp_path: Path) -> None:
     server.status = 404
     with pytest.raises(
-        DataError, match=r"the server answers 404 Not Found\. Try .* by hand and put it at .*/file\.bin$"
+        DataError, match=r"the server answers 404 Not Found\. Try .* yourself and put it at .*/file\.bin$"
     ):
         get(server, tmp_path / "file.bin")
     assert len(server.asked) == 1
@@ -182,7 +182,7 @@ def test_no_server_means_how_to_do_without(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(download, "PAUSE", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(
-        DataError, match=r"no connection, .*\(ConnectionError\)\. Try .* or fetch it by hand and put it at"
+        DataError, match=r"no connection, .*\(ConnectionError\)\. Try .* or download it yourself and put it at"
     ):
         fetch("http://127.0.0.1:9/file.bin", tmp_path / "file.bin", SUM, SIZE)
 
