@@ -37,9 +37,9 @@ SERVING_ORDER = [
 
 
 def sources(package: str) -> list[Path]:
-    found = sorted((ROOT / package).rglob("*.py"))
-    assert found, f"{package} holds no Python file"
-    return found
+    paths = sorted((ROOT / package).rglob("*.py"))
+    assert paths, f"{package} holds no Python file"
+    return paths
 
 
 def imported(path: Path) -> set[str]:
@@ -102,9 +102,9 @@ def test_serving_imports_nothing_that_stands_above() -> None:
             modules = {name: path for name, path in serving_modules().items() if name.split(".")[1:2] == [package]}
             assert modules, f"serving has no {package}"
             for module, path in modules.items():
-                rooms = {name.split(".")[1] for name in imported_modules(path) if name.startswith("serving.")}
-                rooms &= {name for names in SERVING_ORDER for name in names}
-                upwards += [f"{module} imports serving.{room}" for room in sorted(rooms - below - {package})]
+                packages = {name.split(".")[1] for name in imported_modules(path) if name.startswith("serving.")}
+                packages &= {name for names in SERVING_ORDER for name in names}
+                upwards += [f"{module} imports serving.{name}" for name in sorted(packages - below - {package})]
         below |= set(row)
     assert upwards == []
 
