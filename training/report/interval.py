@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
-# The 97.5 % point of the normal distribution: intervals hold the truth 95 times in 100.
-Z = 1.959963984540054
+from scipy.stats import binomtest
+
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,8 @@ class Share:
 
 
 def share(count: int, total: int) -> Share:
-    """The share with Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22:209); `total` is above 0."""
+    """Return the share with Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22:209); `total` is above 0."""
     value = count / total
-    middle = value + Z * Z / (2 * total)
-    reach = Z * sqrt(value * (1 - value) / total + Z * Z / (4 * total * total))
-    scale = 1 + Z * Z / total
-    low, high = (middle - reach) / scale, (middle + reach) / scale
-    # Rounding would leave an interval of all or of nothing just short of it.
-    return Share(value, max(0.0, min(value, low)), min(1.0, max(value, high)), count, total)
+    interval = binomtest(count, total).proportion_ci(CONFIDENCE, method="wilson")
+    # Rounding can put a bound on the wrong side of a share of 0 or 1.
+    return Share(value, min(value, float(interval.low)), max(value, float(interval.high)), count, total)
