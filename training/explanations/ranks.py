@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 
-def spearman(maps: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+def spearman(maps: torch.Tensor, other_maps: torch.Tensor) -> torch.Tensor:
     """Return Spearman's correlation of N pairs of maps (N, H, W), from -1 to 1: (N,).
 
     Equal values get ranks in reading order. A constant map has the correlation 0.
     """
-    first, second = (_ranks(values) for values in (maps, others))
+    first, second = (_ranks(values) for values in (maps, other_maps))
     return (first * second).mean(dim=1)
 
 

@@ -44,7 +44,7 @@ def draw(classifier: Classifier, split: Split, count: int, seed: int = SEED) -> 
     """Draw `count` images of a split, or all if it has fewer; the same seed gives the same images.
 
     Raises:
-        DataError: an image is not accepted, its mask is empty as the network sees it, or there is no image.
+        DataError: an image is not accepted, its mask is empty as the network sees it, or the split is empty.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(split))[:count]).tolist()
     pictures = Split(

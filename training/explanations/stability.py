@@ -23,11 +23,11 @@ def noisy(images: torch.Tensor, spec: Input) -> Iterator[torch.Tensor]:
         yield images + noise.to(images)
 
 
-def relative_change(maps: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+def relative_change(maps: torch.Tensor, other_maps: torch.Tensor) -> torch.Tensor:
     """Return the norm of the difference of maps (N, H, W), divided by the norm of `maps`: (N,).
 
     The largest value over noisy copies is the maximum sensitivity of Yeh et al., arXiv 1901.09392.
     """
     lengths = maps.flatten(1).norm(dim=1)
-    changes: torch.Tensor = (others - maps).flatten(1).norm(dim=1) / lengths.clamp(min=torch.finfo(maps.dtype).tiny)
+    changes: torch.Tensor = (other_maps - maps).flatten(1).norm(dim=1) / lengths.clamp(min=torch.finfo(maps.dtype).tiny)
     return changes

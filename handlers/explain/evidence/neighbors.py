@@ -64,7 +64,7 @@ class Neighbors:
         try:
             embeddings, labels, thumbnails, ends = (tensors[name] for name in (EMBEDDINGS, LABELS, THUMBNAILS, ENDS))
         except KeyError as error:
-            raise NeighborsError(f"there is no tensor {error}") from None
+            raise NeighborsError(f"tensor {error} is missing") from None
         starts = torch.cat([ends.new_zeros(1), ends])
         if embeddings.ndim != 2 or not len(embeddings) == len(labels) == len(ends) > 0:
             counts = ", ".join(f"{tuple(tensor.shape)}" for tensor in (embeddings, labels, ends))

@@ -75,7 +75,7 @@ def introspect(network: nn.Module, size: int, layer: str | None = None) -> Intro
     if layer is not None and layer not in maps:
         examples = ", ".join(convolutions[-3:]) or "none"
         raise ValueError(
-            f"layer {layer!r:.80} is no module whose output keeps its places to the end: there is {examples}"
+            f"layer {layer!r:.80} is not a module whose output keeps its places to the end: there is {examples}"
         )
     last, middle = _layers(network, maps, convolutions[-1]) if convolutions else (None, None)
     return Introspection(

@@ -17,7 +17,7 @@ MIN_WIDTH = 384
 HEIGHT = 92
 _MARGIN = 8
 _LARGE, _SMALL = 17, 13
-# Characters of a label; no strip has room for more.
+# Characters of a label; longer labels never fit.
 _MAX_LABEL_LENGTH = 150
 _BAR_TOP, _BAR_HEIGHT = 33, 14
 _INK, _GRAY, _PAPER = (20, 20, 20), (85, 85, 85), (255, 255, 255)
@@ -94,15 +94,15 @@ def strip(caption: Caption, scale: Scale, width: int) -> Image.Image:
     image = Image.new("RGB", (width, HEIGHT), _PAPER)
     draw = ImageDraw.Draw(image)
     left, right = _MARGIN, width - _MARGIN
-    room = right - left
+    inner_width = right - left
 
     probability = "" if caption.probability is None else f"probability {_percent(caption.probability)}"
     _right(draw, right, 7, probability, _LARGE, _INK)
-    _left(draw, left, 7, _title(caption, room - _length(probability, _LARGE) - 2 * _MARGIN), _LARGE, _INK)
+    _left(draw, left, 7, _title(caption, inner_width - _length(probability, _LARGE) - 2 * _MARGIN), _LARGE, _INK)
 
     signed = scale.sign == "both"
     visible_colors = scale.colors if signed else scale.colors[len(scale.colors) // 2 :]
-    bar = Image.fromarray(visible_colors[None]).resize((room, _BAR_HEIGHT), Image.Resampling.NEAREST)
+    bar = Image.fromarray(visible_colors[None]).resize((inner_width, _BAR_HEIGHT), Image.Resampling.NEAREST)
     image.paste(bar, (left, _BAR_TOP))
     draw.rectangle((left, _BAR_TOP, right - 1, _BAR_TOP + _BAR_HEIGHT - 1), outline=_GRAY)
 
@@ -113,20 +113,27 @@ def strip(caption: Caption, scale: Scale, width: int) -> Image.Image:
         draw.text((middle, below_bar), "0", _INK, _font(_SMALL), anchor="ma")
         opposite = f"speaks for {caption.against}" if caption.against else "speaks against"
         _left(
-            draw, left, below_bar, cut(f"-{scale.top:.2g}  {opposite}", room // 2 - 2 * _MARGIN, _SMALL), _SMALL, _INK
+            draw,
+            left,
+            below_bar,
+            cut(f"-{scale.top:.2g}  {opposite}", inner_width // 2 - 2 * _MARGIN, _SMALL),
+            _SMALL,
+            _INK,
         )
     else:
         _left(draw, left, below_bar, "0", _SMALL, _INK)
     number = f"  +{scale.top:.2g}"
     meaning = f"speaks for {caption.target}" if caption.against else "speaks for"
-    meaning = cut(meaning, room // 2 - 2 * _MARGIN - _length(number, _SMALL), _SMALL)
+    meaning = cut(meaning, inner_width // 2 - 2 * _MARGIN - _length(number, _SMALL), _SMALL)
     _right(draw, right, below_bar, meaning + number, _SMALL, _INK)
 
     bottom_line = below_bar + 20
     unit = caption.unit if scale.top else "no evidence anywhere"
     _right(draw, right, bottom_line, unit, _SMALL, _GRAY)
     source = ", ".join(filter(None, (caption.title, caption.version)))
-    _left(draw, left, bottom_line, cut(source, room - _length(unit, _SMALL) - 2 * _MARGIN, _SMALL), _SMALL, _GRAY)
+    _left(
+        draw, left, bottom_line, cut(source, inner_width - _length(unit, _SMALL) - 2 * _MARGIN, _SMALL), _SMALL, _GRAY
+    )
     return image
 
 

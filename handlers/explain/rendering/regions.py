@@ -145,9 +145,9 @@ def _shares(regions: Sequence[Region], subject: str) -> str:
     shares: dict[str, float] = {}
     for region in regions:
         shares[region.position] = shares.get(region.position, 0) + region.share
-    (first, largest_share), *others = sorted(shares.items(), key=lambda item: -item[1])[:MAX_POSITIONS]
-    rest = (f"{_percent(share)} {position}" for position, share in others)
-    return ", ".join([f"{_percent(largest_share)} {subject} {first}", *rest])
+    (first, largest_share), *smaller = sorted(shares.items(), key=lambda item: -item[1])[:MAX_POSITIONS]
+    additions = (f"{_percent(share)} {position}" for position, share in smaller)
+    return ", ".join([f"{_percent(largest_share)} {subject} {first}", *additions])
 
 
 def _percent(share: float) -> str:

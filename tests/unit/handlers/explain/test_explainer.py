@@ -93,7 +93,7 @@ def test_the_cards_method_is_taken_unless_another_is_asked_for(
     ("explanations", "says"),
     [
         (Explanations(method="magic"), "the card's method 'magic' does not exist"),
-        (Explanations(layer="features.99"), "layer 'features.99' is no module whose output keeps its places"),
+        (Explanations(layer="features.99"), "layer 'features.99' is not a module whose output keeps its places"),
     ],
 )
 def test_a_card_that_names_what_is_not_there_is_an_error(

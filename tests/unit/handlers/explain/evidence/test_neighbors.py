@@ -102,7 +102,7 @@ def test_a_file_that_is_missing_or_damaged_is_named(
         (ENDS, torch.tensor([1, 3, 6, 7]), "ends do not fit their 6 bytes"),
         (ENDS, torch.tensor([3, 1, 6, 6]), "ends do not fit"),
         (ENDS, torch.tensor([-1, 1, 6, 6]), "ends do not fit"),
-        (THUMBNAILS, None, "there is no tensor 'thumbnails'"),
+        (THUMBNAILS, None, "tensor 'thumbnails' is missing"),
     ],
 )
 def test_tensors_that_do_not_fit_are_refused(

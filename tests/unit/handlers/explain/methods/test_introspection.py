@@ -116,7 +116,9 @@ def test_the_card_may_name_a_layer() -> None:
 
 @pytest.mark.parametrize("layer", ["features.99", "fc"])
 def test_a_layer_that_will_not_do_is_answered_with_those_that_do(layer: str) -> None:
-    with pytest.raises(ValueError, match=rf"layer '{layer}' is no module whose output keeps its places.* features\.5"):
+    with pytest.raises(
+        ValueError, match=rf"layer '{layer}' is not a module whose output keeps its places.* features\.5"
+    ):
         introspect(network("resnet9"), SIZE, layer)
 
 
