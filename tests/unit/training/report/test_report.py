@@ -35,7 +35,7 @@ HOSTILE = "<script>alert('x')</script> & $x_$ \N{CJK UNIFIED IDEOGRAPH-79CD}"
 def answered(classes: int, uncertainty: UncertaintyCard | None, count: int = 60) -> Evaluation:
     """Answers of a model that is mostly right; the first class has a name that is to break things."""
     generator = torch.Generator().manual_seed(1)
-    labels = torch.randint(0, classes - 1, (count,), generator=generator)  # of the last class there is no image
+    labels = torch.randint(0, classes - 1, (count,), generator=generator)  # the last class has no images
     logits = torch.randn(count, classes, generator=generator)
     logits[torch.arange(count), labels] += 3
     names = (HOSTILE, *(f"class {number}" for number in range(1, classes)))

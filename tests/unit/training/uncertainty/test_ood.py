@@ -70,7 +70,9 @@ def test_a_dimension_that_never_moved_is_no_division_by_zero() -> None:
     moved = seen[:1].clone()
     moved[0, 5] = 1
     assert bool(scores(seen).isfinite().all())
-    assert scores(moved).item() > 2 * scores(seen).max().item(), "what never moved and now does is strange"
+    assert scores(moved).item() > 2 * scores(seen).max().item(), (
+        "a change in a constant dimension is out of distribution"
+    )
 
 
 def test_embeddings_that_do_not_differ_are_refused() -> None:

@@ -148,7 +148,7 @@ def test_a_server_that_cannot_resume_and_always_breaks_off_is_given_up(server: S
 
     def vary(server: Server) -> None:
         server.cut = 40_000 if len(server.asked) % 2 else 20_000
-        server.status = 404 if len(server.asked) > 9 else 0  # lest it goes on for ever
+        server.status = 404 if len(server.asked) > 9 else 0  # stops an endless retry
 
     server.before = vary
     with pytest.raises(
