@@ -1,4 +1,4 @@
-"""What a rollout needs of its surroundings. Each protocol has one implementation here, and fakes in the tests.
+"""Surroundings of a rollout, as protocols. Each has one implementation here, and fakes in the tests.
 
 Registry: TorchServe (registry.py). Router: the proxy (serving/proxy/routing.py). GoldenCheck: HTTP (golden_check.py).
 """

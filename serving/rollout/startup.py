@@ -1,4 +1,4 @@
-"""What a server starts: the desired state, and the archives of the store that it names."""
+"""Start of a server: the desired state, and the archives of the store that it names."""
 
 from __future__ import annotations
 

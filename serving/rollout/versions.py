@@ -154,7 +154,7 @@ class Versions:
             target = model_state.previous
             if target is None:
                 raise VersionError(
-                    f"{model}: nothing was promoted before {model_state.default}: there is no version to go back to"
+                    f"{model}: nothing was promoted before {model_state.default}: rollback needs a previous default"
                 )
             self._ready(state, model, target)
             model_state.begin_rollback()

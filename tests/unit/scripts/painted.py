@@ -31,13 +31,13 @@ def release(
     folder = root / "colors" / version
     folder.mkdir(parents=True)
     save_file(network.state_dict(), folder / WEIGHTS)
-    whole = card(classes, uncertainty)
-    whole.model_copy(
+    full_card = card(classes, uncertainty)
+    full_card.model_copy(
         update={
             "version": version,
-            "architecture": whole.architecture.model_copy(update={"arguments": arguments}),
-            "input": whole.input.model_copy(update={"size": size}),
-            "data": whole.data.model_copy(update={"sha256": digest}),
+            "architecture": full_card.architecture.model_copy(update={"arguments": arguments}),
+            "input": full_card.input.model_copy(update={"size": size}),
+            "data": full_card.data.model_copy(update={"sha256": digest}),
             "digests": {WEIGHTS: sha256(folder / WEIGHTS)},
         }
     ).save(folder)

@@ -63,9 +63,9 @@ def test_an_explanation_writes_its_picture(
     server.steps = [Say(body=WHY)]
     explain.main(["a.png", "--url", server.url, "--target", "dog", "--out", "why.png"])
     assert Path("why.png").read_bytes() == PNG
-    said = capsys.readouterr().out
-    document, _, rest = said.rpartition("}\n")
-    assert rest == (
+    output = capsys.readouterr().out
+    document, _, tail = output.rpartition("}\n")
+    assert tail == (
         "warning: only 0.3\nIt lies in the middle. why.png shows it: red speaks for 'dog', blue against it.\n"
     )
     assert json.loads(document + "}") == {k: v for k, v in WHY.items() if not k.endswith("_png")}

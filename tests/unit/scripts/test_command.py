@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def end_of(error: BaseException) -> str | int | None:
-    """What a command that raises this ends with."""
+    """Return the exit status or message of a command that raises this."""
 
     @command
     def main() -> None:
@@ -60,9 +60,9 @@ def test_a_bug_keeps_its_traceback() -> None:
 
 
 def test_a_command_that_succeeds_returns_nothing_special() -> None:
-    said: list[int] = []
-    command(said.append)(3)
-    assert said == [3]
+    received: list[int] = []
+    command(received.append)(3)
+    assert received == [3]
 
 
 def test_a_closed_pipe_is_no_error() -> None:

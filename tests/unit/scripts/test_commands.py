@@ -28,9 +28,11 @@ def test_the_samples_are_the_ones_that_the_command_writes(elsewhere: Path, capsy
     names = sorted(path.name for path in (elsewhere / "written").iterdir())
     assert names == [f"{digit}.png" for digit in range(10)]
     for name in names:
-        written, kept = (np.asarray(Image.open(folder / name)) for folder in (elsewhere / "written", ROOT / "samples"))
+        written, committed = (
+            np.asarray(Image.open(folder / name)) for folder in (elsewhere / "written", ROOT / "samples")
+        )
         assert written.shape == (96, 96)
-        assert np.array_equal(written, kept)
+        assert np.array_equal(written, committed)
     assert capsys.readouterr().out == "written/: 10 images of 96 x 96 pixels\n"
 
 

@@ -27,9 +27,9 @@ def test_help_is_answered_with_exit_status_0(name: str, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit) as ended:
         command.main(["--help"])
     assert ended.value.code == 0
-    said = capsys.readouterr().out
-    assert said.startswith(f"usage: python -m scripts.{name}")
-    assert str(command.__doc__).split()[:3] == said.split("\n\n")[1].split()[:3]
+    output = capsys.readouterr().out
+    assert output.startswith(f"usage: python -m scripts.{name}")
+    assert str(command.__doc__).split()[:3] == output.split("\n\n")[1].split()[:3]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -19,12 +19,12 @@ STUB = '#!/bin/sh\nprintf \'%s\\0\' "$@" "IMAGE is $IMAGE" "MORE is $MORE" >> "$
 def recipes() -> dict[str, str]:
     """The recipe of each target, with the recipes' own shorthands written out."""
     shorthands = dict(re.findall(r"^(WHICH|WHERE) = (.*)$", TEXT, re.MULTILINE))
-    found = {}
+    by_target = {}
     for names, lines in re.findall(r"^([a-z][a-z -]*):.*\n((?:\t.*\n)+)", TEXT, re.MULTILINE):
         for name, content in shorthands.items():
             lines = lines.replace(f"$({name})", content)
-        found |= dict.fromkeys(names.split(), lines)
-    return found
+        by_target |= dict.fromkeys(names.split(), lines)
+    return by_target
 
 
 RECIPES = recipes()
@@ -117,11 +117,11 @@ def test_values_arrive_as_they_were_typed(folder: Path, target: str, where: str)
         runs = [{}] if target not in CHOOSES else [{}, {**CHOOSES[target], "DIR": value}]
         received: list[str] = []
         for more in runs:
-            given = values | more
+            assignments = values | more
             if where == "typed":
-                received += arguments(folder, target, *(f"{name}={text}" for name, text in given.items()))
+                received += arguments(folder, target, *(f"{name}={text}" for name, text in assignments.items()))
             else:
-                received += arguments(folder, target, **given)
+                received += arguments(folder, target, **assignments)
         assert received[0] in ("scripts/setup.py", "-m")
         for flag, name in FLAGS[target]:
             assert f"{flag}={values[name]}" in received, (flag, name)

@@ -1,4 +1,4 @@
-"""What the command says; that it compiles is tested in tests/unit/training/compress."""
+"""Output of the command; tests/unit/training/compile tests the compilation itself."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def test_it_says_which_layers_stayed_in_float32_and_when_that_was_not_enough(
         ("it is no faster", "- cpu-int8 is rejected, even with features.0 in float32: it is no faster"),
     ):
         entry = spared.model_copy(update={"rejection": refused})
-        found = Optimized(
+        optimized = Optimized(
             Card.load(Path("releases/colors/1.0")).model_copy(update={"engines": (entry,)}), "paint", {}, {}
         )
-        monkeypatch.setattr(compilation, "optimize", lambda *given, found=found: found)
+        monkeypatch.setattr(compilation, "optimize", lambda *arguments, optimized=optimized: optimized)
         optimize.main(["--model", "colors", "--data", "paint", "--engines", "int8"])
         assert line in capsys.readouterr().out.splitlines()
 
@@ -92,7 +92,7 @@ def test_what_was_compiled_can_be_taken_out_again(elsewhere: Path, capsys: pytes
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "sentence"),
     [
         (["--model", "other"], "no release of 'other'"),
         (["--model", "colors"], "does not say what it was trained on: give --data"),
@@ -100,7 +100,7 @@ def test_what_was_compiled_can_be_taken_out_again(elsewhere: Path, capsys: pytes
         (["--model", "colors", "--data", "paint"], r"was not trained on paint as it is now"),
     ],
 )
-def test_what_cannot_be_compiled_is_one_sentence(elsewhere: Path, flags: list[str], said: str) -> None:
+def test_what_cannot_be_compiled_is_one_sentence(elsewhere: Path, flags: list[str], sentence: str) -> None:
     with pytest.raises(SystemExit) as ended:
         optimize.main(flags)
-    assert said in str(ended.value.code)
+    assert sentence in str(ended.value.code)

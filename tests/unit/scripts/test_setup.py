@@ -174,7 +174,7 @@ def test_an_extra_there_is_not_is_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("said", "remedy"),
+    ("pip_error", "remedy"),
     [
         ("OSError: [Errno 28] No space left on device", "error: the disk is full: free 3 GB"),
         ("PermissionError: [Errno 13] Permission denied", "cannot be written: run it as its owner"),
@@ -183,12 +183,14 @@ def test_an_extra_there_is_not_is_one_sentence(
         ("something else", "failed: the lines above say why"),
     ],
 )
-def test_what_pip_says_becomes_a_remedy(root: Path, capfd: pytest.CaptureFixture[str], said: str, remedy: str) -> None:
-    code = f"import sys; sys.stderr.write({said!r}); sys.exit(1)"
+def test_what_pip_says_becomes_a_remedy(
+    root: Path, capfd: pytest.CaptureFixture[str], pip_error: str, remedy: str
+) -> None:
+    code = f"import sys; sys.stderr.write({pip_error!r}); sys.exit(1)"
     with pytest.raises(SystemExit) as ended:
         setup.run([sys.executable, "-c", code])
     assert remedy in str(ended.value.code)
-    assert (said in capfd.readouterr().err) is (said == "something else")
+    assert (pip_error in capfd.readouterr().err) is (pip_error == "something else")
 
 
 def test_it_shows_what_is_fetched_and_hides_the_python_path(

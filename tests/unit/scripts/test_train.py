@@ -20,13 +20,13 @@ from training.train import unfinished
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainingJob]:
     """Trainings that were asked for, in an empty folder; none is done."""
     monkeypatch.chdir(tmp_path)
-    made: list[TrainingJob] = []
+    jobs: list[TrainingJob] = []
 
     def train(job: TrainingJob) -> None:
-        made.append(job)
+        jobs.append(job)
 
     monkeypatch.setattr(command, "train", train)
-    return made
+    return jobs
 
 
 def stopped(model: str, version: str, recipe: Recipe) -> None:
@@ -47,10 +47,16 @@ def test_without_a_flag_it_is_the_digits_by_the_default_recipe(calls: list[Train
 def test_flags_change_values_of_the_recipe_and_set_has_the_last_word(calls: list[TrainingJob]) -> None:
     flags = "--recipe tuned --image-size 32 --epochs 3 --batch-size 7 --learning-rate 0.5 --seed 9 --weights some.pth"
     command.main([*flags.split(), "--set", "ema=0.9", "--set", "epochs=4", "--set", "loss.name=focal"])
-    found = calls[0].recipe
-    assert (found.input.size, found.epochs, found.batch_size, found.seed, found.weights) == (32, 4, 7, 9, "some.pth")
-    assert (found.optimizer.learning_rate, found.optimizer.nesterov) == (0.5, True)
-    assert (found.ema, found.loss.name, found.loss.label_smoothing) == (0.9, "focal", 0.05)
+    recipe = calls[0].recipe
+    assert (recipe.input.size, recipe.epochs, recipe.batch_size, recipe.seed, recipe.weights) == (
+        32,
+        4,
+        7,
+        9,
+        "some.pth",
+    )
+    assert (recipe.optimizer.learning_rate, recipe.optimizer.nesterov) == (0.5, True)
+    assert (recipe.ema, recipe.loss.name, recipe.loss.label_smoothing) == (0.9, "focal", 0.05)
 
 
 def test_an_architecture_brings_its_own_recipe_where_there_is_one(calls: list[TrainingJob]) -> None:
@@ -144,12 +150,12 @@ def test_findings_about_the_data_are_said_but_not_by_the_thousand(
         (tmp_path / "pets" / "cat" / f"broken{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
         (tmp_path / "pets" / "cat" / f"notes.{number}th").write_bytes(b"\x01 no image")
     command.main(["--data", "pets"])
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "left out: 50 in all, beside 80 images that are used"
-    assert "25 in pets/cat (broken0.png, broken1.png, broken2.png, broken3.png, broken4.png and 20 more): " in said[1]
-    assert len([line for line in said if line.startswith("left out: ")]) == 20
-    assert "and 7 more warnings like these, which the report will have" in said
-    assert said[-1] == "training pets 1.0: cnn on pets, 48 / 16 / 16 images (train / calibration / test), 15 epochs"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "left out: 50 in all, beside 80 images that are used"
+    assert "25 in pets/cat (broken0.png, broken1.png, broken2.png, broken3.png, broken4.png and 20 more): " in lines[1]
+    assert len([line for line in lines if line.startswith("left out: ")]) == 20
+    assert "and 7 more warnings like these, which the report will have" in lines
+    assert lines[-1] == "training pets 1.0: cnn on pets, 48 / 16 / 16 images (train / calibration / test), 15 epochs"
     assert len(calls[0].data_warnings) == 27
 
 

@@ -26,8 +26,8 @@ def document() -> dict[str, Any]:
 def test_the_file_is_what_the_command_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     openapi.main(["--out", str(tmp_path / "made.json")])
     assert "bytes" in capsys.readouterr().out
-    made = (tmp_path / "made.json").read_text(encoding="utf-8")
-    assert OPENAPI.read_text(encoding="utf-8") == made, "make it again: python -m scripts.maintenance.openapi"
+    generated = (tmp_path / "made.json").read_text(encoding="utf-8")
+    assert OPENAPI.read_text(encoding="utf-8") == generated, "make it again: python -m scripts.maintenance.openapi"
 
 
 def test_it_is_valid_openapi(document: dict[str, Any]) -> None:
@@ -47,16 +47,16 @@ def test_each_option_is_there_in_each_of_its_places(document: dict[str, Any]) ->
         assert there["parameters"][option.name]["in"] == "query"
         assert there["parameters"][option.header]["in"] == "header"
         for kind in ("Predict", "Explain"):
-            wanted = kind == "Explain" or not option.explain_only
-            one, v1, v2 = (there["schemas"][name]["properties"] for name in (kind, f"{kind}V1", f"{kind}V2"))
+            expected = kind == "Explain" or not option.explain_only
+            native, v1, v2 = (there["schemas"][name]["properties"] for name in (kind, f"{kind}V1", f"{kind}V2"))
             fields = there["requestBodies"][kind]["content"]["multipart/form-data"]["schema"]["properties"]
-            for place in (one, v1, v1["parameters"]["properties"], v2["parameters"]["properties"], fields):
-                assert (option.name in place) == wanted
+            for properties in (native, v1, v1["parameters"]["properties"], v2["parameters"]["properties"], fields):
+                assert (option.name in properties) == expected
         for path, item in document["paths"].items():
             if "post" in item:
                 named = [parameter["$ref"].rpartition("/")[2] for parameter in item["parameters"]]
-                wanted = ("predict" not in path and "infer" not in path) or not option.explain_only
-                assert ((option.name in named), (option.header in named)) == (wanted, wanted), path
+                expected = ("predict" not in path and "infer" not in path) or not option.explain_only
+                assert ((option.name in named), (option.header in named)) == (expected, expected), path
 
 
 def test_each_error_is_there_with_its_status(document: dict[str, Any]) -> None:

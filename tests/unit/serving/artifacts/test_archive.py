@@ -27,14 +27,14 @@ ENERGY = UncertaintyCard(
 
 
 @pytest.fixture(scope="module")
-def made(release: Release, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+def archived(release: Release, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """The archive of the release, proved: it takes some seconds, so it is made once."""
     return archive(release, ModelConfig(batchSize=8), tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture
-def mar(made: tuple[Path, int]) -> Path:
-    return made[0]
+def mar(archived: tuple[Path, int]) -> Path:
+    return archived[0]
 
 
 def rewritten(mar: Path, target: Path, **changes: bytes) -> Path:
@@ -45,11 +45,11 @@ def rewritten(mar: Path, target: Path, **changes: bytes) -> Path:
     return target
 
 
-def test_the_archive_is_in_the_store_and_proved(made: tuple[Path, int]) -> None:
-    path, count = made
+def test_the_archive_is_in_the_store_and_proved(archived: tuple[Path, int]) -> None:
+    path, count = archived
     assert (path.name, count) == ("digits-1.0.mar", 10)
-    assert sorted(found.name for found in path.parent.iterdir()) == ["digits-1.0.mar", "digits-1.0.mar.sha256"]
-    assert [(found.model, found.version) for found in store.archives(path.parent)] == [("digits", "1.0")]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["digits-1.0.mar", "digits-1.0.mar.sha256"]
+    assert [(entry.model, entry.version) for entry in store.archives(path.parent)] == [("digits", "1.0")]
 
 
 def test_the_sha256_file_is_one_that_sha256sum_checks(mar: Path) -> None:
@@ -62,9 +62,9 @@ def test_the_sha256_file_is_one_that_sha256sum_checks(mar: Path) -> None:
 def test_the_code_that_answers_travels_along(mar: Path) -> None:
     with zipfile.ZipFile(mar) as opened:
         names = set(opened.namelist())
-    wanted = {"torchserve_handler.py", "card.yaml", WEIGHTS, "model-config.yaml", "MAR-INF/MANIFEST.json"}
-    wanted |= {"golden/answers.json", "golden/00.png", "handlers/pipeline.py", "models/architectures/cnn.py"}
-    assert wanted - names == set()
+    expected = {"torchserve_handler.py", "card.yaml", WEIGHTS, "model-config.yaml", "MAR-INF/MANIFEST.json"}
+    expected |= {"golden/answers.json", "golden/00.png", "handlers/pipeline.py", "models/architectures/cnn.py"}
+    assert expected - names == set()
     assert [name for name in names if "__pycache__" in name or name.startswith(("training", "serving"))] == []
 
 
@@ -96,16 +96,16 @@ def test_what_else_the_card_vouches_for_travels_along(own_release: Release, tmp_
     card = own_release.card.model_copy(update={"uncertainty": ENERGY, "digests": digests})
     card.save(own_release.folder)
     answers = own_release.folder / "golden" / "answers.json"
-    with_it, _ = archive(whole(own_release, card), ModelConfig(), tmp_path / "with")
+    with_it, _ = archive(with_card(own_release, card), ModelConfig(), tmp_path / "with")
     with zipfile.ZipFile(with_it) as opened:
         assert opened.read(UNCERTAINTY) == b"tensors"
     assert answers.is_file()
-    without = whole(own_release, card.model_copy(update={"digests": digests | {"other.bin": "0" * 64}}))
+    without = with_card(own_release, card.model_copy(update={"digests": digests | {"other.bin": "0" * 64}}))
     with pytest.raises(ReleaseError, match=r"other\.bin: missing, though the card lists it"):
         archive(without, ModelConfig(), tmp_path / "without")
 
 
-def whole(release: Release, card: Card) -> Release:
+def with_card(release: Release, card: Card) -> Release:
     """The release with this card, and the golden answers that it gives with it."""
     card.save(release.folder)
     folder = release.folder / golden_answers.FOLDER

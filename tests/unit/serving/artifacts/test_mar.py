@@ -127,9 +127,9 @@ def test_members_that_only_torchserve_would_see_are_refused(path: Path, where: s
     content = path.read_bytes()
     path.write_bytes(content[:at] + extra + content[at:])
     _move_directory(path, at, len(extra))
-    with zipfile.ZipFile(path) as found:
-        assert found.testzip() is None, "Python sees nothing wrong"
-        assert "torchserve_handler.py" not in found.namelist()
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None, "Python sees nothing wrong"
+        assert "torchserve_handler.py" not in archive.namelist()
     assert "it holds bytes that its directory does not list" in refused(path)
 
 

@@ -23,8 +23,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def names(found: list[store.Archive]) -> list[tuple[str, str]]:
-    return [(archive.model, archive.version) for archive in found]
+def names(archives: list[store.Archive]) -> list[tuple[str, str]]:
+    return [(archive.model, archive.version) for archive in archives]
 
 
 def test_archives_are_known_by_their_file_names(root: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_version_in_another_spelling_is_refused_with_both_shown(root: Path) ->
 # ---- digests
 
 
-def made(root: Path, name: str = "digits-1.0.mar", version: str = "1.0", code: str = "pass") -> store.Archive:
+def write_archive(root: Path, name: str = "digits-1.0.mar", version: str = "1.0", code: str = "pass") -> store.Archive:
     """An archive with the digest beside it, as `make archive` writes both."""
     path = root / name
     with zipfile.ZipFile(path, "w") as mar:
@@ -98,17 +98,17 @@ def made(root: Path, name: str = "digits-1.0.mar", version: str = "1.0", code: s
 
 
 def test_an_archive_that_is_as_it_was_made_passes(tmp_path: Path) -> None:
-    checked = store.checked(archive := made(tmp_path))
+    checked = store.checked(archive := write_archive(tmp_path))
     assert checked.listed
     assert checked.sha256 == hashlib.sha256(archive.path.read_bytes()).hexdigest()
     store.check_unchanged(checked)
 
 
 def test_an_archive_that_was_replaced_is_refused_with_both_digests(tmp_path: Path) -> None:
-    archive = made(tmp_path)
+    archive = write_archive(tmp_path)
     before = store.checked(archive)
     (tmp_path / "elsewhere").mkdir()
-    other = made(tmp_path / "elsewhere", code="import os")
+    other = write_archive(tmp_path / "elsewhere", code="import os")
     shutil.copy(other.path, archive.path)
     now = hashlib.sha256(archive.path.read_bytes()).hexdigest()
     words = rf"its SHA-256 is {now[:12]}…, and digits-1\.0\.mar\.sha256 says {before.sha256[:12]}…: .*make archive"
@@ -122,7 +122,7 @@ def test_an_archive_that_was_replaced_is_refused_with_both_digests(tmp_path: Pat
 
 
 def test_an_archive_of_another_tool_has_no_digest_which_is_said(tmp_path: Path) -> None:
-    archive = made(tmp_path)
+    archive = write_archive(tmp_path)
     store.digest_file(archive.path).unlink()
     checked = store.checked(archive)
     assert not checked.listed
@@ -138,7 +138,7 @@ def test_an_archive_of_another_tool_has_no_digest_which_is_said(tmp_path: Path) 
     "text", ["", "abc", "0" * 64, f"{'0' * 64}  other-1.0.mar\n", "\n" + "0" * 64, "x" * 2000, "\xff"]
 )
 def test_a_damaged_file_of_digests_is_not_taken_for_a_missing_one(tmp_path: Path, text: str) -> None:
-    archive = made(tmp_path)
+    archive = write_archive(tmp_path)
     store.digest_file(archive.path).write_bytes(text.encode("latin-1"))
     with pytest.raises(
         ArchiveError, match=r"digits-1\.0\.mar\.sha256: not the digest of digits-1\.0\.mar, as sha256sum"
@@ -147,7 +147,7 @@ def test_a_damaged_file_of_digests_is_not_taken_for_a_missing_one(tmp_path: Path
 
 
 def test_both_forms_of_sha256sum_are_read(tmp_path: Path) -> None:
-    archive = made(tmp_path)
+    archive = write_archive(tmp_path)
     line = store.digest_file(archive.path).read_text(encoding="ascii")
     store.digest_file(archive.path).write_text(
         line.upper().replace("DIGITS", "digits").replace("MAR", "mar").replace("  ", " *")

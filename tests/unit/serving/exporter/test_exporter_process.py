@@ -23,9 +23,9 @@ def exporter(tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(exporter_process, "command", lambda *arguments: [sys.executable, "-c", "raise SystemExit(3)"])
     instance = Instance(Ports(8080), tmp_path)
     instance.folder.mkdir()
-    made = Exporter(instance, lines.append, lines.append)
-    yield made
-    made.end()
+    endpoint = Exporter(instance, lines.append, lines.append)
+    yield endpoint
+    endpoint.end()
 
 
 def wait_for_end(exporter: Exporter) -> int:

@@ -69,28 +69,28 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
     """Values by name and label values."""
-    found = {}
+    values = {}
     for family in prometheus(text):
         for sample in family.samples:
-            found[sample.name, *sample.labels.values()] = sample.value
-    return found
+            values[sample.name, *sample.labels.values()] = sample.value
+    return values
 
 
 @pytest.mark.usefixtures("answering")
 def test_a_scrape_has_what_each_source_says(sources: Sources) -> None:
     with serving(sources) as url:
-        found = samples(requests.get(f"{url}/metrics", timeout=5).text)
-    assert found["torchlight_up",] == found["torchlight_proxy_up",] == 1
-    assert found["torchlight_start_time_seconds",] == 1_000_000.5
-    assert found["torchlight_requests_total", "predict", "digits", "1.0"] == 3
-    assert found["torchlight_workers_ready", "digits", "1.0", "unbatched"] == 1
-    assert found["torchlight_workers_configured", "digits", "1.0", "unbatched"] == 2
-    assert found["torchlight_in_flight_requests", "digits", "1.0"] == 4
-    assert found["torchlight_in_flight_requests", "digits", "2.0"] == 0
-    assert {key[1]: value for key, value in found.items() if key[0] == "torchlight_queued_requests"} == {
+        scraped = samples(requests.get(f"{url}/metrics", timeout=5).text)
+    assert scraped["torchlight_up",] == scraped["torchlight_proxy_up",] == 1
+    assert scraped["torchlight_start_time_seconds",] == 1_000_000.5
+    assert scraped["torchlight_requests_total", "predict", "digits", "1.0"] == 3
+    assert scraped["torchlight_workers_ready", "digits", "1.0", "unbatched"] == 1
+    assert scraped["torchlight_workers_configured", "digits", "1.0", "unbatched"] == 2
+    assert scraped["torchlight_in_flight_requests", "digits", "1.0"] == 4
+    assert scraped["torchlight_in_flight_requests", "digits", "2.0"] == 0
+    assert {key[1]: value for key, value in scraped.items() if key[0] == "torchlight_queued_requests"} == {
         "explanations": 5
     }
-    assert (found["torchlight_proxy_responses_total", "2xx"], found["torchlight_proxy_connections",]) == (40, 7)
+    assert (scraped["torchlight_proxy_responses_total", "2xx"], scraped["torchlight_proxy_connections",]) == (40, 7)
 
 
 @pytest.mark.usefixtures("answering")
@@ -136,8 +136,8 @@ def test_sources_that_are_not_there_are_down_and_the_rest_is_answered(
 
     monkeypatch.setattr(torchserve, "fetch", refuse)
     with serving(sources) as url:
-        found = samples(requests.get(f"{url}/metrics", timeout=5).text)
-    assert found == {
+        scraped = samples(requests.get(f"{url}/metrics", timeout=5).text)
+    assert scraped == {
         ("torchlight_build_info", collector.VERSION): 1,
         ("torchlight_start_time_seconds",): 1_000_000.5,
         ("torchlight_up",): 0,

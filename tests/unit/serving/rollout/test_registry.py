@@ -40,29 +40,29 @@ def test_a_version_is_loaded_under_each_name_with_its_workers(tmp_path: Path) ->
     assert management.batches == {"digits": (16, 3), "digits-explain": (1, 3), "digits-unbatched": (1, 3)}
     assert steps(tmp_path) == ["registered", "scaled", "registered", "registered", "ready"]
     assert registry.models() == ["digits"]
-    (found,) = registry.versions("digits")
-    assert found == registry.find("digits", "1.0")
-    assert [found.roles[role].configured for role in Role] == [2, 1, 1]
-    assert [found.ready_as(role) for role in Role] == [2, 1, 1]
-    assert found.ready
+    (registered,) = registry.versions("digits")
+    assert registered == registry.find("digits", "1.0")
+    assert [registered.roles[role].configured for role in Role] == [2, 1, 1]
+    assert [registered.ready_as(role) for role in Role] == [2, 1, 1]
+    assert registered.ready
 
 
-def test_without_a_crew_it_is_loaded_once(tmp_path: Path) -> None:
+def test_a_version_without_extra_workers_is_loaded_once(tmp_path: Path) -> None:
     management = FakeManagement()
     registry = load(tmp_path, management, PREDICT_ONLY)
     assert management.registered == {("digits", "1.0"): 2}
-    (found,) = registry.versions("digits")
-    assert (list(found.roles), found.ready_as(Role.EXPLAIN), found.ready) == ([Role.PREDICT], 0, True)
+    (registered,) = registry.versions("digits")
+    assert (list(registered.roles), registered.ready_as(Role.EXPLAIN), registered.ready) == ([Role.PREDICT], 0, True)
 
 
-def test_the_archives_number_of_workers_does_not_hold_for_explanations(tmp_path: Path) -> None:
+def test_explain_workers_do_not_follow_the_archives_number(tmp_path: Path) -> None:
     management = FakeManagement()
     load(tmp_path, management, RoleCounts(explain=3))
     assert management.registered["digits-explain", "1.0"] == 3
 
 
 @pytest.mark.parametrize("left", ALL)
-def test_what_a_kill_left_of_it_is_no_version_and_loading_again_completes_it(
+def test_a_partly_registered_version_is_not_found_and_is_completed_by_loading_again(
     tmp_path: Path, left: tuple[str, str]
 ) -> None:
     management = FakeManagement()
@@ -74,7 +74,7 @@ def test_what_a_kill_left_of_it_is_no_version_and_loading_again_completes_it(
 
 
 @pytest.mark.parametrize("broken", RoleCounts().registered_names("digits"))
-def test_where_one_of_them_cannot_be_loaded_none_stays(tmp_path: Path, broken: str) -> None:
+def test_a_version_with_a_broken_role_is_removed(tmp_path: Path, broken: str) -> None:
     management = FakeManagement(broken=(broken,))
     with pytest.raises(VersionError, match=r"cannot be loaded: .*; it is not registered, and nothing else changed$"):
         load(tmp_path, management)
@@ -110,7 +110,7 @@ def test_what_was_ready_before_stays_when_more_workers_cannot_be_loaded(tmp_path
     assert set(grown.registered) == set(ALL)
 
 
-def test_all_follow_a_promotion_and_a_retirement(tmp_path: Path) -> None:
+def test_all_roles_follow_a_promotion_and_a_retirement(tmp_path: Path) -> None:
     management = FakeManagement(pending=4)
     registry = load(tmp_path, management)
     registry.set_default("digits", "1.0")
@@ -137,10 +137,10 @@ def test_where_the_second_registration_is_refused_the_first_does_not_stay(tmp_pa
 
 
 @pytest.mark.parametrize(("broken", "ready"), [("digits", False), ("digits-explain", True), ("digits-unbatched", True)])
-def test_ready_is_what_can_predict(tmp_path: Path, broken: str, ready: bool) -> None:
+def test_a_version_is_ready_if_it_can_predict(tmp_path: Path, broken: str, ready: bool) -> None:
     management = FakeManagement()
     registry = load(tmp_path, management)
     management.broken = (broken,)
-    found = registry.find("digits", "1.0")
-    assert found is not None
-    assert found.ready is ready
+    registered = registry.find("digits", "1.0")
+    assert registered is not None
+    assert registered.ready is ready
