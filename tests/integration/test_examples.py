@@ -41,7 +41,7 @@ def _run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def test_there_are_examples_for_all_kinds_of_clients() -> None:
+def test_examples_cover_all_kinds_of_clients() -> None:
     languages = [language for language, _ in BLOCKS]
     assert set(languages) == {"sh", "python", "js"}
     assert languages.count("sh") >= 5

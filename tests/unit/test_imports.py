@@ -83,7 +83,7 @@ def test_archived_code_imports_only_what_a_worker_has(package: str) -> None:
     assert {path: names for path, names in wrong.items() if names} == {}
 
 
-def test_only_the_handler_modules_know_torchserve() -> None:
+def test_torchserve_is_known_to_the_handler_modules_only() -> None:
     assert [path for package in MAY_IMPORT for path in sources(package) if "ts" in imported(path)] == [ENTRY]
     assert imported(ENTRY) - IN_A_WORKER - MAY_IMPORT["handlers"] - sys.stdlib_module_names == {"ts"}
 

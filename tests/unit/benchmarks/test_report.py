@@ -33,6 +33,6 @@ def test_table_is_markdown() -> None:
     assert report.table(["a", "b"], [["1", ""]]) == "| a | b |\n| --- | --- |\n| 1 |  |"
 
 
-def test_where_names_machine_and_packages() -> None:
+def test_report_names_machine_and_packages() -> None:
     assert "cores" in report.where()
     assert "torch" in report.where()

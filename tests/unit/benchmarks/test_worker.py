@@ -8,6 +8,8 @@ import pytest
 from benchmarks.worker import __main__ as benchmark
 from models.release import Release
 
+pytestmark = pytest.mark.slow
+
 
 def test_steps_add_up_to_the_total(release: Release) -> None:
     with benchmark.Handler(benchmark.REPOSITORY, release.folder) as handler:

@@ -32,6 +32,7 @@ def digest(request: FuzzRequest) -> str:
     return hashlib.sha256(request.to_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_seed_makes_the_same_requests_again_as_a_series_and_one_by_one() -> None:
     repeated = list(bad_requests(ROUND, seed=7))
     assert [digest(request) for request in repeated] == [digest(request) for request in sample()[:ROUND]]
@@ -51,6 +52,7 @@ def test_every_round_holds_each_family_as_often_as_its_weight() -> None:
     assert ROUND <= 200, "500 requests hold every family more than twice"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
 def test_family_makes_many_different_requests(family: Family) -> None:
     requests = [family(Random(index), index) for index in range(12)]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -111,6 +112,7 @@ def assert_same_answer(one: Response, other: Response) -> None:
     assert one.metrics.decisions == other.metrics.decisions
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batch=st.lists(asked(), min_size=1, max_size=8))
 def test_a_batch_answers_each_request_as_if_it_were_alone(

@@ -50,6 +50,7 @@ def test_requests_that_cannot_begin_in_time_are_told_to_come_again(
     assert slow(25).answer([many])[0].status == 200, "the next batch has its own time"
 
 
+@pytest.mark.slow
 def test_explanations_look_at_the_clock_too_within_one_request_as_well(
     slow: Callable[[float], Pipeline], digits: Dataset
 ) -> None:

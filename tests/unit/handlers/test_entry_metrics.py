@@ -37,9 +37,7 @@ def until_counted(metrics: Metrics, *names: str) -> dict[str, float]:
     return {name: found[name] for name in names}
 
 
-def test_what_a_batch_did_is_counted_by_model_and_version(
-    counting: tuple[ImageClassifier, Metrics], image: bytearray
-) -> None:
+def test_batch_metrics_carry_model_and_version(counting: tuple[ImageClassifier, Metrics], image: bytearray) -> None:
     handler, metrics = counting
     start = str(int((time.time() - 2) * 1e6))
     ask(handler, ({"body": image}, {"x-torchlight-start": start}), ({"body": b"text"}, {}))

@@ -35,8 +35,9 @@ def loaded(release: Release, role: str, batch_size: int = 1) -> ImageClassifier:
     return handler
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", [EXPLAINS, UNBATCHED])
-def test_they_answer_as_those_that_predict_do(
+def test_explain_workers_predict_like_predict_workers(
     release: Release, handler: ImageClassifier, image: bytearray, niced: list[int], role: str
 ) -> None:
     beside = loaded(release, role)
@@ -61,7 +62,7 @@ def test_all_threads_of_those_that_explain_let_others_go_first(release: Release,
     ("role", "batch_size", "said"),
     [("", 1, []), (EXPLAINS, 1, []), (UNBATCHED, 1, [READY_FOR_UNBATCHED]), (UNBATCHED, 32, [])],
 )
-def test_one_that_takes_unbatched_predictions_says_so_unless_its_archive_makes_it_wait_for_batches(
+def test_unbatched_worker_reports_ready_only_with_batch_size_one(
     release: Release, caplog: pytest.LogCaptureFixture, niced: list[int], role: str, batch_size: int, said: list[str]
 ) -> None:
     with caplog.at_level(logging.INFO, logger="handlers.torchserve_handler"):

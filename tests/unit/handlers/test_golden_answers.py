@@ -46,7 +46,7 @@ def test_a_network_that_computes_nothing_is_found(own_release: Release) -> None:
         golden_answers.check(own_release.folder, changed)
 
 
-def test_another_preprocessing_is_found(own_release: Release) -> None:
+def test_golden_answers_reveal_other_preprocessing(own_release: Release) -> None:
     spec = own_release.card.input.model_copy(update={"mean": (0.0, 0.0, 0.0)})
     own_release.card.model_copy(update={"input": spec}).save(own_release.folder)
     with pytest.raises(GoldenError, match="golden image"):

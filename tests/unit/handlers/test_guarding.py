@@ -85,7 +85,7 @@ def test_each_limit_is_held_and_fails_its_own_request_alone(
     assert right.status == 200, right.body
 
 
-def test_as_much_as_the_limits_allow_is_answered(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_request_at_its_limits_is_answered(classifier: Classifier, some: Sequence[bytes]) -> None:
     most = max(len(content) for content in some[:2])
     exact = limited(classifier, max_bytes=most, max_pixels=64, max_images=2, max_request_pixels=128)
     (answer,) = respond(exact, [request(some[0], some[1])])
@@ -197,7 +197,7 @@ def test_a_decoder_without_memory_fails_its_own_request_alone(
 
 
 @pytest.mark.parametrize("content", [5, None, True, [1], {"\ud800": 1}, {"instances": [{"\ud800": 1, "a": 2}]}])
-def test_whatever_a_server_decoded_from_json_fails_its_own_request_alone(
+def test_decoded_json_body_fails_only_its_own_request(
     classifier: Classifier, some: Sequence[bytes], content: Any
 ) -> None:
     odd = RawRequest("predict", (Part("body", content, "application/json"),), {})
@@ -242,7 +242,7 @@ def test_the_wait_is_part_of_the_timing(classifier: Classifier, some: Sequence[b
     assert answer.headers["Server-Timing"].startswith("queue;dur=250.00, decode;dur=")
 
 
-def test_what_was_found_is_recorded_for_the_metrics(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_results_are_recorded_for_the_metrics(classifier: Classifier, some: Sequence[bytes]) -> None:
     good, bad = respond(classifier, [request(some[0], some[1], kind="explain"), request(b"text")])
     tops = [result["predictions"][0] for result in body(good)["results"]]
     assert good.metrics.predictions == [(top["label"], top["probability"]) for top in tops]
@@ -311,9 +311,7 @@ def test_images_within_json_are_decoded_in_threads_too(classifier: Classifier, m
     assert calls == [2]
 
 
-def test_where_there_is_one_thread_nothing_is_handed_to_another(
-    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_single_thread_hands_nothing_to_a_pool(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     monkeypatch.setattr(pipeline(classifier)._threads, "map", None)
     answers = respond(classifier, [request(jpeg(photo(800, 600))) for _ in range(2)])

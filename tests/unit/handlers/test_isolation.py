@@ -26,19 +26,19 @@ def doubling(*guilty: int, error: Exception | None = None) -> tuple[Work, list[t
     return work, calls
 
 
-def test_nothing_to_do_is_no_call() -> None:
+def test_empty_batch_makes_no_call() -> None:
     work, calls = doubling()
     assert (bisect_failures([], work), calls) == ([], [])
 
 
-def test_what_works_is_done_at_once() -> None:
+def test_working_batch_is_run_in_one_call() -> None:
     work, calls = doubling()
     assert bisect_failures([1, 2, 3], work) == [2, 4, 6]
     assert calls == [(1, 2, 3)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
-def test_one_guilty_item_fails_alone_in_its_place_and_costs_few_calls(count: int) -> None:
+def test_single_failing_item_fails_alone_in_few_calls(count: int) -> None:
     for guilty in range(count):
         work, calls = doubling(guilty)
         outcomes = bisect_failures(list(range(count)), work)
@@ -75,7 +75,7 @@ def test_our_own_error_is_kept_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("words", ["a secret detail", "CUDA error: device-side assert", "CUDA out of memory", ""])
-def test_whatever_its_words_another_error_is_our_fault_and_tells_no_detail(
+def test_unexpected_error_becomes_inference_failed_without_details(
     words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = as_request_error(RuntimeError(words))

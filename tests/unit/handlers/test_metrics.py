@@ -122,7 +122,7 @@ def test_buckets_are_cumulative_as_prometheus_wants_them() -> None:
     assert found["confidence_count",] == 3
 
 
-def test_what_is_beyond_the_last_bound_is_in_the_last_bucket_alone() -> None:
+def test_value_beyond_the_last_bound_is_in_the_inf_bucket_only() -> None:
     found = counted([answered(("cat", 0.5), decode=31.0)])
     assert [key for key in found if key[0] == "decode_seconds_bucket"] == [("decode_seconds_bucket", "+Inf")]
     assert (found["decode_seconds_sum",], found["decode_seconds_count",]) == (31.0, 1)
@@ -141,7 +141,7 @@ def test_the_wait_is_counted_where_it_is_known() -> None:
     assert (found["queue_seconds_count",], found["queue_seconds_bucket", "0.0005"]) == (1, 1)
 
 
-def test_what_a_batch_goes_through_together_is_observed_once() -> None:
+def test_shared_passes_are_observed_once() -> None:
     first = answered(("cat", 0.5), decode=0.1, inference=0.5, explanation=0.7, render=0.1, encode=0.2)
     batch = [first, *(answered(("cat", 0.5), decode=0.1, encode=0.2) for _ in range(2))]
     for record in batch[1:]:  # they went through the network with the first

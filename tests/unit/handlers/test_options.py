@@ -10,7 +10,7 @@ from handlers.options import OPTIONS, ExplainOptions, Option, PredictOptions, Ra
 from handlers.protocols.headers import read_options
 
 
-def test_nothing_asked_for_gives_the_defaults() -> None:
+def test_missing_options_get_their_defaults() -> None:
     assert options.parse([], "predict") == PredictOptions(top_k=5)
     assert options.parse([], "explain") == ExplainOptions(top_k=5, method=None, target=None)
     assert ExplainOptions().neighbors == 3
@@ -184,7 +184,7 @@ def test_an_attribute_that_is_no_option_is_refused_with_where_it_stood() -> None
         ("neighbors", "0", 0),
     ],
 )
-def test_what_explanations_are_asked_for(name: str, value: Any, found: Any) -> None:
+def test_explain_options_are_read(name: str, value: Any, found: Any) -> None:
     assert getattr(options.parse([(name, value, "JSON")], "explain"), name) == found
 
 
@@ -211,7 +211,7 @@ def test_what_explanations_are_asked_for(name: str, value: Any, found: Any) -> N
         ("contrast", [1], "it must be two classes"),
     ],
 )
-def test_what_explanations_cannot_be_asked_for(name: str, value: Any, says: str) -> None:
+def test_invalid_explain_options_are_refused(name: str, value: Any, says: str) -> None:
     with pytest.raises(BadOption) as raised:
         options.parse([(name, value, "JSON")], "explain")
     assert says in str(raised.value)

@@ -146,7 +146,7 @@ def test_top_k_counts_classes_most_probable_first(classifier: Classifier, some: 
     assert sum(shares) == pytest.approx(1, abs=1e-5)
 
 
-def test_what_was_learnt_is_answered(classifier: Classifier, digits: Dataset) -> None:
+def test_digits_are_classified_correctly(classifier: Classifier, digits: Dataset) -> None:
     answers = respond(classifier, [request(content, top_k="1") for content in digits.test.images[:100]])
     right = [labels(answer) == [str(label)] for answer, label in zip(answers, digits.test.labels, strict=False)]
     assert (len(right), sum(right) > 90) == (100, True)
@@ -194,7 +194,7 @@ def test_each_image_of_a_request_is_explained(classifier: Classifier, some: Sequ
     assert len({result["overlay_png"] for result in results}) == 3
 
 
-def test_one_bad_image_hurts_nobody_else(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_bad_image_fails_only_its_own_request(classifier: Classifier, some: Sequence[bytes]) -> None:
     cut = some[1][: len(some[1]) // 2]
     batch = [request(some[0]), request(cut), request(some[2], kind="explain"), request(b""), request(some[3])]
     answers = respond(classifier, batch)
@@ -210,7 +210,7 @@ def test_a_batch_of_bad_images_alone_is_answered(classifier: Classifier) -> None
     assert [int(answer.status) for answer in respond(classifier, [request(b"x"), request(b"")])] == [415, 400]
 
 
-def test_of_several_images_the_bad_one_is_named(classifier: Classifier, some: Sequence[bytes]) -> None:
+def test_bad_image_among_several_is_named(classifier: Classifier, some: Sequence[bytes]) -> None:
     (answer,) = respond(classifier, [request(some[0], b"text", some[2])])
     assert answer.status == 415
     assert body(answer)["message"].startswith("image 2 of 3 ('image#2'): the file's format is plain text")
@@ -236,7 +236,7 @@ def test_a_wrong_option_fails_its_own_request_alone(
 
 
 @pytest.mark.parametrize("kind", ["predict", "explain"])
-def test_where_the_network_raises_only_the_guilty_request_fails(
+def test_network_error_fails_only_the_request_that_caused_it(
     fragile: Classifier, classifier: Classifier, some: Sequence[bytes], white: bytes, kind: Kind
 ) -> None:
     batch = [request(some[0], kind=kind), request(white, kind=kind), request(some[1], kind=kind)]
@@ -251,9 +251,7 @@ def test_where_the_network_raises_only_the_guilty_request_fails(
         assert first_difference(body(answers[place]), body(respond(classifier, [batch[place]])[0])) is None
 
 
-def test_where_only_the_explanation_raises_its_neighbors_keep_theirs(
-    classifier: Classifier, some: Sequence[bytes]
-) -> None:
+def test_explanation_error_leaves_other_explanations_intact(classifier: Classifier, some: Sequence[bytes]) -> None:
     class FailsOnGradient(FailsOnWhite):
         def embed(self, images: torch.Tensor) -> torch.Tensor:
             if images.requires_grad and len(images) > 50:  # of one image, all steps

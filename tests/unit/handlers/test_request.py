@@ -142,7 +142,7 @@ def test_bad_base64_is_refused_with_its_beginning(value: str) -> None:
     assert repr(value[:24]) in str(raised.value)
 
 
-def test_nothing_at_all_is_no_image() -> None:
+def test_empty_request_is_refused_as_missing_image() -> None:
     with pytest.raises(MissingImage, match="no image was sent"):
         ask()
 
@@ -182,7 +182,7 @@ def test_json_is_known_by_its_first_byte_where_its_type_says_nothing(content_typ
     assert ask(Part("body", content.decode(), content_type)).images == (("image", PNG),)
 
 
-def test_what_calls_itself_an_image_is_no_json_whatever_its_first_byte() -> None:
+def test_image_content_type_is_never_parsed_as_json() -> None:
     assert ask(Part("body", b"{", "image/png")).images == (("body", b"{"),)
 
 
@@ -248,7 +248,7 @@ def test_an_npy_file_is_known_by_its_type_or_its_first_bytes(content_type: str) 
     assert np.array_equal(np.stack([image for _, image in request.images]), array)
 
 
-def test_what_calls_itself_an_npy_file_must_be_one() -> None:
+def test_npy_content_type_requires_an_npy_file() -> None:
     with pytest.raises(BadTensor, match="header is damaged"):
         ask(Part("body", PNG, "application/x-npy"))
 

@@ -209,7 +209,7 @@ def test_tensors_the_card_does_not_vouch_for_are_refused(release_with_uncertaint
 
 
 @pytest.mark.parametrize("content", [5, None, True, [1], "text", {"\ud800": 1}, {"id": "\ud800", "inputs": 5}])
-def test_what_torchserve_decodes_from_json_hurts_no_neighbor(
+def test_json_decoded_by_torchserve_fails_only_its_own_request(
     handler: ImageClassifier, image: bytearray, content: Any
 ) -> None:
     headers = {"body": {"content-type": "application/json"}}

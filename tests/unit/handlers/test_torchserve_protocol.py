@@ -99,6 +99,7 @@ def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TS_DECODE_INPUT_REQUEST", "false")
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(BATCHES, BATCHES, LOADS), min_size=1, max_size=4), st.lists(st.integers(1, 50), min_size=1))
 def test_messages_are_those_that_torchserve_reads_whatever_pieces_they_come_in(

@@ -82,7 +82,7 @@ def test_some_sets_hold_more_than_one_class_and_are_referred_by_policy(
     assert {document["decision"] for document in lax} == {"accept"}
 
 
-def test_what_is_no_digit_is_strange_and_referred(has_uncertainty: Classifier) -> None:
+def test_noise_is_out_of_distribution_and_referred(has_uncertainty: Classifier) -> None:
     board = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.full((3, 3), 255))
     document = {"instances": [board.tolist()]}
     asked = RawRequest("predict", (Part("body", json.dumps(document).encode(), "application/json"),), {})
@@ -137,7 +137,7 @@ def test_golden_answers_are_the_probabilities_that_are_answered(has_uncertainty:
     assert [found[index] for index in range(10)] == pytest.approx(expected, abs=2e-6)
 
 
-def test_another_temperature_is_found_by_the_golden_answers(own: Path) -> None:
+def test_golden_answers_reveal_another_temperature(own: Path) -> None:
     card = Card.load(own)
     assert card.uncertainty is not None
     card.model_copy(update={"uncertainty": card.uncertainty.model_copy(update={"temperature": 4.0})}).save(own)

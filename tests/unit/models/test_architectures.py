@@ -111,6 +111,7 @@ def test_every_activation_is_used_once_in_a_pass(name: str) -> None:
     assert set(uses.values()) == {1}, uses
 
 
+@pytest.mark.slow
 def test_no_activation_is_a_function_that_hooks_cannot_see(
     exported: tuple[str, torch.export.ExportedProgram],
 ) -> None:
@@ -136,7 +137,7 @@ def test_the_exported_program_answers_alike_for_any_number_of_images(
 
 @pytest.mark.filterwarnings("ignore:Setting forward, backward hooks and attributes:UserWarning")  # it always says so
 @pytest.mark.parametrize("name", [name for name in architectures.names() if name != "vit_tiny"])
-def test_what_deeplift_attributes_adds_up(name: str) -> None:
+def test_deeplift_attributions_are_complete(name: str) -> None:
     # Within 1 %: captum has an error of its own where a pooling follows a ReLU (its pull request 1843).
     network, images = small(name), pictures(name).requires_grad_()
     values, delta = DeepLift(network).attribute(
@@ -168,7 +169,7 @@ def test_a_wrong_argument_is_answered_with_the_signature() -> None:
 @pytest.mark.parametrize("name", architectures.names())
 @pytest.mark.parametrize("argument", ["image_size", "classes"])
 @pytest.mark.parametrize("value", ["10", 2.0, True, None])
-def test_what_is_no_whole_number_is_refused_with_its_value(name: str, argument: str, value: object) -> None:
+def test_non_integer_arguments_are_refused_with_their_value(name: str, argument: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{argument} is {value!r}: it must be a whole number"):
         architectures.build(name, **{argument: value})
 

@@ -145,7 +145,7 @@ def test_a_folder_without_a_card_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a: [1,\nb: 2", b"\xff\xfe\x00", b"a: !!python/object/new:os.system [ls]"])
-def test_what_is_not_plain_yaml_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_yaml_with_tags_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "card.yaml").write_bytes(content)
     with pytest.raises(CardError, match="not YAML"):
         Card.load(tmp_path)

@@ -34,7 +34,7 @@ def test_numbers_in_versions_count_as_numbers() -> None:
     assert sorted(["10.0", "9.1", "1.2.10", "1.2.9", "2"], key=version_key) == ["1.2.9", "1.2.10", "2", "9.1", "10.0"]
 
 
-def test_what_is_not_written_of_a_version_is_zero() -> None:
+def test_missing_version_parts_count_as_zero() -> None:
     assert version_key("1") == version_key("1.0") == version_key("1.0.0") == (1, 0, 0)
     assert in_order(["1.0", "2", "1", "0.9", "1.0.1", "1.0.0"]) == ["0.9", "1", "1.0", "1.0.0", "1.0.1", "2"]
 
@@ -155,7 +155,7 @@ def test_unchanged_files_pass_the_digests(tmp_path: Path, vouched: Card) -> None
     assert vouched.digests == {"weights.safetensors": hashlib.sha256(bytes(1000)).hexdigest()}
 
 
-def test_one_changed_byte_does_not_pass(tmp_path: Path, vouched: Card) -> None:
+def test_changed_byte_fails_the_digest_check(tmp_path: Path, vouched: Card) -> None:
     (tmp_path / "weights.safetensors").write_bytes(bytes(999) + b"\x01")
     with pytest.raises(ReleaseError, match=r"weights\.safetensors: its SHA-256 is not the card's"):
         verify_digests(tmp_path, vouched)

@@ -15,7 +15,7 @@ def test_images_of_any_size_become_logits(size: int) -> None:
     assert network(torch.zeros(2, 3, size, size)).shape == (2, 10)
 
 
-def test_it_has_nine_layers_with_weights_each_twice_as_wide_after_a_pooling() -> None:
+def test_resnet9_has_nine_layers_and_doubles_its_width_after_pooling() -> None:
     network = resnet9.build(width=16)
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     assert [layer.weight.shape[0] for layer in layers] == [16, 32, 32, 32, 64, 128, 128, 128, 10]

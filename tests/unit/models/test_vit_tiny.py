@@ -68,7 +68,7 @@ def test_a_block_adds_to_what_came_in() -> None:
     assert torch.equal(block(tokens), tokens)
 
 
-def test_where_a_patch_stands_makes_a_difference() -> None:
+def test_patch_positions_change_the_output() -> None:
     torch.manual_seed(0)
     network = vit_tiny.build(image_size=16, dim=24, depth=1).eval()
     images = torch.randn(1, 3, 16, 16)

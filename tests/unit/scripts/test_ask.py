@@ -30,7 +30,7 @@ def server() -> Iterator[Server]:
     running.close()
 
 
-def test_one_image_prints_the_servers_json(
+def test_single_image_prints_the_servers_json(
     images: list[str], server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCHLIGHT_TOKEN", "open-sesame")

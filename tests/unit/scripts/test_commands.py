@@ -65,6 +65,7 @@ def test_archiving_with_a_misspelt_setting_is_refused_before_anything_is_done(el
     assert [path.name for path in elsewhere.iterdir()] == ["mine.yaml"]
 
 
+@pytest.mark.slow
 def test_archiving_takes_the_settings_of_the_release_unless_others_are_given(
     own_release: Release, elsewhere: Path
 ) -> None:

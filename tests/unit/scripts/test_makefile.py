@@ -140,7 +140,7 @@ def test_lists_are_handed_on_whole(folder: Path, target: str, name: str) -> None
         assert received[received.index("-m") :][1:3] == ["scripts.maintenance.shell_words", name]
 
 
-def test_what_is_not_given_is_not_passed_on(folder: Path) -> None:
+def test_unset_variables_are_not_passed_on(folder: Path) -> None:
     received = arguments(folder, "train")
     assert received[received.index("-m") : -3] == ["-m", "scripts.train"]
     received = arguments(folder, "serve", "PORT=", "MODEL=")
@@ -185,7 +185,7 @@ def test_a_switch_is_on_or_off_and_off_where_it_is_empty(folder: Path, name: str
 
 @pytest.mark.parametrize("name", SWITCHES)
 @pytest.mark.parametrize("value", ["maybe", "2", "0 1", "yes;no"])
-def test_what_is_neither_yes_nor_no_is_refused(folder: Path, name: str, value: str) -> None:
+def test_switch_values_other_than_yes_or_no_are_refused(folder: Path, name: str, value: str) -> None:
     for target in users(name):
         more = [f"{key}={choice}" for key, choice in CHOOSES.get(target, {}).items()]
         done = make(folder, target, f"{name}={value}", *more)

@@ -38,7 +38,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_prints_what_each_engine_keeps_and_what_to_do_next(
+def test_optimize_prints_each_engines_quality_and_the_next_step(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def compile_release(
@@ -65,7 +65,7 @@ def test_it_prints_what_each_engine_keeps_and_what_to_do_next(
     ]
 
 
-def test_it_says_which_layers_stayed_in_float32_and_when_that_was_not_enough(
+def test_optimize_names_the_layers_that_stayed_in_float32(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spared = INT8.model_copy(update={"float32_layers": ("features.0",)})
@@ -82,7 +82,7 @@ def test_it_says_which_layers_stayed_in_float32_and_when_that_was_not_enough(
         assert line in capsys.readouterr().out.splitlines()
 
 
-def test_what_was_compiled_can_be_taken_out_again(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_remove_flag_deletes_compiled_programs(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = elsewhere / "releases/colors/1.0"
     card = Card.load(folder)
     card.model_copy(update={"engines": (INT8,)}).save(folder)
@@ -100,7 +100,7 @@ def test_what_was_compiled_can_be_taken_out_again(elsewhere: Path, capsys: pytes
         (["--model", "colors", "--data", "paint"], r"was not trained on paint as it is now"),
     ],
 )
-def test_what_cannot_be_compiled_is_one_sentence(elsewhere: Path, flags: list[str], sentence: str) -> None:
+def test_impossible_compilation_is_refused_in_one_sentence(elsewhere: Path, flags: list[str], sentence: str) -> None:
     with pytest.raises(SystemExit) as ended:
         optimize.main(flags)
     assert sentence in str(ended.value.code)

@@ -122,7 +122,7 @@ def test_a_stamp_that_is_missing_or_damaged_means_not_set_up(
     assert ran[-1][-1] == "torch"
 
 
-def test_what_is_installed_is_what_is_wanted_with_the_pins(
+def test_pip_installs_the_requirements_with_the_pinned_versions(
     root: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(setup, "NEEDED_BYTES", 0)
@@ -134,7 +134,7 @@ def test_what_is_installed_is_what_is_wanted_with_the_pins(
     assert pip[-3:] == ["torch", "tqdm", "matplotlib"]
 
 
-def test_nothing_is_done_where_nothing_changed(
+def test_unchanged_setup_does_nothing(
     root: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(setup, "NEEDED_BYTES", 0)
@@ -183,9 +183,7 @@ def test_an_extra_there_is_not_is_one_sentence(
         ("something else", "failed: the lines above say why"),
     ],
 )
-def test_what_pip_says_becomes_a_remedy(
-    root: Path, capfd: pytest.CaptureFixture[str], pip_error: str, remedy: str
-) -> None:
+def test_pip_errors_become_remedies(root: Path, capfd: pytest.CaptureFixture[str], pip_error: str, remedy: str) -> None:
     code = f"import sys; sys.stderr.write({pip_error!r}); sys.exit(1)"
     with pytest.raises(SystemExit) as ended:
         setup.run([sys.executable, "-c", code])
@@ -193,7 +191,7 @@ def test_what_pip_says_becomes_a_remedy(
     assert (pip_error in capfd.readouterr().err) is (pip_error == "something else")
 
 
-def test_it_shows_what_is_fetched_and_hides_the_python_path(
+def test_setup_shows_downloads_and_hides_the_python_path(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[Any]
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "elsewhere")

@@ -123,7 +123,9 @@ def test_to_go_on_needs_no_more_than_the_model(calls: list[TrainingJob]) -> None
         ("--ood-data nowhere", r"DATA=nowhere is "),
     ],
 )
-def test_what_cannot_work_is_one_sentence_and_nothing_is_done(calls: list[TrainingJob], flags: str, words: str) -> None:
+def test_impossible_flags_are_refused_in_one_sentence_before_training(
+    calls: list[TrainingJob], flags: str, words: str
+) -> None:
     stopped("mine", "2.0", load("default"))
     before = sorted(Path().rglob("*"))
     with pytest.raises(SystemExit, match=f"^error: {words}") as ended:
@@ -160,7 +162,7 @@ def test_findings_about_the_data_are_said_but_not_by_the_thousand(
 
 
 @pytest.mark.parametrize("error", [Interrupted(2, 3, 4), KeyboardInterrupt()], ids=["asked", "at once"])
-def test_who_stops_it_is_told_how_to_go_on(
+def test_interrupted_training_says_how_to_resume(
     calls: list[TrainingJob], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
@@ -176,7 +178,7 @@ def test_who_stops_it_is_told_how_to_go_on(
     )
 
 
-def test_who_stops_it_before_there_is_a_checkpoint_is_promised_nothing(
+def test_training_interrupted_before_a_checkpoint_promises_no_resume(
     calls: list[TrainingJob], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> None:

@@ -43,7 +43,7 @@ def test_the_table_and_the_sentence_say_what_it_brought() -> None:
     )
 
 
-def test_where_nothing_is_better_it_says_so() -> None:
+def test_tune_says_when_the_defaults_are_best() -> None:
     assert "the default settings stay" in command.sentence(result_of(point(DEFAULT, 64, 1000)))
 
 

@@ -15,7 +15,7 @@ def test_an_image_is_read_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["http://example.org/a.png", "https://example.org/a.png", "file:///etc/passwd"])
-def test_nothing_is_fetched_from_the_network(path: str) -> None:
+def test_import_makes_no_network_request(path: str) -> None:
     with pytest.raises(ClientError, match=r"IMAGE is a URL .*: nothing is fetched from the network"):
         read_image(path)
 

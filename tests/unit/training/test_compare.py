@@ -19,7 +19,7 @@ def answers(right: list[bool], sure: float = 3.0) -> Evaluation:
     return Evaluation(colors.card(("yes", "no")), torch.zeros(len(right), dtype=torch.int64), logits)
 
 
-def test_only_the_images_on_which_they_differ_decide() -> None:
+def test_mcnemar_uses_discordant_images_only() -> None:
     a, b = answers([True] * 90 + [False] * 6 + [True]), answers([True] * 90 + [True] * 6 + [False])
     found = compare(a, b)
     assert (found.only_a, found.only_b) == ((96,), (90, 91, 92, 93, 94, 95))
@@ -73,7 +73,7 @@ def test_the_interval_is_the_same_for_the_same_seed() -> None:
     assert compare(a, b, seed=1).loss != compare(a, b, seed=2).loss
 
 
-def test_so_many_images_show_a_difference_8_times_in_10() -> None:
+def test_image_count_gives_80_percent_power() -> None:
     count, disagreement = images_needed(0.1, 0.04), 0.1
     generator = np.random.default_rng(7)
     shown = 0

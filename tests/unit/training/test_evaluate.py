@@ -30,7 +30,7 @@ def test_the_loss_is_that_of_the_probability_served() -> None:
     assert evaluate(classifier(UNCERTAINTY), pictures).loss == pytest.approx(sum(cooled) / 2)
 
 
-def test_what_is_measured_is_what_is_served() -> None:
+def test_measured_network_is_the_served_one() -> None:
     served = classifier(UNCERTAINTY)
     pictures = split((RED, 0), ((200, 180, 10), 1), ((3, 2, 1), 2))
     found = evaluate(served, pictures)

@@ -38,7 +38,7 @@ def test_a_rare_class_is_there_too() -> None:
     assert 5000 in neighbors.choice(labels, 10, seed=0)
 
 
-def test_where_there_are_few_all_are_taken() -> None:
+def test_few_rows_go_to_every_process() -> None:
     assert neighbors.choice([1, 0, 1], 5000, seed=0) == [0, 1, 2]
 
 

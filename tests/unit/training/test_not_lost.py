@@ -77,6 +77,7 @@ def renamed(split: Split, before: str, after: str) -> Split:
     return dataclasses.replace(split, names=[after if name == before else name for name in split.names])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

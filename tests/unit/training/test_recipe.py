@@ -126,7 +126,7 @@ def test_a_value_of_the_command_line_goes_before_that_of_the_file(tmp_path: Path
     ("text", "value"),
     [("a=1", 1), ("a=", None), ("a=true", True), ("a=[1, 2]", [1, 2]), ("a=x=y", "x=y"), ("a={b: 1}", {"b": 1})],
 )
-def test_what_is_assigned_is_read_as_yaml(text: str, value: Any) -> None:
+def test_assigned_values_are_read_as_yaml(text: str, value: Any) -> None:
     assert assignment(text) == ("a", value)
 
 
@@ -134,7 +134,7 @@ def test_what_is_assigned_is_read_as_yaml(text: str, value: Any) -> None:
     ("text", "words"),
     [("epochs", "--set 'epochs': write KEY=VALUE"), ("=3", "write KEY=VALUE"), ("a=[1", r"'\[1' is not a YAML value")],
 )
-def test_what_is_no_assignment_is_refused(text: str, words: str) -> None:
+def test_malformed_assignment_is_refused(text: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         assignment(text)
 

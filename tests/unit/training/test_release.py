@@ -61,7 +61,7 @@ def test_the_recipe_that_made_it_is_kept(release: Release) -> None:
     assert recipe.load(str(release.folder / "recipe.yaml")) == recipe.load("default", {"epochs": 4})
 
 
-def test_it_learnt_something(release: Release) -> None:
+def test_training_learns(release: Release) -> None:
     assert release.card.metrics.accuracy > 0.9
     assert release.card.metrics.loss < 0.4
 
@@ -106,7 +106,7 @@ def test_the_golden_images_are_one_of_each_class_and_none_was_trained_on(release
     assert [digits.calibration.labels[place] for place in places] == list(range(10))
 
 
-def test_others_may_read_a_release(release: Release) -> None:
+def test_release_is_readable_by_other_users(release: Release) -> None:
     assert release.folder.stat().st_mode & 0o777 == 0o755
     mask = os.umask(0)
     os.umask(mask)
@@ -114,9 +114,7 @@ def test_others_may_read_a_release(release: Release) -> None:
     assert {path.stat().st_mode & 0o777 for path in files} == {0o666 & ~mask}
 
 
-def test_what_was_found_about_the_data_and_what_is_unlike_it_reach_the_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_warnings_and_ood_data_reach_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[report.Report] = []
     monkeypatch.setattr(report, "write", lambda folder, report: written.append(report) or [])
     said: list[str] = []

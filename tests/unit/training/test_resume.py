@@ -70,6 +70,7 @@ def undisturbed(request: pytest.FixtureRequest) -> tuple[str, Training]:
     return request.param, trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES[:-1], ids=str)
 def test_stopped_by_ctrl_c_and_gone_on_with(
     undisturbed: tuple[str, Training], place: tuple[int, int], tmp_path: Path
@@ -85,6 +86,7 @@ def test_stopped_by_ctrl_c_and_gone_on_with(
     assert told(again) == told(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES[STEPS:], ids=str)
 def test_killed_and_gone_on_with_from_the_last_epoch(
     undisturbed: tuple[str, Training], place: tuple[int, int], tmp_path: Path
@@ -182,7 +184,7 @@ def test_an_epoch_of_a_single_batch_can_be_stopped_too(tmp_path: Path) -> None:
     assert len(checkpoint.read(tmp_path)[1]["history"]) == 2
 
 
-def test_what_was_spent_and_the_seconds_of_an_epoch_go_on(tmp_path: Path) -> None:
+def test_elapsed_time_continues_after_resume(tmp_path: Path) -> None:
     first = made("sgd", folder=tmp_path, observers=[At((1, 3), ctrl_c)])
     with pytest.raises(Interrupted):
         first.run()

@@ -75,6 +75,7 @@ def test_the_same_recipe_gives_the_same_release(halves: Dataset, tmp_path: Path)
     assert third.card.digests != one.card.digests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [(1, 1), (1, 4), (2, 2)], ids=str)
 def test_a_training_that_was_stopped_ends_in_the_same_release(
     halves: Dataset, tmp_path: Path, place: tuple[int, int]
@@ -117,7 +118,7 @@ def test_a_training_that_was_stopped_is_not_begun_anew_unasked(halves: Dataset, 
     assert made(halves, tmp_path, version="2.0").folder.name == "2.0"
 
 
-def test_one_that_is_begun_anew_forgets_the_other(halves: Dataset, tmp_path: Path) -> None:
+def test_restarted_training_forgets_its_checkpoint(halves: Dataset, tmp_path: Path) -> None:
     stop(halves, tmp_path)
     other = ONCE.model_copy(update={"seed": 5})
     with pytest.raises(Interrupted):
@@ -127,7 +128,7 @@ def test_one_that_is_begun_anew_forgets_the_other(halves: Dataset, tmp_path: Pat
     assert [path.name for path in (tmp_path / "halves").iterdir()] == ["1.0"]
 
 
-def test_another_recipe_or_other_data_cannot_go_on_with_it_and_lose_nothing(halves: Dataset, tmp_path: Path) -> None:
+def test_checkpoint_of_another_recipe_or_data_is_refused_and_kept(halves: Dataset, tmp_path: Path) -> None:
     stop(halves, tmp_path)
     before = left(tmp_path)
     with pytest.raises(CheckpointError, match="epochs was 2 and is 3"):
@@ -196,7 +197,7 @@ def test_names_that_are_not_allowed_are_refused(tmp_path: Path, model: str, vers
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_releases_cannot_be_written_no_time_is_lost(halves: Dataset, tmp_path: Path) -> None:
+def test_unwritable_releases_folder_fails_before_training(halves: Dataset, tmp_path: Path) -> None:
     (tmp_path / "releases").write_text("a file")
     with pytest.raises(OSError, match=r"Not a directory|File exists"):
         made(halves, tmp_path / "releases", observers=[At((1, 1), lambda: pytest.fail("it trained"))])
@@ -265,7 +266,7 @@ def test_random_numbers_of_others_are_not_disturbed(halves: Dataset) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_only_the_first_process_tells_and_writes(halves: Dataset, tmp_path: Path) -> None:
+def test_first_process_alone_reports_and_writes(halves: Dataset, tmp_path: Path) -> None:
     class Other(World):
         """Second of two processes, without the first."""
 

@@ -16,6 +16,8 @@ from training.data import Dataset
 from training.loop.loader import load
 from training.loop.measure import seen
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 
@@ -76,7 +78,7 @@ def test_answers_belong_to_the_caller(programs: dict[str, Program]) -> None:
         ({"requires": ("avx2", "avx999", "amx_9")}, "needs amx_9, avx999, which the processor here does not have"),
     ],
 )
-def test_what_is_not_for_this_worker_is_refused_before_it_is_touched(
+def test_program_for_other_instructions_is_refused_before_it_is_loaded(
     compiled: Release, changed: dict[str, object], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch._C._aoti, "AOTIModelPackageLoader", lambda *arguments: pytest.fail("loaded"))

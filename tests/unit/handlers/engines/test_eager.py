@@ -114,7 +114,7 @@ def test_out_of_memory_on_one_row_is_an_error(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("words", ["CUDA error: an illegal memory access was encountered", "out of memory"])
-def test_another_error_is_not_taken_for_it(words: str) -> None:
+def test_other_errors_are_not_mistaken_for_out_of_memory(words: str) -> None:
     network = Small(1, RuntimeError(words))
     engine = Eager(network, SPEC, CPU)
     with pytest.raises(RuntimeError, match=words):

@@ -81,7 +81,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES)
-def test_what_is_not_right_here_is_passed_over_for_the_next(
+def test_engine_with_wrong_answers_is_skipped_for_the_next(
     own_compiled: Release, obstacle: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     OBSTACLES[obstacle](own_compiled.folder)
@@ -95,7 +95,7 @@ def test_what_is_not_right_here_is_passed_over_for_the_next(
     assert is_right(chosen, own_compiled.folder)
 
 
-def test_where_none_is_right_the_network_answers(own_compiled: Release) -> None:
+def test_eager_network_answers_when_every_engine_is_wrong(own_compiled: Release) -> None:
     spoil(own_compiled.folder, "cpu-int8")
     change(own_compiled.folder, "cpu-fp32", requires=("avx999",))
     chosen = load(own_compiled.folder)
@@ -104,7 +104,7 @@ def test_where_none_is_right_the_network_answers(own_compiled: Release) -> None:
     assert is_right(chosen, own_compiled.folder)
 
 
-def test_what_was_refused_when_it_was_made_is_not_tried(own_compiled: Release) -> None:
+def test_engine_rejected_by_the_gate_is_not_tried(own_compiled: Release) -> None:
     change(own_compiled.folder, "cpu-int8", rejection="it is no faster")
     chosen = load(own_compiled.folder)
     assert chosen.model.engine.name == "cpu-fp32"

@@ -42,12 +42,13 @@ class Watched(nn.Module):
         return logits
 
 
-def test_there_are_eight_and_a_default() -> None:
+def test_methods_are_eight_with_one_default() -> None:
     assert list(METHODS) == ["deeplift", "kernelshap", "occlusion", "ig", "gradshap", "layercam", "gradcam", "ixg"]
     assert [method.name for method in METHODS.values()] == list(METHODS)
     assert Explanations().method in METHODS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ALL, ids=by_name)
 @pytest.mark.parametrize("name", ["cnn", "resnet9"])
 def test_a_batch_of_any_targets_is_answered_as_each_image_alone(name: str, method: Method) -> None:
@@ -109,13 +110,14 @@ def test_network_and_images_are_left_as_they_were(method: Method, frozen: bool) 
 
 
 @pytest.mark.parametrize("method", ALL, ids=by_name)
-def test_it_works_where_gradients_are_switched_off(method: Method) -> None:
+def test_methods_work_under_no_grad(method: Method) -> None:
     explained, shown, weights = network("cnn"), images(2), targets(0, 1)
     expected = ask(method, explained, shown, weights).values
     with torch.no_grad():
         assert torch.equal(ask(method, explained, shown, weights).values, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ALL, ids=by_name)
 @pytest.mark.parametrize("count", [1, 3, MAX_ROWS + 6])
 def test_no_more_rows_go_through_the_network_at_once_than_may(method: Method, count: int) -> None:
@@ -126,12 +128,13 @@ def test_no_more_rows_go_through_the_network_at_once_than_may(method: Method, co
     assert max(watched.rows) <= MAX_ROWS
 
 
-def test_of_large_images_fewer_rows_go_through_at_once() -> None:
+def test_large_images_reduce_rows_per_pass() -> None:
     sides = (16, 64, 65, 224, 4096)
     rows = [rows_at_once(torch.empty(1, 3, side, side, device="meta")) for side in sides]
     assert rows == [64, 64, 62, 5, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ALL, ids=by_name)
 def test_a_large_image_is_explained_though_one_row_goes_through_at_once(method: Method) -> None:
     small = Watched(nn.Sequential(nn.AvgPool2d(64), nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten()))
@@ -145,7 +148,7 @@ def test_a_large_image_is_explained_though_one_row_goes_through_at_once(method: 
 
 
 @pytest.mark.parametrize("method", ALL, ids=by_name)
-def test_it_costs_what_it_says(method: Method) -> None:
+def test_method_passes_match_its_declared_cost(method: Method) -> None:
     watched = Watched(network("cnn"))
     ask(method, watched, images(3), targets(0, 0, 0))
     scanned = 1
@@ -170,8 +173,9 @@ def test_values_add_up_to_what_the_image_adds(name: str, method: Method) -> None
     assert torch.allclose(sums, difference, atol=0.05 * float(difference.abs().max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ALL, ids=by_name)
-def test_another_network_gets_another_map(method: Method) -> None:
+def test_maps_depend_on_the_network(method: Method) -> None:
     """Adebayo et al., arXiv 1810.03292: what a randomized network does not change explains something else."""
     shown, weights = images(8), targets(*[0] * 8)
     maps = [ask(method, network("cnn", seed), shown, weights).values.sum(dim=1).flatten(1) for seed in (0, 1)]

@@ -61,7 +61,7 @@ def test_a_method_has_the_settings_that_it_has_unless_asked() -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_what_a_method_does_not_have_is_refused(name: str) -> None:
+def test_options_that_a_method_lacks_are_refused(name: str) -> None:
     method = METHODS[name]
     if method.steps is None:
         with pytest.raises(BadOption, match=f"steps is 3, and method {name} has none: leave it out"):
@@ -108,7 +108,7 @@ def test_settings_of_no_method_cannot_go_with_a_deadline(options: ExplainOptions
         method_of(options.model_copy(update={"deadline_ms": 50}), WORKS, REFUSED, "ig")
 
 
-def test_what_says_how_to_draw_needs_something_drawn() -> None:
+def test_drawing_options_without_a_picture_are_refused() -> None:
     check_drawing_options(ExplainOptions(output="overlay", alpha=0.5, colormap="vik"))
     check_drawing_options(ExplainOptions(output="heatmap", colormap="vik"))
     with pytest.raises(BadOption, match=r"alpha is 0\.5, and output 'heatmap' has none: leave one of them out"):

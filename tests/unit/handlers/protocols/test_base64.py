@@ -33,7 +33,7 @@ def test_no_text_is_no_bytes() -> None:
 @pytest.mark.parametrize(
     "value", ["no base64!", ENCODED[:-1], "ä" + ENCODED, "\ud800", "data:image/png", "a=b=", "/x.png"]
 )
-def test_what_is_no_base64_is_refused_with_its_beginning(value: str) -> None:
+def test_invalid_base64_is_refused_with_its_first_characters(value: str) -> None:
     if value == "data:image/png":
         assert from_base64(value, "it") == b""  # a data URL without data: an empty image
         return
@@ -43,6 +43,6 @@ def test_what_is_no_base64_is_refused_with_its_beginning(value: str) -> None:
 
 
 @pytest.mark.parametrize(("value", "found"), [(None, "NoneType"), (5, "int"), ([], "list"), ({}, "dict")])
-def test_what_is_no_text_is_refused_with_what_it_is(value: Any, found: str) -> None:
+def test_non_string_image_is_refused_with_its_type(value: Any, found: str) -> None:
     with pytest.raises(BadJSON, match=f"^it is {found}: it must be a string, the base64 of an image file$"):
         from_base64(value, "it")

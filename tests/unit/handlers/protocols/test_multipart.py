@@ -21,7 +21,7 @@ def part(content: bytes, name: bytes = b"a", more: bytes = b"") -> bytes:
     return b'Content-Disposition: form-data; name="%s"%s\r\n\r\n%s' % (name, more, content)
 
 
-def test_what_requests_writes_is_read_back() -> None:
+def test_multipart_of_requests_is_read_back() -> None:
     image = bytes(range(256)) * 9 + b"\r\n--\r\n"
     files = [("image", ("café.png", image, "image/png")), ("image", ("b", b"", "image/jpeg"))]
     sent = requests.Request("POST", "http://x", files=files, data={"top_k": "2", "ta\u0142get": "ż"}).prepare()
@@ -71,12 +71,12 @@ def test_a_quoted_boundary_is_taken() -> None:
         (body(part(b"1")).replace(b"\r\n", b"\n"), TYPE, "no headers|does not occur|cut short"),
     ],
 )
-def test_what_is_not_whole_is_refused(content: bytes, content_type: str, says: str) -> None:
+def test_truncated_multipart_is_rejected(content: bytes, content_type: str, says: str) -> None:
     with pytest.raises(BadMultipart, match=says):
         parse(content, content_type)
 
 
-def test_as_many_parts_as_allowed_are_taken() -> None:
+def test_multipart_at_the_part_limit_is_read() -> None:
     assert len(parse(body(*[part(b"")] * MAX_PARTS), TYPE)) == MAX_PARTS
 
 

@@ -36,7 +36,7 @@ def test_the_names_of_a_thousand_members_are_not_all_repeated() -> None:
     assert len(str(raised.value)) < 450
 
 
-def test_one_image_is_answered_beside_model_and_version(card: Card) -> None:
+def test_single_image_is_answered_beside_model_and_version(card: Card) -> None:
     content = NativeEncoder().encode(card, "r-1", [Result(found("dog", "cat"))])
     assert content.headers == {"content-type": JSON}
     assert json.loads(content.body) == HEAD | {"predictions": found("dog", "cat")}
@@ -140,7 +140,9 @@ def test_a_prediction_is_json(accept: str) -> None:
         ("audio/*; q=0.2, audio/basic", "predict", 1, "application/json$"),
     ],
 )
-def test_what_cannot_be_had_is_answered_with_what_can(accept: str, kind: str, images: int, offered: str) -> None:
+def test_unsupported_output_is_refused_with_the_supported_ones(
+    accept: str, kind: str, images: int, offered: str
+) -> None:
     with pytest.raises(NotAcceptable, match=rf"^Accept is .*: this answer can be {offered}") as raised:
         negotiate(accept, kind, images)
     assert raised.value.status == 406
@@ -185,7 +187,7 @@ def test_the_map_alone_is_as_large_as_the_overlay(card: Card) -> None:
 
 
 @pytest.mark.parametrize("output", ["json", "overlay", "heatmap"])
-def test_what_is_drawn_ahead_is_what_is_sent(card: Card, output: str) -> None:
+def test_picture_drawn_ahead_is_the_one_sent(card: Card, output: str) -> None:
     result = explained()
     assert result.explanation is not None
     size = NativeEncoder(output).render(result.explanation)

@@ -133,7 +133,7 @@ def test_predictions_are_an_object_for_each_instance(card: Card) -> None:
     }
 
 
-def test_one_instance_is_answered_in_a_list_too(card: Card) -> None:
+def test_single_instance_is_answered_in_a_list(card: Card) -> None:
     assert json.loads(V1Encoder("predict").encode(card, "r-1", [Result(found("dog"))]).body) == {
         "predictions": [{"predictions": found("dog")}]
     }

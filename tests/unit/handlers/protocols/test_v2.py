@@ -91,7 +91,7 @@ def test_a_shape_must_be_some_whole_numbers(shape: Any) -> None:
 
 
 @pytest.mark.parametrize("datatype", [None, "", "INT64", "uint8", "STRING", 5, ["UINT8"], {}])
-def test_another_datatype_is_answered_with_those_there_are(datatype: Any) -> None:
+def test_unknown_datatype_is_refused_with_the_known_ones(datatype: Any) -> None:
     with pytest.raises(BadTensor, match=r"^the tensor's datatype is .*: BYTES for files, for pixels UINT8, .*FP64$"):
         ask(tensor([1], datatype, [1]))
 

@@ -123,7 +123,7 @@ def test_judgements_are_outputs_with_an_element_for_each_image(card: Card) -> No
 
 
 @pytest.mark.parametrize("kind", ["predict", "explain"])
-def test_they_are_among_the_outputs_where_there_are_any(kind: str) -> None:
+def test_explanations_are_an_output_when_requested(kind: str) -> None:
     document = {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [""]}]}
     last = ["explanation"] if kind == "explain" else []
     assert list(parse(document, b"", kind, Limits(), has_uncertainty=True)[2].outputs) == [

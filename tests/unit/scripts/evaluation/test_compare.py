@@ -52,7 +52,7 @@ def test_a_release_that_may_have_seen_these_images_is_named(
     ]
 
 
-def test_of_many_names_a_part_is_printed(
+def test_long_lists_of_names_are_shortened(
     elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare, "MAX_NAMES", 1)

@@ -20,6 +20,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_release_is_measured_on_any_folder(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evaluate.main(["--model", "colors", "--data", "paint"])
     output = capsys.readouterr().out.splitlines()
@@ -32,7 +33,8 @@ def test_a_release_is_measured_on_any_folder(elsewhere: Path, capsys: pytest.Cap
     assert metrics["source"] == "the test split of paint"
 
 
-def test_its_own_data_is_what_the_recipe_names(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.slow
+def test_default_data_is_the_data_of_the_recipe(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (elsewhere / "releases" / "colors" / "1.0" / "recipe.yaml").write_text("data: paint\n")
     evaluate.main(["--model", "colors", "--split", "train", "--out", "here"])
     assert "on the train split of paint, 18 images" in capsys.readouterr().out
@@ -76,7 +78,7 @@ def test_the_caveat_is_gone_where_it_was_trained_on_this_data(
         (["--model", "colors", "--data", "paint", "--device", "tpu"], "device 'tpu' cannot be used"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
+def test_impossible_measurement_is_refused_in_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
     with pytest.raises(SystemExit) as ended:
         evaluate.main(flags)
     assert str(ended.value.code).startswith("error: ")

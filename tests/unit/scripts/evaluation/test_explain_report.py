@@ -42,7 +42,7 @@ def test_a_release_is_measured_and_gets_its_default(elsewhere: Path, capsys: pyt
         (["--model", "colors", "--data", "digits"], "colors 1.0 does not know: 0, 1"),
     ],
 )
-def test_what_cannot_be_measured_is_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
+def test_impossible_measurement_is_refused_in_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
     with pytest.raises(SystemExit) as ended:
         explain_report.main(flags)
     assert output in str(ended.value.code)

@@ -146,7 +146,7 @@ def test_a_run_that_was_killed_goes_on(elsewhere: Path, explained_names: list[st
     assert len(answers()) == len(cards()) == 6
 
 
-def test_another_method_another_release_or_restart_begin_anew(elsewhere: Path, explained_names: list[str]) -> None:
+def test_gallery_restarts_for_another_method_release_or_flag(elsewhere: Path, explained_names: list[str]) -> None:
     for flags in ((), ("--method", "ixg"), ("--method", "ixg", "--restart")):
         explained_names.clear()
         explain("--out", "here", *flags)
@@ -176,6 +176,7 @@ def test_a_file_that_is_no_image_is_listed_and_the_others_are_explained(
     assert explained_names == ["red/<b>broken</b>.jpg"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a #1 100%.png", "ü é.png", "q?x=1&y.png", 'quo"te.png', "\udcff.png", "B.JPEG"])
 def test_any_file_name_is_linked(elsewhere: Path, name: str) -> None:
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(Path("paint") / name, format="PNG")
@@ -211,7 +212,7 @@ def test_the_page_needs_nothing_but_its_pictures(elsewhere: Path) -> None:
         (["paint", "--device", "tpu"], "device 'tpu' cannot be used"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
+def test_impossible_gallery_is_refused_in_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*flags, "--model", "colors"])
     assert str(ended.value.code).startswith("error: ")
@@ -219,7 +220,7 @@ def test_what_cannot_be_done_is_one_sentence(elsewhere: Path, flags: list[str], 
     assert not (OUT / "index.html").exists()
 
 
-def test_it_teaches_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0

@@ -23,6 +23,7 @@ def trained(name: str, own: float, other: float, mass: float) -> TrainedModel:
     return TrainedModel(name, own, other, figures_of(replace(method("ig", 0.5), relevance_mass=mean(mass))), [row, row])
 
 
+@pytest.mark.slow
 def test_the_table_sets_accuracy_beside_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,7 +30,7 @@ def test_the_file_is_what_the_command_makes(tmp_path: Path, capsys: pytest.Captu
     assert OPENAPI.read_text(encoding="utf-8") == generated, "make it again: python -m scripts.maintenance.openapi"
 
 
-def test_it_is_valid_openapi(document: dict[str, Any]) -> None:
+def test_openapi_document_is_valid(document: dict[str, Any]) -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
 
@@ -115,7 +115,7 @@ def test_operations_are_told_apart(document: dict[str, Any]) -> None:
     assert len(names) == len(set(names)) == len(document["paths"])
 
 
-def test_nothing_stands_there_unused(document: dict[str, Any]) -> None:
+def test_openapi_components_are_all_used(document: dict[str, Any]) -> None:
     used = set(re.findall(r"#/components/\w+/[^\"]+", json.dumps(document)))
     there = {
         f"#/components/{kind}/{name}"

@@ -19,6 +19,8 @@ from serving.artifacts.archive import archive, prove
 from serving.artifacts.model_config import HandlerConfig, ModelConfig
 from serving.errors import ArchiveError
 
+pytestmark = pytest.mark.slow
+
 ENERGY = UncertaintyCard(
     temperature=2.0,
     conformal=Conformal(method="aps", coverage=0.9, threshold=0.5),
@@ -90,7 +92,7 @@ def test_the_same_release_gives_the_same_bytes(
     assert other.read_bytes() != mar.read_bytes()
 
 
-def test_what_else_the_card_vouches_for_travels_along(own_release: Release, tmp_path: Path) -> None:
+def test_files_in_the_cards_digests_are_archived(own_release: Release, tmp_path: Path) -> None:
     (own_release.folder / UNCERTAINTY).write_bytes(b"tensors")
     digests = own_release.card.digests | {UNCERTAINTY: sha256(own_release.folder / UNCERTAINTY)}
     card = own_release.card.model_copy(update={"uncertainty": ENERGY, "digests": digests})

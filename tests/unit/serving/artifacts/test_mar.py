@@ -86,7 +86,7 @@ def test_two_members_of_one_name_are_refused(path: Path) -> None:
     assert "it has two members of the name 'torchserve_handler.py'" in refused(path)
 
 
-def test_what_would_unpack_to_much_more_than_it_is_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zip_bomb_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mar, "ALLOWANCE", 1_000_000)
     write(path, ("weights.safetensors", bytes(10_000_000)), compression=zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 20_000
@@ -150,7 +150,7 @@ def _move_directory(path: Path, at: int, length: int) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\5\6", b"no zip file at all", b'{"model": 1}'])
-def test_what_is_no_zip_file_is_refused(path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_zip_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert "not a complete .mar" in refused(path)
 

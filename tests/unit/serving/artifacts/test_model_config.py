@@ -22,7 +22,7 @@ def load(path: Path, text: str) -> ModelConfig:
     return model_config.load(path)
 
 
-def test_what_is_left_out_gets_these_defaults() -> None:
+def test_missing_settings_get_their_defaults() -> None:
     assert ModelConfig().model_dump() == {
         "minWorkers": 1,
         "maxWorkers": 1,
@@ -47,7 +47,7 @@ def test_given_keys_win(path: Path) -> None:
     assert config == ModelConfig(batchSize=8, maxBatchDelay=2, deviceType="cpu", maxWorkers=4)
 
 
-def test_what_is_written_reads_back_as_it_was(path: Path) -> None:
+def test_written_settings_read_back_unchanged(path: Path) -> None:
     config = ModelConfig(minWorkers=2, maxWorkers=3, batchSize=64, deviceType="gpu")
     assert load(path, config.to_yaml()) == config
 
@@ -108,13 +108,13 @@ def test_a_value_out_of_range_is_named_with_its_key(path: Path, text: str, words
 
 
 @pytest.mark.parametrize("text", ["- batchSize", "batchSize", "5"])
-def test_what_is_no_mapping_is_answered_with_an_example(path: Path, text: str) -> None:
+def test_yaml_that_is_not_a_mapping_is_refused_with_an_example(path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="must hold `key: value` lines, such as `batchSize: 8`"):
         load(path, text)
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe"])
-def test_what_is_no_yaml_is_refused(path: Path, content: bytes) -> None:
+def test_invalid_yaml_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"mine\.yaml: not YAML"):
         model_config.load(path)

@@ -38,7 +38,7 @@ def parts(body: bytes, content_type: str) -> list[Message]:
     return [part for part in payload if isinstance(part, Message)]
 
 
-def test_one_image_is_the_body(serve: Serve, connect: Connect) -> None:
+def test_single_image_is_sent_as_the_body(serve: Serve, connect: Connect) -> None:
     server = serve(Say(body=ONE))
     connect(server.url + "/").predict("pets", PNG)
     (seen,) = server.seen
@@ -145,7 +145,7 @@ def test_a_turned_photo_goes_upright(serve: Serve, connect: Connect) -> None:
         ("https://example.org/a.png", "IMAGE is a URL"),
     ],
 )
-def test_what_is_no_image_is_refused_before_anything_is_sent(
+def test_invalid_image_arguments_are_refused_before_sending(
     serve: Serve, connect: Connect, image: Any, words: str
 ) -> None:
     server = serve(Say(body=ONE))

@@ -73,7 +73,7 @@ def test_a_judgement_is_typed_and_none_where_there_is_none(serve: Serve, connect
     assert (bare.set, bare.ood, bare.decision, bare.reason) == (None, None, None, None)
 
 
-def test_half_a_judgement_is_no_answer_of_torchlights(serve: Serve, connect: Connect) -> None:
+def test_incomplete_uncertainty_is_rejected_as_a_response(serve: Serve, connect: Connect) -> None:
     with pytest.raises(ClientError, match=r"another shape .*'ood'"):
         connect(serve(Say(body=ONE | {"decision": "accept"})).url).predict("pets", PNG)
 
@@ -169,7 +169,7 @@ def test_a_heat_map_is_an_array(
     ],
     ids=["JSON", "empty", "cut short", "float64", "three maps", "flat", "a number"],
 )
-def test_what_is_no_heat_map_is_an_error(serve: Serve, connect: Connect, body: Any) -> None:
+def test_invalid_heat_map_is_an_error(serve: Serve, connect: Connect, body: Any) -> None:
     with pytest.raises(ClientError, match="not with a heat map"):
         connect(serve(Say(body=body)).url).heat_map("pets", PNG)
 
@@ -221,7 +221,7 @@ def test_an_error_carries_status_and_type(
         (Say(400, {}), "400 error: no reason given"),
     ],
 )
-def test_another_server_is_told_from_torchlight(serve: Serve, connect: Connect, say: Say, words: str) -> None:
+def test_responses_of_another_server_are_recognized(serve: Serve, connect: Connect, say: Say, words: str) -> None:
     with pytest.raises(ClientError, match=words):
         connect(serve(say).url).predict("pets", PNG)
 

@@ -39,7 +39,7 @@ def error(status: int, word: str, **headers: str) -> Say:
     ],
     ids=["hung up", "broken in the headers", "broken in the body", "502", "503", "502 without JSON"],
 )
-def test_what_is_safe_is_sent_again(serve: Serve, connect: Connect, pauses: list[float], step: Any) -> None:
+def test_safe_failures_are_retried(serve: Serve, connect: Connect, pauses: list[float], step: Any) -> None:
     server = serve(step, step, GOOD)
     assert connect(server.url).predict("pets", PNG, request_id="same").best.label == "cat"
     assert [seen.body for seen in server.seen] == [PNG] * 3
@@ -71,7 +71,7 @@ def test_a_worker_that_died_is_asked_again_once(serve: Serve, connect: Connect, 
     ],
     ids=["400", "404", "413", "429", "500", "504", "500 without JSON", "not Torchlight", "silence"],
 )
-def test_what_would_come_again_is_not_sent_again(
+def test_permanent_failures_are_not_retried(
     serve: Serve, connect: Connect, pauses: list[float], step: Any, kind: type[ClientError]
 ) -> None:
     server = serve(step, GOOD)

@@ -141,7 +141,7 @@ def test_compose_launches_the_same_thing(
     }
 
 
-def test_what_compose_says_is_all_compared() -> None:
+def test_every_compose_key_is_compared() -> None:
     """A new key in compose.yaml has to find its way into the comparison above, and into the launch."""
     compared = "image container_name build command environment ports volumes read_only tmpfs cap_drop security_opt "
     compared += "mem_limit memswap_limit pids_limit restart stop_grace_period logging deploy profiles"

@@ -10,7 +10,7 @@ from serving.exporter.proxy import FRONTEND
 from serving.proxy.haproxy import TEMPLATE
 
 
-def test_what_workers_count_is_defined_with_the_same_labels() -> None:
+def test_worker_metrics_are_defined_with_the_same_labels() -> None:
     totals = [(counter.name, (*metrics.LABELS, *counter.labels)) for counter in metrics.COUNTERS]
     histograms = [(histogram.name, metrics.LABELS) for histogram in metrics.HISTOGRAMS]
     defined = [(definition.name, definition.labels, definition.kind) for definition in WORKERS]

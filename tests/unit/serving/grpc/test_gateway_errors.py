@@ -97,7 +97,7 @@ def test_a_success_outside_of_the_protocol_is_internal(proxy: FakeProxy, gateway
     assert metadata == {"torchlight-error-type": "BadGateway"}
 
 
-def test_what_is_wrong_with_the_request_itself_never_reaches_the_door(proxy: FakeProxy, gateway: Gateway) -> None:
+def test_invalid_grpc_request_never_reaches_the_proxy(proxy: FakeProxy, gateway: Gateway) -> None:
     request = image_request()
     request.raw_input_contents.append(b"")
     code, details, metadata = failure(gateway, request)
@@ -156,7 +156,7 @@ def test_a_canceled_call_closes_its_connection_to_the_door(proxy: FakeProxy, gat
     assert gateway.call("ModelInfer", image_request()).model_name == "digits"
 
 
-def test_one_call_too_many_is_refused_at_once(proxy: FakeProxy, gateway: Gateway) -> None:
+def test_call_beyond_the_limit_is_refused_at_once(proxy: FakeProxy, gateway: Gateway) -> None:
     proxy.answer = proxy.wait
     waiting = [gateway.method("ModelInfer").future(image_request(), timeout=20) for _ in range(4)]
     for _ in waiting:

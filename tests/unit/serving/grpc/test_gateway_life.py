@@ -97,7 +97,7 @@ def test_a_proxy_that_breaks_off_is_unavailable_with_words(unbatched: tuple[Fake
     assert error.details().endswith("sending the request again is safe")
 
 
-def test_nothing_at_the_doors_port_is_unavailable_with_words() -> None:
+def test_missing_proxy_is_unavailable_with_a_message() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -115,7 +115,7 @@ def test_nothing_at_the_doors_port_is_unavailable_with_words() -> None:
             gateway.close()
 
 
-def test_only_loopback_is_bound(gateway: Gateway) -> None:
+def test_gateway_binds_loopback_only(gateway: Gateway) -> None:
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.2", gateway.port), 2)
 
@@ -130,6 +130,7 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(gateway: Gateway) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "https://127.0.0.1:8080", "http://127.0.0.1", "http://a:x", ""])
 def test_a_proxy_that_is_no_url_is_said_in_one_sentence(url: str) -> None:
     ended = run("--port", "0", "--proxy", url)

@@ -62,7 +62,7 @@ def test_check_of_an_unknown_service_is_not_found(proxy: FakeProxy, gateway: Gat
 
 
 @pytest.mark.parametrize("name", ["Check", "Watch"])
-def test_what_cannot_be_read_is_an_invalid_argument(proxy: FakeProxy, gateway: Gateway, name: str) -> None:
+def test_unreadable_request_is_an_invalid_argument(proxy: FakeProxy, gateway: Gateway, name: str) -> None:
     with calls(gateway) as call, pytest.raises(grpc.RpcError) as caught:
         list([call(name, b"\x0a\xff")] if name == "Check" else call(name, b"\x0a\xff"))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT

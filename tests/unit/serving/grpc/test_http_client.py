@@ -109,7 +109,7 @@ def test_a_connection_that_must_close_is_not_used() -> None:
         (b"SSH-2.0-OpenSSH\r\n\r\n", r"cannot be read as HTTP"),
     ],
 )
-def test_what_is_no_answer_is_unanswered(answer: bytes, message: str) -> None:
+def test_invalid_http_response_raises_unanswered(answer: bytes, message: str) -> None:
     async def use(proxy: ProxyClient) -> None:
         with pytest.raises(Unanswered, match=message):
             await get(proxy)

@@ -136,7 +136,7 @@ def many_inputs(request: ModelInferRequest) -> None:
         (many_inputs, "BadTensor: the request has 65 inputs and 0 outputs"),
     ],
 )
-def test_what_http_could_not_say_is_refused_with_words(spoil: Any, message: str) -> None:
+def test_values_without_an_http_form_are_refused(spoil: Any, message: str) -> None:
     request = image_request()
     spoil(request)
     with pytest.raises(Failed, match=message) as caught:

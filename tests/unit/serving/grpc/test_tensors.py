@@ -58,6 +58,6 @@ def test_contents_that_do_not_fit_are_explained(datatype: str, contents: dict[st
 
 
 @pytest.mark.parametrize(("datatype", "values"), [("BYTES", [7]), ("FP32", [None]), ("COMPLEX", [1])])
-def test_what_json_cannot_have_meant_is_no_tensor(datatype: str, values: list[Any]) -> None:
+def test_json_values_outside_the_datatype_are_refused(datatype: str, values: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"an element|datatype 'COMPLEX' is unknown: use one of"):
         tensors.pack(datatype, values)

@@ -125,7 +125,7 @@ def test_development_needs_no_token(tmp_path: Path) -> None:
     assert 'http-request set-header Authorization "Bearer what-torchserve-wants" unless is_grpc' in lines(text)
 
 
-def test_only_headers_that_the_handler_reads_are_forwarded(tmp_path: Path) -> None:
+def test_forwarded_headers_are_those_that_the_handler_reads(tmp_path: Path) -> None:
     allowed = re.compile(f"^({'|'.join(haproxy.FORWARDED_HEADERS)})$")
     read = [option.header for option in OPTIONS] + [v2.LENGTH_HEADER, headers.ATTRIBUTES_HEADER, "Accept"]
     assert [name for name in read if not allowed.match(name.lower())] == []

@@ -159,7 +159,7 @@ def test_version_is_not_ready_by_workers_of_other_roles_and_versions(
     assert Readiness(poll, versions).entries()["unready"] == "digits 1.0 is not registered in the model server"
 
 
-def test_another_version_that_is_not_ready_is_named_but_the_server_is_ready(
+def test_unready_other_version_is_named_but_the_server_is_ready(
     management: FakeManagement, poll: WorkerPoll, versions: Path, child: Child
 ) -> None:
     management.has("digits", child.pid)

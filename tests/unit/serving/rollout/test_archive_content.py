@@ -43,7 +43,7 @@ def test_other_content_under_a_registered_version_is_refused_with_both_digests(t
         check(tmp_path, NEW, registered=True, recorded=OLD)
 
 
-def test_what_is_not_registered_any_more_may_have_other_content(tmp_path: Path) -> None:
+def test_retired_version_may_have_other_content(tmp_path: Path) -> None:
     check(tmp_path, NEW, registered=False, recorded=OLD)
 
 
@@ -54,7 +54,7 @@ def test_a_registration_that_was_killed_is_completed_with_the_same_content_alone
         check(tmp_path, NEW, registered=True)
 
 
-def test_another_spelling_of_a_registered_version_is_refused(tmp_path: Path) -> None:
+def test_other_spelling_of_a_registered_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=r"digits 1 and digits 1\.0 are the same version in two spellings"):
         check(tmp_path, NEW, registered=True, recorded=OLD, version="1")
 

@@ -94,7 +94,7 @@ def test_the_reason_is_an_error_that_is_new_whichever_of_them_has_it(tmp_path: P
         load(tmp_path, Dies(broken=("digits",)))
 
 
-def test_what_was_ready_before_stays_when_more_workers_cannot_be_loaded(tmp_path: Path) -> None:
+def test_ready_workers_stay_when_scaling_up_fails(tmp_path: Path) -> None:
     management = FakeManagement()
     load(tmp_path, management)
 
@@ -123,7 +123,7 @@ def test_all_roles_follow_a_promotion_and_a_retirement(tmp_path: Path) -> None:
     assert management.registered == {}
 
 
-def test_where_the_second_registration_is_refused_the_first_does_not_stay(tmp_path: Path) -> None:
+def test_refused_second_role_removes_the_first(tmp_path: Path) -> None:
     class DiskIsFull(FakeManagement):
         def register(self, model: str, archive: str, workers: int, batch_size: int, max_batch_delay: int) -> None:
             if self.registered:

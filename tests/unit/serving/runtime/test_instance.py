@@ -79,7 +79,7 @@ def test_claimed_instance_runs(instance: Instance) -> None:
     assert instance.running()
 
 
-def test_only_one_can_claim_an_instance(instance: Instance, holder: subprocess.Popen[str]) -> None:
+def test_instance_is_claimed_by_one_process_only(instance: Instance, holder: subprocess.Popen[str]) -> None:
     assert instance.running()
     with pytest.raises(StartError, match="a server already runs on port 8080: stop it with `make stop PORT=8080`"):
         instance.claim()

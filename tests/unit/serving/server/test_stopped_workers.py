@@ -71,7 +71,7 @@ def test_time_in_which_the_supervisor_was_stopped_too_does_not_count(clock: Cloc
     assert workers.overdue([stopped.pid]) == []
 
 
-def test_only_a_stopped_child_of_java_is_killed(stopped: Child) -> None:
+def test_kill_is_limited_to_stopped_children_of_java(stopped: Child) -> None:
     assert not stopped_workers.kill(stopped.pid, java=1)
     assert processes.state(stopped.pid) == "T"
     assert stopped_workers.kill(stopped.pid, java=os.getpid())

@@ -56,7 +56,7 @@ def test_failed_start_is_reported_and_leaves_nothing_running(
     assert not Path(status.temp).exists()
 
 
-def test_only_one_supervisor_serves_a_port(instance: Instance, tmp_path: Path) -> None:
+def test_port_is_served_by_one_supervisor_only(instance: Instance, tmp_path: Path) -> None:
     other = Instance(Ports(8080), tmp_path)
     other.claim()
     try:

@@ -53,7 +53,7 @@ def peaked(settings: WorkerSettings, clients: int) -> float:
     return rate * (1.1 if settings.delay_ms == 2 else 1.0)
 
 
-def test_it_climbs_to_the_best_settings() -> None:
+def test_search_climbs_to_the_best_settings() -> None:
     result = Machine(peaked).search()
     assert result.chosen.settings == WorkerSettings(workers=2, threads=1, batch_size=8, delay_ms=2)
     assert result.gain == pytest.approx(1.5 * 1.2 * 1.1, rel=0.01)
@@ -72,7 +72,7 @@ def test_most_searches_of_noise_end_with_the_default() -> None:
     assert sum(result.chosen.settings == DEFAULT for result in flat) >= 16
 
 
-def test_one_disturbed_round_makes_no_winner() -> None:
+def test_disturbed_round_makes_no_winner() -> None:
     class Disturbed(Machine):
         def measure(self, settings: WorkerSettings, clients: int) -> Round:
             result = super().measure(settings, clients)

@@ -10,7 +10,7 @@ from serving.tune.settings import WorkerSettings, divisions, neighbors
 SOME = WorkerSettings(workers=1, threads=1, batch_size=16, delay_ms=2)
 
 
-def test_only_what_is_tuned_is_changed() -> None:
+def test_tuned_settings_are_the_only_changes() -> None:
     base = ModelConfig(jobQueueSize=50, handler=HandlerConfig(limits=Limits(max_pixels=1000)))
     config = WorkerSettings(workers=2, threads=3, batch_size=8, delay_ms=5).config(base)
     assert (config.minWorkers, config.maxWorkers, config.batchSize, config.maxBatchDelay) == (2, 2, 8, 5)

@@ -15,6 +15,8 @@ from training.compile import aoti, cpu_level
 from training.compile.program import FromPixels
 from training.compile.quantize import quantized
 
+pytestmark = pytest.mark.slow
+
 SPEC = Input(size=24, mean=(0.5, 0.25, 0.125), std=(0.5, 0.25, 0.125))
 CPU = torch.device("cpu")
 PIXELS = torch.randint(256, (MAX_ROWS, 24, 24, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -41,7 +41,7 @@ def test_a_gpu_gets_half_precision(
     assert candidates.find(["bf16", "fp16"]).names == names
 
 
-def test_only_what_is_wanted_is_tried_or_named() -> None:
+def test_candidates_are_limited_to_the_requested_formats() -> None:
     assert candidates.find(["fp32"]) == candidates.Candidates(("cpu-fp32",), {})
 
 

@@ -20,7 +20,7 @@ V4 = V3 | set("avx512f avx512bw avx512cd avx512dq avx512vl".split())
         (V4 - {"avx512cd"}, "x86-64-v3"),
     ],
 )
-def test_it_is_the_best_that_the_processor_has_whole(features: frozenset[str], march: str) -> None:
+def test_cpu_level_is_the_best_that_the_processor_fully_has(features: frozenset[str], march: str) -> None:
     assert cpu_level.find(features).march == march
 
 
@@ -36,7 +36,7 @@ def test_a_lower_one_can_be_chosen() -> None:
         (frozenset({"aarch64", "asimd"}), None, "on x86-64 only; this machine is aarch64, asimd"),
     ],
 )
-def test_what_could_not_be_tried_here_is_not_compiled(features: frozenset[str], march: str | None, said: str) -> None:
+def test_level_beyond_this_processor_is_not_compiled(features: frozenset[str], march: str | None, said: str) -> None:
     with pytest.raises(CompileError, match=said):
         cpu_level.find(features, march)
 
@@ -48,7 +48,7 @@ class Unit:
         return "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mavx512vnni -mamx-tile"
 
 
-def test_what_the_vector_unit_lets_the_compiler_use_is_required_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_instructions_of_the_vector_unit_are_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu_level, "pick_vec_isa", Unit)
     here = V4 | {"avx512_vnni", "amx_tile", "amx_int8", "sse4_2"}
     required = cpu_level.required(cpu_level.find(V4), here)

@@ -52,7 +52,7 @@ def test_each_limit_lets_in_what_reaches_it_and_nothing_beyond(
     assert said in str(gate.rejection(KEPT.model_copy(update=beyond)))
 
 
-def test_what_is_better_than_float32_is_let_in() -> None:
+def test_engine_better_than_float32_passes_the_gate() -> None:
     better = {"accuracy": 0.99, "calibration_error": 0.0, "coverage": 1.0}
     assert gate.rejection(KEPT.model_copy(update=better)) is None
 
@@ -98,7 +98,7 @@ def test_probabilities_are_judged_with_the_cards_temperature(card: Card) -> None
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_one_answer_that_is_no_number_is_enough(card: Card, value: float) -> None:
+def test_single_nan_fails_the_gate(card: Card, value: float) -> None:
     whole = answers(card, LABELS)
     broken = answers(card, LABELS)
     broken.logits[3, 1] = value

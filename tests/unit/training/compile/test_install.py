@@ -104,7 +104,7 @@ def test_a_kill_leaves_a_release_that_is_whole_and_the_next_run_repairs_it(
     assert [path.name for path in own_release.folder.glob(".*")] == []
 
 
-def test_what_is_prepared_is_gone_if_it_comes_to_nothing(own_release: Release) -> None:
+def test_prepared_files_are_removed_after_a_failure(own_release: Release) -> None:
     with pytest.raises(RuntimeError), draft(own_release.folder) as prepared:  # noqa: PT012
         prepare(prepared, "new", INT8)
         raise RuntimeError

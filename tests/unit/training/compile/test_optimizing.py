@@ -19,6 +19,8 @@ from training.compile import CompileError, Optimized, aoti, compile_ungated, opt
 from training.compile.build import build
 from training.data import Dataset
 
+pytestmark = pytest.mark.slow
+
 WANTED = compilation.find(["int8", "fp32"])
 
 
@@ -81,7 +83,7 @@ def test_without_a_compiler_it_says_what_to_install(
         compilation.optimize(release, digits, WANTED, lambda words: None)
 
 
-def test_what_does_not_compile_is_named_and_hurts_nothing(
+def test_failed_compilation_is_named_and_leaves_the_release_intact(
     own_release: Release, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*arguments: object, **more: object) -> None:

@@ -34,7 +34,7 @@ def outcome(card: Card, *entries: Compiled) -> Optimized:
     )
 
 
-def test_what_is_let_in_what_is_kept_out_and_why_can_be_read(card: Card, tmp_path: Path) -> None:
+def test_page_lists_accepted_and_rejected_engines_with_reasons(card: Card, tmp_path: Path) -> None:
     page.write(tmp_path, outcome(card, INT8, FP32))
     text = (tmp_path / page.FILE_NAME).read_text(encoding="utf-8")
     assert "<b>cpu-int8</b> may serve" in text
@@ -59,7 +59,7 @@ def test_the_same_stands_in_json(card: Card, tmp_path: Path) -> None:
     assert found["limits"] == {"accuracy": 0.005, "agreement": 0.99, "calibration_error": 0.01, "coverage": 0.01}
 
 
-def test_where_nothing_was_measured_there_is_no_picture(card: Card, tmp_path: Path) -> None:
+def test_page_without_measurements_has_no_picture(card: Card, tmp_path: Path) -> None:
     page.write(
         tmp_path, outcome(card, INT8.model_copy(update={"quality": None, "rejection": "it answers with no number"}))
     )

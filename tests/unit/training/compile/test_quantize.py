@@ -32,6 +32,7 @@ def kept(module: nn.Module) -> int:
     return sum("dequantize" not in str(node.args[1]) for node in layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn", "vit_tiny"])
 def test_the_layer_that_is_spared_and_no_other_stays_in_float32(name: str) -> None:
     module = network(name)

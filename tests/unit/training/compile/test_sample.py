@@ -23,7 +23,7 @@ def test_the_classes_come_in_turn_however_rare() -> None:
     assert colors in ([5, 4, 3], [4, 5, 3])
 
 
-def test_it_is_the_same_every_time_and_at_most_all() -> None:
+def test_sample_is_reproducible_and_at_most_the_whole_split() -> None:
     source = load(split([3, 4]), SPEC, torch.device("cpu"))
     assert torch.equal(draw(source, SPEC), draw(source, SPEC))
     assert len(draw(source, SPEC)) == 7

@@ -30,7 +30,7 @@ def test_a_seed_of_ones_own_splits_otherwise(digits: Dataset) -> None:
 
 
 @pytest.mark.parametrize("argument", ["nowhere", "nowhere.csv", "nowhere.tar.gz", ""])
-def test_what_is_unknown_is_answered_with_what_there_is(argument: str) -> None:
+def test_unknown_data_set_is_refused_with_the_known_ones(argument: str) -> None:
     with pytest.raises(
         DataError,
         match=rf"DATA={argument} is neither a folder nor a known data set: give a folder .*, a \.csv file .*, or one "

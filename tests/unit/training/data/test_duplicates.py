@@ -53,6 +53,7 @@ def copies() -> dict[str, tuple[bytes, bytes]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", copies())
 @pytest.mark.parametrize("place", ["test", "val"])
 def test_copy_of_a_training_image_is_not_measured(tmp_path: Path, kind: str, place: str) -> None:

@@ -46,7 +46,7 @@ def test_a_folder_without_splits_is_split_in_proportion_and_always_alike(tmp_pat
     assert load(root, seed=1)[0].test != dataset.test
 
 
-def test_its_own_splits_are_kept(tmp_path: Path) -> None:
+def test_given_splits_are_kept(tmp_path: Path) -> None:
     fill(tmp_path / "pets" / "Train", 0, cat=20, dog=20)
     fill(tmp_path / "pets" / "test", 5, cat=3, dog=4)
     dataset, _ = load(tmp_path / "pets")
@@ -82,7 +82,7 @@ def test_classes_are_in_the_order_that_people_count_in(tmp_path: Path) -> None:
     assert load(root)[0].classes == ("1", "2", "10")
 
 
-def test_what_is_wrong_with_single_images_is_said_and_they_are_left_out(tmp_path: Path) -> None:
+def test_bad_images_are_skipped_with_the_reason(tmp_path: Path) -> None:
     root = fill(tmp_path / "pets", cat=20, dog=20)
     (root / "cat" / "broken.jpg").write_bytes(picture(0)[:80])
     (root / "cat" / "notes.txt").write_text("no image, and not called one")
@@ -97,7 +97,7 @@ def test_what_is_wrong_with_single_images_is_said_and_they_are_left_out(tmp_path
     assert data_warnings[5] == f"left out: {root}/cat/notes.txt: its format is plain text, which is not read"
 
 
-def test_what_is_not_read_at_all_is_said_too(tmp_path: Path) -> None:
+def test_unread_files_are_reported(tmp_path: Path) -> None:
     root = fill(tmp_path / "pets", cat=10, dog=10)
     for number in range(3):
         Image.new("RGB", (8, 8)).save(root / "cat" / f"{number}.bmp")
@@ -131,7 +131,7 @@ def test_images_outside_of_any_class_are_said(tmp_path: Path) -> None:
     ]
 
 
-def test_what_other_programs_leave_behind_is_no_image(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_ignored(tmp_path: Path) -> None:
     root = fill(tmp_path / "pets", cat=10, dog=10)
     (root / "cat" / ".ipynb_checkpoints").mkdir()
     shutil.copy(root / "cat" / "0.png", root / "cat" / ".ipynb_checkpoints" / "0-checkpoint.png")
@@ -177,7 +177,7 @@ def test_the_digest_follows_images_labels_and_splits(tmp_path: Path) -> None:
     assert load(root)[0].sha256 != before
 
 
-def test_what_cannot_be_trained_on_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_untrainable_folder_is_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"holds no image: put \.jpg"):
         load(tmp_path / "empty")

@@ -107,7 +107,7 @@ def test_pipes_and_sockets_are_not_opened(tmp_path: Path, monkeypatch: pytest.Mo
         assert len(reasons(tmp_path)) == 2
 
 
-def test_what_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_files_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run as another user, because root may read everything."""
     for name in ("shut", "open"):
         (tmp_path / name).mkdir()
@@ -184,6 +184,7 @@ print(dataset.classes, dataset.sha256, dataset.train.names, dataset.test.names)
 """
 
 
+@pytest.mark.slow
 def test_order_follows_neither_hash_seed_nor_file_system(tmp_path: Path) -> None:
     """In processes of their own, each with another hash seed and the folder's entries in another order."""
     for shade, label in enumerate(("1", "01", "001", "10", "2")):
@@ -205,7 +206,7 @@ def test_order_follows_neither_hash_seed_nor_file_system(tmp_path: Path) -> None
     assert output.startswith("('001', '01', '1', '2', '10') ")
 
 
-def test_what_is_left_out_is_counted_by_folder_and_reason() -> None:
+def test_skipped_files_are_counted_by_folder_and_reason() -> None:
     left_out = [LeftOut(Path(f"pets/cat/{number}.heic"), "not read") for number in range(123)]
     left_out += [LeftOut(Path("pets/dog/a\nb\udce9.png"), "damaged")]
     assert sentences(left_out, 1_000) == [

@@ -56,7 +56,7 @@ def test_the_same_files_give_the_same_split_as_a_folder_of_them(tmp_path: Path) 
     assert table.sha256 == folder.load(tmp_path / "scans")[0].sha256
 
 
-def test_its_own_splits_are_kept(tmp_path: Path) -> None:
+def test_given_splits_are_kept(tmp_path: Path) -> None:
     rows = scans(tmp_path, ill=10, well=10)
     named = ["Training" if number % 10 < 6 else "test" for number in range(20)]
     lines = [f"{path},{label},{name}" for (path, label), name in zip(rows, named, strict=True)]
@@ -65,7 +65,7 @@ def test_its_own_splits_are_kept(tmp_path: Path) -> None:
     assert {Path(name).stem.split("-")[1] for name in dataset.test.names} == {"6", "7", "8", "9"}
 
 
-def test_what_is_wrong_with_single_lines_is_said_and_they_are_left_out(tmp_path: Path) -> None:
+def test_bad_lines_are_skipped_with_the_reason(tmp_path: Path) -> None:
     rows = [",".join((*row, "40")) for row in scans(tmp_path, ill=10, well=10)]
     (tmp_path / "scans" / "cut.png").write_bytes(picture(99)[:80])
     rows += ["scans/gone.png,ill,40", "scans/cut.png,ill,40", "scans/ill-1.png,ill,40", "scans/ill-2.png,well,40"]
@@ -92,7 +92,7 @@ def refused(root: Path, reason: str, header: str, *lines: str, encoding: str = "
         load(write(root, header, *lines, encoding=encoding))
 
 
-def test_what_cannot_be_understood_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_unreadable_table_is_refused_with_the_reason(tmp_path: Path) -> None:
     rows = [",".join(row) for row in scans(tmp_path, ill=5, well=5)]
     refused(tmp_path, r"scans\.csv is empty: its first line must be path,label", "")
     refused(tmp_path, r"its header is 'scans/ill-0.png,ill', with no column path: its first line must be path", *rows)
@@ -112,7 +112,7 @@ def test_what_cannot_be_understood_is_refused_with_the_reason(tmp_path: Path) ->
     refused(tmp_path, "no image whose split is train", "path,label,split", f"{rows[0]},test")
 
 
-def test_what_cannot_be_trained_on_is_refused_as_it_is_of_a_folder(tmp_path: Path) -> None:
+def test_untrainable_table_is_refused_like_a_folder(tmp_path: Path) -> None:
     rows = [",".join(row) for row in scans(tmp_path, ill=5, well=4)]
     refused(tmp_path, "holds one class alone, 'ill'", "path,label", *rows[:5])
     refused(tmp_path, r"too few images of well \(4\)", "path,label", *rows)

@@ -92,7 +92,7 @@ def test_mixup_mixes_images_and_targets_in_one_proportion() -> None:
     assert any(float(row.min()) > 0 or sorted(row)[-2] > 0.01 for row in targets)
 
 
-def test_nothing_asked_for_is_nothing_done() -> None:
+def test_empty_request_does_nothing() -> None:
     pixels = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
     batch, targets = augment(pixels, torch.tensor([0, 2, 1, 1, 0]), 3, SPEC, Augmentation(), draws(5))
     assert torch.allclose(batch, (pixels.float() / 255 - 0.5) / 0.25)

@@ -39,13 +39,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", place], check=True)
 
 
-def test_what_was_written_is_read(folder: Path) -> None:
+def test_written_file_reads_back(folder: Path) -> None:
     tensors, document = read(folder)
     assert document == DOCUMENT
     assert {name: value.tolist() for name, value in tensors.items()} == {"weight": [1.0]}
 
 
-def test_what_was_read_does_not_hold_on_to_the_file(tmp_path: Path) -> None:
+def test_read_tensors_do_not_keep_the_file_open(tmp_path: Path) -> None:
     """Or its room on the disk would not come free when it is replaced."""
     write(tmp_path, {"weight": torch.zeros(100_000)}, {})
     tensors, _ = read(tmp_path)
@@ -92,7 +92,7 @@ def test_a_draft_that_a_killed_process_left_is_no_checkpoint(folder: Path) -> No
     assert [path.name for path in folder.iterdir()] == [FILE_NAME]
 
 
-def test_it_is_on_the_disk_before_it_has_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_is_on_disk_before_it_is_renamed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     sync, replace = os.fsync, Path.replace
 
@@ -133,7 +133,7 @@ def test_a_disk_that_is_full_only_when_it_is_synced_is_full_too(folder: Path, mo
     assert [path.name for path in folder.iterdir()] == [FILE_NAME]
 
 
-def test_where_there_was_none_before_none_is_promised(small_disk: Path) -> None:
+def test_first_version_promises_no_rollback(small_disk: Path) -> None:
     with pytest.raises(CheckpointError, match=r"free 1 MB$"):
         write(small_disk, {"weight": torch.ones(250_000)}, {})
     assert list(small_disk.iterdir()) == []
@@ -150,7 +150,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "no folder"
 
 
-def test_where_there_is_none_nothing_can_be_gone_on_from(tmp_path: Path) -> None:
+def test_resume_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no checkpoint to resume; train without --resume"):
         read(tmp_path)
 

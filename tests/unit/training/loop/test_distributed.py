@@ -110,12 +110,12 @@ def test_every_row_of_a_batch_counts_the_same(size: int, count: int) -> None:
     assert torch.allclose(counted, torch.full((count,), 1 / count))
 
 
-def test_where_there_are_enough_rows_no_process_has_anothers() -> None:
+def test_rows_are_disjoint_when_there_are_enough() -> None:
     owned = [row for rank in range(3) for row in list(range(10))[World(rank, 3).rows(10)]]
     assert owned == list(range(10))
 
 
-def test_one_process_alone_has_everything_and_asks_nobody() -> None:
+def test_single_process_has_all_rows_without_communication() -> None:
     alone = World()
     assert alone.first
     assert alone.rows(7) == slice(0, 7)
@@ -144,6 +144,7 @@ def told(folder: Path) -> list[dict[str, Any]]:
     return [json.loads((folder / f"told.{rank}").read_text()) for rank in range(2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_two_processes_train_to_the_weights_of_one(name: str, two: Path) -> None:
     count, changes = CASES[name]
@@ -163,7 +164,7 @@ def test_a_loss_that_is_no_number_ends_both_and_neither_waits_for_the_other(two:
     assert [found["broken"].partition(" at ")[0] for found in told(two)] == ["the loss is nan"] * 2
 
 
-def test_who_is_asked_to_stop_stops_all_at_the_same_batch_and_one_alone_can_go_on(two: Path) -> None:
+def test_stop_request_stops_all_processes_at_one_batch_and_can_be_resumed(two: Path) -> None:
     assert [found["stopped"] for found in told(two)] == ["stopped in epoch 2, after batch 3 of 7"] * 2
     undisturbed, again = training(), training(folder=two)
     again.resume()
@@ -175,7 +176,7 @@ def test_who_is_asked_to_stop_stops_all_at_the_same_batch_and_one_alone_can_go_o
         assert (one.train_loss, one.train_accuracy) == pytest.approx((other.train_loss, other.train_accuracy), abs=1e-5)
 
 
-def test_what_was_summed_is_let_go_of_before_a_process_can_end(two: Path) -> None:
+def test_process_group_is_released_before_exit(two: Path) -> None:
     """Some of a hundred are not at once; a process that ends meanwhile is aborted, one that frees its network hangs."""
     assert [found["held"] for found in told(two)] == [0, 0]
 

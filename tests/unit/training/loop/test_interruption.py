@@ -91,5 +91,5 @@ def test_in_another_thread_nothing_is_asked_and_nothing_breaks() -> None:
     assert seen == [False]
 
 
-def test_where_it_stopped_is_said() -> None:
+def test_report_says_where_training_stopped() -> None:
     assert str(Interrupted(3, 17, 40)) == "stopped in epoch 3, after batch 17 of 40"

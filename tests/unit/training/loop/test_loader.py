@@ -40,7 +40,7 @@ def split(tmp_path: Path) -> Split:
     return Split(Files(tmp_path, names), [number % 3 for number in range(40)], names)
 
 
-def test_what_fits_lies_in_memory_and_what_does_not_is_streamed(split: Split) -> None:
+def test_small_splits_are_in_memory_and_large_ones_streamed(split: Split) -> None:
     size = 40 * 3 * 16 * 16
     assert isinstance(load(split, SPEC, CPU, max_bytes=size), InMemory)
     assert isinstance(load(split, SPEC, CPU, max_bytes=size - 1), Streamed)
@@ -87,7 +87,7 @@ class Counted(Sequence[RawImage]):
         return 1000
 
 
-def test_only_some_batches_are_decoded_in_advance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefetch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "_cores", lambda: 2)
     counted = Counted(encoded(0), [])
     threads = threading.active_count()
@@ -124,7 +124,7 @@ def test_mean_and_deviation_are_those_of_the_training_pixels(split: Split, kept:
     assert (found.size, found.resize, found.crop) == (8, "crop", 0.5)
 
 
-def test_of_many_images_a_sample_is_enough(split: Split) -> None:
+def test_large_splits_are_sampled(split: Split) -> None:
     source = load(split, SPEC, CPU)
     asked: list[list[int]] = []
     whole = source.batches

@@ -60,7 +60,7 @@ class Told:
         self.words.append("end")
 
 
-def test_it_learns_and_the_history_tells_how() -> None:
+def test_loop_learns_and_records_its_history() -> None:
     trained = training(recipe(epochs=6))
     history = trained.run()
     assert [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6]
@@ -71,6 +71,7 @@ def test_it_learns_and_the_history_tells_how() -> None:
     assert min(trained.spent) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_trains(name: str) -> None:
     history = training(recipe(epochs=4, **OPTIONS[name])).run()
@@ -108,7 +109,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit() -> None:
     assert losses[0] == losses[1]
 
 
-def test_another_seed_gives_other_weights_and_another_order() -> None:
+def test_seed_changes_weights_and_order() -> None:
     one, other = training(), training()
     other.recipe = recipe(seed=1)  # from the same initial weights
     one.run()

@@ -113,5 +113,5 @@ def test_every_loss_is_a_mean_over_the_images_that_pulls_the_right_class_up(
     assert (free.grad[targets == 0] > 0).any()
 
 
-def test_half_precision_is_added_up_in_full(logits: torch.Tensor, labels: torch.Tensor) -> None:
+def test_float16_is_accumulated_in_float32(logits: torch.Tensor, labels: torch.Tensor) -> None:
     assert loss()(logits.bfloat16(), rows(*labels.tolist())).dtype == torch.float32

@@ -109,7 +109,7 @@ def test_a_rate_rises_in_a_straight_line_and_falls_to_nearly_nothing(name: str) 
     assert 0 < found[-1] < 0.01
 
 
-def test_one_cycle_falls_in_a_straight_line_and_cosine_along_one() -> None:
+def test_one_cycle_falls_linearly_and_cosine_along_a_cosine() -> None:
     assert shares(11, name="one_cycle", warmup=0)[::5] == pytest.approx([1, 0.5, 0], abs=0.01)
     straight = shares(11, name="one_cycle", warmup=0)
     assert [a - b for a, b in itertools.pairwise(straight[:-1])] == pytest.approx([0.1] * 9)

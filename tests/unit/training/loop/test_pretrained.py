@@ -68,7 +68,7 @@ def test_safetensors_are_read_from_a_file_or_a_release(tmp_path: Path, learnt: d
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.backbone."])
-def test_what_all_names_begin_with_is_taken_off(tmp_path: Path, learnt: dict[str, torch.Tensor], prefix: str) -> None:
+def test_common_prefix_of_names_is_removed(tmp_path: Path, learnt: dict[str, torch.Tensor], prefix: str) -> None:
     path, network = tmp_path / "weights.pth", small(2)
     torch.save({prefix + name: tensor for name, tensor in learnt.items()} | {"loss.weight": torch.ones(3)}, path)
     fit = initialize(network, path)
@@ -102,7 +102,7 @@ def test_positions_of_another_image_size_start_fresh(tmp_path: Path) -> None:
     ]
 
 
-def test_what_either_side_lacks_is_listed(tmp_path: Path, learnt: dict[str, torch.Tensor]) -> None:
+def test_missing_and_unexpected_weights_are_listed(tmp_path: Path, learnt: dict[str, torch.Tensor]) -> None:
     path, network = tmp_path / "weights.pth", small(2)
     before = copied(network)
     file = {name: tensor for name, tensor in learnt.items() if not name.startswith("features.0.")}
@@ -239,7 +239,7 @@ def test_a_file_without_weights_is_refused(tmp_path: Path, content: object) -> N
         initialize(small(2), tmp_path / "weights.pth")
 
 
-def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"\x00" * 20)
     (tmp_path / "weights.onnx").write_bytes(b"")
     (tmp_path / "folder").mkdir()

@@ -81,7 +81,7 @@ def test_tensorboard_has_steps_and_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_was_written_after_the_last_checkpoint_of_a_killed_training_is_not_shown_twice(tmp_path: Path) -> None:
+def test_tensorboard_steps_after_the_last_checkpoint_are_not_repeated(tmp_path: Path) -> None:
     killed = TensorBoard(tmp_path)
     killed.begin(2, 4, 100, 0, 0)
     for step in range(1, 5):

@@ -63,7 +63,7 @@ def test_each_class_has_its_recall_precision_and_f1(random: Evaluation) -> None:
     assert [one.f1 for one in found] == pytest.approx(f1_score(labels, answered, average=None))
 
 
-def test_what_cannot_be_known_of_a_class_is_left_open() -> None:
+def test_unknown_class_figures_are_none() -> None:
     logits = torch.tensor([[5.0, 0, 0], [5.0, 0, 0]])
     red, green, blue = figures(Evaluation(card(), torch.tensor([0, 1]), logits)).classes
     assert (red.recall, red.precision) == (share(1, 1), share(1, 2))
@@ -120,7 +120,7 @@ def test_referred_answers_are_counted_by_reason_and_left_out_of_the_accuracy() -
     assert (decisions.accepted, decisions.accuracy, decisions.reasons) == (share(2, 4), share(1, 2), {"unsure": 2})
 
 
-def test_where_all_is_referred_there_is_no_accuracy() -> None:
+def test_accuracy_is_none_when_everything_is_referred() -> None:
     judged = [estimate(["red"], reason="ambiguous")]
     decisions = figures(
         Evaluation(card(uncertainty=UNCERTAINTY), torch.tensor([0]), torch.eye(3)[[0]], judged)

@@ -86,6 +86,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(answered(3, None), folder, cost=Cost(1.0, 1.0, None, (), 5, 5, 5))
 
 
+@pytest.mark.slow
 def test_the_pictures_are_there(whole: Path) -> None:
     pictures = {"confusion.png", "curves.png", "mistakes.png", "ood.png", "reliability.png", "prediction_sets.png"}
     assert {path.name for path in whole.iterdir()} == pictures | {"metrics.json", "report.html"}
@@ -164,6 +165,7 @@ def test_energy_that_nobody_measured_is_not_known(bare: Path) -> None:
     assert "unknown: the machine" in (bare / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_model_of_two_classes_that_makes_no_mistake(tmp_path: Path) -> None:
     labels = torch.tensor([0, 1] * 10)
     test = Evaluation(card(("yes", "no")), labels, 20 * torch.eye(2)[labels])
@@ -172,7 +174,8 @@ def test_a_model_of_two_classes_that_makes_no_mistake(tmp_path: Path) -> None:
     assert "100 %" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_of_many_classes_the_most_confused_pairs_are_shown_and_those_found_least(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_large_confusion_matrix_shows_the_most_confused_pairs(tmp_path: Path) -> None:
     test = answered(120, UNCERTAINTY, count=300)
     made(test, tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -36,6 +36,7 @@ def covered(probabilities: torch.Tensor, labels: torch.Tensor, conformal: Confor
     return torch.tensor(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("penalty", "free"), [(0.0, 0), (0.05, 1)], ids=["aps", "raps"])
 @pytest.mark.parametrize(("count", "coverage"), [(99, 0.9), (39, 0.8), (50, 0.95)])
 def test_a_new_image_is_covered_exactly_as_often_as_split_conformal_promises(

@@ -91,6 +91,7 @@ def test_energy_is_the_negative_log_of_the_sum_of_exponentials() -> None:
     assert energy(logits).dtype == torch.float64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "false_positive_rate"), [(99, 0.05), (199, 0.01), (60, 0.1)])
 def test_new_images_alarm_exactly_as_often_as_promised(count: int, false_positive_rate: float) -> None:
     seeds, alarms = 4000, 0

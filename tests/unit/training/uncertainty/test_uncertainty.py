@@ -38,7 +38,7 @@ def judged(fitted: Fitted, outputs: Outputs) -> list[decision.Uncertainty]:
 
 
 @pytest.mark.parametrize("ood", ["mahalanobis", "energy"])
-def test_what_is_fitted_keeps_its_promises_on_new_images(ood: str) -> None:
+def test_fitted_coverage_holds_on_new_images(ood: str) -> None:
     fitted = fit(TRAIN, CALIBRATION, UncertaintySettings(coverage=0.95, ood=ood, false_positive_rate=0.1))
     found = judged(fitted, TEST.outputs)
     covered = [str(label) in one.set for one, label in zip(found, TEST.labels.tolist(), strict=True)]
@@ -57,7 +57,7 @@ def test_an_image_unlike_any_is_told_from_the_embedding_though_the_network_is_su
     assert unseen.reason is None, "energy knows the logits alone"
 
 
-def test_only_mahalanobis_needs_a_file() -> None:
+def test_mahalanobis_is_the_only_score_with_a_file() -> None:
     assert fit(TRAIN, CALIBRATION, UncertaintySettings(ood="energy")).tensors == {}
     assert {value.dtype for value in fit(TRAIN, CALIBRATION, UncertaintySettings()).tensors.values()} == {torch.float32}
 

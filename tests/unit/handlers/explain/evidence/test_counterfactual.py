@@ -25,7 +25,7 @@ def heat(*patches: tuple[int, int]) -> torch.Tensor:
     return result
 
 
-def test_it_is_the_patches_that_the_answer_hangs_on() -> None:
+def test_counterfactual_blurs_the_decisive_patches() -> None:
     result = counterfactual.find(both_gone, IMAGE, BLURRED, heat(*PAIR), 1, (80, 160))
     assert result == Counterfactual(((30, 40, 50, 60),), 2 / 64, 2, pytest.approx(0.88009, abs=1e-5))
     assert result.members() == {
@@ -43,17 +43,17 @@ def test_patches_that_were_not_needed_are_put_back() -> None:
     assert result.boxes == ((6, 4, 10, 6),)
 
 
-def test_it_is_found_where_the_map_knows_nothing() -> None:
+def test_counterfactual_is_found_with_an_empty_map() -> None:
     result = counterfactual.find(both_gone, IMAGE, BLURRED, torch.zeros(16, 16), 1, (16, 16))
     assert result is not None
     assert result.boxes == ((6, 4, 10, 6),)
 
 
-def test_there_is_none_where_blurring_changes_nothing() -> None:
+def test_counterfactual_is_none_when_blurring_changes_nothing() -> None:
     assert counterfactual.find(both_gone, IMAGE, IMAGE, heat(*PAIR), 1, (16, 16)) is None
 
 
-def test_there_is_none_for_a_class_that_is_not_answered() -> None:
+def test_counterfactual_is_none_for_a_class_that_is_not_predicted() -> None:
     assert counterfactual.find(both_gone, IMAGE, BLURRED, heat(*PAIR), 0, (16, 16)) is None
 
 

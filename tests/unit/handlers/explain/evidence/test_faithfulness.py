@@ -90,7 +90,7 @@ def test_deletion_fills_with_the_mean_and_insertion_starts_from_the_blurred_imag
     assert set(rows[17:].unique().tolist()) == {0, 0.25, 1}
 
 
-def test_of_a_contrast_the_probability_is_that_of_the_first_of_the_two() -> None:
+def test_contrast_faithfulness_uses_the_probability_of_the_first_class() -> None:
     logits = torch.tensor([[2.0, 1.0, 9.0], [2.0, 1.0, 9.0]])
     weights = torch.tensor([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])
     two, single = faithfulness.probability(logits, weights).tolist()

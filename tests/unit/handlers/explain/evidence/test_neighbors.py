@@ -42,7 +42,7 @@ def test_the_nearest_come_first_whatever_their_length(tensors: dict[str, torch.T
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 1), (3, 3), (9, 4)])
-def test_as_many_are_found_as_are_asked_for_and_there(
+def test_neighbors_are_as_many_as_requested_or_stored(
     tensors: dict[str, torch.Tensor], count: int, expected: int
 ) -> None:
     assert [len(row) for row in Neighbors(tensors, CLASSES).nearest(torch.rand(3, 2), count)] == [expected] * 3
@@ -64,7 +64,7 @@ def test_each_image_of_a_batch_has_the_neighbors_it_has_alone() -> None:
     assert many.nearest(queries, 10) == [many.nearest(row[None], 10)[0] for row in queries]
 
 
-def test_those_of_a_release_are_loaded(tensors: dict[str, torch.Tensor], vouched: Card, tmp_path: Path) -> None:
+def test_neighbors_of_a_release_are_loaded(tensors: dict[str, torch.Tensor], vouched: Card, tmp_path: Path) -> None:
     save_file(tensors, tmp_path / NEIGHBORS)
     loaded = Neighbors.load(tmp_path, vouched)
     assert loaded is not None

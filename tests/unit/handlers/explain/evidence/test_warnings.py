@@ -31,7 +31,7 @@ def faithful(random: float, center: float) -> Faithfulness:
         ({"faithfulness": faithful(0.2, -0.1)}, "worse_than_trivial", "a map of the center"),
     ],
 )
-def test_what_is_amiss_is_said(arguments: dict[str, object], kind: str, word: str) -> None:
+def test_each_problem_has_its_warning(arguments: dict[str, object], kind: str, word: str) -> None:
     sound = {
         "context": context(),
         "explained_class": 1,
@@ -44,6 +44,6 @@ def test_what_is_amiss_is_said(arguments: dict[str, object], kind: str, word: st
     assert kind in warnings.KINDS
 
 
-def test_nothing_is_said_where_nothing_is() -> None:
+def test_sound_explanation_has_no_warnings() -> None:
     assert warnings.of(context(), 1, None, None) == []
     assert warnings.of(context(score=2.0), 1, {"delta": 0.01, "ok": True}, faithful(0.4, -0.02)) == []

@@ -52,7 +52,7 @@ def linear() -> nn.Sequential:
     return linear_network()
 
 
-def test_it_tells_the_number_of_image_and_baseline_and_the_logits(linear: nn.Sequential) -> None:
+def test_attribution_reports_target_and_baseline_logits(linear: nn.Sequential) -> None:
     shown, weights = images(3), targets(0, 4, (2, 1))
     result = ask(METHODS["ig"], linear, shown, weights)
     logits, blurred = (linear(inputs).detach() for inputs in (shown, blur(shown)))

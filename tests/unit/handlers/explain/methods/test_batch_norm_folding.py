@@ -113,6 +113,7 @@ def test_a_norm_is_folded_where_it_can_be_and_answers_and_gradients_stay(kind: t
     assert result is (left == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", architectures.names())
 def test_architectures_keep_only_norms_behind_a_pooling(name: str) -> None:
     torch.manual_seed(5)

@@ -63,13 +63,15 @@ def refusal(name: str, introspection: Introspection) -> str:
         ("resnet50", 64, "layer4", "layer3"),
     ],
 )
-def test_what_convolutions_become_is_what_maps_are_taken_from(name: str, size: int, layer: str, middle: str) -> None:
+def test_maps_are_taken_after_norm_and_activation_of_the_convolution(
+    name: str, size: int, layer: str, middle: str
+) -> None:
     introspection = introspect(architectures.build(name, image_size=size).eval(), size)
     assert introspection == Introspection(layer, middle, kinds=("ReLU", "MaxPool2d"))
     assert not [method.name for method in METHODS.values() if method.incompatibility(introspection)]
 
 
-def test_where_attention_mixes_places_there_is_no_map() -> None:
+def test_attention_layers_have_no_spatial_map() -> None:
     introspection = introspect(network("vit_tiny"), SIZE)
     assert introspection == Introspection(functional=("scaled_dot_product_attention",), kinds=("LayerNorm", "GELU"))
     assert {name for name, method in METHODS.items() if method.incompatibility(introspection)} == {

@@ -61,6 +61,7 @@ def test_the_beginning_is_linear(name: str) -> None:
         assert torch.allclose(between, torch.lerp(start, end, position), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_integrated_gradients_are_those_of_captum_from_the_image(name: str) -> None:
     explained, shown = built(name)

@@ -26,7 +26,7 @@ def test_every_pixel_has_a_patch_whatever_the_size(height: int, width: int, shap
     assert set(patches.pixels(numbers, height, width).flatten().tolist()) == set(range(shape[0] * shape[1]))
 
 
-def test_only_the_patches_taken_are_replaced() -> None:
+def test_replacement_changes_only_the_chosen_patches() -> None:
     removed = torch.zeros(2, 8, 8, dtype=torch.bool)
     removed[0, 0, 7] = True
     result = patches.without(torch.zeros(2, 3, 16, 16), torch.ones(2, 3, 16, 16), removed)

@@ -39,7 +39,7 @@ def test_a_long_label_ends_in_an_ellipsis_and_fits() -> None:
 
 
 @pytest.mark.parametrize("width", [MIN_WIDTH, 512])
-def test_nothing_is_written_over_the_probability(width: int) -> None:
+def test_legend_text_never_overlaps_the_probability(width: int) -> None:
     sure = strip(Caption("", Class(0, "i"), probability=0.5), width=width)[:30, -170:]
     long = strip(Caption("", Class(0, "W" * 500), Class(1, "M" * 500), 0.5), width=width)[:30, -170:]
     assert (sure < 128).any()

@@ -141,7 +141,7 @@ def test_strength_is_relative_to_the_map_itself() -> None:
 
 
 @pytest.mark.parametrize("stray", [1e6, np.inf, np.nan], ids=str)
-def test_one_stray_pixel_does_not_wash_out_the_rest(stray: float) -> None:
+def test_scale_ignores_a_single_outlier_pixel(stray: float) -> None:
     heat = zeros()
     heat[:12] = 1
     calm = drawn(gray(), heat)

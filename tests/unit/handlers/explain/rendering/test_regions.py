@@ -62,7 +62,7 @@ def test_evidence_against_has_boxes_of_its_own_and_is_spoken_of_where_it_is_much
     assert "against" not in regions.sentence(weak, "frog")
 
 
-def test_what_cancels_out_within_a_few_pixels_is_no_evidence() -> None:
+def test_evidence_that_cancels_locally_makes_no_region() -> None:
     noise = (-1.0) ** (torch.arange(32)[:, None] + torch.arange(32))
     quiet = regions.find(blocks((slice(4, 12), slice(6, 14), 0.5)), (32, 32))
     assert regions.find(noise + blocks((slice(4, 12), slice(6, 14), 0.5)), (32, 32)) == quiet
@@ -82,7 +82,7 @@ def test_a_map_of_zeros_says_nothing(side: int) -> None:
     assert regions.sentence(result, "frog") == 'There is no evidence for or against "frog".'
 
 
-def test_where_all_speaks_against_it_nothing_speaks_for_it() -> None:
+def test_all_negative_evidence_has_no_regions_for_the_class() -> None:
     result = regions.find(-blocks((slice(0, 16), slice(16, 32), 1)), (32, 32))
     share = f"{100 * result.against[0].share:.0f} %"
     assert result.evidence_for == ()
@@ -92,7 +92,7 @@ def test_where_all_speaks_against_it_nothing_speaks_for_it() -> None:
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (31, 31), (13, 20)])
-def test_one_pixel_is_enough(row: int, column: int) -> None:
+def test_single_pixel_of_evidence_makes_a_region(row: int, column: int) -> None:
     heat = torch.zeros(32, 32)
     heat[row, column] = 5
     (region,) = regions.find(heat, (64, 64)).evidence_for

@@ -27,7 +27,7 @@ def measured(fixed: float, row: float) -> Costs:
     return Costs.measure(TargetScore(Slow(fixed, row), Introspection()), size=4, classes=3)
 
 
-def test_what_a_pass_takes_is_measured_whatever_rows_it_has() -> None:
+def test_pass_cost_is_measured_for_any_number_of_rows() -> None:
     costs = measured(fixed=0.01, row=0.001)
     assert costs.forward.row == pytest.approx(0.001, rel=0.5)
     assert costs.forward.fixed == pytest.approx(0.01, rel=0.5)
@@ -73,7 +73,7 @@ def test_a_few_slow_answers_of_many_count_and_a_single_one_does_not() -> None:
     assert costs.factor == pytest.approx(3)
 
 
-def test_what_is_never_tried_because_it_was_slow_is_tried_again() -> None:
+def test_method_that_was_once_slow_is_tried_again() -> None:
     costs = Costs(forward=Pass(0, 1.0), both=Pass(0, 1.0))
     for took in [1.0] + [9.0] * 64:
         costs.observe(costs.seconds(Passes(1, 0), 1, "ig"), took, "ig")

@@ -29,7 +29,7 @@ def test_a_deadline_that_nothing_can_meet_is_the_callers_mistake() -> None:
         choose(candidates(ig=100), deadline_ms=2, left_ms=2)
 
 
-def test_one_that_passed_in_the_queue_is_not() -> None:
+def test_deadline_that_passed_in_the_queue_is_not_kept() -> None:
     with pytest.raises(DeadlineExceeded, match="4 ms of deadline_ms=50 were left, and method gradcam takes about 5 ms"):
         choose(candidates(ig=100, gradcam=5), deadline_ms=50, left_ms=4)
     with pytest.raises(DeadlineExceeded, match="0 ms of deadline_ms=50 were left"):

@@ -48,7 +48,7 @@ def written(descr: Any, shape: Any, data: bytes = b"", header: str = "") -> byte
         ((2, 4, 4, 5), [(4, 5, 4)] * 2),
     ],
 )
-def test_one_or_many_images_have_their_channels_last_or_first(shape: tuple[int, ...], seen: list[Any]) -> None:
+def test_channels_are_read_last_or_first_for_one_or_many_images(shape: tuple[int, ...], seen: list[Any]) -> None:
     found = pictures(np.zeros(shape, np.uint8), LIMITS)
     assert [picture.shape if picture.ndim == 3 else (*picture.shape, 1) for picture in found] == seen
 
@@ -141,7 +141,7 @@ def test_an_npy_file_may_hold_many_images() -> None:
 
 
 @pytest.mark.parametrize("version", [b"\x03\x00", b"\x09\x00"])
-def test_another_version_of_the_format_is_refused(version: bytes) -> None:
+def test_other_npy_versions_are_refused(version: bytes) -> None:
     with pytest.raises(BadTensor, match=r"version other than 1\.0 and 2\.0"):
         from_npy(b"\x93NUMPY" + version + saved(COLORS)[8:], LIMITS)
 
@@ -258,7 +258,7 @@ def test_lists_of_something_else_are_refused_with_what_it_is(value: Any) -> None
 
 
 @pytest.mark.parametrize("odd", ["1", None, True, {}, 10**30])
-def test_one_entry_that_is_no_number_is_found(odd: Any) -> None:
+def test_single_nan_in_an_array_is_refused(odd: Any) -> None:
     with pytest.raises(BadTensor, match="the nested lists hold something else than numbers"):
         from_lists([[1, 2], [3, odd]], LIMITS)
 

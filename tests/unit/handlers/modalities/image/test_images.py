@@ -79,7 +79,7 @@ def test_broken_exif_data_leave_the_picture_as_it_lies(exif: bytes) -> None:
     assert decoded(encoded(Image.new("RGB", (64, 32), BLUE), "JPEG", exif=exif)).size == (64, 32)
 
 
-def test_whatever_pillow_raises_over_exif_data_says_nothing_about_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_exif_data_does_not_refuse_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(image: Image.Image) -> None:
         raise struct.error
 
@@ -130,7 +130,7 @@ def test_transparency_is_laid_on_white(format_: str) -> None:
     assert (image.mode, image.getpixel((0, 0))) == ("RGB", WHITE)
 
 
-def test_half_transparent_black_is_gray() -> None:
+def test_half_transparent_black_becomes_gray() -> None:
     assert decoded(encoded(Image.new("RGBA", (4, 4), (0, 0, 0, 128)))).getpixel((0, 0)) == (127, 127, 127)
     assert decoded(encoded(Image.new("LA", (4, 4), (0, 128)))).getpixel((0, 0)) == (127, 127, 127)
 
@@ -149,7 +149,7 @@ def test_an_animation_is_refused(format_: str) -> None:
     assert raised.value.status == 415
 
 
-def test_of_a_phones_multi_picture_jpeg_the_photo_is_taken() -> None:
+def test_multi_picture_jpeg_of_a_phone_gives_its_photo() -> None:
     frames = [Image.new("RGB", (16, 16), color) for color in (RED, BLUE)]
     image = decoded(encoded(frames[0], "MPO", save_all=True, append_images=frames[1:]))
     assert image.getpixel((8, 8))[0] > 250
@@ -196,7 +196,7 @@ def test_a_corrupt_image_is_refused() -> None:
         decoded(content)
 
 
-def test_nothing_is_no_image() -> None:
+def test_empty_body_is_not_an_image() -> None:
     with pytest.raises(MissingImage, match="0 bytes") as raised:
         decoded(b"")
     assert raised.value.status == 400
@@ -224,7 +224,7 @@ def test_too_long_a_side_is_refused_before_any_pixel_is_decoded(width: int, heig
         decoded(declared(width, height))
 
 
-def test_as_many_pixels_as_allowed_are_decoded() -> None:
+def test_image_of_exactly_the_pixel_limit_is_decoded() -> None:
     with pytest.raises(CorruptImage):
         decoded(declared(5_000, 5_000))
 

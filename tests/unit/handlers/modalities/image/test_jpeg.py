@@ -48,6 +48,7 @@ def without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", fails)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("subsampling", [0, 1, 2], ids=["4:4:4", "4:2:2", "4:2:0"])
@@ -64,7 +65,7 @@ def test_the_pixels_are_those_that_pillow_decodes(
         assert np.array_equal(found, expected)
 
 
-def test_one_that_lies_in_memory_and_is_whole_is_not_decoded_by_pillow(without_pillow: None) -> None:
+def test_complete_jpeg_in_memory_is_decoded_by_simplejpeg(without_pillow: None) -> None:
     for content in (encoded(noise(40, 30), "JPEG"), encoded(noise(2048, 1200), "JPEG", progressive=True)):
         picture = images.decode(content, 24)
         assert isinstance(picture, np.ndarray)
@@ -72,13 +73,13 @@ def test_one_that_lies_in_memory_and_is_whole_is_not_decoded_by_pillow(without_p
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
-def test_so_it_is_of_any_kind_of_bytes(kind: type, without_pillow: None) -> None:
+def test_any_bytes_like_object_is_decoded(kind: type, without_pillow: None) -> None:
     content = encoded(noise(40, 30), "JPEG")
     assert np.array_equal(images.decode(kind(content)), images.decode(content))
 
 
 @pytest.mark.parametrize(("mode", "how"), [("CMYK", {}), ("RGB", {"exif": True})])
-def test_what_pillow_turns_into_something_else_stays_with_it(mode: str, how: dict[str, Any]) -> None:
+def test_jpeg_that_pillow_converts_is_decoded_by_pillow(mode: str, how: dict[str, Any]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
     content = encoded(noise(40, 30).convert(mode), "JPEG", **({"exif": exif} if how else {}))
@@ -89,7 +90,7 @@ def test_what_pillow_turns_into_something_else_stays_with_it(mode: str, how: dic
 
 @pytest.mark.parametrize("size", [None, 24])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
-def test_one_that_is_cut_short_gets_pillows_error(share: float, size: int | None) -> None:
+def test_truncated_jpeg_gets_pillows_error(share: float, size: int | None) -> None:
     content = encoded(noise(1200, 800), "JPEG")
     cut = content[: int(len(content) * share)]
     assert fast(cut, size) is None
@@ -121,7 +122,7 @@ def test_bytes_that_were_changed_give_the_pixels_that_pillow_gives(progressive: 
     assert forgiven > 5, "with warnings, after which Pillow decides"
 
 
-def test_one_that_pillow_reads_from_elsewhere_stays_with_it(tmp_path: Path) -> None:
+def test_jpeg_from_a_file_is_decoded_by_pillow(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(encoded(noise(40, 30), "JPEG"))
     with Image.open(tmp_path / "a.jpg") as opened:
         assert jpeg.decode(opened, reduced=False) is None
@@ -150,7 +151,7 @@ def test_a_jpeg_with_absurdly_many_scans_is_refused_before_any_is_decoded() -> N
     assert raised.value.status == 415
 
 
-def test_one_with_many_scans_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progressive_jpeg_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """By Pillow, since libjpeg-turbo complains of scans that come twice, but only when it has gone through all."""
     asked = []
     decode = simplejpeg.decode_jpeg
@@ -170,6 +171,7 @@ def test_a_progressive_jpeg_as_cameras_write_them_is_decoded() -> None:
 # ---- resized
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resize", ["stretch", "crop"])
 @pytest.mark.parametrize(
     ("width", "height"), [(500, 375), (375, 500), (333, 500), (224, 224), (96, 80), (7, 900), (1, 1), (4000, 3001)]
@@ -183,13 +185,14 @@ def test_an_array_is_resized_to_what_pillow_resizes_it_to(width: int, height: in
         assert abs(float(difference.float().mean())) < 0.02, "roundings go either way"
 
 
-def test_what_the_network_sees_of_an_array_is_the_middle_of_its_canvas() -> None:
+def test_array_pixels_are_the_center_of_the_pre_crop_image() -> None:
     picture, about = np.array(photo(500, 375)), spec(224, "crop")
     assert torch.equal(images.pixels(picture, about), images.before_crop(picture, about)[:, 16:240, 16:240])
     assert images.seen(picture, about) == images.seen(Image.fromarray(picture), about)
     assert images.seen(picture, about) == pytest.approx((62 + 375 / 16, 375 / 16, 437 - 375 / 16, 375 - 375 / 16))
 
 
+@pytest.mark.slow
 def test_a_processor_without_wide_instructions_gives_the_same_pixels() -> None:
     """What is measured on one machine is served on another."""
     program = """

@@ -64,7 +64,7 @@ def spec(size: int) -> Input:
         (8000, 20, 24, (8000, 20)),
     ],
 )
-def test_it_is_never_less_than_twice_the_networks_size_or_the_view(
+def test_scaled_decode_keeps_twice_the_network_size_and_the_view(
     width: int, height: int, size: int, seen: tuple[int, int]
 ) -> None:
     content = jpeg(Image.new("RGB", (width, height)))
@@ -90,7 +90,7 @@ def test_the_network_sees_nearly_the_same_pixels(large: bytes, size: int) -> Non
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_so_it_does_of_gray_and_cmyk(mode: str) -> None:
+def test_scaled_decode_handles_gray_and_cmyk(mode: str) -> None:
     content = jpeg(photo(1600, 1200).convert(mode))
     whole, scaled = (images.pixels(images.decode(content, how), spec(24)).int() for how in (None, 24))
     assert decoded(content, size=24).size == (800, 600)
@@ -104,6 +104,7 @@ def test_progressive_ones_too() -> None:
     assert int((whole - scaled).abs().max()) <= 4
 
 
+@pytest.mark.slow
 def test_the_classes_and_nearly_the_probabilities_stay_the_same(classifier: Classifier, digits: Dataset) -> None:
     size = classifier.card.input.size
     for content in digits.test.images[:8]:
@@ -116,7 +117,7 @@ def test_the_classes_and_nearly_the_probabilities_stay_the_same(classifier: Clas
         assert float((whole - scaled).abs().max()) < 0.02
 
 
-def test_what_serves_and_what_evaluates_decode_alike(classifier: Classifier, large: bytes) -> None:
+def test_serving_and_evaluation_decode_alike(classifier: Classifier, large: bytes) -> None:
     size = classifier.card.input.size
     scaled = images.pixels(images.decode(large, size), classifier.card.input)
     batch = images.stack([scaled])
@@ -135,12 +136,12 @@ def test_a_photo_taken_sideways_is_still_put_upright() -> None:
     assert (bottom[0] < 50, bottom[2] > 200) == (True, True)
 
 
-def test_one_that_is_cut_short_is_refused_as_ever(large: bytes) -> None:
+def test_truncated_jpeg_is_refused_by_the_scaled_decode(large: bytes) -> None:
     with pytest.raises(CorruptImage, match="cut short or corrupt"):
         images.decode(large[: len(large) // 2], 24)
 
 
-def test_it_takes_a_fraction_of_the_time(large: bytes) -> None:
+def test_scaled_decode_takes_a_fraction_of_the_time(large: bytes) -> None:
     def quickest(size: int | None) -> float:
         seconds = []
         for _ in range(3):

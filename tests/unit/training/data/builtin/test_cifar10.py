@@ -128,7 +128,7 @@ class Python2(pickle._Pickler):  # type: ignore[name-defined,misc]
     dispatch = {**pickle._Pickler.dispatch, str: save_string, bytes: save_string}  # type: ignore[attr-defined]  # noqa: RUF012
 
 
-def test_what_python_2_wrote_is_read(official: Path, own: Path) -> None:
+def test_python_2_pickles_are_read(official: Path, own: Path) -> None:
     for name in cifar10.FILES:
         written = io.BytesIO()
         Python2(written, protocol=2).dump(pickle.loads((official / name).read_bytes()))
@@ -225,7 +225,7 @@ def test_a_link_in_an_archive_leads_nowhere(official: Path, tmp_path: Path) -> N
         load(str(path))
 
 
-def test_it_is_fetched_once_and_unpacked_where_data_sets_lie(
+def test_cifar10_is_downloaded_once_and_unpacked_into_datasets(
     official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -251,7 +251,7 @@ def test_it_is_fetched_once_and_unpacked_where_data_sets_lie(
     assert {path.name for path in home.iterdir()} == {"cifar-10-batches-py", "cifar-10-python.tar.gz"}
 
 
-def test_it_lies_below_the_working_directory_by_default(
+def test_datasets_folder_is_in_the_working_directory(
     official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TORCHLIGHT_DATASETS", raising=False)

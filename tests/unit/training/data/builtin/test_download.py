@@ -118,7 +118,7 @@ def test_a_connection_that_is_cut_is_resumed_where_it_broke_off(
     assert ") at 40,000 bytes: again in" in capsys.readouterr().err
 
 
-def test_what_a_killed_run_left_is_gone_on_with(server: Server, tmp_path: Path) -> None:
+def test_partial_download_is_resumed(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.bin.part").write_bytes(CONTENT[:250_000])
     get(server, tmp_path / "file.bin")
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
@@ -195,7 +195,7 @@ def test_a_part_from_the_wrong_place_is_not_joined_on(server: Server, tmp_path: 
     assert server.asked == ["bytes=1000-", None]
 
 
-def test_another_length_is_seen_before_what_has_come_is_lost(server: Server, tmp_path: Path) -> None:
+def test_changed_length_is_noticed_before_the_partial_file_is_lost(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
     server.content, server.resumes = b"<html>Please log in</html>", False
     with pytest.raises(DataError, match="the server has 26 bytes, not 300,000"):
@@ -246,7 +246,7 @@ def test_two_that_want_the_same_file_fetch_it_once(server: Server, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [tmp_path / "file.bin"]
 
 
-def test_who_has_waited_for_another_goes_on_where_that_one_ended(server: Server, tmp_path: Path) -> None:
+def test_waiting_download_resumes_where_the_other_ended(server: Server, tmp_path: Path) -> None:
     with (tmp_path / "file.bin.part").open("ab") as part:
         fcntl.flock(part, fcntl.LOCK_EX)
         waiting = threading.Thread(target=get, args=(server, tmp_path / "file.bin"))

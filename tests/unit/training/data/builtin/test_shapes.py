@@ -9,6 +9,8 @@ from training.data import load
 from training.data.builtin import shapes
 from training.data.dataset import Dataset
 
+pytestmark = pytest.mark.slow
+
 CORNER = (slice(None), slice(1, 6), slice(1, 6))
 
 
