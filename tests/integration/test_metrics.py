@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 15
 # A request may still be sent to a worker that was killed, and wait for the next one.
 RESTART_SECONDS = 90
 
-NAMES = {total.name for total in metrics.TOTALS} | {
+NAMES = {total.name for total in metrics.COUNTERS} | {
     f"{histogram.name}_{part}" for histogram in metrics.HISTOGRAMS for part in ("bucket", "sum", "count")
 }
 
