@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(
     folder: Path, argument: str, images: int = IMAGES, device: str | None = None
-) -> tuple[ExplanationFigures, list[gallery.Row]]:
+) -> tuple[ExplanationFigures, list[gallery.GalleryRow]]:
     """Measure the release in `folder`, print a table, write the report, and write the default method into the card.
 
     Returns the figures and the images of the report.

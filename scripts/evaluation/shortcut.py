@@ -57,7 +57,7 @@ class TrainedModel:
     own_accuracy: float
     other_accuracy: float
     figures: ExplanationFigures
-    rows: list[gallery.Row]
+    rows: list[gallery.GalleryRow]
 
     def relevance_mass(self, method: str) -> float:
         """Return the share of the evidence on the object, by one method."""

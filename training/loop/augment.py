@@ -61,23 +61,23 @@ def augment(
     return batch, targets
 
 
-def crop(canvases: torch.Tensor, size: int, padding: int, rng: AugmentationRng, *, flip: bool = False) -> torch.Tensor:
+def crop(uncropped: torch.Tensor, size: int, padding: int, rng: AugmentationRng, *, flip: bool = False) -> torch.Tensor:
     """Return a random square of `size` pixels of each image, which is padded by `padding` mirrored pixels.
 
     With `flip`, half of them are mirrored horizontally.
     """
-    side = canvases.shape[-1]
+    side = uncropped.shape[-1]
     if size == side and not padding and not flip:
-        return canvases
+        return uncropped
     # One gather crops, pads and flips, without copies of the batch.
     rows, columns = (rng.integers(side + 2 * padding - size + 1, 2, 1) - padding).transpose(0, 1) + torch.arange(size)
     rows, columns = (side - 1 - (side - 1 - picked.abs()).abs() for picked in (rows, columns))
     if flip:
         columns = torch.where(rng.uniform(1) < 0.5, columns.flip(-1), columns)
-    picked = (rows[:, :, None] * side + columns[:, None, :]).flatten(1).to(canvases.device)
-    channels = canvases.shape[1]
-    cropped: torch.Tensor = canvases.flatten(2).gather(2, picked[:, None].expand(-1, channels, -1))
-    return cropped.view(len(canvases), channels, size, size)
+    picked = (rows[:, :, None] * side + columns[:, None, :]).flatten(1).to(uncropped.device)
+    channels = uncropped.shape[1]
+    cropped: torch.Tensor = uncropped.flatten(2).gather(2, picked[:, None].expand(-1, channels, -1))
+    return cropped.view(len(uncropped), channels, size, size)
 
 
 def color(pixels: torch.Tensor, strength: float, rng: AugmentationRng) -> torch.Tensor:

@@ -44,15 +44,15 @@ class BatchSource(Protocol):
 class InMemory:
     """Images (N, 3, pre_crop_size, pre_crop_size) on the training device."""
 
-    def __init__(self, canvases: torch.Tensor, split: Split) -> None:
-        self.canvases = canvases
-        self.labels = torch.tensor(split.labels, dtype=torch.int64, device=canvases.device)
+    def __init__(self, uncropped: torch.Tensor, split: Split) -> None:
+        self.uncropped = uncropped
+        self.labels = torch.tensor(split.labels, dtype=torch.int64, device=uncropped.device)
         self.name = split.name
 
     def batches(self, order: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
         """See BatchSource."""
         for rows in order:
-            yield self.canvases[rows.to(self.canvases.device)]
+            yield self.uncropped[rows.to(self.uncropped.device)]
 
 
 class Streamed:
@@ -77,23 +77,23 @@ class Streamed:
         decoded = self._decoded(threads, rows, max(AHEAD * max(map(len, order), default=0), 2 * _cores()))
         try:
             for batch in order:
-                canvases = torch.stack(list(islice(decoded, len(batch))))
+                uncropped = torch.stack(list(islice(decoded, len(batch))))
                 if self.device.type == "cuda":
-                    canvases = canvases.pin_memory()
-                yield canvases.to(self.device, non_blocking=True)
+                    uncropped = uncropped.pin_memory()
+                yield uncropped.to(self.device, non_blocking=True)
         finally:
             threads.shutdown(cancel_futures=True)
 
     def _decoded(self, threads: ThreadPoolExecutor, rows: Iterator[int], ahead: int) -> Iterator[torch.Tensor]:
         waiting: deque[Future[torch.Tensor]] = deque()
         for row in rows:
-            waiting.append(threads.submit(self._canvas, row))
+            waiting.append(threads.submit(self._uncropped, row))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
-    def _canvas(self, row: int) -> torch.Tensor:
+    def _uncropped(self, row: int) -> torch.Tensor:
         try:
             return images.before_crop(images.picture(self.split.images[row], self.spec), self.spec)
         except RequestError as error:
@@ -109,14 +109,14 @@ def load(split: Split, spec: Input, device: torch.device, *, max_bytes: int = ME
     streamed = Streamed(split, spec, device)
     if 3 * spec.pre_crop_size**2 * len(split) > max_bytes:
         return streamed
-    canvases = torch.empty((len(split), 3, spec.pre_crop_size, spec.pre_crop_size), dtype=torch.uint8, device=device)
+    uncropped = torch.empty((len(split), 3, spec.pre_crop_size, spec.pre_crop_size), dtype=torch.uint8, device=device)
     # disable=None: no bar if stderr is not a terminal.
     with tqdm(desc="decode", total=len(split), unit="image", disable=None, leave=False) as bar:
         chunks = torch.split(torch.arange(len(split)), CHUNK)
         for rows, decoded in zip(chunks, streamed.batches(chunks), strict=True):
-            canvases[rows.to(device)] = decoded
+            uncropped[rows.to(device)] = decoded
             bar.update(len(rows))
-    return InMemory(canvases, split)
+    return InMemory(uncropped, split)
 
 
 def fitted(spec: Input, source: BatchSource, sample: int = SAMPLE) -> Input:
@@ -124,8 +124,8 @@ def fitted(spec: Input, source: BatchSource, sample: int = SAMPLE) -> Input:
     count = len(source.labels)
     rows = torch.linspace(0, count - 1, min(count, sample)).round().long()
     total, squares, values = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
-    for canvases in source.batches(torch.split(rows, CHUNK)):
-        share = canvases.double() / 255
+    for uncropped in source.batches(torch.split(rows, CHUNK)):
+        share = uncropped.double() / 255
         total += share.sum(dim=(0, 2, 3)).cpu()
         squares += share.square().sum(dim=(0, 2, 3)).cpu()
         values += share[:, 0].numel()

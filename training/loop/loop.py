@@ -127,10 +127,10 @@ class Training:
         # Reading a result makes a GPU wait, so its results are read every 20 steps only.
         every = 1 if self.device.type == "cpu" else 20
         stop_requested = 0.0
-        for step, (rows, canvases) in enumerate(
+        for step, (rows, uncropped) in enumerate(
             zip(remaining, self.train.batches(own), strict=True), start=self.done + 1
         ):
-            loss, right = self._step(canvases, rows, number, step)
+            loss, right = self._step(uncropped, rows, number, step)
             pending.append((step, rows, loss, right))
             self.done = step
             if len(pending) < every and step < self.steps:
@@ -170,14 +170,14 @@ class Training:
         return bool(stop_requested)
 
     def _step(
-        self, canvases: torch.Tensor, rows: torch.Tensor, epoch: int, step: int
+        self, uncropped: torch.Tensor, rows: torch.Tensor, epoch: int, step: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         seed = _generator(self.recipe.seed, epoch, step)
         torch.manual_seed(seed.initial_seed())  # for random layers of the network, such as dropout
         mine = self.world.rows(len(rows))
         labels = self.train.labels[rows[mine].to(self.device)]
         rng = AugmentationRng(seed, mine, len(rows))
-        batch, targets = augment(canvases, labels, self.classes, self.spec, self.recipe.augmentation, rng)
+        batch, targets = augment(uncropped, labels, self.classes, self.spec, self.recipe.augmentation, rng)
         if self.recipe.progressive is not None and epoch <= self.recipe.progressive.epochs:
             batch = shrink(batch, self.recipe.progressive.size)
         batch = batch.contiguous(memory_format=self.layout)

@@ -28,8 +28,8 @@ def seen(source: BatchSource, spec: Input, world: World | None = None) -> Iterat
     chunks = torch.split(torch.arange(len(source.labels)), CHUNK)
     if world is not None:
         chunks = chunks[world.rank :: world.size]
-    for rows, canvases in zip(chunks, source.batches(chunks), strict=True):
-        yield rows, images.middle(canvases, spec.size)
+    for rows, uncropped in zip(chunks, source.batches(chunks), strict=True):
+        yield rows, images.center_crop(uncropped, spec.size)
 
 
 def measure(

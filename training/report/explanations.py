@@ -17,7 +17,7 @@ from training.explanations.randomization_test import NETWORKS
 from training.explanations.remove_and_debias import SHARES
 from training.explanations.stability import COPIES, NOISE
 from training.report import page
-from training.report.gallery import Row
+from training.report.gallery import GalleryRow
 from training.report.pictures import gaps
 
 FILE_NAME, FIGURES, PICTURE = "explanations.html", "explanations.json", "gaps.png"
@@ -27,7 +27,7 @@ MARK = "<!-- explanations.html -->"
 LINK = f'<p><a href="{FILE_NAME}">Explanations: how faithful they are to the model</a>.</p>'
 
 
-def write(folder: Path, card: Card, source: str, figures: ExplanationFigures, gallery: Sequence[Row]) -> None:
+def write(folder: Path, card: Card, source: str, figures: ExplanationFigures, gallery: Sequence[GalleryRow]) -> None:
     """Write both files and gaps.png into `folder`, and link them from its report.html.
 
     Args:

@@ -23,7 +23,7 @@ SIDE = 224
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class GalleryRow:
     """One image, and what each method shows on it.
 
     Attributes:
@@ -53,7 +53,7 @@ def places(sample: Sample, max_rows: int = ROWS) -> list[int]:
     return sorted([index for _, index in sorted(ranked)[: max_rows - len(wrong)]]) + wrong
 
 
-def rows(sample: Sample, maps: Mapping[str, torch.Tensor], shown: Sequence[int]) -> list[Row]:
+def rows(sample: Sample, maps: Mapping[str, torch.Tensor], shown: Sequence[int]) -> list[GalleryRow]:
     """The rows of the images at the indices `shown`; `maps` are (N, H, W) by method."""
     card = sample.test.card
     probabilities = sample.test.probabilities
@@ -74,7 +74,7 @@ def rows(sample: Sample, maps: Mapping[str, torch.Tensor], shown: Sequence[int])
         buffer = io.BytesIO()
         seen.save(buffer, "PNG")
         gallery_rows.append(
-            Row(
+            GalleryRow(
                 name=sample.pictures.name(index),
                 image=buffer.getvalue(),
                 overlays=overlays,

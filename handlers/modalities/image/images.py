@@ -191,7 +191,7 @@ def pixels(picture: Picture, spec: Input) -> torch.Tensor:
     Bilinear with antialiasing, of what `seen` says.
     """
     if isinstance(picture, np.ndarray):
-        return middle(before_crop(picture, spec), spec.size)
+        return center_crop(before_crop(picture, spec), spec.size)
     part = _part(picture, spec)
     margin = part.width * _margin(spec)
     return _resized(part, (margin, margin, part.width - margin, part.height - margin), spec.size)
@@ -208,10 +208,10 @@ def before_crop(picture: Picture, spec: Input) -> torch.Tensor:
     return _resized(part, (0, 0, *part.size), spec.pre_crop_size)
 
 
-def middle(canvases: torch.Tensor, size: int) -> torch.Tensor:
-    """The middle of one canvas, or of each: (..., size, size)."""
-    start = (canvases.shape[-1] - size) // 2
-    return canvases[..., start : start + size, start : start + size]
+def center_crop(uncropped: torch.Tensor, size: int) -> torch.Tensor:
+    """Crop the center of one uncropped image, or of each: (..., size, size)."""
+    start = (uncropped.shape[-1] - size) // 2
+    return uncropped[..., start : start + size, start : start + size]
 
 
 def seen(picture: Picture, spec: Input) -> tuple[float, float, float, float]:
@@ -224,7 +224,7 @@ def seen(picture: Picture, spec: Input) -> tuple[float, float, float, float]:
 
 
 def _margin(spec: Input) -> float:
-    """On each side of a canvas, as a share of it."""
+    """Return the margin on each side of an uncropped image, as a share of its side."""
     return (1 - spec.size / spec.pre_crop_size) / 2
 
 
@@ -304,7 +304,7 @@ def view(picture: Picture, spec: Input, sent_side: int | None = None) -> View:
 
 def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
     """The pixels of N images -> uint8 (N, 3, size, size), channels last in memory, as decoders leave them."""
-    # torch.stack copies byte by byte where rows do not follow on each other, as those of a canvas' middle.
+    # torch.stack copies byte by byte where rows do not follow on each other, as those of a center crop.
     rows = np.stack([pixels.permute(1, 2, 0).numpy() for pixels in images])
     return torch.from_numpy(rows).permute(0, 3, 1, 2)
 

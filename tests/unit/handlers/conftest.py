@@ -1,4 +1,4 @@
-"""What the tests of the handlers share: the entry, and classifiers whose card has `uncertainty` and has none."""
+"""Fixtures of the handler tests: the handler, and classifiers with and without `uncertainty` in their card."""
 
 from __future__ import annotations
 

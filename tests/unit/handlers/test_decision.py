@@ -55,11 +55,11 @@ def test_a_huge_logit_is_certain_and_not_nan() -> None:
     assert decision.rank(torch.tensor([[1e4, 0.0, -1e4]])).probabilities == [[1.0, 0.0, 0.0]]
 
 
-def judged(threshold: float = 0.6, strange: float = 0.0, **policy: Any) -> Uncertainty:
+def judged(threshold: float = 0.6, ood_threshold: float = 0.0, **policy: Any) -> Uncertainty:
     """Fish 0.5, dog 0.375, cat 0.125, with an energy of -log 8 = -2.079."""
     uncertainty = UncertaintyCard(
         conformal=Conformal(method="aps", coverage=0.9, threshold=threshold),
-        ood=OutOfDistribution(score="energy", threshold=strange, false_positive_rate=0.05),
+        ood=OutOfDistribution(score="energy", threshold=ood_threshold, false_positive_rate=0.05),
         policy=Policy(**policy),
     )
     outputs = Outputs(torch.tensor([[0.0, math.log(3), math.log(4)]]), NO_EMBEDDINGS)
@@ -88,13 +88,13 @@ def test_the_set_has_classes_as_long_as_those_before_are_no_more_than_the_thresh
 @pytest.mark.parametrize(
     ("policy", "reason"),
     [
-        ({"strange": -3.0}, "out_of_distribution"),
-        ({"strange": -2.079}, "ambiguous"),  # as strange as the threshold is not stranger
-        ({"strange": -3.0, "out_of_distribution": False}, "ambiguous"),
+        ({"ood_threshold": -3.0}, "out_of_distribution"),
+        ({"ood_threshold": -2.079}, "ambiguous"),  # equal to the threshold is not above it
+        ({"ood_threshold": -3.0, "out_of_distribution": False}, "ambiguous"),
         ({"max_set_size": 2, "min_probability": 0.500001}, "unsure"),
         ({"max_set_size": None, "min_probability": 0.500001}, "unsure"),
         ({"min_probability": 1.0}, "ambiguous"),
-        ({"strange": -3.0, "min_probability": 1.0}, "out_of_distribution"),
+        ({"ood_threshold": -3.0, "min_probability": 1.0}, "out_of_distribution"),
     ],
 )
 def test_an_answer_is_referred_for_the_first_reason_that_applies(policy: dict[str, Any], reason: str) -> None:
@@ -107,8 +107,8 @@ def test_an_answer_is_referred_for_the_first_reason_that_applies(policy: dict[st
     [
         {"max_set_size": 2},
         {"max_set_size": None, "min_probability": 0.5},
-        {"threshold": 0.0, "strange": -2.079},
-        {"max_set_size": 2, "strange": -3.0, "out_of_distribution": False},
+        {"threshold": 0.0, "ood_threshold": -2.079},
+        {"max_set_size": 2, "ood_threshold": -3.0, "out_of_distribution": False},
     ],
 )
 def test_an_answer_with_no_reason_against_it_is_accepted(policy: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""How what a worker counted reaches TorchServe."""
+"""Metrics on their way from a worker to TorchServe."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_clocks_that_disagree_make_no_negative_wait(
 def waited(
     handler: ImageClassifier, headers: dict[str, str], image: bytearray, monkeypatch: pytest.MonkeyPatch
 ) -> float | None:
-    """How long a request with these headers waited, as it is handed to the buffer."""
+    """Return the queue seconds that the buffer gets for a request with these headers."""
     records: list[RequestMetrics] = []
     monkeypatch.setattr(handler._metrics, "add", records.extend)
     ask(handler, ({"body": image}, headers))

@@ -1,4 +1,4 @@
-"""What one request may bring and get, and that what it does wrong stays its own."""
+"""Limits of one request, and isolation of its failures."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ METRICS = Path(__file__).resolve().parents[3] / "deploy" / "torchserve" / "metri
 
 
 def counted(*batches: list[RequestMetrics]) -> dict[tuple[str, ...], float]:
-    """What these batches came to, without what stayed 0: (name, own label if any) -> by how much."""
+    """Return the increments of these batches without zeros: (name, own labels) -> increment."""
     buffer = MetricsBuffer()
     for batch in batches:
         buffer.add(batch)

@@ -1,4 +1,4 @@
-"""What stands in for TorchServe's reading and answering: the same bytes, the same messages."""
+"""TorchServe's worker protocol against TorchServe's own code: the same bytes, the same messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the handler uses of TorchServe, without TorchServe."""
+"""A stand-in for the parts of TorchServe that the handler uses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Metrics:
 
 
 class Context:
-    """What the handler uses of TorchServe's context."""
+    """A stand-in for TorchServe's context."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ COMMANDS = sorted(
 )
 
 
-def test_the_commands_of_the_first_road_are_there() -> None:
+def test_commands_of_the_quickstart_exist() -> None:
     assert {"train", "archive", "serve", "predict", "explain", "stop", "maintenance.samples"} - set(COMMANDS) == set()
 
 

@@ -144,7 +144,7 @@ def test_to_go_on_and_to_begin_anew_exclude_each_other(calls: list[TrainingJob])
     assert (calls[0].version, calls[0].restart) == ("1.0", True)
 
 
-def test_findings_about_the_data_are_said_but_not_by_the_thousand(
+def test_data_warnings_are_printed_up_to_a_limit(
     calls: list[TrainingJob], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill(tmp_path / "pets", cat=40, dog=40)

@@ -78,7 +78,7 @@ def test_the_card_vouches_for_weights_and_trust(release: Release) -> None:
 
 
 def test_trust_is_fitted_on_what_is_served(release: Release, classifier: Classifier, digits: Dataset) -> None:
-    """The loop's canvases and the server's images come to the same temperature and thresholds."""
+    """The loop's uncropped images and the server's images come to the same temperature and thresholds."""
 
     def scored(part: Any) -> uncertainty.Scored:
         pixels = [images.pixels(images.decode(content), release.card.input) for content in part.images]

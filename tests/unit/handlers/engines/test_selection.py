@@ -45,7 +45,7 @@ def spoil(folder: Path, name: str) -> None:
 
 
 def is_right(chosen: LoadedModel[Classifier], folder: Path) -> bool:
-    """Whether it answers the golden images as the eager network does, as near as its engine has to.
+    """Return whether it answers the golden images like the eager network, within its engine's tolerance.
 
     Which class is first decides nothing: on some processors a network comes out that is undecided about one of them.
     """

@@ -1,4 +1,4 @@
-"""What the tests of attribution methods share: small networks, and a way to ask any method about them."""
+"""Helpers of the tests of attribution methods: small networks, and a call of any method on them."""
 
 from __future__ import annotations
 

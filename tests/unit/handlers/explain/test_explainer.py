@@ -1,4 +1,4 @@
-"""What a model can explain, how it chooses, and what its answers say beside the map."""
+"""Explanations of a model: its methods, how it chooses one, and the fields beside the map."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_deadline_gets_the_best_method_that_fits(classifier: Classifier, conte
     assert hurried["deadline"]["estimate_ms"] <= hurried["deadline"]["left_ms"] <= 30
 
 
-def test_a_deadline_counts_from_the_front_door(classifier: Classifier, contents: Sequence[bytes]) -> None:
+def test_deadline_counts_from_the_proxy(classifier: Classifier, contents: Sequence[bytes]) -> None:
     model = timed(classifier, 0.001, 0.002)
     late = ask(model, contents[0], deadline_ms="1000", waited=0.9999)
     assert (late["code"], late["type"]) == (504, "DeadlineExceeded")

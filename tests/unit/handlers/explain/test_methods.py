@@ -1,4 +1,4 @@
-"""What holds of every attribution method."""
+"""Properties of every attribution method."""
 
 from __future__ import annotations
 

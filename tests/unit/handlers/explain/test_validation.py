@@ -1,4 +1,4 @@
-"""Which class, which method, which settings: what may be asked of a model, and what it is told where it may not."""
+"""Validation of explain options: class, method and settings that a model accepts, and its answer to others."""
 
 from __future__ import annotations
 

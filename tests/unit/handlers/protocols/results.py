@@ -1,4 +1,4 @@
-"""What a reply is made from in these tests: results written by hand."""
+"""Results without a model, from which these tests encode responses."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from handlers.protocols.headers import read_options
 
 
 def raw(text: str, encoding: str) -> str:
-    """What the server makes of bytes: a character for each."""
+    """Return the text that the server makes of bytes: a character for each."""
     return text.encode(encoding).decode("latin-1")
 
 

@@ -44,7 +44,7 @@ def explained_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 class Cards(HTMLParser):
-    """What the page's cards say of their images, by the picture they show."""
+    """Return the text of the page's cards by the picture they show."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the demonstration shows of two models; that its models come out so is shown by running it."""
+"""The shortcut demonstration and its table. Only a run of it shows that its models come out so."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from scripts.evaluation import shortcut
 from scripts.evaluation.shortcut import TrainedModel
 from tests.unit.training.explanations.test_report import figures_of, mean, method
 from training.data.builtin import shapes
-from training.report.gallery import Row
+from training.report.gallery import GalleryRow
 
 
 def trained(name: str, own: float, other: float, mass: float) -> TrainedModel:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8), "gray").save(buffer, "PNG")
-    row = Row("a", buffer.getvalue(), {"ig": buffer.getvalue()}, "disc", "ring", 0.9)
+    row = GalleryRow("a", buffer.getvalue(), {"ig": buffer.getvalue()}, "disc", "ring", 0.9)
     return TrainedModel(name, own, other, figures_of(replace(method("ig", 0.5), relevance_mass=mean(mass))), [row, row])
 
 

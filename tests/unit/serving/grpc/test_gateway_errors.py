@@ -146,7 +146,7 @@ def test_the_callers_deadline_ends_the_http_call(proxy: FakeProxy, gateway: Gate
     assert proxy.left.wait(5)
 
 
-def test_a_canceled_call_closes_its_connection_to_the_door(proxy: FakeProxy, gateway: Gateway) -> None:
+def test_canceled_call_closes_its_connection_to_the_proxy(proxy: FakeProxy, gateway: Gateway) -> None:
     proxy.answer = proxy.wait
     call = gateway.method("ModelInfer").future(image_request(), timeout=20)
     assert proxy.entered.acquire(timeout=10)

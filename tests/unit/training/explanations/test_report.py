@@ -15,7 +15,7 @@ from training.explanations.bootstrap import Mean
 from training.explanations.conclusions import conclusions
 from training.explanations.default_method import choose, write_to_card
 from training.report import explanations as page
-from training.report.gallery import Row
+from training.report.gallery import GalleryRow
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -100,7 +100,7 @@ def test_card_has_the_default_and_all_gaps(tmp_path: Path) -> None:
 def test_page_has_all_figures_and_is_linked_from_the_report(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(f"<p>before</p>\n{page.MARK}\n")
     figures = figures_of(method("ig", 0.5), method("ixg", 0.3), unsupported={"gradcam": "has no convolution"})
-    row = Row("a.png", b"\x89PNG", {"ig": b"one", "ixg": b"other"}, "frog", HOSTILE, 0.8)
+    row = GalleryRow("a.png", b"\x89PNG", {"ig": b"one", "ixg": b"other"}, "frog", HOSTILE, 0.8)
     page.write(tmp_path, card(), "the test split of beads", figures, [row])
     text = (tmp_path / "explanations.html").read_text(encoding="utf-8")
     for expected in (

@@ -18,29 +18,29 @@ def draws(count: int, seed: int = 0, rows: slice | None = None) -> AugmentationR
 
 
 @pytest.fixture
-def canvases() -> torch.Tensor:
+def uncropped() -> torch.Tensor:
     """16 images in which every pixel says where it is: row * 12 + column, and the image's number."""
     where = torch.arange(144, dtype=torch.uint8).view(1, 1, 12, 12).expand(16, 2, 12, 12)
     number = torch.arange(16, dtype=torch.uint8).view(16, 1, 1, 1).expand(16, 1, 12, 12)
     return torch.cat([where, number], dim=1)
 
 
-def test_a_crop_is_a_square_of_the_canvas_and_they_differ(canvases: torch.Tensor) -> None:
-    cropped = crop(canvases, 8, 0, draws(16))
+def test_a_crop_is_a_square_of_the_uncropped_image_and_they_differ(uncropped: torch.Tensor) -> None:
+    cropped = crop(uncropped, 8, 0, draws(16))
     assert cropped.shape == (16, 3, 8, 8)
     corners = set()
     for number, image in enumerate(cropped):
         top, left = divmod(int(image[0, 0, 0]), 12)
-        assert torch.equal(image, canvases[number, :, top : top + 8, left : left + 8])
+        assert torch.equal(image, uncropped[number, :, top : top + 8, left : left + 8])
         corners.add((top, left))
     assert len(corners) > 5
-    every = {divmod(int(image[0, 0, 0]), 12) for image in crop(canvases.repeat(64, 1, 1, 1), 8, 0, draws(1024))}
+    every = {divmod(int(image[0, 0, 0]), 12) for image in crop(uncropped.repeat(64, 1, 1, 1), 8, 0, draws(1024))}
     assert every == {(top, left) for top in range(5) for left in range(5)}, "each place there is comes up"
 
 
-def test_beyond_the_edge_the_picture_is_mirrored(canvases: torch.Tensor) -> None:
-    padded = torch.nn.functional.pad(canvases.float(), (2, 2, 2, 2), mode="reflect").to(torch.uint8)
-    found = crop(canvases, 12, 2, draws(16))
+def test_beyond_the_edge_the_picture_is_mirrored(uncropped: torch.Tensor) -> None:
+    padded = torch.nn.functional.pad(uncropped.float(), (2, 2, 2, 2), mode="reflect").to(torch.uint8)
+    found = crop(uncropped, 12, 2, draws(16))
     places = [
         [(t, le) for t in range(5) for le in range(5) if torch.equal(image, whole[:, t : t + 12, le : le + 12])]
         for image, whole in zip(found, padded, strict=True)
@@ -49,12 +49,12 @@ def test_beyond_the_edge_the_picture_is_mirrored(canvases: torch.Tensor) -> None
     assert len({place[0] for place in places}) > 5
 
 
-def test_a_canvas_of_the_size_itself_is_left_alone(canvases: torch.Tensor) -> None:
-    assert crop(canvases, 12, 0, draws(16)) is canvases
+def test_an_uncropped_image_of_the_size_itself_is_left_alone(uncropped: torch.Tensor) -> None:
+    assert crop(uncropped, 12, 0, draws(16)) is uncropped
 
 
-def test_about_half_are_flipped_and_the_others_left(canvases: torch.Tensor) -> None:
-    many = canvases[:1].repeat(1000, 1, 1, 1)
+def test_about_half_are_flipped_and_the_others_left(uncropped: torch.Tensor) -> None:
+    many = uncropped[:1].repeat(1000, 1, 1, 1)
     found = crop(many, 12, 0, draws(1000), flip=True)
     flipped = [torch.equal(image, many[0].flip(-1)) for image in found]
     assert 440 < sum(flipped) < 560
@@ -72,7 +72,7 @@ def test_color_changes_within_its_strength() -> None:
     assert float((changed[:, 0] - changed[:, 1]).std()) > 5, "saturation differs"
 
 
-def test_cutout_blanks_one_square(canvases: torch.Tensor) -> None:
+def test_cutout_blanks_one_square(uncropped: torch.Tensor) -> None:
     batch = cutout(torch.ones(200, 3, 8, 8), 3, draws(200))
     blanked = [(image[0] == 0).nonzero() for image in batch]
     for where in blanked:

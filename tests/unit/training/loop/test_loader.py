@@ -47,21 +47,21 @@ def test_small_splits_are_in_memory_and_large_ones_streamed(split: Split) -> Non
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["memory", "streamed"])
-def test_batches_are_the_canvases_of_their_rows(split: Split, kept: bool) -> None:
+def test_batches_are_the_uncropped_images_of_their_rows(split: Split, kept: bool) -> None:
     source = load(split, SPEC, CPU) if kept else Streamed(split, SPEC, CPU)
     assert source.labels.tolist() == split.labels
     assert source.name(7) == "7.png"
     order = [torch.tensor(rows) for rows in ([3, 39, 0], [5], [3, 3], list(range(40)))]
     for rows, batch in zip(order, source.batches(order), strict=True):
         assert (batch.dtype, batch.shape) == (torch.uint8, (len(rows), 3, 16, 16))
-        for row, canvas in zip(rows.tolist(), batch, strict=True):
-            assert torch.equal(canvas, images.before_crop(images.picture(split.images[row], SPEC), SPEC))
+        for row, uncropped in zip(rows.tolist(), batch, strict=True):
+            assert torch.equal(uncropped, images.before_crop(images.picture(split.images[row], SPEC), SPEC))
     assert list(source.batches([])) == []
 
 
-def test_the_middle_of_a_canvas_is_what_is_served(split: Split) -> None:
+def test_the_center_of_an_uncropped_image_is_what_is_served(split: Split) -> None:
     (batch,) = load(split, SPEC, CPU).batches([torch.arange(40)])
-    for content, seen in zip(split.images, images.middle(batch, SPEC.size), strict=True):
+    for content, seen in zip(split.images, images.center_crop(batch, SPEC.size), strict=True):
         assert torch.equal(seen, images.pixels(images.picture(content, SPEC), SPEC))
 
 

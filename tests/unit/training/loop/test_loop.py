@@ -242,7 +242,7 @@ def test_a_last_batch_of_a_single_image_does_not_stop_batch_norm(architecture: s
     """33 = 2 * 16 + 1; a ResNet-18 leaves one pixel of 32, of which batch norm can take no deviation."""
     size = 8 if architecture == "resnet9" else 32
     images = source(33)
-    images.canvases = images.canvases.repeat(1, 1, size // 8, size // 8)
+    images.uncropped = images.uncropped.repeat(1, 1, size // 8, size // 8)
     network = architectures.build(architecture, image_size=size, classes=2)
     spec = SPEC.model_copy(update={"size": size})
     trained = Training(

@@ -47,7 +47,7 @@ class SameNorm(Block):
 
 
 class Beside(Block):
-    """What the norm takes is used a second time."""
+    """A network that uses the input of its norm a second time."""
 
     def maps(self, shown: torch.Tensor) -> torch.Tensor:
         maps = self.convolution(shown)

@@ -39,7 +39,7 @@ class Shared(nn.Module):
 
 
 class Gated(nn.Module):
-    """It multiplies what it sees with what it sees."""
+    """A layer that multiplies its input with itself."""
 
     def __init__(self) -> None:
         super().__init__()

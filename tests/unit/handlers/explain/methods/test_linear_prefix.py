@@ -98,7 +98,7 @@ def test_the_first_layers_are_gone_through_three_times_whatever_the_steps(name: 
 
 
 class Keeps(nn.Module):
-    """Which keeps what it made of the first image, as lazily built grids are."""
+    """A layer that keeps what it made of the first image, as lazily built grids do."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from handlers.explain.scheduling.costs import BUDGET, Costs, Pass
 
 
 class Slow(nn.Module):
-    """It takes `fixed` seconds for each pass and `row` for each row."""
+    """A model of time: `fixed` seconds for each pass and `row` seconds for each row."""
 
     def __init__(self, fixed: float, row: float) -> None:
         super().__init__()

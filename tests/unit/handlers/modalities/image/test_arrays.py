@@ -24,7 +24,7 @@ def saved(array: np.ndarray, version: tuple[int, int] = (1, 0), **how: Any) -> b
 
 
 def written(descr: Any, shape: Any, data: bytes = b"", header: str = "") -> bytes:
-    """A .npy file of version 1.0 by hand, which may say what numpy would not write."""
+    """A .npy file of version 1.0 with a header that numpy would not write."""
     text = header or repr({"descr": descr, "fortran_order": False, "shape": shape})
     encoded = text.encode("latin-1") + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(encoded)) + encoded + data
@@ -204,7 +204,7 @@ def test_a_shape_that_promises_more_than_there_is_takes_no_memory() -> None:
 
 
 class Evil:
-    """What a pickle can do when it is read."""
+    """A pickle that runs code when it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -24,9 +24,9 @@ def test_gray_is_resized_to_the_pixels_that_its_rgb_is_resized_to(
     spec = Input(size=24, resize=resize, mean=SPEC.mean, std=SPEC.std)
     drawn = Image.effect_noise(size, 90)
     gray, colored = form(drawn), form(drawn.convert("RGB"))
-    for road in (images.pixels, images.before_crop):
-        found = road(gray, spec)
-        assert torch.equal(found, road(colored, spec))
+    for pixels_of in (images.pixels, images.before_crop):
+        found = pixels_of(gray, spec)
+        assert torch.equal(found, pixels_of(colored, spec))
         assert (found[0] == found[2]).all()
     seen = images.view(gray, spec).image
     assert (seen.mode, seen.tobytes()) == ("RGB", images.view(colored, spec).image.tobytes())

@@ -30,7 +30,7 @@ def noise(width: int, height: int) -> Image.Image:
 
 
 def decoded(content: Any, **how: Any) -> Image.Image:
-    """What becomes of it, to be looked at."""
+    """Return the decoded image, to be looked at."""
     picture = images.decode(content, **how)
     return Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
 

@@ -178,8 +178,8 @@ def test_a_progressive_jpeg_as_cameras_write_them_is_decoded() -> None:
 )
 def test_an_array_is_resized_to_what_pillow_resizes_it_to(width: int, height: int, resize: str) -> None:
     image = photo(width, height)
-    for road in (images.pixels, images.before_crop):
-        ours, pillows = (road(form, spec(224, resize)).int() for form in (np.array(image), image))
+    for pixels_of in (images.pixels, images.before_crop):
+        ours, pillows = (pixels_of(form, spec(224, resize)).int() for form in (np.array(image), image))
         difference = ours - pillows
         assert int(difference.abs().max()) <= 1
         assert abs(float(difference.float().mean())) < 0.02, "roundings go either way"
@@ -194,7 +194,7 @@ def test_array_pixels_are_the_center_of_the_pre_crop_image() -> None:
 
 @pytest.mark.slow
 def test_a_processor_without_wide_instructions_gives_the_same_pixels() -> None:
-    """What is measured on one machine is served on another."""
+    """Compare two machines: one measures and another serves."""
     program = """
 import hashlib, numpy, torch
 from handlers.modalities.image import images

@@ -1,4 +1,4 @@
-"""What keeps a prediction cheap, held without a clock."""
+"""Cost of a prediction, held without a clock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HANDLERS = str(Path(handlers.__file__).parent)
 
 
 class Sure(Network):
-    """Of so many classes, sure of the first."""
+    """Return a network of so many classes that is sure of the first."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def sure(classes: int) -> Classifier:
 
 
 def lines(work: Callable[[], Any]) -> Counter[str]:
-    """How many lines of handlers/ are run, by file; each turn of a loop or comprehension counts."""
+    """Count the lines of handlers/ that run, by file; each turn of a loop or comprehension counts."""
     counted: Counter[str] = Counter()
 
     def count(frame: FrameType, event: str, argument: Any) -> Any:
