@@ -182,7 +182,7 @@ def worker_died(ask: Ask) -> None:
 
 @row("NotReady")
 def not_ready(ask: Ask) -> None:
-    """The real thing is in tests/integration/test_health.py; here, what the map that is kept by the supervisor says."""
+    """Read what the map of the supervisor says; tests/integration/server/test_health.py has real workers."""
     reason = "digits 1.0 has no READY predict worker (0 of 1)"
     with running_proxy(health=f"digits/1.0 {reason}\nunready {reason}\n") as proxy:
         for path in ("/ping", "/v2/health/ready", "/v1/models/digits", "/v2/models/digits/versions/1.0/ready"):
@@ -248,7 +248,7 @@ def out_of_memory(ask: Ask) -> None:
 
 @row("DeadlineExceeded")
 def deadline_exceeded(ask: Ask) -> None:
-    """In the worker, whose clock began at the proxy; tests/integration/test_explain_workers.py has the proxy."""
+    """Refuse in the worker, from the proxy's start; test_explain_workers.py has the real proxy."""
     classifier = Classifier.load(ask.server.workspace / "releases" / "digits" / "1.0")
     headers = {"x-torchlight-query": "deadline_ms=5000"}
     late = RawRequest("explain", (Part("body", ask.digit["1"]),), headers, queue_seconds=4.9999)

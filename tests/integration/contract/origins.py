@@ -1,4 +1,4 @@
-"""Cross-origin requests: what pages of other origins may read. tests/integration/test_browser.py has a real browser."""
+"""Cross-origin requests: responses that pages of other origins may read. test_browser.py has a real browser."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from handlers.classifier import Classifier
 from handlers.torchserve_handler import ImageClassifier
 from models.card import Policy
 from models.release import UNCERTAINTY, Release, sha256
-from tests.unit.handlers.torchserve import Context
+from tests.unit.handlers.torchserve.stand_in import Context
 from training.data import Dataset
 from training.uncertainty import Scored, UncertaintySettings, fit
 

@@ -1,4 +1,4 @@
-"""Output, plot and record of the command for a given result; tests/integration/test_tune.py measures one."""
+"""Output, plot and record of the command for a given result; tests/integration/training/test_tune.py measures one."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from handlers.torchserve_handler import COST_HEADER, ImageClassifier
 from models.card import Limits
 from serving.proxy import haproxy
 from tests.unit.handlers.asking import respond
-from tests.unit.handlers.torchserve import ask
+from tests.unit.handlers.torchserve.stand_in import ask
 
 
 def encoded(format_: str, side: int, mode: str = "RGB", **how: object) -> bytes:

@@ -54,7 +54,7 @@ def test_the_server_keeps_to_its_description(
         *("--phases", phase, *flags, "--seed", "1", "--checks", ",".join(CHECKS)),
         *("--continue-on-failure", "--generation-database", "none", "--no-color"),
     ]
-    hooks = "tests.integration.images_for_schemathesis"
+    hooks = "tests.integration.http.images_for_schemathesis"
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": hooks, "PYTHONPATH": str(REPOSITORY)}
     workers = server.all_workers()
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)

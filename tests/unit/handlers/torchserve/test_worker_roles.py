@@ -10,7 +10,7 @@ import pytest
 
 from handlers.torchserve_handler import EXPLAINS, NICENESS, READY_FOR_UNBATCHED, UNBATCHED, ImageClassifier
 from models.release import Release
-from tests.unit.handlers.torchserve import Context, ask
+from tests.unit.handlers.torchserve.stand_in import Context, ask
 
 pytestmark = pytest.mark.usefixtures("service")
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from models.release import Release
 from training.data import Dataset
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 # Loads the handler, answers a request of each kind that is named, and prints which of these modules were imported.
 WORKER = """
 import json, sys
 from pathlib import Path
 from types import SimpleNamespace
 from handlers.torchserve_handler import ImageClassifier
-from tests.unit.handlers.torchserve import Context
+from tests.unit.handlers.torchserve.stand_in import Context
 
 folder, image, *kinds = sys.argv[1:]
 handler = ImageClassifier()

@@ -11,7 +11,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.integration.test_http import failed
+from tests.integration.http.test_http import failed
 from tests.support.server import Server, run
 
 CONFIG = """

@@ -1,6 +1,6 @@
 """Images for schemathesis, which cannot make any by itself, where the description wants a file.
 
-Loaded by its command line (SCHEMATHESIS_HOOKS), in tests/integration/test_schemathesis.py.
+Loaded by its command line (SCHEMATHESIS_HOOKS), in tests/integration/http/test_schemathesis.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies
 
-IMAGES = [path.read_bytes() for path in sorted((Path(__file__).parents[2] / "samples").glob("*.png"))]
+IMAGES = [path.read_bytes() for path in sorted((Path(__file__).parents[3] / "samples").glob("*.png"))]
 ENCODED = [base64.b64encode(image).decode() for image in IMAGES]
 
 schemathesis.openapi.format("binary", strategies.sampled_from(IMAGES) | strategies.binary(max_size=99))

@@ -14,7 +14,7 @@ from handlers.explain.plugin import IMAGES_AT_ONCE, AttributionPlugin
 from handlers.explain.rendering import overlay
 from handlers.pipeline import PREDICT_IMAGES, Pipeline
 from tests.unit.handlers.asking import body, request, unnamed
-from tests.unit.handlers.test_guarding import Wrapped
+from tests.unit.handlers.pipeline.test_guarding import Wrapped
 from training.data import Dataset
 
 

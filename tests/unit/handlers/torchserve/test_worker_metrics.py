@@ -14,10 +14,10 @@ from handlers import torchserve_handler
 from handlers.metrics import HISTOGRAMS, RequestMetrics, declaration
 from handlers.torchserve_handler import ImageClassifier
 from models.release import Release
-from tests.unit.handlers.torchserve import Context, Metrics, ask
+from tests.unit.handlers.torchserve.stand_in import Context, Metrics, ask
 
 pytestmark = pytest.mark.usefixtures("service")
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import requests
 from grpc_health.v1 import health_pb2 as pb
 
-from tests.integration.test_server_lifecycle import wait_for
+from tests.integration.server.test_server_lifecycle import wait_for
 from tests.support.server import Server
 
 

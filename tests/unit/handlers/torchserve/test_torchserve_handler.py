@@ -13,7 +13,7 @@ from handlers.golden_answers import GoldenError
 from handlers.torchserve_handler import ImageClassifier
 from models.card import Card, CardError, Policy
 from models.release import UNCERTAINTY, WEIGHTS, Release, ReleaseError, sha256
-from tests.unit.handlers.torchserve import Context, ask
+from tests.unit.handlers.torchserve.stand_in import Context, ask
 
 pytestmark = pytest.mark.usefixtures("service")
 
