@@ -13,11 +13,10 @@ from scripts.command import command
 from scripts.evaluation.evaluate import own_data
 from training import compile as compilation
 from training import data
-from training.compile import Optimized
+from training.compile import Optimized, page
 from training.compile.candidates import FORMATS
-from training.compile.cpu_level import LEVELS
+from training.compile.programs.cpu_level import LEVELS
 from training.data.left_out import capped
-from training.report import engines as page
 
 
 @command

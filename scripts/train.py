@@ -19,11 +19,11 @@ from training import data, recipe
 from training.data.dataset import Split
 from training.data.left_out import capped
 from training.data.ood_data import ood_data
-from training.job import TrainingJob
 from training.loop import checkpoint
 from training.loop.distributed import own_device, world
 from training.loop.history import Observer
 from training.loop.interruption import Interrupted
+from training.loop.job import TrainingJob
 from training.loop.progress import Progress, TensorBoard
 from training.recipe import Recipe
 from training.train import check, stopped, train, unfinished

@@ -12,7 +12,7 @@ from handlers.classifier import Classifier
 from models.release import Release
 from training import recipe
 from training.data import DATASETS, Dataset
-from training.job import TrainingJob
+from training.loop.job import TrainingJob
 from training.train import train
 
 torch.set_num_threads(1)

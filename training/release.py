@@ -24,12 +24,12 @@ from handlers.explain.methods import introspection
 from models.card import Architecture, Card, Data, Explanations, Metrics, UncertaintyCard
 from models.printable import printable
 from models.release import NEIGHBORS, REPORT, UNCERTAINTY, WEIGHTS, Release, sha256
-from training import neighbors, report, uncertainty
+from training import metrics, neighbors, report, uncertainty
 from training.cost import Spent, cost
 from training.data.dataset import Dataset, RawImage
 from training.evaluate import Evaluation, correct, losses, ood_scores, outputs
-from training.job import TrainingJob
 from training.loop.history import Epoch
+from training.loop.job import TrainingJob
 from training.loop.loader import BatchSource
 from training.loop.loop import Training
 from training.loop.measure import seen
@@ -191,7 +191,7 @@ def _report(written: Written, trained: Trained) -> report.Report:
     if job.ood_data is not None:
         name, split = job.ood_data
         scores = ood_scores(classifier, split)
-        ood_data = None if scores is None else report.OodData(name, scores)
+        ood_data = None if scores is None else metrics.OodData(name, scores)
     weights = written.release.folder / WEIGHTS
     return report.Report(
         test=test,

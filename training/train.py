@@ -24,11 +24,11 @@ from models.release import (
     in_order,
     versions,
 )
-from training import data_record, release
+from training import release
 from training.cost import measured
 from training.data.dataset import DataError
-from training.job import TrainingJob
-from training.loop import checkpoint, loader
+from training.loop import checkpoint, data_record, loader
+from training.loop.job import TrainingJob
 from training.loop.loop import Training
 from training.loop.pretrained import initialize
 from training.recipe import FILE_NAME as RECIPE_FILE

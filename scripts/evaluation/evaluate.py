@@ -9,13 +9,13 @@ from pathlib import Path
 from handlers.classifier import Classifier
 from models.release import Release, find
 from scripts.command import command
-from training import data, recipe, report
+from training import data, metrics, recipe, report
 from training.data.dataset import Dataset
 from training.data.left_out import capped
 from training.evaluate import caveat, evaluate, matched, ood_scores
 from training.loop.distributed import own_device
-from training.report.figures import Figures
-from training.report.interval import Share
+from training.metrics.figures import Figures
+from training.metrics.interval import Share
 from training.report.words import percent, reach
 
 ROOT = Path("evaluations")
@@ -70,7 +70,7 @@ def run(
     caveat_sentence = caveat(card, dataset, split)
     classifier = Classifier.load(release.folder, own_device(device))
     test = evaluate(classifier, pictures)
-    figures = report.figures(test, other := _ood_data(classifier, ood_data))
+    figures = metrics.figures(test, other := _ood_data(classifier, ood_data))
     suffix = "" if split == "test" else f"-{split}"
     out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{dataset.name}{suffix}")
     problems = report.write(
@@ -149,7 +149,7 @@ def _recipe(release: Release) -> dict[str, object] | None:
     return recipe.load(str(path)).model_dump(mode="json") if path.exists() else None
 
 
-def _ood_data(classifier: Classifier, argument: str | None) -> report.OodData | None:
+def _ood_data(classifier: Classifier, argument: str | None) -> metrics.OodData | None:
     if argument is None:
         return None
     other, data_warnings = data.load(argument)
@@ -161,7 +161,7 @@ def _ood_data(classifier: Classifier, argument: str | None) -> report.OodData | 
         raise ValueError(
             f"{card.name} {card.version} has no `uncertainty` in its card, so it has no OOD score: leave OOD_DATA out"
         )
-    return report.OodData(other.name, scores)
+    return metrics.OodData(other.name, scores)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from training.data.builtin import shapes
 from training.evaluate import evaluate
 from training.explanations.default_method import choose
 from training.explanations.figures import ExplanationFigures
-from training.job import TrainingJob
+from training.loop.job import TrainingJob
 from training.report import gallery
 from training.report.style import picture, plain
 from training.report.words import percent

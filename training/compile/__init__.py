@@ -1,8 +1,7 @@
 """Compiled programs of a trained network: `make optimize`.
 
-`candidates.py` lists the number formats, and `cpu_level.py` the levels of processors. `program.py` is the module that
-`quantize.py` and `aoti.py` compile. `gate.py` decides which programs may serve, and `install.py` moves these into the
-release. `optimizing.py` runs all steps.
+`programs/` has what is compiled, and how. `candidates.py` lists the number formats. `gate.py` decides which programs
+may serve, `install.py` moves these into the release, and `page.py` reports on all. `optimizing.py` runs all steps.
 """
 
 from training.compile.candidates import Candidates, find

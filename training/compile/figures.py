@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from models.card import Card, Compiled
 from training.compile.gate import agreement
 from training.evaluate import Evaluation
-from training.report.figures import figures
+from training.metrics.figures import figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import torch
 
 from models.card import Compiled, EngineQuality
 from training.evaluate import Evaluation
-from training.report.figures import Figures, figures
+from training.metrics.figures import Figures, figures
 
 # Largest allowed decrease of accuracy and of coverage.
 ACCURACY = 0.005

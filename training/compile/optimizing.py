@@ -17,19 +17,19 @@ from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card, Compiled
 from models.golden import ANSWERS, FOLDER, Golden
 from models.release import REPORT, Release, verify_digests
-from training.compile import aoti, gate, timing
-from training.compile.build import build, device_of
+from training.compile import gate, page, timing
 from training.compile.candidates import Candidates
 from training.compile.errors import CompileError
 from training.compile.figures import OnTest, Optimized, on_test
 from training.compile.install import draft, install
-from training.compile.sample import draw
+from training.compile.programs import aoti
+from training.compile.programs.build import build, device_of
+from training.compile.programs.sample import draw
 from training.data.dataset import Dataset
 from training.evaluate import Evaluation, matched
 from training.loop import loader
 from training.loop.loader import BatchSource
 from training.loop.measure import seen
-from training.report import engines as page
 
 
 def optimize(

@@ -11,9 +11,9 @@ from handlers.engines.compiled import Program
 from handlers.modalities.image import images
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card
-from training.compile.build import build, device_of
 from training.compile.install import draft, install
 from training.compile.optimizing import golden_images
+from training.compile.programs.build import build, device_of
 
 
 def compile_ungated(folder: Path, pictures: Sequence[bytes], names: Sequence[str]) -> Card:

@@ -19,13 +19,12 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.card import Input
-from training import data_record
-from training.job import TrainingJob
-from training.loop import checkpoint, losses, optimizer
+from training.loop import checkpoint, data_record, losses, optimizer
 from training.loop.augment import AugmentationRng, augment, shrink
 from training.loop.checkpoint import CheckpointError
 from training.loop.history import Epoch
 from training.loop.interruption import Interrupted, Interruption
+from training.loop.job import TrainingJob
 from training.loop.loader import BatchSource, in_batches
 from training.loop.measure import measure
 

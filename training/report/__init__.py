@@ -1,7 +1,6 @@
-"""The report of a release: what was measured, as figures, pictures and a page to read."""
+"""The report of a release: figures, pictures and a page to read."""
 
-from training.report.figures import Figures, figures
-from training.report.report import OodData, Report
+from training.report.report import Report
 from training.report.writing import write
 
-__all__ = ["Figures", "OodData", "Report", "figures", "write"]
+__all__ = ["Report", "write"]

@@ -10,8 +10,8 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
+from training.metrics.figures import BINS, ClassFigures, Figures
 from training.report import words
-from training.report.figures import BINS, ClassFigures, Figures
 from training.report.pictures.confusion import MAX_CLASSES, pairs
 from training.report.pictures.reliability import FEW
 from training.report.report import Report
@@ -22,6 +22,7 @@ PICTURES = ("curves.png", "confusion.png", "mistakes.png", "reliability.png", "p
 # Rows of the table of classes; of more classes those found least come first, and the rest in a second table.
 MAX_ROWS = 60
 TEMPLATE = "page.html.jinja"
+FOLDER = Path(__file__).parent
 
 
 def write(folder: Path, report: Report, figures: Figures) -> None:
@@ -44,10 +45,10 @@ def write(folder: Path, report: Report, figures: Figures) -> None:
     (folder / FILE_NAME).write_text(text, encoding="utf-8")
 
 
-def template(name: str, folder: Path = Path(__file__).parent) -> Template:
-    """A template of a folder, this one unless another is named, with the words of words.py as filters."""
+def template(name: str, folder: Path = FOLDER) -> Template:
+    """Return a template of a folder, with the filters of words.py. It may include style.css from this folder."""
     environment = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, FOLDER]),
         autoescape=True,  # a class may be called <script>
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -6,25 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from training.cost import Cost
 from training.data.dataset import Split
 from training.evaluate import Evaluation
 from training.loop.history import Epoch
-
-
-@dataclass(frozen=True, slots=True)
-class OodData:
-    """Out-of-distribution scores of another data set.
-
-    Attributes:
-        name: name of the data set.
-        scores: float64 (N,), as in Evaluation.
-    """
-
-    name: str
-    scores: torch.Tensor
+from training.metrics.figures import OodData
 
 
 @dataclass(frozen=True, slots=True)

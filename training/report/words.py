@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import log10
 
-from training.report.interval import Share
+from training.metrics.interval import Share
 
 
 def percent(value: float) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from models.printable import printable
+from training.metrics.figures import Figures, figures
 from training.report import page
-from training.report.figures import Figures, figures
 from training.report.pictures import confusion, curves, mistakes, ood, prediction_sets, reliability
 from training.report.report import Report
 

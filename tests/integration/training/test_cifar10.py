@@ -23,7 +23,7 @@ from training.data import Dataset
 from training.data.arrays import Arrays
 from training.data.builtin import cifar10
 from training.data.dataset import Split
-from training.job import TrainingJob
+from training.loop.job import TrainingJob
 from training.train import train
 
 TRAIN, CALIBRATION, TEST = 6_000, 1_000, 2_000

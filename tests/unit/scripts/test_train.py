@@ -9,9 +9,9 @@ import pytest
 
 from scripts import train as command
 from tests.unit.training.data.test_folder import fill
-from training.job import TrainingJob
 from training.loop import checkpoint
 from training.loop.interruption import Interrupted
+from training.loop.job import TrainingJob
 from training.recipe import Recipe, load
 from training.train import unfinished
 

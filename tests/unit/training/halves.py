@@ -14,8 +14,8 @@ from torch import nn
 from models import architectures
 from models.card import Input
 from training.data.dataset import Dataset, Split
-from training.job import TrainingJob
 from training.loop.history import Epoch
+from training.loop.job import TrainingJob
 from training.loop.loader import BatchSource, InMemory
 from training.loop.loop import Training
 from training.recipe import Recipe

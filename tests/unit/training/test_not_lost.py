@@ -48,12 +48,12 @@ def test_release_is_whole_where_its_report_cannot_be_written(
 
     monkeypatch.setattr(report, "write", broken)
     said: list[str] = []
-    release = made(halves, tmp_path, say=said.append)
+    release = made(halves, tmp_path, log=said.append)
     assert [path.name for path in (tmp_path / "halves").iterdir()] == ["1.0"]
     assert not (release.folder / "report").exists()
     verify_digests(release.folder, release.card)
     assert re.search(
-        rf"^warning: the report could not be written \(.*{words}.*\); the release is whole without it, and "
+        rf"^warning: the report could not be written \(.*{words}.*\); the release is complete without it, and "
         r"`make evaluate MODEL=halves VERSION=1\.0` writes a report$",
         said[-1],
     ), said
@@ -67,7 +67,7 @@ def test_release_is_whole_where_training_images_went_away(
 
     monkeypatch.setattr(neighbors, "tensors", gone)
     said: list[str] = []
-    release = made(halves, tmp_path, say=said.append)
+    release = made(halves, tmp_path, log=said.append)
     assert "neighbors.safetensors" not in release.card.digests
     assert any("explanations will show no training images" in sentence for sentence in said)
     assert len(Classifier.load(release.folder, torch.device("cpu")).card.classes) == 2

@@ -19,7 +19,7 @@ from models.release import Release, find, sha256, verify_digests
 from tests.unit.training.halves import split
 from training import recipe, report, uncertainty
 from training.data import Dataset
-from training.job import TrainingJob
+from training.loop.job import TrainingJob
 from training.train import train
 
 

@@ -19,11 +19,11 @@ from models.release import Release, ReleaseError, sha256
 from tests.unit.training.halves import At, ctrl_c, dataset
 from training import report
 from training.data.dataset import Dataset
-from training.job import TrainingJob
 from training.loop import checkpoint
 from training.loop.checkpoint import CheckpointError
 from training.loop.distributed import World
 from training.loop.interruption import Interrupted
+from training.loop.job import TrainingJob
 from training.loop.loop import Training
 from training.recipe import Recipe, load
 from training.train import check, prepare, train, unfinished

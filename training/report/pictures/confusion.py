@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from training.report.figures import Figures
+from training.metrics.figures import Figures
 from training.report.style import BLUE, INK, picture, short
 
 # More classes than can be told apart in a square; then the pairs that are confused most are drawn.

@@ -9,8 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from torchmetrics.functional import classification
 
-from training.report.figures import OodDetection, stacked
-from training.report.report import OodData
+from training.metrics.figures import OodData, OodDetection, stacked
 from training.report.style import BLUE, GRAY, INK, ORANGE, logarithmic, picture, short
 
 

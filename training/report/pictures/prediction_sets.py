@@ -7,8 +7,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from training.report.figures import Figures, PredictionSets
-from training.report.interval import Share
+from training.metrics.figures import Figures, PredictionSets
+from training.metrics.interval import Share
 from training.report.style import BLUE, ORANGE, picture, short
 
 # Bars that fit; of more classes those with the lowest coverage are drawn, of more sizes the largest share a bar.

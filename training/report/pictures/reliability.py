@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 
 from handlers import uncertainty
 from training.evaluate import Evaluation
-from training.report.figures import BINS, Figures, Quality
+from training.metrics.figures import BINS, Figures, Quality
 from training.report.style import BLUE, GRAY, INK, ORANGE, PALE, logarithmic, picture
 
 # Images: a bar of fewer says little, and is drawn pale.

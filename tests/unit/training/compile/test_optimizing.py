@@ -15,8 +15,9 @@ from handlers.classifier import Classifier
 from models.card import Card, Compiled
 from models.release import Release, verify_digests
 from training import compile as compilation
-from training.compile import CompileError, Optimized, aoti, compile_ungated, optimizing, timing, ungated
-from training.compile.build import build
+from training.compile import CompileError, Optimized, compile_ungated, optimizing, timing, ungated
+from training.compile.programs import aoti
+from training.compile.programs.build import build
 from training.data import Dataset
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from models.card import Card, Compiled, EngineQuality
+from training.compile import page
 from training.compile.figures import OnTest, Optimized
-from training.report import engines as page
 
 HOSTILE = "<script>alert(1)</script>"
 KEPT = EngineQuality(

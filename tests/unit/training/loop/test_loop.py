@@ -12,10 +12,10 @@ from torch import nn
 
 from models import architectures
 from tests.unit.training.halves import SPEC, dataset, recipe, same, source, split, training, weights
-from training.job import TrainingJob
 from training.loop import loop
 from training.loop.augment import augment
 from training.loop.history import Epoch
+from training.loop.job import TrainingJob
 from training.loop.loader import Streamed
 from training.loop.loop import Training
 

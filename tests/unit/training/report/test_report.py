@@ -16,12 +16,13 @@ from handlers.engines import Outputs
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import UncertaintyCard
 from tests.unit.training.colors import UNCERTAINTY, card
-from training import report
+from training import metrics, report
 from training.cost import Cost
 from training.data.dataset import Split
 from training.evaluate import Evaluation
 from training.loop.history import Epoch
-from training.report import OodData, Report
+from training.metrics import OodData
+from training.report import Report
 from training.report.pictures import confusion, mistakes
 
 HISTORY = [
@@ -183,14 +184,14 @@ def test_large_confusion_matrix_shows_the_most_confused_pairs(tmp_path: Path) ->
     assert "The other 60 classes" in text
     rows = re.findall(r'<td class="label">(.+?)</td>', text)
     assert len(rows) == 120
-    found = {one.name: one.recall for one in report.figures(test).classes}
+    found = {one.name: one.recall for one in metrics.figures(test).classes}
     recalls = [share.value for name in rows if (share := found.get(name)) is not None]
     assert recalls == sorted(recalls)
 
 
 def test_pairs_are_the_mistakes_that_are_most_frequent() -> None:
     labels, places = torch.tensor([0, 0, 0, 1, 2, 2]), [1, 1, 0, 1, 0, 2]
-    found = report.figures(Evaluation(card(), labels, torch.eye(3)[places]))
+    found = metrics.figures(Evaluation(card(), labels, torch.eye(3)[places]))
     assert confusion.pairs(found) == [("red", "green", 2, 3), ("blue", "red", 1, 2)]
     assert confusion.pairs(found, 1) == [("red", "green", 2, 3)]
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from training.compile.program import traced
+from training.compile.programs.program import traced
 
 # Images at a time while ranges are taken.
 ROWS = 32

@@ -9,7 +9,7 @@ from handlers.engines import MAX_ROWS
 from handlers.engines.eager import Eager
 from models import architectures
 from models.card import Input
-from training.compile.program import FromPixels, traced
+from training.compile.programs.program import FromPixels, traced
 
 SPEC = Input(size=32, mean=(0.5, 0.25, 0.125), std=(0.5, 0.25, 0.125))
 CPU = torch.device("cpu")

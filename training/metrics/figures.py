@@ -11,11 +11,23 @@ from torchmetrics.functional import classification
 
 from handlers import uncertainty
 from training.evaluate import Evaluation
-from training.report.interval import Share, share
-from training.report.report import OodData
+from training.metrics.interval import Share, share
 
 # Of equal width, as in most papers, whose figures would not compare otherwise.
 BINS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class OodData:
+    """Out-of-distribution scores of another data set.
+
+    Attributes:
+        name: name of the data set.
+        scores: float64 (N,), as in Evaluation.
+    """
+
+    name: str
+    scores: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)

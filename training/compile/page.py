@@ -32,7 +32,7 @@ def write(folder: Path, result: Optimized) -> None:
     measured = [(entry, entry.quality) for entry in result.card.engines if entry.quality is not None]
     if measured:
         draw(folder / PICTURE, measured)
-    text = page.template(TEMPLATE).render(
+    text = page.template(TEMPLATE, Path(__file__).parent).render(
         card=result.card,
         found=result,
         measured=measured,

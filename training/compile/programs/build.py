@@ -9,10 +9,10 @@ import torch
 from handlers.engines import machine
 from handlers.engines.eager import Eager
 from models.card import Card, Compiled
-from training.compile import aoti, cpu_level
 from training.compile.errors import CompileError
-from training.compile.program import FromPixels
-from training.compile.quantize import first_convolution, quantized
+from training.compile.programs import aoti, cpu_level
+from training.compile.programs.program import FromPixels
+from training.compile.programs.quantize import first_convolution, quantized
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "int8": torch.float32}
 

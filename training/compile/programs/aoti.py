@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch._inductor import aoti_compile_and_package
 
-from training.compile.cpu_level import CpuLevel
 from training.compile.errors import CompileError
-from training.compile.program import traced
+from training.compile.programs.cpu_level import CpuLevel
+from training.compile.programs.program import traced
 
 
 def check() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from training.compile import cpu_level
 from training.compile.errors import CompileError
+from training.compile.programs import cpu_level
 
 V3 = frozenset("x86_64 sse4_2 avx avx2 bmi1 bmi2 f16c fma abm movbe".split())
 V4 = V3 | set("avx512f avx512bw avx512cd avx512dq avx512vl".split())

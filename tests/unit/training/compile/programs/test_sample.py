@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from models.card import Input
-from training.compile.sample import draw
+from training.compile.programs.sample import draw
 from training.data.dataset import Split
 from training.loop.loader import load
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from models import architectures
 from models.card import Input
-from training.compile.program import FromPixels
-from training.compile.quantize import first_convolution, quantized
+from training.compile.programs.program import FromPixels
+from training.compile.programs.quantize import first_convolution, quantized
 
 SPEC = Input(size=32, mean=(0.5, 0.25, 0.125), std=(0.5, 0.25, 0.125))
 PIXELS = torch.randint(256, (8, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

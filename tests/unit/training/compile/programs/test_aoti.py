@@ -11,9 +11,9 @@ import torch
 from handlers.engines import MAX_ROWS, machine
 from models import architectures
 from models.card import Input
-from training.compile import aoti, cpu_level
-from training.compile.program import FromPixels
-from training.compile.quantize import quantized
+from training.compile.programs import aoti, cpu_level
+from training.compile.programs.program import FromPixels
+from training.compile.programs.quantize import quantized
 
 pytestmark = pytest.mark.slow
 

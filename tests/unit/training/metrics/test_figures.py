@@ -12,8 +12,8 @@ from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
 from handlers.decision import Reason, Uncertainty
 from tests.unit.training.colors import UNCERTAINTY, card
 from training.evaluate import Evaluation
-from training.report import OodData, figures
-from training.report.interval import Share, share
+from training.metrics import OodData, figures
+from training.metrics.interval import Share, share
 from training.report.pictures.reliability import bins
 from training.report.words import percent, quantity, reach, time
 
