@@ -43,7 +43,7 @@ def attack_management(server: Server, folder: Path) -> Finding:
 
 
 def attack_from_a_page(server: Server, image: bytes) -> Finding:
-    """Send an image like a page of another origin."""
+    """Send an image as a page of another origin would send it."""
     urls = (f"{server.url}/predictions/digits", f"{server.url}/invocations", f"{server.direct}/predictions/digits/1.0")
     statuses = [requests.post(url, data=image, headers=PAGE, timeout=30).status_code for url in urls]
     answered = sum(status < 400 for status in statuses)

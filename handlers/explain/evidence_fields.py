@@ -134,7 +134,7 @@ def _counterfactual(
     row: int,
     image: ExplanationInput,
 ) -> dict[str, Any] | None:
-    """Search what changes the predicted class; None if no set of patches does."""
+    """Search the patches that change the predicted class; return None if no set of patches does."""
     predicted = image.context.predicted
     # Evidence against another class is the best guess at evidence for the predicted class.
     sign = 1 if image.target.index == predicted else -1

@@ -1,4 +1,4 @@
-"""Our own protocol: JSON; for an explanation also its picture or its array alone, if Accept asks for it."""
+"""Our own protocol: JSON. For an explanation also only a PNG or only the array, if Accept or `output` asks for it."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class NativeEncoder:
 
     @property
     def renders(self) -> bool:
-        """Return whether the response contains pictures. Only the array alone does not."""
+        """Return whether the response contains PNGs. Only the output `npy` has none."""
         return self.output != "npy"
 
     def render(self, explanation: Explanation) -> int:
-        """Render what will be sent; return its bytes."""
+        """Render the PNGs of the response; return their size in bytes."""
         if self.output == "json":
             return render(explanation)
         return len(explanation.overlay() if self.output == "overlay" else explanation.heatmap())
 
     def encode(self, card: Card, request_id: str, results: Sequence[Result]) -> Response:
-        """Encode one image as members beside model and version, several as `results`; or one picture, or the array."""
+        """Encode JSON, with several images as `results`; or one PNG, or the array, as `output` says."""
         headers = {"content-type": OUTPUT_TYPES[self.output]}
         if self.output == "json":
             entries = [members(result) for result in results]
@@ -81,7 +81,7 @@ class NativeEncoder:
 
 
 def render(explanation: Explanation) -> int:
-    """Render the pictures of a JSON response; return their bytes, in base64."""
+    """Render the PNGs of a JSON response; return their size in bytes as base64."""
     return (len(explanation.overlay()) + len(explanation.pixels())) * 4 // 3
 
 
@@ -91,8 +91,8 @@ def members(result: Result) -> dict[str, Any]:
     if result.uncertainty is not None:
         document |= result.uncertainty.members()
     if result.explanation is not None:
-        pictures = {"overlay_png": result.explanation.overlay(), "heatmap_png": result.explanation.pixels()}
-        encoded = {name: base64.b64encode(content).decode("ascii") for name, content in pictures.items()}
+        pngs = {"overlay_png": result.explanation.overlay(), "heatmap_png": result.explanation.pixels()}
+        encoded = {name: base64.b64encode(content).decode("ascii") for name, content in pngs.items()}
         document |= {**result.explanation.fields, **encoded}
     return document
 
@@ -102,7 +102,7 @@ def negotiate(accept: str, kind: str, images: int, output: str | None = None) ->
 
     Raises:
         NotAcceptable: Accept allows no output that this request can have.
-        BadOption: `output` is a picture, and the request has several images.
+        BadOption: `output` is a PNG, and the request has several images.
     """
     if output in ("overlay", "heatmap") and images > 1:
         raise BadOption(f"output is {output!r} for {images} images: a picture is of one; send one, or ask for json")

@@ -105,9 +105,9 @@ class TorchServeRegistry:
                 self._management.unregister(name, version)
 
     def pending(self, model: str, version: str) -> int:
-        """Return the number of requests in the queues of a version, or of its parts that are still registered."""
-        parts = (self._management.find(name, version) for name in self._role_counts.registered_names(model))
-        return sum(part.pending for part in parts if part is not None)
+        """Return the number of requests in the queues of all registrations of a version that still exist."""
+        existing = (self._management.find(name, version) for name in self._role_counts.registered_names(model))
+        return sum(registration.pending for registration in existing if registration is not None)
 
     def _register(self, registration: Registration, run: JournalRun) -> None:
         name, version, workers = registration.name, registration.version, registration.workers or 1

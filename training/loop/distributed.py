@@ -1,8 +1,9 @@
-"""Training in several processes: which rows of a batch are whose, and sums over all of them.
+"""Training in several processes: the rows of a batch for each process, and sums over all processes.
 
-`torchrun --nproc-per-node 2 -m scripts.train ...` starts the processes and tells each its place in the environment
-(torch.distributed.run). Every process draws the same random numbers for the whole batch and takes its own rows, so that
-what is computed does not depend on how many there are, but for batch norm, dropout and mixup: they see its rows alone.
+`torchrun --nproc-per-node 2 -m scripts.train ...` starts the processes and sets their ranks in the environment
+(torch.distributed.run). Every process draws the same random numbers for the whole batch, and takes its own rows. So the
+result does not depend on the number of processes. Exceptions are batch norm, dropout and mixup, which use only the rows
+of their process.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`size` processes, of which this is number `rank`; the first one writes and logs."""
+    """The processes of a training: `size` processes, this one with number `rank`. The first one writes and logs."""
 
     rank: int = 0
     size: int = 1
@@ -56,11 +57,12 @@ class World:
         if self.size == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64, device=device)
-        held = sys.getrefcount(tensor)
+        references = sys.getrefcount(tensor)
         distributed.all_reduce(tensor)
-        # Gloo's thread lets go of a tensor a while after telling the sum, and needs Python's lock to do so. If Python
-        # ends first, the process is aborted; DDP, freed first, waits for that thread while it has the lock: for ever.
-        while device.type != "cuda" and sys.getrefcount(tensor) > held:
+        # Gloo's thread releases the tensor some time after all_reduce returns, and needs Python's lock (GIL) for that.
+        # If Python ends before that, the process is aborted. If DDP is freed before that, it waits for the thread while
+        # it holds the lock: a deadlock.
+        while device.type != "cuda" and sys.getrefcount(tensor) > references:
             time.sleep(0.0005)
         sums: list[float] = tensor.tolist()
         return sums
@@ -68,7 +70,7 @@ class World:
 
 @contextmanager
 def world(device: torch.device) -> Iterator[World]:
-    """Join the processes that torchrun started; or provide this one alone."""
+    """Join the processes that torchrun started. The context is a World of one process without torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield World()
         return
@@ -76,7 +78,8 @@ def world(device: torch.device) -> Iterator[World]:
     try:
         joined = World(distributed.get_rank(), distributed.get_world_size())
         yield joined
-        # A process that exits while others still write may be aborted. total() instead of barrier(): see total().
+        # Wait for the others: a process that exits while they still write may be aborted. total() is used instead of
+        # barrier() because it also waits for Gloo's thread.
         joined.total([0], device)
     finally:
         distributed.destroy_process_group()

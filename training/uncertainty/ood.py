@@ -7,10 +7,10 @@ import torch
 from handlers.uncertainty import MEANS, UNIT, WHITENING, significant, straightened
 from training.uncertainty.conformal import conservative_rank
 
-# Rows at a time, so that a large split is not held in float64 whole.
+# Rows of a chunk, so that only a part of a large split is in memory as float64.
 ROWS = 4096
-# Of the embeddings' root mean square, the unit of `straightened`: chosen by what tells digits and pieces of photos from
-# a network's own images, on four networks (two of CIFAR-10, blood cells, digits).
+# Unit of `straightened`, as a share of the root mean square of the embeddings. On four networks (two of CIFAR-10, blood
+# cells, digits) this value separated digits and pieces of photos best from the networks' own images.
 UNIT_SHARE = 0.05
 
 
@@ -18,7 +18,7 @@ def fit_mahalanobis(embeddings: torch.Tensor, labels: torch.Tensor, *, classes: 
     """Fit handlers.uncertainty.Mahalanobis, float32 tensors, to embeddings (N, D) and labels (N,) of training images.
 
     Raises:
-        ValueError: a class has no image, or the images of each class have all the same embedding.
+        ValueError: a class has no image, or all images of each class have the same embedding.
     """
     counts = torch.bincount(labels, minlength=classes)
     if not bool((counts > 0).all()):
@@ -26,8 +26,8 @@ def fit_mahalanobis(embeddings: torch.Tensor, labels: torch.Tensor, *, classes: 
     unit = (UNIT_SHARE * embeddings.double().square().mean().sqrt()).clamp(min=1e-12).float().view(1)
     embeddings = straightened(embeddings, unit).float()
     sums = torch.zeros(classes, embeddings.shape[1], dtype=torch.float64)
-    for rows, of in zip(torch.split(embeddings, ROWS), torch.split(labels, ROWS), strict=True):
-        sums.index_add_(0, of, rows.double())
+    for rows, row_labels in zip(torch.split(embeddings, ROWS), torch.split(labels, ROWS), strict=True):
+        sums.index_add_(0, row_labels, rows.double())
     means = sums / counts[:, None]
     covariance = shrunk_covariance(embeddings, labels, means)
     if not float(covariance.trace()) > 0:
@@ -36,22 +36,23 @@ def fit_mahalanobis(embeddings: torch.Tensor, labels: torch.Tensor, *, classes: 
             "Mahalanobis scores cannot be had; choose `ood: energy`"
         )
     values, vectors = torch.linalg.eigh(covariance)
-    # Far below what float32 embeddings can show, so it changes nothing but what would be divided by zero.
+    # The limit avoids a division by zero. It is far below the precision of float32 embeddings, so nothing else changes.
     whitening = vectors * values.clamp(min=float(values[-1]) * 1e-9).rsqrt()
     return {MEANS: means.float(), WHITENING: whitening.float().contiguous(), UNIT: unit}
 
 
 def shrunk_covariance(embeddings: torch.Tensor, labels: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
-    """The covariance (D, D) within classes, drawn towards a multiple of the identity as far as is best on average.
+    """Return the covariance (D, D) within classes, shrunk towards a multiple of the identity.
 
-    Ledoit, Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices". The same as
-    scikit-learn's ledoit_wolf, which would hold several copies of all embeddings.
+    The shrinkage minimizes the expected squared error (Ledoit, Wolf 2004, "A well-conditioned estimator for
+    large-dimensional covariance matrices"). scikit-learn's ledoit_wolf computes the same, but needs several copies of
+    all embeddings in memory.
     """
     count, width = embeddings.shape
     products = torch.zeros(width, width, dtype=torch.float64)
     fourth = 0.0
-    for rows, of in zip(torch.split(embeddings, ROWS), torch.split(labels, ROWS), strict=True):
-        residuals = rows.double() - means[of]
+    for rows, row_labels in zip(torch.split(embeddings, ROWS), torch.split(labels, ROWS), strict=True):
+        residuals = rows.double() - means[row_labels]
         products += residuals.T @ residuals
         fourth += float((residuals**2).sum(dim=1).square().sum())
     sample = products / count
@@ -67,7 +68,7 @@ def fit_threshold(scores: torch.Tensor, false_positive_rate: float) -> tuple[flo
     """Return a threshold that new images like these exceed at most at `false_positive_rate`, and remarks.
 
     Args:
-        scores: (N,), of images that no weight was fitted on.
+        scores: (N,), of images that the weights were not fitted on.
     """
     ordered = sorted(significant(scores))
     rank = conservative_rank(len(ordered), 1 - false_positive_rate)

@@ -78,14 +78,20 @@ def extra_version(workload: Workload, management: Management) -> Iterator[None]:
     """Register the archive as another model, with all the workers of a version. The context starts when it is READY."""
     name = f"{workload.name}-again"
     archive = Archive(store.path_of(workload.name, VERSION, workload.home / store.ROOT), name, VERSION)
-    parts = registrations.of(archive, None, RoleCounts())
-    for part in parts:
-        management.register(part.name, part.archive, part.workers or 1, part.batch_size, part.max_batch_delay)
-    for part in parts:
-        management.await_ready(part.name, VERSION, READY_SECONDS)
+    role_registrations = registrations.of(archive, None, RoleCounts())
+    for registration in role_registrations:
+        management.register(
+            registration.name,
+            registration.archive,
+            registration.workers or 1,
+            registration.batch_size,
+            registration.max_batch_delay,
+        )
+    for registration in role_registrations:
+        management.await_ready(registration.name, VERSION, READY_SECONDS)
     yield
-    for part in parts:
-        management.unregister(part.name, VERSION)
+    for registration in role_registrations:
+        management.unregister(registration.name, VERSION)
 
 
 def _await(child: subprocess.Popen[bytes], instance: Instance, log: Path) -> None:

@@ -1,7 +1,7 @@
-"""Names the format of a file by its first bytes, and how to make a JPEG or PNG of it.
+"""Identification of file formats by their first bytes, with advice on how to convert each to JPEG or PNG.
 
-`identify` answers for what is no JPEG, PNG or WebP image: an error can then say what was sent instead. Signatures are
-those of the formats' own specifications, and of file(1).
+The error for an unsupported file can then say what was sent. The signatures are from the specifications of the formats,
+and from file(1).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-# Bytes of a file's beginning that tell its format. A TAR archive's signature stands at 257, DICOM's at 128.
+# Number of first bytes to look at. The signature of a TAR archive is at 257, that of DICOM at 128.
 SNIFF_BYTES = 1_024
 
 
@@ -67,7 +67,7 @@ _TEXT = Format("plain text", "Send the image's own bytes: with curl, -T image.pn
 _SENT_AS_TEXT = Format("image that was converted as text", _AS_TEXT)
 _PACKAGES = {b"word/": "Word document", b"xl/": "Excel document", b"ppt/": "PowerPoint document"}
 
-# Offset, bytes and format; of two that fit, the earlier one is right.
+# Offset, bytes and format. The first entry that matches decides.
 _SIGNATURES: tuple[tuple[int, bytes, Format], ...] = (
     (0, b"\xff\xd8\xff\xf7", Format("JPEG-LS", _JPEG)),
     (0, b"\xff\xd8\xff", JPEG),
@@ -103,7 +103,7 @@ _SIGNATURES: tuple[tuple[int, bytes, Format], ...] = (
     (0, b"\xd7\xcd\xc6\x9a", Format("WMF drawing", _convert("wmf"))),
     (40, b" EMF", Format("EMF drawing", _convert("emf"))),
     (128, b"DICM", _DICOM_FILE),
-    (0, b"\x08\0\x05\0", _DICOM_FILE),  # without its preamble: group 8, or group 2
+    (0, b"\x08\0\x05\0", _DICOM_FILE),  # without its preamble; it begins with group 8 or group 2
     (0, b"\x02\0\0\0UL", _DICOM_FILE),
     (344, b"n+1\0", Format("NIfTI volume", "Save one slice of it as a PNG, with nibabel and Pillow")),
     (0, b"\x89HDF\r\n\x1a\n", Format("HDF5", "Save one image of it as a PNG, with h5py and Pillow")),
@@ -134,7 +134,7 @@ _SIGNATURES: tuple[tuple[int, bytes, Format], ...] = (
     (0, b"\x80\x03", Format("Python pickle", "Save the image as a PNG: a pickle may hold code and is never read")),
     (0, b"\x80\x04", Format("Python pickle", "Save the image as a PNG: a pickle may hold code and is never read")),
     (0, b"\x80\x05", Format("Python pickle", "Save the image as a PNG: a pickle may hold code and is never read")),
-    # An image whose bytes a program took for text of UTF-8 or Latin-1, or whose line ends it changed.
+    # An image that a program converted as UTF-8 or Latin-1 text, or whose line ends it changed.
     (0, b"\xef\xbf\xbdPNG", _SENT_AS_TEXT),
     (0, b"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", _SENT_AS_TEXT),
     (0, b"\xc2\x89PNG", _SENT_AS_TEXT),
@@ -152,7 +152,7 @@ _BRANDS = {
     **dict.fromkeys((b"mif1", b"msf1"), Format("HEIF", _HEIC)),
 }
 _MP4 = Format("MP4 or QuickTime video", _VIDEO)
-# What begins like these in any case of letters, behind white space.
+# Beginnings of text files. They are compared in lower case, after leading white space.
 _MARKUPS = (
     (b"<!doctype html", _HTML),
     (b"<html", _HTML),
@@ -198,7 +198,7 @@ def _binary(start: bytes, content: bytes | bytearray | memoryview) -> Format | N
             return _kind_of_jpeg(content) if format_ is JPEG else format_
     if start[4:8] == b"ftyp":
         brands = [start[8:12], *(start[at : at + 4] for at in range(16, min(64, int.from_bytes(start[:4])), 4))]
-        # The first brand may be a general one, and a later one say what is in it.
+        # The first brand may be a general one. Then a later brand names the content.
         formats = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
         return next((format_ for format_ in formats if format_.name != "HEIF"), formats[0] if formats else _MP4)
     if start[:2] == b"BM" and start[14:18] in (struct.pack("<I", n) for n in (12, 40, 52, 56, 64, 108, 124)):
@@ -221,7 +221,7 @@ def _package(start: bytes) -> Format:
 
 
 def _kind_of_jpeg(content: bytes | bytearray | memoryview) -> Format:
-    """JPEG, or the kind of JPEG that no common program reads: 12 bits a channel, or lossless (ITU-T T.81, B.2.2)."""
+    """Return JPEG, or the unsupported kind of JPEG: 12 bits per channel, or lossless (ITU-T T.81, B.2.2)."""
     at = 2
     while at + 5 <= len(content) and content[at] == 0xFF:
         marker, length = content[at + 1], content[at + 2] << 8 | content[at + 3]
@@ -253,18 +253,18 @@ def _text(start: bytes) -> Format | None:
     if re.match(rb"(?:[0-9a-f]{2}){16}", lower):
         return Format("hexadecimal text", "Decode it: xxd -r -p image.txt > image.png")
     if start.count(b"\0", 1) > len(start) // 3 and not start[1:16:2].strip(b"\0"):
-        return _UTF16  # without its mark: every second byte of Latin letters is zero
+        return _UTF16  # no byte order mark, but every second byte of Latin letters is zero
     if _CONTROL.search(start):
         return None
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(start)  # the last letter may be cut
+        codecs.getincrementaldecoder("utf-8")().decode(start)  # the last character may be cut
     except UnicodeDecodeError:
         return None
     return _TEXT
 
 
 def _base64(text: bytes) -> Format | None:
-    """Base64 of a file that is known, or a data URL."""
+    """Return the format of base64 text: of a file whose format is known, or of a data URL. None for other text."""
     if is_url := text[:5].lower() == b"data:":
         text = text.partition(b",")[2]
     letters = b"".join(text.split())[: SNIFF_BYTES // 2]

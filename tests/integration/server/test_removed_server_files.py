@@ -1,4 +1,4 @@
-"""The folder of a running server: files in it that are removed are noticed, and other users can read none of them."""
+"""The folder of a running server: the supervisor notices removed files, and other users can read no file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.support.server import PREDICT_ONLY, Server
 def test_a_server_whose_unpacked_models_are_removed_answers_what_it_has_and_ends(
     workspace: Path, digit: dict[str, bytes]
 ) -> None:
-    """Its workers would go on, but no new one could start, and whoever waits for that waits for ever."""
+    """The workers would continue without their files, but a worker that ends could not be replaced."""
     with Server(workspace, *PREDICT_ONLY) as server:
         folder = server.instance.folder
         (manifest,) = folder.glob("tmp/models/*/MAR-INF/MANIFEST.json")
         shutil.rmtree(folder / "tmp" / "models")
-        answer = requests.post(f"{server.url}/predictions/digits", data=digit["9"], timeout=30)
-        assert answer.json()["predictions"][0]["label"] == "9"
+        response = requests.post(f"{server.url}/predictions/digits", data=digit["9"], timeout=30)
+        assert response.json()["predictions"][0]["label"] == "9"
         assert server.process.wait(30) == 1
         loss = f"{manifest} was removed while the server ran, maybe by a cleaner of temporary files"
         assert f"{loss}; stopping everything, start again with `make serve`" in server.log()

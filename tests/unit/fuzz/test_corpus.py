@@ -1,3 +1,5 @@
+"""The corpus of bad requests: repeatable, varied, and with the statuses that each request may get."""
+
 from __future__ import annotations
 
 import hashlib

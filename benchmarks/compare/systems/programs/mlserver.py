@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-not-found, misc, no-any-unimported"
-"""MLServer: a runtime whose `predict` gets the images of several requests as one tensor."""
+"""MLServer runtime, which gets the images of several requests as one tensor."""
 
 from mlserver import MLModel
 from mlserver.codecs import Base64Codec

@@ -1,4 +1,4 @@
-"""A real HTTP server that answers as a test says, and the two clients behind one face."""
+"""A real HTTP server whose responses a test defines, and both clients with one interface."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serving.client import AsyncClient, Client
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """An answer. `body` is JSON, or bytes as they are."""
+    """A response. `body` is encoded as JSON; bytes are sent unchanged."""
 
     status: int = 200
     body: Any = field(default_factory=dict)
@@ -27,19 +27,19 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """End the connection instead of answering; after so many bytes of an answer, if any."""
+    """Close the connection after this many bytes of a response."""
 
     after_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing, until the server is closed."""
+    """No response, until the server is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trickle:
-    """An answer that comes a byte at a time and does not end."""
+    """A response without end that comes byte by byte, with `pause` seconds in between."""
 
     pause: float
 
@@ -49,7 +49,7 @@ Step = Say | HangUp | Silence | Trickle
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request as it came. Header names are in lower case; `port` tells connections apart."""
+    """A request that arrived. Header names are in lower case. `port` is the client's, to distinguish connections."""
 
     method: str
     path: str
@@ -59,7 +59,7 @@ class Seen:
 
 
 class Server:
-    """Answers requests with `steps`, in order; the last one goes on for ever."""
+    """HTTP server that answers requests with `steps`, in order. The last step is repeated."""
 
     def __init__(self, *steps: Step, port: int = 0) -> None:
         self.steps = list(steps)
@@ -82,7 +82,7 @@ class Server:
                 pass
 
         self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._http.daemon_threads = True  # one may wait for the next request of a connection that is kept
+        self._http.daemon_threads = True  # a thread may wait for the next request of a persistent connection
         self._http.block_on_close = False
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
@@ -135,7 +135,7 @@ class Server:
 
 
 class Awaited:
-    """AsyncClient with the face of Client: every call runs to its end, all in one event loop."""
+    """AsyncClient with the interface of Client: each call waits for the result, and all use one event loop."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._runner = asyncio.Runner()
