@@ -38,7 +38,7 @@ class RequestError(Exception):
 
     def body(self, *, kserve: bool = False) -> dict[str, Any]:
         """Return the JSON of the response; KServe's v1 and v2 protocols require the message as `error` too."""
-        # The message may quote what was sent, such as half a surrogate pair from JSON, which cannot be encoded.
+        # The message may quote the request. Half a surrogate pair from JSON, for example, cannot be encoded.
         message = str(self).encode("utf-8", "replace").decode("utf-8")
         return {"code": self.status, "type": self.type, "message": message} | ({"error": message} if kserve else {})
 

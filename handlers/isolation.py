@@ -20,7 +20,7 @@ def bisect_failures(
 ) -> list[Outcome | RequestError]:
     """Do `work` for all items at once. If it raises, do it for each half, until the failing item is alone.
 
-    One bad item among n costs some 2 log2 n more calls, and the other items nothing else.
+    One bad item among n costs about 2 log2(n) further calls.
 
     Returns:
         One outcome for each item, in order. An item on which `work` fails gets the error to answer.
@@ -29,7 +29,7 @@ def bisect_failures(
         return []
     try:
         return list(work(items))
-    except Exception as error:  # whatever the network, captum or the device raises must not reach other requests
+    except Exception as error:  # no error of the network, captum or the device may reach other requests
         if len(items) > 1:
             half = len(items) // 2
             return bisect_failures(items[:half], work) + bisect_failures(items[half:], work)
@@ -37,7 +37,7 @@ def bisect_failures(
 
 
 def as_request_error(error: Exception) -> RequestError:
-    """Return the error to answer for whatever was raised. A fault of the server is logged with its traceback."""
+    """Return the error to send for an exception. A fault of the server is logged with its traceback."""
     # A stored error would keep its frames, and with them the decoded image, until the garbage is collected.
     if isinstance(error, RequestError):
         error.__context__ = error.__cause__ = None

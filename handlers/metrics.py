@@ -1,7 +1,7 @@
-"""Counts of what a worker answers, under the names that deploy/torchserve/metrics.yaml declares to TorchServe.
+"""Counts of a worker's requests, under the names that deploy/torchserve/metrics.yaml declares to TorchServe.
 
 TorchServe takes metrics as lines of text, which it parses one by one, and gives every histogram the same buckets from
-5 ms. So a worker accumulates its counts itself, in buckets that fit. Once a second it hands the sums to TorchServe, as
+5 ms. So a worker accumulates its counts itself, in suitable buckets. Once a second it sends the sums to TorchServe, as
 counters called _bucket (cumulative, by `le`), _sum and _count. serving/exporter/ makes histograms of them.
 """
 

@@ -76,7 +76,7 @@ def energy(logits: torch.Tensor) -> torch.Tensor:
 def straightened(embeddings: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
     """asinh(embeddings / unit), float64 (N, D): linear near 0, a logarithm beyond `unit` (Johnson 1949, Biometrika 36).
 
-    Behind a ReLU most values are next to nothing and few are large, and Mahalanobis distances are for what is Gaussian.
+    After a ReLU most values are near 0 and few are large. Mahalanobis distances assume a Gaussian distribution.
     """
     return torch.asinh(embeddings.double() / unit)
 
@@ -92,7 +92,7 @@ class Mahalanobis:
 
     def __init__(self, means: torch.Tensor, whitening: torch.Tensor, unit: torch.Tensor) -> None:
         self._unit = unit.double()
-        # Distances do not change if everything is moved, and small numbers lose less when squared.
+        # Centering does not change distances, and the squares of small numbers are more exact.
         self._center = means.double().mean(dim=0)
         self._whitening = whitening.double()
         means = (means.double() - self._center) @ self._whitening
@@ -101,7 +101,7 @@ class Mahalanobis:
 
     @classmethod
     def of(cls, tensors: Mapping[str, torch.Tensor], device: torch.device) -> Mahalanobis:
-        """From the tensors of uncertainty.safetensors."""
+        """Build it from the tensors of uncertainty.safetensors."""
         return cls(*(tensors[name].to(device) for name in (MEANS, WHITENING, UNIT)))
 
     def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
@@ -113,7 +113,7 @@ class Mahalanobis:
 
 
 def significant(scores: torch.Tensor) -> list[float]:
-    """Scores (N,) as they are compared and answered: SIGNIFICANT digits each."""
+    """Return scores (N,) rounded to SIGNIFICANT digits, for comparisons and responses."""
     return [float(f"{score:.{SIGNIFICANT}g}") for score in scores.tolist()]
 
 

@@ -19,7 +19,7 @@ from models.value_range import FULL_RANGE, Range16
 
 FILE_NAME = "card.yaml"
 
-# The engine without a compiled program: the network as trained, in float32.
+# The engine that is not compiled: the network as trained, in float32.
 EAGER = "eager"
 
 # Both occur in file names, URLs and the proxy's map, so they allow only characters that need no quoting there.
@@ -179,18 +179,18 @@ class Explanations(StrictModel):
 
 
 class EngineQuality(StrictModel):
-    """Quality of a compiled program, compared with the float32 network on the calibration split.
+    """Quality of a compiled engine, compared with the float32 network on the calibration split.
 
     Attributes:
         images: number of images.
-        accuracy: top-1 accuracy of the program.
+        accuracy: top-1 accuracy of the engine.
         accuracy_float32: top-1 accuracy of the network.
         agreement: share of images with the same top-1 class.
-        calibration_error: ECE of the program (15 bins), with the card's temperature.
+        calibration_error: ECE of the engine (15 bins), with the card's temperature.
         calibration_error_float32: ECE of the network.
-        coverage: share of the program's prediction sets with the correct class.
+        coverage: share of the engine's prediction sets with the correct class.
         coverage_float32: the same share of the network.
-        milliseconds: per image in a batch of eight, one thread, on the machine that compiled the program.
+        milliseconds: per image in a batch of eight, one thread, on the machine that compiled the engine.
         milliseconds_float32: the same of the eager network.
     """
 
@@ -207,14 +207,14 @@ class EngineQuality(StrictModel):
 
 
 class Compiled(StrictModel):
-    """A compiled program of the network: where it runs, and its quality.
+    """A compiled engine of the network: where it runs, and its quality.
 
     Attributes:
         name: device and number format.
         torch: version that compiled it; no other version can run it.
         requires: processor features, as handlers.engines.machine names them.
         compiled_on: processor that compiled and measured it.
-        float32_layers: layers that an int8 program computes in float32 to pass the gate.
+        float32_layers: layers that an int8 engine computes in float32 to pass the gate.
         quality: measured quality; None if it was not measured.
         rejection: why the gate rejected it, in one sentence; None: it serves predictions.
     """
@@ -234,7 +234,7 @@ class Compiled(StrictModel):
 
     @property
     def path(self) -> str:
-        """Path of the program in a release and in a .mar."""
+        """Path of the compiled file in a release and in a .mar."""
         return f"engines/{self.name}.pt2"
 
 
@@ -251,7 +251,7 @@ class Card(StrictModel):
     """A trained version of a model.
 
     Attributes:
-        engines: compiled programs in order of preference; the eager network is the last resort.
+        engines: compiled engines in order of preference; the eager network is the last resort.
     """
 
     schema_version: Literal[1] = 1

@@ -55,14 +55,14 @@ def shown(name: str) -> str:
 
 
 def skeletons(name: str) -> tuple[str, str]:
-    """Return what people see of a name, twice: as it is, and with letters of other alphabets as the Latin ones."""
+    """Return two visible forms of a name: unchanged, and with look-alike letters of other alphabets as Latin ones."""
     return _skeleton(name), _skeleton(unicodedata.normalize("NFKC", name).translate(_HOMOGLYPHS))
 
 
 def _skeleton(name: str) -> str:
     text = unicodedata.normalize("NFKC", name.translate(_BLANKS))
     text = "".join(character for character in text if not _is_invisible(character))
-    # Decomposed after folding, which composes some letters anew.
+    # Decompose after folding, because folding composes some letters again.
     text = unicodedata.normalize("NFKD", text.casefold())
     return " ".join(text.split())
 
@@ -73,7 +73,7 @@ def _is_invisible(character: str) -> bool:
 
 
 def _problem(name: str) -> str | None:
-    """Return what is wrong with one name alone."""
+    """Return the problem of a name, regardless of the other names; None if there is none."""
     if re.search("[\ud800-\udfff]", name):
         return f"class {name!a} is not valid UTF-8: rename it"
     if not _skeleton(name):

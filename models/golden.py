@@ -1,7 +1,7 @@
-"""Golden answers: a few images that travel with the model, and what it must answer for them on any machine.
+"""Golden answers: a few images that are stored with the model, and the probabilities that every machine must compute.
 
-`golden/` holds the images, `answers.json` of the eager network, and one such file for each compiled program. They are
-written when the model is trained or compiled, and checked when it is archived, by every worker before it takes its
+`golden/` holds the images, `answers.json` of the eager network, and one such file for each compiled engine. They are
+written when the model is trained or compiled. They are checked when it is archived, by every worker before it takes its
 first request, and over HTTP before a version is promoted.
 """
 
@@ -21,7 +21,7 @@ MAX_BYTES = 16_000_000
 # Absolute, on each probability. Another CPU, thread count or a GPU moves float32 answers by far less than this; a
 # wrong resize, normalization or weight moves them by far more.
 TOLERANCE = 0.002
-# Of programs that compute in fewer bits, where the last one may fall the other way on another processor.
+# Tolerance of engines that compute in fewer bits: their rounding differs between processors.
 COARSE_TOLERANCE = 0.02
 
 
@@ -70,12 +70,12 @@ class Golden:
         """Compare the answer for one image with the expected one.
 
         Raises:
-            GoldenError: a probability is beyond the tolerance; so is then any change of class that is no tie.
+            GoldenError: a probability is beyond the tolerance. A changed class is too, unless two classes tie.
         """
         expected = self.probabilities[name]
         if len(actual) != len(expected):
             raise GoldenError(f"golden image {name}: {len(actual)} classes answered, {len(expected)} expected")
-        # `not <=` rather than `>`: a NaN is off as well.
+        # `not <=` instead of `>`, so that a NaN exceeds the tolerance too.
         off = [
             index for index, (a, b) in enumerate(zip(actual, expected, strict=True)) if not abs(a - b) <= self.tolerance
         ]

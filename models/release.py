@@ -34,7 +34,7 @@ class Release:
 def version_key(version: str) -> tuple[int, int, int]:
     """Return the sort key of a version.
 
-    Numbers count as numbers, so 10.0 comes after 9.1. What is not written is 0: 1, 1.0 and 1.0.0 are one version.
+    The parts are compared as numbers, so 10.0 comes after 9.1. Missing parts are 0: 1, 1.0 and 1.0.0 are one version.
     """
     major, minor, patch = (int(part) for part in (version + ".0.0").split(".")[:3])
     return major, minor, patch

@@ -1,7 +1,7 @@
 """Deep residual networks for large images, whose tensors have torchvision's names and shapes.
 
-He et al., "Deep Residual Learning for Image Recognition", arXiv:1512.03385. Because of the names, a state dict that
-torchvision's resnet18 or resnet50 saved loads as it is.
+He et al., "Deep Residual Learning for Image Recognition", arXiv:1512.03385. Because of the names, a state dict of
+torchvision's resnet18 or resnet50 can be loaded without changes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Engines: they compute logits and embeddings from pixels.
 
-The engine `eager` runs the network as it was trained, in float32. The others are programs that were compiled from it
+The engine `eager` runs the network as it was trained, in float32. The compiled engines were made from it
 (`make optimize`) and passed a gate. All take the same pixels, and normalize them.
 """
 
@@ -82,11 +82,11 @@ class Engine(ABC):
         return Outputs(torch.cat(logits), torch.cat(embeddings))
 
     def logits(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return the logits of `outputs`; raises what it raises."""
+        """Return the logits of `outputs`, with the same exceptions."""
         return self.outputs(pixels).logits
 
     def check_shapes(self, size: int, classes: int) -> None:
-        """Run one blank image, because an engine that loads may be for another input or other classes than the card's.
+        """Run one blank image. An engine that loads may still be for another input or other classes than the card's.
 
         Raises:
             EngineError: the input or the number of classes differs.

@@ -1,4 +1,4 @@
-"""A program compiled ahead of time from the network (AOTInductor): a .pt2 that needs no compiler to run."""
+"""The compiled engine: a .pt2 file, compiled ahead of time (AOTInductor), that needs no compiler to run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.card import Card, Compiled
 
 
 class Program(Engine):
-    """One of the card's compiled programs, loaded.
+    """A compiled engine of the card, loaded.
 
     Args:
         run_package: takes [uint8 pixels (N, size, size, 3)] and returns [logits, embeddings].
@@ -28,11 +28,10 @@ class Program(Engine):
     def load(cls, folder: Path, card: Card, entry: Compiled, device: torch.device) -> Program:
         """Load `engines/<name>.pt2` from a release folder or an unpacked .mar.
 
-        Whether the machine can run it is looked at first: what was compiled for instructions that a CPU lacks would end
-        the process, not raise.
+        The processor is checked before loading: an instruction that it lacks would end the process, not raise an error.
 
         Raises:
-            EngineError: it was refused when it was made, needs another device, torch or processor, or does not load.
+            EngineError: the gate rejected it; it needs another device, torch or processor; or it does not load.
         """
         path = folder / entry.path
         if entry.rejection is not None:
@@ -51,7 +50,7 @@ class Program(Engine):
             # What torch._inductor.aoti_load_package wraps. That would import the whole compiler, for seconds, at each
             # start of a worker. The torch version is the one that made the package, so its internals are known.
             package = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
-        except Exception as error:  # whatever the loader or the linker makes of a damaged package
+        except Exception as error:  # a damaged package can cause any error of the loader or the linker
             raise EngineError(f"{path}: does not load: {' '.join(str(error).split())[:200]}") from None
         engine = cls(entry.name, device, package.run)
         engine.check_shapes(card.input.size, len(card.classes))

@@ -1,4 +1,4 @@
-"""The network as it was trained: eager, in float32. Explanations go through this one, whatever else answers."""
+"""The eager engine: the network as it was trained, in float32. Explanations always use it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Eager(Engine):
     def __init__(self, network: Network, spec: Input, device: torch.device) -> None:
         super().__init__(EAGER, device)
         self.spec = spec
-        # Pixels come with their channels last; weights laid out likewise spare a copy of every convolution's input.
+        # The pixels have channels last. Weights with the same layout save a copy of the input of each convolution.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network.to(device).eval().requires_grad_(False)
 

@@ -49,7 +49,7 @@ class AttributionPlugin:
         """Check that this model can give the explanation that a request asks for.
 
         Raises:
-            BadOption: it cannot. The message names what it can give.
+            BadOption: it cannot. The message lists what is possible.
         """
         self.explainer.check(_options(request))
 

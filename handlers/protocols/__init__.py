@@ -77,13 +77,13 @@ class Response:
 
 
 class ResponseEncoder(Protocol):
-    """The encoding that one request asked for. `renders` tells whether its response contains pictures."""
+    """The encoding that a request asks for. `renders` is true if its response contains PNGs."""
 
     @property
     def renders(self) -> bool: ...  # noqa: D102
 
     def render(self, explanation: Explanation) -> int:
-        """Render the pictures of one explanation that the response contains; return their bytes."""
+        """Render the PNGs of one explanation for the response; return their size in bytes."""
         ...
 
     def encode(self, card: Card, request_id: str, results: Sequence[Result]) -> Response:

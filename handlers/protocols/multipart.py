@@ -1,7 +1,7 @@
 """Parsing of a multipart/form-data body into its parts (RFC 7578, and RFC 2046, 5.1).
 
-The proxy passes such a body on as it is. TorchServe's own decoder silently drops what it cannot read: the second of two
-images if it is cut short, and all but the last of several parts with one name.
+The proxy passes such a body on unchanged. TorchServe's own decoder drops data silently: a part that is cut short, and
+all but the last of several parts with the same name.
 """
 
 from __future__ import annotations

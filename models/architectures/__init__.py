@@ -16,10 +16,10 @@ from torch import nn
 
 
 class Network(nn.Module):
-    """A classifier in two parts, `head(embed(images))`: what it sees in an image, and which class that speaks for.
+    """A classifier in two parts, `head(embed(images))`: embeddings of images, and logits from embeddings.
 
     Every activation is a module of its own (`nn.ReLU()`, each used once): attribution methods that hook activations
-    (DeepLift) give wrong answers, without an error, where one is shared or functional.
+    (DeepLift) give wrong results, without an error, if an activation is shared or a function.
     """
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
@@ -36,7 +36,7 @@ class Network(nn.Module):
 
 
 def names() -> list[str]:
-    """The architectures there are, sorted."""
+    """Return the names of all architectures, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 

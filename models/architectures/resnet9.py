@@ -1,8 +1,8 @@
 """ResNet-9, the network that is trained in seconds: for images of 24 to 64 pixels.
 
-David Page, "How to Train Your ResNet" (Myrtle, 2018), who took DAWNBench's CIFAR-10 record with it. Against his, each
-max pooling stands before the norm instead of after the ReLU: the same function wherever the norm's weight is above 0,
-for a quarter of its work.
+David Page, "How to Train Your ResNet" (Myrtle, 2018), set DAWNBench's CIFAR-10 record with it. Here each max pooling is
+before the norm, and not after the ReLU. The function is the same wherever the norm's weight is above 0, and norm and
+ReLU have a quarter of the work.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A small vision transformer.
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words", arXiv:2010.11929; its tiny size is that of Touvron et al.
-(DeiT), arXiv:2012.12877. Its tensors have DeiT's names, so with `depth=12` DeiT-Ti's weights for 224 pixels fit, all
-but the head. Trained from nothing it wants more images and epochs than a convolutional network.
+(DeiT), arXiv:2012.12877. Its tensors have DeiT's names, so with `depth=12` DeiT-Ti's weights for 224 pixels fit,
+except for the head. From random weights it needs more images and epochs than a convolutional network.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def build(
 
 
 def fitting_patch(image_size: int) -> int:
-    """The smallest patch, doubling from 4, of which at most 16 stand along a side."""
+    """Return the smallest patch size of 4, 8, 16, ... with at most 16 patches along a side of the image."""
     patch = SMALLEST_PATCH
     while image_size > MAX_PATCHES * patch:
         patch *= 2

@@ -26,7 +26,7 @@ def from_npy(content: bytes, limits: Limits) -> list[np.ndarray]:
     """The pictures in a .npy file, each (H, W) or (H, W, C), uint8 or uint16. Nothing in it is ever executed.
 
     Raises:
-        BadTensor: damaged, of a type that is no pixel, or of another shape.
+        BadTensor: the file is damaged, or has another type or shape.
         ImageTooLarge, TooManyImages: over the limits.
     """
     stream = io.BytesIO(content)
@@ -36,11 +36,11 @@ def from_npy(content: bytes, limits: Limits) -> list[np.ndarray]:
         shape, fortran, dtype = readers[version](stream)
     except KeyError:
         raise BadTensor("the .npy file has a format version other than 1.0 and 2.0: numpy.save writes those") from None
-    except Exception as error:  # ValueError, but also what a broken header makes Python's own parser raise
+    except Exception as error:  # ValueError, and any error that Python's parser raises for a broken header
         raise BadTensor(f"the .npy file's header is damaged: {' '.join(str(error).split())[:120]}") from None
     if dtype.hasobject or dtype.kind not in "buif":
         raise BadTensor(f"the .npy file holds {str(dtype)[:40]!r}: send uint8, uint16 or floats from 0 to 1")
-    if len(shape) > 4 or not all(type(n) is int and 0 <= n < 2**31 for n in shape):  # numpy takes whatever stands there
+    if len(shape) > 4 or not all(type(n) is int and 0 <= n < 2**31 for n in shape):  # numpy checks no values here
         raise BadTensor(f"the .npy file's shape is {shape!r:.60}: {_SHAPES}")
     if math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
         raise BadTensor(

@@ -1,4 +1,4 @@
-"""Decoding of one request's images, of which only what the network and an explanation need stays in memory."""
+"""Decoding of a request's images. Only the data for the network and for an explanation stays in memory."""
 
 from __future__ import annotations
 

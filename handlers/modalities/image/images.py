@@ -1,8 +1,8 @@
 """Images to tensors: bytes -> picture -> uint8 pixels -> normalized float32 batch.
 
-A picture is upright and opaque: RGB, or gray, which is resized in one channel to the same pixels. It stays what its
-decoder makes of it, and is resized by the library that takes it as it is: turning one into the other takes longer. The
-only such code in the project: training, evaluation, golden answers and serving all come through here.
+A picture is a decoded image, upright and opaque: RGB, or gray, which is resized in one channel to the same pixels. It
+keeps the type that its decoder returns, and the library for that type resizes it, because a conversion takes longer.
+Training, evaluation, golden answers and serving all use this code.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def load(image: Image.Image, size: int | None = None, range_16bit: tuple[int, in
         reduced = size is not None and jpeg.reduce(image, 2 * size, VIEW_SIDE)
         if _orientation(image) == 1 and (pixels := jpeg.decode(image, reduced=reduced)) is not None:
             return pixels
-    file = getattr(image, "fp", None)  # which Pillow lets go of
+    file = getattr(image, "fp", None)  # Pillow drops it in load()
     try:
         image.load()
     except MemoryError:
@@ -128,7 +128,7 @@ def _unidentified(content: Source) -> RequestError:
 
 
 def _undecodable(image: Image.Image, file: object, error: Exception) -> RequestError:
-    """The error for pixels that Pillow fails on: of a JPEG that no common program decodes, or damaged."""
+    """Return the error for an image that Pillow cannot decode: an unsupported kind of JPEG, or damaged."""
     format_ = formats.identify(file.getvalue()) if isinstance(file, io.BytesIO) else None
     if format_ is not None and not format_.is_supported:
         return UnsupportedImage(f"{_named(format_)}. {format_.advice}")
@@ -149,7 +149,7 @@ def from_array(array: np.ndarray, range_16bit: tuple[int, int] = FULL_RANGE) -> 
 
 
 def _eight_bits(wide: np.ndarray, range_16bit: tuple[int, int]) -> np.ndarray:
-    """Values of 16 bits -> uint8: the range becomes 0 to 255, and what is beyond it is cut off."""
+    """Values of 16 bits -> uint8: the range becomes 0 to 255, and values outside are clipped."""
     black, white = range_16bit
     return ((wide.astype(np.float32) - black) / ((white - black) / 255) + 0.5).clip(0, 255).astype(np.uint8)
 
@@ -157,17 +157,17 @@ def _eight_bits(wide: np.ndarray, range_16bit: tuple[int, int]) -> np.ndarray:
 def _orientation(image: Image.Image) -> int:
     """Return the orientation of the camera, 1 to 8; 1 is upright.
 
-    From EXIF, and where EXIF says nothing from XMP (tiff:Orientation), as PIL.ImageOps.exif_transpose does.
+    It comes from EXIF. If EXIF has none, it comes from XMP (tiff:Orientation), as in PIL.ImageOps.exif_transpose.
     """
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # broken EXIF data say nothing about the pixels: show them as they lie
+    except Exception:  # broken EXIF data say nothing about the pixels: do not rotate them
         return 1
 
 
 def _upright(image: Image.Image) -> Image.Image:
     if _orientation(image) == 1:
-        return image  # of which exif_transpose would make a copy
+        return image  # exif_transpose would make a copy
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # as above
@@ -186,9 +186,9 @@ def _opaque(image: Image.Image, range_16bit: tuple[int, int] = FULL_RANGE) -> Im
 
 
 def pixels(picture: Picture, spec: Input) -> torch.Tensor:
-    """Resize a picture to what the network takes: uint8 (3, spec.size, spec.size).
+    """Return the network's input: the part that `seen` describes, resized to uint8 (3, spec.size, spec.size).
 
-    Bilinear with antialiasing, of what `seen` says.
+    The resize is bilinear, with antialiasing.
     """
     if isinstance(picture, np.ndarray):
         return center_crop(before_crop(picture, spec), spec.size)
@@ -198,9 +198,9 @@ def pixels(picture: Picture, spec: Input) -> torch.Tensor:
 
 
 def before_crop(picture: Picture, spec: Input) -> torch.Tensor:
-    """The same with the margin that training moves its crop in: uint8 (3, spec.pre_crop_size, spec.pre_crop_size).
+    """Return the image before the crop, for training: uint8 (3, spec.pre_crop_size, spec.pre_crop_size).
 
-    Its middle is what `pixels` gives.
+    Its center is the result of `pixels`. Training moves its crop within the margin.
     """
     if isinstance(picture, np.ndarray):
         return _interpolated(_part(picture, spec), spec.pre_crop_size)
@@ -215,7 +215,7 @@ def center_crop(uncropped: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def seen(picture: Picture, spec: Input) -> tuple[float, float, float, float]:
-    """The part of a picture that the network sees: left, top, right, bottom in pixels, not always whole ones."""
+    """Return the part of a picture that the network sees: left, top, right, bottom in (fractions of) pixels."""
     if spec.resize != "crop":
         return 0, 0, *_size(picture)
     left, top, right, bottom = _square(picture)
@@ -229,12 +229,12 @@ def _margin(spec: Input) -> float:
 
 
 def _size(picture: Picture) -> tuple[int, int]:
-    """Width and height."""
+    """Return width and height."""
     return (picture.shape[1], picture.shape[0]) if isinstance(picture, np.ndarray) else picture.size
 
 
 def _square(picture: Picture) -> tuple[int, int, int, int]:
-    """The largest one in the middle."""
+    """Return the largest square in the center of a picture: left, top, right, bottom."""
     width, height = _size(picture)
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
@@ -258,14 +258,14 @@ def _resized(image: Image.Image, box: tuple[float, float, float, float], size: i
 def _interpolated(array: np.ndarray, size: int) -> torch.Tensor:
     """Resize an array to the result of `_resized`, except for rounding."""
     rows = torch.from_numpy(array[..., None] if array.ndim == 2 else array)
-    # The batch of one is made first: its stride then says that channels come last, which the fast kernel asks for.
+    # The batch dimension is added first. Its stride marks the memory as channels last, as the fast kernel requires.
     planes = rows[None].permute(0, 3, 1, 2)
     resized = functional.interpolate(planes, (size, size), mode="bilinear", antialias=True)[0]
     return resized if len(resized) == 3 else torch.stack([resized[0]] * 3, dim=2).permute(2, 0, 1)
 
 
 def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -> Picture:
-    """An encoded image or an array of pixels -> picture, with what `open`, `load` and `from_array` raise."""
+    """An encoded image or an array of pixels -> picture, with the errors of `open`, `load` and `from_array`."""
     if isinstance(source, np.ndarray):
         return from_array(source, spec.range_16bit)
     return decode(source, spec.pre_crop_size, limits, spec.range_16bit)
@@ -276,8 +276,8 @@ class View:
     """The part of a picture that the network sees, for people to look at.
 
     Attributes:
-        image: RGB, at most VIEW_SIDE on its long side, so that it can be kept.
-        box: the part of the picture: left, top, right, bottom in its own pixels, as it was sent, upright.
+        image: RGB, at most VIEW_SIDE on its long side, so that it takes little memory.
+        box: the part that the network sees: left, top, right, bottom in pixels of the image that was sent, upright.
     """
 
     image: Image.Image
@@ -288,7 +288,7 @@ def view(picture: Picture, spec: Input, sent_side: int | None = None) -> View:
     """Return the view of a decoded picture.
 
     Args:
-        sent_side: pixels of its long side as it was sent, where it may have been decoded smaller.
+        sent_side: pixels of the long side of the image that was sent, if it may have been decoded smaller.
     """
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
     enlarged = (sent_side or max(image.size)) / max(image.size)

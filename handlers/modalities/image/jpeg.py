@@ -44,14 +44,14 @@ def reduce(image: Image.Image, short: int, long: int) -> bool:
 
 
 def decode(image: Image.Image, *, reduced: bool) -> np.ndarray | None:
-    """The pixels that Pillow would decode: uint8 (H, W, 3), or (H, W) of a gray one.
+    """Return the same pixels as Pillow: uint8 (H, W, 3), or (H, W) for a gray image.
 
     Args:
-        image: as it was opened from memory, or `reduce` left it; nothing of it is decoded.
+        image: opened from memory and not decoded, before or after `reduce`.
         reduced: what `reduce` returned.
 
     Returns:
-        None if Pillow has to decide: other colors, many scans, or something is wrong with the file, if only a warning.
+        None if Pillow has to decode it: other colors, many scans, or any error or warning about the file.
     """
     file, colors = image.fp if isinstance(image, ImageFile) else None, COLORS.get(image.mode)
     if colors is None or not isinstance(file, io.BytesIO):
