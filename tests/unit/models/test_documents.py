@@ -26,7 +26,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 NOT_FILES = {
     "handlers/request.py",  # the body of a request
     "handlers/options.py",  # an option of a request
-    "serving/client/answers.py",  # what a server answered
+    "serving/client/responses.py",  # the responses of a server
     "serving/client/failures.py",
     "serving/grpc/errors.py",
     "serving/grpc/service.py",

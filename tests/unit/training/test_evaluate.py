@@ -75,7 +75,7 @@ def test_an_image_that_cannot_be_served_is_named() -> None:
 
 
 def test_no_image_is_an_error() -> None:
-    with pytest.raises(DataError, match="no image"):
+    with pytest.raises(DataError, match="the split is empty: it has 0 images"):
         evaluate(classifier(), Split([], []))
 
 

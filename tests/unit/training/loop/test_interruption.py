@@ -20,16 +20,16 @@ from training.loop.interruption import Interrupted, Interruption
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second signal counts at once."""
-    monkeypatch.setattr(interruption, "SAME_WISH_SECONDS", -1.0)
+    monkeypatch.setattr(interruption, "SAME_SIGNAL_SECONDS", -1.0)
 
 
 @pytest.mark.parametrize("number", interruption.SIGNALS)
-def test_the_first_signal_asks(number: signal.Signals) -> None:
+def test_first_signal_requests_a_stop(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with Interruption() as found:
-        assert not found.asked
+    with Interruption() as context:
+        assert not context.requested
         os.kill(os.getpid(), number)
-        assert found.asked
+        assert context.requested
     assert signal.getsignal(number) is before
 
 
@@ -43,9 +43,9 @@ def hears_ctrl_c() -> Iterator[None]:
 
 @pytest.mark.usefixtures("hears_ctrl_c")
 def test_a_second_ctrl_c_interrupts_at_once() -> None:
-    with Interruption() as found:
+    with Interruption() as context:
         os.kill(os.getpid(), signal.SIGINT)
-        while not found.asked:  # another thread may have been given the signal; two that wait count as one
+        while not context.requested:  # another thread may have been given the signal; two that wait count as one
             time.sleep(0.01)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
@@ -53,16 +53,16 @@ def test_a_second_ctrl_c_interrupts_at_once() -> None:
 
 
 def test_the_same_ctrl_c_that_comes_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interruption, "SAME_WISH_SECONDS", 60.0)
-    with Interruption() as found:
+    monkeypatch.setattr(interruption, "SAME_SIGNAL_SECONDS", 60.0)
+    with Interruption() as context:
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGINT)
-        assert found.asked
+        assert context.requested
 
 
 def test_a_second_sigterm_kills() -> None:
     code = (
-        "import os, signal\nfrom training.loop import interruption\ninterruption.SAME_WISH_SECONDS = -1.0\n"
+        "import os, signal\nfrom training.loop import interruption\ninterruption.SAME_SIGNAL_SECONDS = -1.0\n"
         "with interruption.Interruption():\n    for _ in range(2):\n        os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('alive')"
     )
@@ -82,8 +82,8 @@ def test_in_another_thread_nothing_is_asked_and_nothing_breaks() -> None:
     seen: list[bool] = []
 
     def work() -> None:
-        with Interruption() as found:
-            seen.append(found.asked)
+        with Interruption() as context:
+            seen.append(context.requested)
 
     thread = threading.Thread(target=work)
     thread.start()
