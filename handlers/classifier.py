@@ -56,7 +56,7 @@ class Classifier:
         """Load a release folder or an unpacked .mar; `limits` and `policy` replace those of the card.
 
         Args:
-            engine: `eager`, or a compiled program of the card; handlers.engines.selection chooses the fastest.
+            engine: `eager`, or a compiled engine of the card; handlers.engines.selection chooses the fastest.
 
         Raises:
             CardError, EngineError, UncertaintyError: a file is missing, damaged, or does not fit the others.
@@ -91,11 +91,11 @@ class Classifier:
         return self.engine.outputs(images.stack(pixels))
 
     def logits(self, sources: Sequence[ImageInput]) -> torch.Tensor:
-        """Return the logits (N, classes) of `outputs`; raises what it raises."""
+        """Return the logits (N, classes) of `outputs`, with the same exceptions."""
         return self.outputs(sources).logits
 
     def probabilities(self, sources: Sequence[ImageInput]) -> torch.Tensor:
-        """Return the probabilities that are answered, (N, classes) in the order of the card; raises as `outputs`."""
+        """Return calibrated probabilities (N, classes), in the order of the card, with the exceptions of `outputs`."""
         return uncertainty.probabilities(self.logits(sources), self.temperature)
 
     @property

@@ -92,7 +92,7 @@ class PredictOptions(BaseModel):
 class ExplainOptions(PredictOptions):
     """The options of an explanation. None means that the request does not set the option.
 
-    `target` and `contrast` are labels or indices, as they were written.
+    `target` and `contrast` are labels or indices, unchanged from the request.
     """
 
     method: str | None = _option(

@@ -72,7 +72,7 @@ class ImageClassifier:
             torch.set_num_threads(threads)
         # Beyond responseTimeout TorchServe kills the worker, and the whole batch gets a 500.
         budget_seconds = float(config.get("responseTimeout", 2 * BUDGET_SECONDS)) / 2
-        verify_digests(folder, card)  # before anything of it is loaded: a compiled program is code
+        verify_digests(folder, card)  # before loading anything: a compiled engine is code
         limits, policy = _limits(card, settings), _policy(card, settings)
         load_engine = partial(golden_answers.load_checked, folder, device, limits=limits, policy=policy)
         loaded = selection.load(card, device, load_engine, settings.get("engine", selection.AUTO))

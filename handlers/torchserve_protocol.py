@@ -204,11 +204,11 @@ def install(worker: Any, service: Any, metrics: Any, environment: Mapping[str, s
 
     A handler is loaded in the middle of the worker's loop (handle_connection in ts/model_service_worker.py). The loop
     looks up its functions by name: `retrieve_msg` in its own module, `__main__`, and the others in ts/service.py. So
-    the names are bound anew. TorchServe reads each text from the socket separately, so nothing has been read beyond the
-    message that loads the handler.
+    this function replaces these names. TorchServe reads each text from the socket separately. So it has not read beyond
+    the message that loads the handler.
 
     Args:
-        worker: the module of the worker's loop. In a test there is no such loop, and nothing to do.
+        worker: the module of the worker's loop. A module without such a loop, as in tests, stays unchanged.
         service: the module ts.service.
         metrics: the worker's cache of metrics.
     """

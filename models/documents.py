@@ -1,7 +1,8 @@
-"""Reading YAML and JSON from files: the size, the nesting and what a small file can grow to are bounded.
+"""Reading of YAML and JSON files, with limits for size, nesting and expansion.
 
-Cards, settings and recipes may come from somebody else. YAML's aliases let a kilobyte describe gigabytes, deep nesting
-exhausts the stack, and a large file the memory. All files of both formats are read by this module; a test holds that.
+Cards, settings and recipes may come from somebody else. With YAML's aliases a kilobyte can describe gigabytes. Deep
+nesting exhausts the stack, and a large file exhausts the memory. This module reads all files of both formats; a test
+checks that.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ def _in_background(instance: Instance, argv: list[str]) -> None:
         time.sleep(0.1)
     child.terminate()
     with instance.log.open("rb") as log:
-        log.seek(min(start, log.seek(0, os.SEEK_END)))  # an earlier run wrote what is before that
+        log.seek(min(start, log.seek(0, os.SEEK_END)))  # an earlier run wrote the lines before that
         lines = log.read().decode(errors="replace").splitlines()
     reason = next((line for line in reversed(lines) if line.startswith("error: ")), "error: the server did not start")
     sys.exit(f"{reason} (log: {os.path.relpath(instance.log)})")

@@ -74,7 +74,7 @@ def installed() -> dict:  # type: ignore[type-arg]
 
 
 def run(command: list) -> None:  # type: ignore[type-arg]
-    """Run pip or venv, and print what it fetches. Its errors are turned into one sentence."""
+    """Run pip or venv, and print the packages that it fetches. Errors are turned into one sentence."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     with tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(

@@ -1,4 +1,4 @@
 """Servers: archives, TorchServe, the proxy, and the supervisor that starts and stops them."""
 
-# Of the project, as in pyproject.toml: it is not installed, so nothing else could be asked.
+# Version of the project, as in pyproject.toml. The project is not installed, so it has no package metadata.
 VERSION = "0.1.0"

@@ -57,6 +57,6 @@ class Program(Engine):
         return engine
 
     def run(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """See Engine. The program takes pixels as decoders leave them, (N, size, size, 3)."""
+        """See Engine. The compiled file takes pixels with channels last, (N, size, size, 3), as from decoders."""
         logits, embeddings = self._run_package([pixels.permute(0, 2, 3, 1).contiguous()])
         return logits, embeddings

@@ -1,4 +1,4 @@
-"""Features of this machine's processors, under the names that compiled programs require."""
+"""Features of this machine's processors, under the names that compiled engines require."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def features(device: torch.device, cpu: Path = _CPU) -> frozenset[str]:
     """Return the CPU's instruction sets as Linux names them (avx2, fma, ...) and its kind (x86_64, aarch64).
 
     For a GPU it is the compute capability (sm_90). If Linux does not list instruction sets, the result is the kind
-    alone, and no compiled program runs here.
+    alone, and no compiled engine runs here.
     """
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)

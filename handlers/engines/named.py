@@ -13,7 +13,7 @@ from models.card import Card
 
 
 def load(folder: Path, card: Card, name: str, device: torch.device) -> Engine:
-    """Load `eager`, or one of the card's compiled programs, from a release folder or an unpacked .mar.
+    """Load `eager`, or one of the card's compiled engines, from a release folder or an unpacked .mar.
 
     Raises:
         EngineError: no engine has this name, or it cannot be loaded here.

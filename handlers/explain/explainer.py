@@ -229,7 +229,7 @@ class Explainer:
     def _observe(
         self, method: Method, settings: MethodSettings, images: int, seconds: float, evidence_passes: int = 0
     ) -> None:
-        """Learn from the time of a method, if costs are measured at all."""
+        """Correct the estimated costs with the measured time of a method. Do nothing if costs are not measured."""
         if "costs" not in self.__dict__:
             return
         if method.name not in self._ran:  # the first run takes longer

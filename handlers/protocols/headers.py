@@ -53,7 +53,7 @@ def _attributes(text: str) -> list[RawOption]:
 
 
 def _value(value: str, name: str) -> Any:
-    """Return a header's value as text; of a contrast, two texts, each of which may hold an encoded comma."""
+    """Return a header's value as text. A contrast gives two texts, and each may contain an encoded comma."""
     labels = value.split(",")
     if name == "contrast" and len(labels) == 2 and not header_text.is_extended(value) and value.strip()[:1] != "[":
         return [header_text.decode(label, name).strip() for label in labels]

@@ -1,4 +1,4 @@
-"""Requests about a model that send no image: whether it is ready, and what it takes and returns.
+"""Requests without an image: the readiness of a model, and its inputs and outputs.
 
 A worker answers these itself. TorchServe's own health says Healthy while workers still load.
 """

@@ -89,7 +89,7 @@ def manifest(mar: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _fault(mar: zipfile.ZipFile, size: int) -> str | None:
-    """Return what is wrong with the members, from the directory, or None."""
+    """Return the first problem of the members in the archive's directory, or None."""
     members = mar.infolist()
     if len(members) > MAX_MEMBERS:
         return f"it has {len(members):,} members, more than {MAX_MEMBERS:,}, the limit"

@@ -9,7 +9,8 @@
         Path("why.png").write_bytes(client.explain("digits", "samples/3.png", target=8).overlay_png)
 
 `calls.py` builds the requests, `images.py` their bodies. `responses.py` parses the responses, `failures.py` has a
-sentence for each failure, `retry.py` decides what is sent again and when. `sync.py` and `asynchronous.py` only send.
+sentence for each failure, `retry.py` decides which requests are sent again, and when. `sync.py` and `asynchronous.py`
+only send.
 """
 
 from __future__ import annotations

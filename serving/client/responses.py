@@ -53,7 +53,7 @@ class Prediction:
 
     Attributes:
         request_id: id of the request in the server's log; empty if the server sends none.
-        engine: the engine that computed it: `eager`, or the name of a compiled program.
+        engine: the engine that computed it: `eager`, or the name of a compiled engine.
         predictions: the requested number of classes, the most probable first.
         raw: the same as JSON.
         set: the prediction set: labels of the classes that the image may show, the most probable first.

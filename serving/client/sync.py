@@ -112,7 +112,7 @@ class Client:
             request_id: id of the request in the server's log; None lets the server make one.
 
         Raises:
-            ClientError: no response, or an error; its subclasses tell which (serving/errors.py).
+            ClientError: no response, or an error; see its subclasses (serving/errors.py).
         """
         return self._run(self._calls.predict(model, image, version, top_k, request_id))
 

@@ -162,7 +162,7 @@ def launch(client: docker.DockerClient, options: ContainerOptions, log: Callable
     try:
         with docker_errors(options.about):
             _await_ready(container, options, log)
-    except BaseException:  # also after Ctrl-C: otherwise it would go on running, and restart forever
+    except BaseException:  # also after Ctrl-C: otherwise it would keep running, and restart forever
         with suppress(docker.errors.DockerException, requests.RequestException):
             container.stop(timeout=JAVA_STOP_SECONDS)
         raise

@@ -57,7 +57,7 @@ async def serve(options: GatewayOptions) -> None:
             ("grpc.max_receive_message_length", options.max_request_size),
             # Otherwise two gateways could share a port, each with half of the calls.
             ("grpc.so_reuseport", 0),
-            # The limit above counts a message as it comes; a compressed one could unpack to gigabytes.
+            # The limit above counts the bytes that arrive; a compressed message could unpack to gigabytes.
             ("grpc.compression_enabled_algorithms_bitset", 1),
         ],
         maximum_concurrent_rpcs=options.max_concurrent,

@@ -1,6 +1,6 @@
 """The calls of grpc.health.v1.Health (github.com/grpc/grpc/blob/master/doc/health-checking.md).
 
-Readiness is what the proxy answers at /v2/health/ready. All services here are ready together.
+Readiness is the proxy's response at /v2/health/ready. All services have the same readiness.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ class _Connection(asyncio.Protocol):
         done = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
         if not done or self._transport is None or self._transport.is_closing():
             return False
-        if self._transport.get_write_buffer_size():  # it answered before it had read all: what is left must not be sent
+        if self._transport.get_write_buffer_size():  # answered before the end of the body: do not send the remainder
             return False
         self._http.start_next_cycle()
         self.reused = True
@@ -163,7 +163,7 @@ class _Connection(asyncio.Protocol):
         return True
 
     def close(self) -> None:
-        """Close at once: what was not yet written is not needed any more."""
+        """Close at once, and discard data that is not written yet."""
         if self._transport is not None:
             self._transport.abort()
 

@@ -41,7 +41,7 @@ Workers = Mapping[RegistrationKey, tuple[Worker, ...]]
 
 
 class WorkerPoll:
-    """The workers of every registration, polled in a thread, so that a Java that hangs blocks nothing else."""
+    """Poller of the workers of every registration, in its own thread: a hanging Java process blocks no other work."""
 
     def __init__(self, management: Callable[[], Management], role_counts: RoleCounts, versions_map: Path) -> None:
         self._management = management

@@ -48,7 +48,7 @@ class UnbatchedRouting:
                 self._workers[self._starting.pop(worker[0])] = (model, worker["version"])
 
     def reconcile(self, routing: Routing) -> None:
-        """Update the proxy's map with what has changed since the last call.
+        """Update the proxy's map with all changes since the last call.
 
         Raises:
             Unreachable: the proxy does not answer.

@@ -1,4 +1,4 @@
-"""The journal: what was done to a server's versions, when and by whom. Append-only, fsynced, one JSON object a line."""
+"""The journal of changes to a server's versions, with time and user: append-only, fsynced, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Journal:
         self._path = folder / FILE_NAME
 
     def begin(self, command: str, model: str, version: str | None) -> JournalRun:
-        """Return the entries-to-be of one run of a command, under an id of its own."""
+        """Return a JournalRun with a new id, which writes the entries of one run of a command."""
         return JournalRun(self._path, command, model, version)
 
     def entries(self) -> list[dict[str, Any]]:
@@ -43,7 +43,7 @@ class Journal:
 
 
 class JournalRun:
-    """One run of one command, as it stands in the journal."""
+    """Writer of the journal entries of one run of a command."""
 
     def __init__(self, path: Path, command: str, model: str, version: str | None) -> None:
         self._path = path

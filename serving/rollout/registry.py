@@ -59,7 +59,7 @@ class TorchServeRegistry:
         return RegisteredVersion(by_role)
 
     def load(self, archive: Archive, predict_workers: int, run: JournalRun, log: Log) -> None:
-        """Register what is not registered, scale what has another number of workers, and wait until all are READY.
+        """Register missing registrations, scale those with another number of workers, and wait until all are READY.
 
         Raises:
             VersionError: the version cannot be loaded. It is removed again, unless all of it was READY before.

@@ -15,7 +15,7 @@ from serving.rollout.state_file import StateFile
 
 
 def desired_state(folder: Path, model: str | None, version: str | None, order: str | None = None) -> State:
-    """Return what a start brings up: the requested `model` and `version`, or else the state of the folder.
+    """Return the state for a start: the requested `model` and `version`, or else the saved state of the folder.
 
     Args:
         order: identity of the container that starts. Docker restarts a container with the flags of its launch, and a

@@ -51,7 +51,7 @@ class StateFile:
         return state
 
     def save(self, state: State) -> None:
-        """Write a state as its next generation: completely or not at all."""
+        """Write a state as its next generation, atomically."""
         state.generation += 1
         atomic_files.write(self._path, state.model_dump_json(indent=2) + "\n")
 

@@ -63,7 +63,7 @@ def private(path: str, flags: int) -> int:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line and fsync. A line that a kill cut short is ended first, so that the new line stands alone.
+    """Append one line and fsync. If a kill cut the last line short, a line end is added first.
 
     Raises:
         OSError: the line cannot be written. The error names the file.

@@ -27,7 +27,7 @@ class TempFolder:
     """
 
     def __init__(self, server_folder: Path | None) -> None:
-        """Make it in a server's folder, or under $TMPDIR if there is no such folder or it cannot hold sockets."""
+        """Make the folder in a server's folder, or under $TMPDIR if that does not exist or cannot hold sockets."""
         self.path = server_folder / NAME if server_folder is not None else Path()
         if server_folder is None or not _make(self.path):
             self.path = _make_elsewhere()

@@ -14,7 +14,7 @@ _PR_SET_TIMERSLACK = 29  # <linux/prctl.h>
 
 
 def reduce() -> None:
-    """Reduce the timer slack of this thread, and of what it starts, to a microsecond. Only Linux has timer slack.
+    """Reduce the timer slack of this thread and its children to a microsecond. Only Linux has timer slack.
 
     If the kernel refuses, timers keep their default slack. This is harmless.
     """

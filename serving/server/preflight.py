@@ -15,7 +15,7 @@ SPARE_BYTES = 20_000_000
 
 
 def check(launch: Launch, folder: Path, temp: Path) -> None:
-    """Check that archives can be read, and that there is space to unpack each of them for every role.
+    """Check that the archives can be read, and that the disk has space to unpack each of them for every role.
 
     Raises:
         StartError: a check failed. The message says what to do.

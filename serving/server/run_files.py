@@ -45,7 +45,7 @@ class RunFiles:
         self.write()
 
     def write(self) -> None:
-        """Write what has changed since the last call, if the disk has space."""
+        """Write all changes since the last call, if the disk has space."""
         with suppress(OSError):
             if self._status is not None:
                 self._instance.report(self._status)

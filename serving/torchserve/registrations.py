@@ -105,9 +105,9 @@ def scale(
 
 
 def explain_at_once(registrations: Sequence[Registration], management: Management) -> int:
-    """Return how many explanations may be in TorchServe at once; the proxy holds the others back.
+    """Return how many explanations may be in TorchServe at once; the others wait in the proxy.
 
-    For each explain worker that is CPU_AT_ONCE or GPU_AT_ONCE. 0 means that there is no explain worker.
+    Each explain worker counts as CPU_AT_ONCE or GPU_AT_ONCE. 0 means that there is no explain worker.
     """
     versions = [
         management.find(registration.name, registration.version)

@@ -22,7 +22,7 @@ class Role(Enum):
 
     @property
     def suffix(self) -> str:
-        """Return what the name of a registration of this role ends in."""
+        """Return the suffix of the names of registrations of this role."""
         return self.value
 
     def registered_name(self, model: str) -> str:
@@ -36,7 +36,7 @@ class RoleCounts:
 
     Attributes:
         explain: workers that explain.
-        unbatched: 1 or 0: workers for single predictions, of which there is at most one at a time.
+        unbatched: 1 or 0 workers for single predictions; at most one single prediction is in flight at a time.
     """
 
     explain: int = 1

@@ -197,7 +197,7 @@ class Search:
         return best
 
     def _compare_within_budget(self, default: Loaded, best: Loaded) -> tuple[Point, Point]:
-        """Compare both; repeat with fewer clients where the budget is no longer kept."""
+        """Compare both settings; repeat with fewer clients for settings that exceed the latency budget."""
         while True:
             plain, chosen = self._interleaved(default, best)
             if self._enough(plain) and self._enough(chosen):

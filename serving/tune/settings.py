@@ -50,7 +50,7 @@ def default(usable: int) -> WorkerSettings:
 
 
 def divisions(usable: int) -> list[tuple[int, int]]:
-    """Return divisions of the cores, as (workers, threads per worker): of all, or of all but one for Java and proxy."""
+    """Return divisions of the cores, as (workers, threads per worker), with and without a core for Java and proxy."""
     workers = {2**power for power in range(usable.bit_length()) if 2**power <= usable} | {usable}
     shared = {(count, max(1, free // count)) for count in workers for free in (usable, usable - 1)}
     return sorted((count, min(threads, cpu.MAX_THREADS)) for count, threads in shared)

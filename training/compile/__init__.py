@@ -1,7 +1,8 @@
-"""Compiled programs of a trained network: `make optimize`.
+"""Compiled engines of a trained network: `make optimize`.
 
-`programs/` has what is compiled, and how. `candidates.py` lists the number formats. `gate.py` decides which programs
-may serve, `install.py` moves these into the release, and `page.py` reports on all. `optimizing.py` runs all steps.
+`programs/` compiles the network for one engine. `candidates.py` lists the number formats. `gate.py` decides which
+engines may serve, `install.py` moves these into the release, and `page.py` reports on all. `optimizing.py` runs all
+steps.
 """
 
 from training.compile.candidates import Candidates, find

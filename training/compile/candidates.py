@@ -1,4 +1,4 @@
-"""The programs that this machine can compile."""
+"""The engines that this machine can compile."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ AMPERE = 8
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Programs to compile.
+    """Engines to compile.
 
     Attributes:
         names: see models.card.Compiled; in the order of NAMES.
-        skipped: the other requested programs, each with the reason why it is skipped.
+        skipped: the other requested engines, each with the reason why it is skipped.
     """
 
     names: tuple[str, ...]
@@ -31,10 +31,10 @@ class Candidates:
 
 
 def find(formats: Sequence[str] = FORMATS) -> Candidates:
-    """Return programs in the requested number formats, for the CPU and for the GPU if there is one.
+    """Return engines in the requested number formats, for the CPU and for the GPU if there is one.
 
     Raises:
-        CompileError: a format is unknown, or no program can be compiled here.
+        CompileError: a format is unknown, or no engine can be compiled here.
     """
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown or not formats:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class CompileError(ValueError):
-    """A program cannot be compiled here or for this release; the message says what to do."""
+    """A release cannot be compiled here, or not to the requested engine. The message says what to do."""

@@ -1,4 +1,4 @@
-"""Results of `make optimize`: figures of a release's compiled programs."""
+"""Results of `make optimize`: figures of a release's compiled engines."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Optimized:
         card: new card, with its engines in order of preference.
         data: name of the data set.
         tested: test figures of the eager network and of each admitted engine, by name.
-        skipped: programs that were not tried or do not compile, each with the reason.
+        skipped: engines that were not tried or do not compile, each with the reason.
     """
 
     card: Card
@@ -59,10 +59,10 @@ class Optimized:
 
     @property
     def admitted(self) -> tuple[Compiled, ...]:
-        """Programs that passed the gate, the fastest of each device first."""
+        """Engines that passed the gate, the fastest of each device first."""
         return tuple(entry for entry in self.card.engines if entry.rejection is None)
 
     @property
     def rejected(self) -> tuple[Compiled, ...]:
-        """Programs that the gate rejected."""
+        """Engines that the gate rejected."""
         return tuple(entry for entry in self.card.engines if entry.rejection is not None)

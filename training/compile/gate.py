@@ -1,4 +1,4 @@
-"""The gate for compiled programs: limits on the difference to the float32 network, on the calibration split."""
+"""The gate for compiled engines: limits on the difference to the float32 network, on the calibration split."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def evaluated(
 
     Args:
         network: predictions of the eager float32 network for the calibration split.
-        program: predictions of the program.
-        milliseconds: per image of a batch, of the program; and of the network, measured in interleaved rounds.
+        program: predictions of the compiled engine.
+        milliseconds: per image of a batch, of the compiled engine; measured in interleaved rounds with the network.
     """
     if not torch.isfinite(program.logits).all():
         return entry.model_copy(update={"rejection": NOT_FINITE})
@@ -62,7 +62,7 @@ def agreement(network: Evaluation, program: Evaluation) -> float:
 
 
 def rejection(quality: EngineQuality) -> str | None:
-    """Return why a program is rejected, in one sentence with value and limit; None if it passes."""
+    """Return why an engine is rejected, in one sentence with value and limit; None if it passes."""
     if (lost := degradation(quality)) is not None:
         return lost
     if quality.milliseconds >= quality.milliseconds_float32:
@@ -72,7 +72,7 @@ def rejection(quality: EngineQuality) -> str | None:
 
 
 def degradation(quality: EngineQuality) -> str | None:
-    """Return the first limit of quality that a program exceeds, in one sentence; None if it exceeds none.
+    """Return the first limit of quality that an engine exceeds, in one sentence; None if it exceeds none.
 
     The order is accuracy, agreement, calibration, coverage.
     """

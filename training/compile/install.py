@@ -1,4 +1,4 @@
-"""Installation of compiled programs in a release; a kill at any time leaves a valid release."""
+"""Installation of compiled engines in a release; a kill at any time leaves a valid release."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def draft(folder: Path) -> Iterator[Path]:
 def install(folder: Path, prepared: Path, engines: Sequence[Compiled]) -> Card:
     """Move the files prepared in a draft into the release in `folder`, replacing older ones; return the new card.
 
-    First the card drops its old programs, then the files change, then the card lists the new programs. A kill in
-    between leaves a release without compiled programs, and the next run completes it.
+    First the card drops its old engines, then the files change, then the card lists the new engines. A kill in
+    between leaves a release without compiled engines, and the next run completes it.
 
     Args:
         prepared: has `engines/<name>.pt2` and `golden/<name>.json` for each admitted engine, and files for `report/`.
@@ -54,7 +54,7 @@ def install(folder: Path, prepared: Path, engines: Sequence[Compiled]) -> Card:
 
 
 def remove(folder: Path) -> Card:
-    """Remove all compiled programs from the release in `folder`; return its card without them."""
+    """Remove all compiled engines from the release in `folder`; return its card without them."""
     card = Card.load(folder)
     digests = {name: digest for name, digest in card.digests.items() if not name.startswith(f"{ENGINES}/")}
     if card.engines or digests != card.digests:

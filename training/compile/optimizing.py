@@ -1,4 +1,4 @@
-"""`make optimize`: compile a release's network, and install the programs that pass the gate."""
+"""`make optimize`: compile a release's network, and install the engines that pass the gate."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from training.loop.measure import seen
 def optimize(
     release: Release, dataset: Dataset, candidates: Candidates, say: Callable[[str], None], march: str | None = None
 ) -> Optimized:
-    """Compile the release's network, evaluate each program on the calibration split, and install those that pass.
+    """Compile the release's network, evaluate each engine on the calibration split, and install those that pass.
 
     The test split is measured for the report only.
 
@@ -103,9 +103,9 @@ class _Bench:
     say: Callable[[str], None]
 
     def on(self, device: torch.device, names: Sequence[str]) -> _DeviceResults:
-        """Compile and evaluate the programs of one device, and write golden answers of those that pass.
+        """Compile and evaluate the engines of one device, and write golden answers of those that pass.
 
-        An int8 program that loses too much is compiled again, with the first convolution in float32.
+        An int8 engine that loses too much is compiled again, with the first convolution in float32.
         """
         eager = Eager.load(self.folder, self.card, device)
         network = self._evaluate(eager, self.calibration)
@@ -147,7 +147,7 @@ class _Bench:
         return _DeviceResults(order, tested, failed)
 
     def _compiled(self, name: str, ranged: torch.Tensor, *, spare_first: bool = False) -> tuple[Compiled, Program]:
-        """Compile one program, and load it."""
+        """Compile one engine, and load it."""
         entry = build(self.folder, self.card, name, ranged, self.prepared, self.march, spare_first=spare_first)
         return entry, Program.load(self.prepared, self.card, entry, device_of(name))
 

@@ -1,4 +1,4 @@
-"""engines.html, engines.json and engines.png: quality and speed of each compiled program."""
+"""engines.html, engines.json and engines.png: quality and speed of each compiled engine."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def link(folder: Path) -> None:
 def document(result: Optimized) -> dict[str, Any]:
     """Return the content of engines.json.
 
-    It has the model, the card's entry of each engine, the figures on the test split, the skipped programs, and the
+    It has the model, the card's entry of each engine, the figures on the test split, the skipped engines, and the
     limits of the gate.
     """
     return {
@@ -74,7 +74,7 @@ def document(result: Optimized) -> dict[str, Any]:
 
 
 def draw(path: Path, measured: list[tuple[Compiled, EngineQuality]]) -> None:
-    """Draw the milliseconds per image of each program, the fastest first, then of the eager network."""
+    """Draw the milliseconds per image of each engine, the fastest first, then of the eager network."""
     bars = []
     for device in dict.fromkeys(entry.device for entry, _ in measured):
         own = [(entry, quality) for entry, quality in measured if entry.device == device]

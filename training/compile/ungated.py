@@ -1,4 +1,4 @@
-"""Compiled programs without a gate: for benchmarks of speed, whose networks have no accuracy to lose."""
+"""Compiled engines without a gate: for benchmarks of speed, whose networks have no accuracy to lose."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from training.compile.programs.build import build, device_of
 
 
 def compile_ungated(folder: Path, pictures: Sequence[bytes], names: Sequence[str]) -> Card:
-    """Install compiled programs in the release in `folder` without a gate; `quality` of their entries is None.
+    """Install compiled engines in the release in `folder` without a gate; `quality` of their entries is None.
 
     Args:
         pictures: encoded calibration images for int8.
-        names: names of programs, see models.card.Compiled, in order of preference.
+        names: names of engines, see models.card.Compiled, in order of preference.
 
     Raises:
         CompileError: it cannot be compiled here.

@@ -36,10 +36,10 @@ def measure(model: Model, images: list[bytes], seconds: float, cores: int, compi
         images: encoded images, which each process cycles through.
         seconds: length of the measurement.
         cores: number of processes, each with one thread.
-        compiled: use the model's compiled program, else eager float32.
+        compiled: use the model's compiled engine, else eager float32.
 
     Raises:
-        ValueError: there are no images, or the model has no compiled program.
+        ValueError: there are no images, or the model has no compiled engine.
     """
     if not images:
         raise ValueError("the ceiling needs at least one image")

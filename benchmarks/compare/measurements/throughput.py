@@ -45,7 +45,7 @@ class Throughput(PartFigures):
 
     Attributes:
         metric: compared by `ratio`: rates (more is better) or median latencies (less is better).
-        ceiling: images per second of decoding and the same program in a loop, a process per core, without a server.
+        ceiling: images per second of decoding and the same engine in a loop, a process per core, without a server.
         ceiling_share: Torchlight's rate by the ceiling.
         available_share: Torchlight's rate by the ceiling of the cores that wrk leaves.
         generator_cores: cores that wrk uses while it measures Torchlight.

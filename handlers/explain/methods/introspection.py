@@ -45,7 +45,7 @@ class Introspection:
             if later layers mix positions, such as attention.
         middle: dotted name of the module for LayerCAM: the last activation with at least twice that resolution, or
             `layer`. None as for `layer`.
-        functional: names of functions that act as activations but are no modules, such as "relu" or "softmax".
+        functional: names of functions that act as activations without a module, such as "relu" or "softmax".
         shared: dotted names of activations that are used more than once.
         kinds: types of the modules that are not linear, such as "ReLU" or "GELU".
     """

@@ -1,4 +1,4 @@
-"""A compiled program answers over HTTP, and the network it was made from explains."""
+"""A compiled engine answers over HTTP, and the network it was made from explains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.server import PREDICT_ONLY, Server, run
 
 @pytest.fixture(scope="module")
 def optimized(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace whose digits have an int8 program."""
+    """A workspace whose digits have an int8 engine."""
     folder = tmp_path_factory.mktemp("optimized")
     shutil.copytree(workspace / "releases", folder / "releases")
     for command in (["scripts.optimize", "--engines", "int8"], ["scripts.archive"]):

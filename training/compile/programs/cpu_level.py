@@ -1,4 +1,4 @@
-"""CPU levels: instruction sets that many processors share. A program is compiled for one level."""
+"""CPU levels: instruction sets that many processors share. An engine is compiled for one level."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _V3 = frozenset({"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"})
 _V4 = _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 # The best first.
 LEVELS = (CpuLevel("x86-64-v4", 512, _V4), CpuLevel("x86-64-v3", 256, _V3))
-# Level for the small part of a GPU program that runs on the CPU.
+# Level for the small part of a GPU engine that runs on the CPU.
 BASE = CpuLevel("x86-64", 0, frozenset())
 # With VNNI, 8-bit products are summed in 32 bits, not in 16.
 VNNI = "avx512_vnni"
@@ -57,7 +57,7 @@ def find(features: frozenset[str], march: str | None = None) -> CpuLevel:
 
 
 def required(level: CpuLevel, features: frozenset[str]) -> tuple[str, ...]:
-    """Return the CPU features that a program needs if it is compiled for `level` here, sorted.
+    """Return the CPU features that an engine needs if it is compiled for `level` here, sorted.
 
     These are the level's features, and those of the vector unit that Inductor picks (AVX-512 with VNNI, AMX).
     """

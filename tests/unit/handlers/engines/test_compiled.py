@@ -1,4 +1,4 @@
-"""A compiled program answers as the network does, or is not loaded at all."""
+"""A compiled engine answers as the network does, or is not loaded at all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pixels(rows: int) -> torch.Tensor:
 
 
 def entry_of(card: Card, **changed: object) -> Compiled:
-    """The card's entry of the float32 program, changed."""
+    """The card's entry of the float32 engine, changed."""
     return next(entry for entry in card.engines if entry.name == "cpu-fp32").model_copy(update=changed)
 
 
@@ -62,7 +62,7 @@ def test_pixels_of_any_memory_layout_give_the_same(programs: dict[str, Program])
 
 
 def test_answers_belong_to_the_caller(programs: dict[str, Program]) -> None:
-    """A program must not answer the next batch into the same memory."""
+    """An engine must not answer the next batch into the same memory."""
     first = programs["cpu-fp32"].outputs(pixels(3))
     before = first.logits.clone()
     programs["cpu-fp32"].outputs(pixels(3).flip(0))

@@ -1,4 +1,4 @@
-"""The digits release with its compiled programs, int8 and float32: compiled once a session, some 30 seconds."""
+"""The digits release with its compiled engines, int8 and float32: compiled once a session, some 30 seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candidate programs, and reasons for skipped ones."""
+"""Candidate engines, and reasons for skipped ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a release to programs that answer as it does."""
+"""Optimization of a release: its compiled engines give the same predictions."""
 
 from __future__ import annotations
 
