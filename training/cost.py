@@ -73,7 +73,7 @@ def measured(rapl: Path = RAPL) -> Iterator[Spent]:
 
 
 def cost(spent: Spent, network: nn.Module, image_size: int, weights: Path) -> Cost:
-    """Return what was spent, with the size and the operations of the network."""
+    """Return the resources that were spent, with the size and the operations of the network."""
     return Cost(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,

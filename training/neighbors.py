@@ -1,4 +1,4 @@
-"""Training images that go with a release, so that an answer can be compared with what the network was trained on."""
+"""Training images that are stored in a release, so that explanations can show the nearest ones."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from models.card import Input
 from training.data.dataset import RawImage, Split
 
 MOST = 5_000
-# What the embeddings may take of the file; thumbnails take about half a kilobyte each, 2.5 MB at most.
+# Maximum bytes of all embeddings. Thumbnails take about half a kilobyte each, 2.5 MB at most.
 EMBEDDING_BYTES = 5_500_000
 THUMBNAIL_SIDE = 48
-# WebP, as a JPEG of this size is mostly its tables.
+# Quality of WebP. A JPEG of this size would consist mostly of its tables.
 QUALITY = 75
 
 

@@ -1,7 +1,7 @@
-"""A recipe: everything that decides how a network is trained, as YAML that is checked before anything is done.
+"""A recipe: all settings of a training, as YAML that is checked before the training starts.
 
-The recipes that come with the project lie in training/recipes/, each with what it is for. A release keeps the one that
-it was trained with (`recipe.yaml`), so the training can be done again from it.
+The recipes of the project are in training/recipes/, each with its purpose. A release contains its recipe
+(`recipe.yaml`), so the training can be repeated.
 """
 
 from __future__ import annotations
@@ -142,10 +142,10 @@ class Recipe(StrictModel):
     """A whole recipe; each part has its own docstring.
 
     Attributes:
-        data: what `--data` takes; absent, it must be given.
+        data: data set, as for `--data`. Without it, `--data` is required.
         weights: to start from, see training/loop/pretrained.py.
         precision: `bfloat16` runs the forward pass under autocast; weights stay float32.
-        ema: decay by step of a running mean of the weights, which is then what is measured and kept.
+        ema: decay per step of a moving average of the weights. The average is then measured and saved.
     """
 
     description: str = ""

@@ -1,4 +1,4 @@
-"""Write a release: a trained network -> `releases/<model>/<version>/`, complete or not at all."""
+"""Write a release: a trained network -> `releases/<model>/<version>/`. The folder appears when it is complete."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
 
 
 def load(argument: str, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
-    """The data set that `argument` names, and sentences on what was found wrong with it.
+    """Return the data set that `argument` names, and sentences about its problems.
 
     Args:
         argument: a name of DATASETS; a folder or .tar.gz of CIFAR-10 in its python layout; a .csv file of paths and
@@ -32,7 +32,7 @@ def load(argument: str, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
         seed: of the splits that are drawn.
 
     Raises:
-        DataError: there is no such thing, or it cannot be trained on.
+        DataError: there is no such data set, file or folder, or it cannot be trained on.
     """
     if argument in DATASETS:
         return DATASETS[argument](seed), []

@@ -63,7 +63,7 @@ class Item:
 
 
 def readable(root: Path, entries: Sequence[Listed]) -> tuple[list[Item], list[LeftOut]]:
-    """Decode every file, several at once; returns the good ones in order, and what is wrong with the others."""
+    """Decode all files in several threads; return the good ones in order, and the others with the reason."""
 
     def look(entry: Listed) -> Item | LeftOut:
         path = root / entry.name

@@ -9,17 +9,17 @@ import numpy as np
 
 from training.data.sixteen_bits import SixteenBits
 
-# An encoded JPEG, PNG or WebP, as a client would send it; or uint8 pixels (H, W, 3), as a client may send them too.
+# An encoded JPEG, PNG or WebP, or uint8 pixels (H, W, 3). Clients can send both.
 RawImage = bytes | np.ndarray
 
 
 class DataError(ValueError):
-    """The data cannot be trained on; the message says what is wrong with them and what to do."""
+    """The data cannot be trained on. The message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images, and of each the index of its class and where it comes from.
+    """Images, each with the index of its class and its origin.
 
     Attributes:
         images: may be read from disk on access.

@@ -21,7 +21,7 @@ from training.data.split import SPLIT_SEED, called
 
 
 def load(root: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
-    """Read a folder; returns the data set, and sentences on what was found wrong with it (`labeled.build`).
+    """Read a folder; return the data set, and sentences about its problems (`labeled.build`).
 
     Raises:
         DataError: no image, a single class, too few images of one, class names that look alike, or splits of different

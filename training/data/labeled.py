@@ -42,7 +42,7 @@ def build(
     items, doubtful = checks.distinct(root, sorted(items, key=lambda item: order.index(item.split)))
     listed_splits = {entry.split for entry in entries}
     splits = {name: [item for item in items if item.split == name] for name in order if name in listed_splits}
-    # Of what is listed, not of what can be read: a class whose files are all broken is an error, not one class less.
+    # All listed classes count. A class whose files are all broken is then an error, and is not left out silently.
     classes = tuple(sorted({entry.label for entry in entries if entry.split == "train"}, key=natural))
     uneven = checks.sufficient(source, splits, classes)
     splits = split.complete(splits, lambda item: item.label, seed)

@@ -37,7 +37,7 @@ def sentences(left_out: Sequence[LeftOut], used: int) -> list[str]:
 
 
 def capped(data_warnings: Sequence[str], location: str = "") -> list[str]:
-    """Return what the console shows of `data_warnings`: the first MAX_SENTENCES, and how many more there are.
+    """Return the part of `data_warnings` for the console: the first MAX_SENTENCES, and the number of the others.
 
     Args:
         location: where the user finds all of them, such as ", which the report has".

@@ -1,7 +1,7 @@
-"""The image files below a folder, in one order, and everything else there with the reason why it is left out.
+"""The image files below a folder, in a fixed order, and all other files with the reason why they are left out.
 
-Links are followed: to files, and to folders, each of which is read once. Files without a suffix are images if their
-content is.
+Links to files and folders are followed, and each folder is read once. A file without a suffix is an image if its
+content is one.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 # Other suffixes of JPEG files.
 _JPEG_SUFFIXES = (".jpe", ".jfif", ".jif", ".pjpeg")
 _SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "WebP": ".webp"}
-# Images that Pillow may not know; others are those that it has a decoder for.
+# Images that Pillow may have no decoder for. Pillow lists the suffixes of all other formats.
 _OTHER_IMAGES = (".heic", ".heif", ".avif", ".dcm", ".dicom", ".nii", ".svs", ".ndpi", ".jxl", ".svg", ".pdf", ".raw")
 _CAMERA_IMAGES = (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2")
-# Written by Windows, macOS and Synology beside the images, the last as copies in small.
+# Files that Windows, macOS and Synology write beside the images. Those of Synology are thumbnails.
 _SYSTEM_NAMES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin")
 
 
@@ -50,7 +50,7 @@ class Contents:
     Attributes:
         folders: folders, without links to folders.
         links: links to folders.
-        images: files that hold an image by suffix, or by content where there is no suffix.
+        images: files that are images by their suffix, or by their content if they have no suffix.
         left_out: everything else.
     """
 

@@ -26,9 +26,9 @@ def full(pixels: np.ndarray) -> bytes:
 
 
 def _digest(pixels: np.ndarray, height: int) -> bytes:
-    # One row first, which nearly always tells that an image has color.
+    # Check one row first: in nearly all images with color, one row shows it.
     if pixels.ndim == 3 and _is_gray(pixels[len(pixels) // 2]) and _is_gray(pixels):
-        pixels = pixels[..., 0]  # gray, whatever it was saved as
+        pixels = pixels[..., 0]  # gray, saved with three channels
     start = f"{pixels.shape[1]} {height} {pixels.ndim} {pixels.dtype}"
     return hashlib.sha256(start.encode() + np.ascontiguousarray(pixels).tobytes()).digest()
 

@@ -1,4 +1,4 @@
-"""Gray images of 16 bits, of which the network sees 8: whether these still tell the values apart."""
+"""Gray images of 16 bits: the network sees 8 of them, and a warning says if too much detail is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SixteenBits:
     high: int
 
     def warning(self, value_range: tuple[int, int]) -> str | None:
-        """Return what is lost where `value_range` becomes 0 to 255; None if enough is left.
+        """Return a warning about the detail that is lost when `value_range` becomes 0 to 255; None if enough is left.
 
         Args:
             value_range: `range_16bit` of the recipe's or card's input.

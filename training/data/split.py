@@ -23,7 +23,7 @@ NAMES = {
 
 
 def called(name: str) -> str | None:
-    """Return the split that `name` stands for: train, calibration, test, or None."""
+    """Return the split that `name` means: train, calibration or test; None for other names."""
     return next((split for split, names in NAMES.items() if name.lower() in names), None)
 
 

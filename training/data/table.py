@@ -27,7 +27,7 @@ DELIMITERS = ",;\t"
 
 
 def load(table: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
-    """Read a table; returns the data set, and sentences on what was found wrong with it (`labeled.build`).
+    """Read a table; return the data set, and sentences about its problems (`labeled.build`).
 
     Raises:
         DataError: the table cannot be understood; or no image, a single class, too few images of one, or splits of

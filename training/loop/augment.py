@@ -17,7 +17,7 @@ from training.recipe import Augmentation
 
 @dataclass(frozen=True, slots=True)
 class AugmentationRng:
-    """Random numbers for a batch of `count` images, of which this process has `rows`."""
+    """Random numbers for a batch of `count` images. This process has the images `rows` of the batch."""
 
     seed: torch.Generator
     rows: slice

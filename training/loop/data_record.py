@@ -25,7 +25,7 @@ _MAX_CLASSES = 20
 
 
 def identity(dataset: Dataset) -> str:
-    """Return what a checkpoint is bound to: the digest of all images and labels, and the order of the classes."""
+    """Return the identity of a checkpoint's data: a digest of images, labels and the order of the classes."""
     return hashlib.sha256(json.dumps([dataset.sha256, dataset.classes]).encode()).hexdigest()
 
 
@@ -40,10 +40,10 @@ def write(folder: Path, dataset: Dataset) -> None:
 
 
 def check(folder: Path, dataset: Dataset) -> None:
-    """Compare the data with the record in `folder`; without one, only the checkpoint's identity tells.
+    """Compare the data with the record in `folder`. Without a record, only the identity in the checkpoint counts.
 
     Raises:
-        CheckpointError: they differ; the message shows what was and what is.
+        CheckpointError: they differ; the message shows the old and the new data.
     """
     try:
         before: dict[str, Any] = read_json(folder / FILE_NAME, MAX_BYTES)

@@ -14,9 +14,9 @@ from training.recipe import Optimizer, Schedule
 def decayed(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Return the parameters that L1 and L2 regularize, and the others.
 
-    Vectors are biases, or scales and shifts of a normalization: holding them small regularises nothing
-    (Jia et al. 2018, arXiv:1807.11205, section 3.2). What is a parameter of the network itself, such as the positions
-    of a transformer, is no layer's weight either.
+    Vectors are biases, or scales and shifts of a normalization. Regularizing them has no use (Jia et al. 2018,
+    arXiv:1807.11205, section 3.2). Parameters of the network itself, such as the positions of a transformer, are not
+    regularized either.
     """
     heavy: list[nn.Parameter] = []
     light: list[nn.Parameter] = []
@@ -52,7 +52,7 @@ def share_of_rate(schedule: Schedule, step: int, steps: int) -> float:
 
 
 def schedule_for(optimizer: torch.optim.Optimizer, schedule: Schedule, steps: int, steps_done: int = 0) -> LambdaLR:
-    """Return a scheduler for `steps` batches, of which `steps_done` are done; call its step after each batch."""
+    """Return a scheduler for `steps` batches, with `steps_done` done already; call its step after each batch."""
     return LambdaLR(optimizer, lambda step: share_of_rate(schedule, min(step, steps - 1), steps), steps_done - 1)
 
 

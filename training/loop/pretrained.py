@@ -1,7 +1,7 @@
 """Initial weights for fine-tuning, from another training.
 
 Every tensor with a matching name and shape is loaded; the load report lists the others. Files of PyTorch are read with
-`weights_only=True`: a pickle runs code of whoever made it, and weights need none.
+`weights_only=True`, because a pickle can run code of its author, and weights need no code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Shape = tuple[int, ...]
 SAFETENSORS = ".safetensors"
 PYTORCH = (".pth", ".pt")
 WRAPPERS = ("state_dict", "model")  # keys under which training scripts keep the weights, beside their optimizer's state
-COUNTER = "num_batches_tracked"  # of batch norms: says nothing about what was learnt, and old files lack it
+COUNTER = "num_batches_tracked"  # of batch norms: it has nothing that was learned, and old files lack it
 MAX_NAMES = 4  # names in a sentence of the report
 MIN_SIMILARITY = 0.4  # share of common names, from which on an error names the architecture
 

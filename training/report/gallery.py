@@ -24,12 +24,12 @@ SIDE = 224
 
 @dataclass(frozen=True, slots=True)
 class GalleryRow:
-    """One image, and what each method shows on it.
+    """One image, with the overlay of each method.
 
     Attributes:
-        image: what the network saw, PNG.
-        overlays: by method, PNG, each a pixel for one of the network's input.
-        probability: of the answer.
+        image: the network's input, as PNG.
+        overlays: PNG by method, with one pixel for each pixel of the network's input.
+        probability: of the predicted class.
     """
 
     name: str

@@ -69,7 +69,7 @@ def _rows(figures: Figures) -> list[ClassFigures]:
 
 @dataclass(frozen=True, slots=True)
 class Inlined:
-    """A picture within the page, and its width in CSS pixels, of which an inch has 96."""
+    """A picture within the page, and its width in CSS pixels (96 per inch)."""
 
     url: str
     width: int

@@ -14,17 +14,17 @@ def percent(value: float) -> str:
 
 
 def reach(share: Share) -> str:
-    """The interval in words: 95.9 to 98.6 %."""
+    """Return the interval in words: 95.9 to 98.6 %."""
     return f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
 
 
 def plain(value: float) -> str:
-    """Four digits are what a test set can tell."""
+    """Return a value with four digits: more digits would be noise on a test set."""
     return f"{value:.4g}"
 
 
 def quantity(value: float, unit: str) -> str:
-    """With the prefix that suits it: 3.4 MFLOP, 1.26 MB."""
+    """Return a value with a unit and its metric prefix: 3.4 MFLOP, 1.26 MB."""
     value = float(f"{value:.3g}")
     power = min(4, max(0, int(log10(value)) // 3)) if value else 0
     return f"{value / 1000**power:.3g} {' kMGT'[power].strip()}{unit}"

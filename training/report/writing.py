@@ -18,7 +18,7 @@ METRICS = "metrics.json"
 
 
 def write(folder: Path, report: Report) -> list[str]:
-    """Write the report into `folder`, which is made if need be; an older one there is replaced.
+    """Write the report into `folder`, which is created if it does not exist. An older report is replaced.
 
     metrics.json holds what `document` returns. Without a history there is no curves.png. Without `uncertainty` in the
     card there are no prediction_sets.png and ood.png. A picture that cannot be drawn is left out.
@@ -31,7 +31,7 @@ def write(folder: Path, report: Report) -> list[str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     if report.recipe:
-        # The recipe names paths, which may be no Unicode: JSON and HTML have to be.
+        # Paths in the recipe may contain bytes that are not Unicode. JSON and HTML must be Unicode.
         paths = {key: printable(str(report.recipe[key])) for key in ("data", "weights") if report.recipe.get(key)}
         report = replace(report, recipe={**report.recipe, **paths})
     derived = figures(report.test, report.ood_data)
@@ -44,7 +44,7 @@ def write(folder: Path, report: Report) -> list[str]:
     for name, draw in _pictures(report, derived).items():
         try:
             draw(folder / name)
-        except Exception as error:  # fonts, images that went away, whatever a name does to a drawing
+        except Exception as error:  # missing fonts or images, or a name that cannot be drawn
             (folder / name).unlink(missing_ok=True)
             what = f"{type(error).__name__}: {printable(str(error))}"
             problems.append(f"{name} of the report could not be drawn ({what})")

@@ -1,6 +1,6 @@
 """Fit the uncertainty on the calibration split, never on test: temperature, conformal sets, out-of-distribution score.
 
-How it is applied stands in handlers/uncertainty.py, so what is fitted is what is served.
+handlers/uncertainty.py applies it. Fitting uses the same functions, so the fitted uncertainty is the served one.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class Fitted:
     """Fitted uncertainty for a release.
 
     Attributes:
-        uncertainty: the card's part.
-        tensors: float32, for `uncertainty.safetensors`; empty where there is no need of that file.
-        remarks: sentences on what the calibration split was too small or too easy for.
+        uncertainty: section of the card.
+        tensors: float32, for `uncertainty.safetensors`; empty if the OOD score needs none.
+        remarks: sentences on settings that the calibration split was too small or too easy for.
     """
 
     uncertainty: UncertaintyCard
@@ -73,10 +73,10 @@ def fit(train: Scored, calibration: Scored, settings: UncertaintySettings) -> Fi
 
     Args:
         train: the training images as serving sees them, not augmented: class means and covariance come from these.
-        calibration: images that no weight was fitted on: temperature and both thresholds come from these.
+        calibration: images that the weights were not fitted on: temperature and both thresholds come from these.
 
     Raises:
-        ValueError: a split is empty, or its outputs are not finite, or Mahalanobis scores cannot be had from `train`.
+        ValueError: a split is empty, or its outputs are not finite, or `train` allows no Mahalanobis scores.
     """
     train, calibration = _checked("train", train), _checked("calibration", calibration)
     logits, labels = calibration.outputs.logits, calibration.labels

@@ -38,9 +38,10 @@ def fit_threshold(
 
 
 def conservative_rank(count: int, share: float) -> int:
-    """ceil((count + 1) * share): a new score is at most the one of this rank with at least the probability `share`.
+    """Return ceil((count + 1) * share): a new score exceeds the score of this rank with probability 1 - `share` at most.
 
-    Ranks begin with 1; beyond `count` there is no such score (Angelopoulos, Bates 2021, arXiv:2107.07511, 1.1).
+    Ranks begin with 1. A rank above `count` means that no score is large enough (Angelopoulos, Bates 2021,
+    arXiv:2107.07511, 1.1).
     """
     # A product such as 100 * 0.07 is a little above 7 in floating point, and must not become 8.
     return math.ceil(round((count + 1) * share, 9))

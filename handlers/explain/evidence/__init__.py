@@ -1,1 +1,1 @@
-"""Evidence beside an attribution: how faithful it is, and what would change the prediction."""
+"""Evidence beside an attribution: completeness, faithfulness, counterfactual, neighbors and warnings."""

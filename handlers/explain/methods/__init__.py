@@ -1,1 +1,1 @@
-"""Attribution methods, one file each, and what they need to know about the network."""
+"""Attribution methods, one file each, and the facts about the network that they need."""

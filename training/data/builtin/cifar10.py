@@ -60,7 +60,7 @@ def load(seed: int = SPLIT_SEED) -> Dataset:
     """Load the data set from `datasets/cifar10/` (or `$TORCHLIGHT_DATASETS/cifar10/`); download it if needed.
 
     Raises:
-        DataError: it cannot be downloaded, or what is there is damaged.
+        DataError: it cannot be downloaded, or the files are damaged.
     """
     home = Path(os.environ.get("TORCHLIGHT_DATASETS") or "datasets") / NAME
     batches = find(home)

@@ -34,7 +34,7 @@ class _Broken(_Failed):
 
 
 def fetch(url: str, path: Path, checksum: str, size: int) -> None:
-    """Download `url` to `path`, if it is not there; what has come stays in `<path>.part` until all has.
+    """Download `url` to `path`, if it does not exist. An incomplete download stays in `<path>.part`.
 
     Two processes may ask for the same file: one fetches it, and the other waits.
 
@@ -105,7 +105,7 @@ def _complete(url: str, file: BinaryIO, size: int) -> None:
 def _ask(url: str, file: BinaryIO, size: int, bar: tqdm[Never]) -> None:
     """Request the missing part (RFC 9110, section 14)."""
     have = file.tell()
-    # identity: these are the bytes whose checksum is known, not what a server or a library makes of them.
+    # identity: the checksum is of these bytes, without compression by the server.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         status = f"the server answers {answer.status_code} {answer.reason}"

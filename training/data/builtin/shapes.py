@@ -1,8 +1,8 @@
-"""`shapes`: 3,600 drawn images of six objects on cluttered backgrounds, and of each image where its object is.
+"""`shapes`: 3,600 drawn images of six objects on cluttered backgrounds, each with a mask of its object.
 
-Made for explanations: what speaks for the class is on the object, so evidence elsewhere is wrong. In `shapes-spurious`
-the same images carry a mark in a corner whose color tells the class nearly always; networks learn the mark instead.
-Drawn here, always alike, nothing to download.
+The data set tests explanations: the evidence for the class is on the object, so evidence elsewhere is wrong. In
+`shapes-spurious` the same images have a mark in a corner. Its color gives the class away in nearly all images, so
+networks learn the mark instead. The images are drawn by this code, always the same, without a download.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SEED = 6
 FINER = 4
 # An object's color differs from the background's by at least this much in one channel, of 255.
 CONTRAST = 90
-# The mark: its side, its distance from the edges, and of how many images it tells the class.
+# The mark: its side, its distance from the edges, and the share of images where its color gives the class away.
 MARK, MARGIN, TELLING = 5, 1, 0.95
 MARKS = ((230, 30, 30), (30, 200, 30), (40, 70, 240), (240, 220, 20), (230, 40, 230), (20, 220, 230))
 
@@ -181,7 +181,7 @@ def _laid(canvas: np.ndarray, cover: np.ndarray, color: np.ndarray) -> np.ndarra
 
 
 def _contrasting(behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A color that is seen before what is behind it."""
+    """Return a random color that is visible on the color `behind`."""
     while True:
         color: np.ndarray = random.uniform(0, 255, 3)
         if np.abs(color - behind).max() >= CONTRAST:

@@ -1,7 +1,7 @@
-"""Reading a pickle that holds plain values and arrays of numbers, and nothing else.
+"""Safe reading of a pickle that holds only plain values and arrays of numbers.
 
-A pickle is a program: it may name any function of any module and call it. Here it may name the few that arrays are
-rebuilt with (docs.python.org/3/library/pickle.html#restricting-globals).
+A pickle can name any function of any module and call it. Here it can name only the functions that rebuild arrays
+(docs.python.org/3/library/pickle.html#restricting-globals).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def read(path: Path) -> Any:
     """Return the value pickled in `path`; strings of Python 2 are bytes.
 
     Raises:
-        DataError: it is cut short or corrupt, or would call what is not allowed.
+        DataError: it is cut short or corrupt, or would call another function.
     """
     try:
         return _Arrays(io.BytesIO(path.read_bytes()), encoding="bytes").load()

@@ -27,7 +27,7 @@ def worst(test: Evaluation, max_images: int = MOST) -> list[int]:
 
 
 def draw(path: Path, test: Evaluation, pictures: Split) -> None:
-    """A grid of what the network saw, with label, answer, probability and name."""
+    """Draw a grid of the network's inputs, each with label, predicted class, probability and name."""
     indices = worst(test)
     rows = max(1, -(-len(indices) // COLUMNS))
     with picture(path, 1.85 * COLUMNS, 2.55 * rows if indices else 1) as figure:
