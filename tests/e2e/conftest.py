@@ -63,7 +63,7 @@ def store(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def slow_store(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, waiting two seconds for each batch to fill: what is sent is in flight for a while."""
+    """The same with a batch delay of two seconds, so that requests stay in flight for that time."""
     return _store(release, ModelConfig(batchSize=64, maxBatchDelay=2000), tmp_path_factory.mktemp("slow"))
 
 

@@ -13,7 +13,7 @@ from tests.support.server import PREDICT_ONLY, REPOSITORY, TOKEN, Server, run
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a release and a .mar of `digits` 1.0, made by `make archive`'s command on nothing at all."""
+    """A folder with a release and a .mar of `digits` 1.0, made by the command of `make archive` in an empty folder."""
     folder = tmp_path_factory.mktemp("workspace")
     done = run(folder, "scripts.archive")
     assert done.returncode == 0, done.stderr
@@ -22,7 +22,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(workspace: Path) -> Iterator[Server]:
-    """A server with the settings users get."""
+    """A server with the default settings."""
     with Server(workspace) as running:
         yield running
 
@@ -46,7 +46,7 @@ def slow(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def batching(workspace: Path, folder: Path, *, size: int, delay_ms: int) -> Path:
-    """A workspace whose archive batches in its own way."""
+    """Return a workspace whose archive has these batch settings."""
     shutil.copytree(workspace / "releases", folder / "releases")
     (folder / "config.yaml").write_text(f"batchSize: {size}\nmaxBatchDelay: {delay_ms}\n")
     done = run(folder, "scripts.archive", "--config", "config.yaml")

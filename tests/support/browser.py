@@ -1,4 +1,4 @@
-"""Headless Chromium, and a web site of the test's own that tells a page what to do and hears what came of it."""
+"""Headless Chromium, and a web site for tests that gives a page its script and receives the results."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def web_site(posts: int) -> Iterator[Site]:
 
 
 def visit(site: Site) -> list[Posted]:
-    """Open the page of a site in Chromium until the site has finished; returns what was posted to it."""
+    """Open the page of a site in Chromium until the site has finished; return the data that was posted to it."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [install(), *FLAGS, f"--user-data-dir={profile}", f"{site.origin}/"]
         chromium = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -61,7 +61,7 @@ def wheels() -> Path:
 
 
 def context(folder: Path, *, wheels: Path | None = None) -> Path:
-    """A copy of what the image is made of, so that a wheelhouse can lie in it."""
+    """Copy the build context of the image to `folder`, to which a wheelhouse can be added."""
     parts = (REPOSITORY / ".dockerignore").read_text().splitlines()
     for part in ("Dockerfile", ".dockerignore", *(line[1:] for line in parts if line.startswith("!"))):
         source, target = REPOSITORY / part, folder / part
@@ -146,7 +146,7 @@ class Engine:
 
 
 def _bridges_of_killed_runs() -> list[str]:
-    """Bridges of this module whose process is no more: a run that was killed had no time to take its own away."""
+    """Return bridges of this module whose process has ended: a killed run could not remove them."""
     names = [path.name for path in Path("/sys/class/net").iterdir() if re.fullmatch(r"tl-\d+", path.name)]
     return [name for name in names if not Path("/proc", name.removeprefix("tl-")).exists()]
 
@@ -184,7 +184,7 @@ def _package_source() -> tuple[str, str]:
 
 
 def run(command: list[str | Path], *, timeout: float = 60, env: dict[str, str] | None = None) -> str:
-    """Run a program, and on failure show the end of what it said."""
+    """Run a program, and on failure show the end of its output."""
     environment = {**(env or os.environ), "PATH": _path()}
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment)
     if done.returncode != 0:

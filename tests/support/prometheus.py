@@ -74,7 +74,7 @@ class Prometheus:
         return list(answer.json()["data"].get(metric, []))
 
     def await_query(self, expression: str) -> list[dict[str, Any]]:
-        """The vector, as soon as it is not empty."""
+        """Wait until the result of a query is not empty, and return it."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:

@@ -1,4 +1,4 @@
-"""The one comparison of two answers to the same image: equal, but for what float32 sums may change.
+"""The comparison of two responses to the same image: equal, except for the rounding of float32 sums.
 
 A matrix product sums in another order for another number of rows, so the last bits of float32 logits change with the
 batch: about 1e-6 of values around 10. A softmax shrinks that to less than one unit of a probability's sixth digit. By

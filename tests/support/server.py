@@ -113,18 +113,18 @@ class Server:
         return self.instance.log.read_text(errors="replace")
 
     def await_logged(self, words: str) -> None:
-        """Wait for what it prints: lines of the proxy are passed on together, some 50 ms later."""
+        """Wait until the log contains `words`. Lines of the proxy arrive in groups, some 50 ms later."""
         deadline = time.monotonic() + 10
         while words not in self.log():
             assert time.monotonic() < deadline, f"{words!r} is not in the log:\n{self.log()[-3000:]}"
             time.sleep(0.05)
 
     def key(self, kind: Kind) -> dict[str, str]:
-        """Return the header that TorchServe itself wants from whoever talks to it without the proxy."""
+        """Return the header with TorchServe's own token, for requests without the proxy."""
         return {"Authorization": f"Bearer {KeyFile.of(self.instance).token(kind)}"}
 
     def describe(self, path: str) -> Any:
-        """Return what the management API says at a path."""
+        """Return the response of the management API at a path."""
         return requests.get(self.management + path, headers=self.key("management"), timeout=30).json()
 
     def workers(self, model: str = "digits") -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""The real proxy before a model server of the test's own, which answers, or fails, as it is told."""
+"""The real proxy before a fake model server, whose responses and failures a test defines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from serving.torchserve import executables
 from tests.support.server import free_port
 
 TOKEN = "open-sesame"
-# The timeouts of the template, and what they are here.
+# The timeouts of the template, each with the shorter value for tests.
 SHORTER = {
     "timeout client 30s": "timeout client 700ms",
     "wait-for-body time 20s": "wait-for-body time 600ms",
@@ -75,7 +75,7 @@ def running_proxy(
 
     Args:
         unbatched_map: a line of the map of single predictions.
-        health: lines of the map of what is not ready.
+        health: lines of the map of versions that are not ready.
     """
     script = Script()
     backend = ThreadingHTTPServer(("127.0.0.1", 0), _handler(script))

@@ -1,4 +1,4 @@
-"""docs/http.md says all that the code does, its numbers are the code's, and each of its rows has a test."""
+"""docs/http.md covers all features of the code, has the numbers of the code, and has a test for each row."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TEXT = (DOCS / "http.md").read_text(encoding="utf-8")
 
 
 def sections() -> dict[str, list[list[str]]]:
-    """The cells of each row of each section's tables, without their heads."""
-    found = {}
+    """Return the rows of the tables in each section, as lists of cells, without the table heads."""
+    tables = {}
     for section in TEXT.split("\n## ")[1:]:
         lines = [line for line in section.splitlines() if line.startswith("| `")]
-        found[section.partition("\n")[0]] = [
+        tables[section.partition("\n")[0]] = [
             [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines
         ]
-    return found
+    return tables
 
 
 ROWS_OF = sections()
@@ -50,11 +50,11 @@ def test_each_row_has_a_test_and_each_test_a_row() -> None:
 def test_each_option_has_its_row() -> None:
     documented = {cells[0].strip("`"): cells for cells in ROWS_OF["Options"]}
     for option in OPTIONS:
-        _, name, header, kinds, says = documented[option.name]
+        _, name, header, kinds, description = documented[option.name]
         assert (name, header) == (f"`{option.name}`", f"`{option.header}`")
         assert kinds == ("explanations" if option.explain_only else "both")
         default = option.schema.get("default")
-        assert default is None or str(default).lower() in says.lower()
+        assert default is None or str(default).lower() in description.lower()
 
 
 def test_each_error_has_its_row_and_status() -> None:

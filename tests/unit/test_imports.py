@@ -18,12 +18,12 @@ MAY_IMPORT = {
     "scripts": {"scripts", "serving", "training", "handlers", "models"},
 }
 OURS = {*MAY_IMPORT, "tests", "benchmarks", "playground"}
-# What a worker has beside the standard library: both packages run from an unpacked .mar.
+# Packages of a worker beside the standard library: handlers and models run from an unpacked .mar.
 IN_A_WORKER = {"torch", "numpy", "PIL", "captum", "safetensors", "pydantic", "yaml", "orjson", "simplejpeg"}
 ENTRY = ROOT / "handlers" / "torchserve_handler.py"
-# The sub-packages of serving, from the bottom up. Each may import itself and what stands before its own row; two in one
-# row know nothing of each other. `client`, `grpc` and `exporter` stand beside the others: each is a process of its own,
-# or code that users run without a server.
+# The sub-packages of serving, from the bottom up. Each may import itself and the packages of earlier rows, but not the
+# others of its own row. `client`, `grpc` and `exporter` are beside the others: each is a process of its own, or code
+# that users run without a server.
 SERVING_ORDER = [
     ("errors",),
     ("client", "runtime"),
@@ -54,7 +54,7 @@ def imported(path: Path) -> set[str]:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """Return the dotted names that a file of ours imports, of modules and of what is taken out of them."""
+    """Return the dotted names that a file imports, of modules and of names from modules."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -125,7 +125,7 @@ def test_modules_import_each_other_in_no_circle(package: str) -> None:
     assert list(TopologicalSorter(graph).static_order())
 
 
-# Modules and sub-packages of handlers/, from the bottom to the top: each imports only what stands before it.
+# Modules and sub-packages of handlers/, from the bottom to the top: each imports only earlier ones.
 ORDER = (
     "errors",
     "metrics",

@@ -38,7 +38,7 @@ def fit_threshold(
 
 
 def conservative_rank(count: int, share: float) -> int:
-    """Return ceil((count + 1) * share): a new score exceeds the score of this rank with probability 1 - `share` at most.
+    """Return the rank ceil((count + 1) * share). A new score exceeds this one with probability 1 - `share` at most.
 
     Ranks begin with 1. A rank above `count` means that no score is large enough (Angelopoulos, Bates 2021,
     arXiv:2107.07511, 1.1).

@@ -97,7 +97,7 @@ def failed(answer: requests.Response, status: int, kind: str) -> dict[str, Any]:
 
 
 def told(port: int, request: bytes) -> bytes:
-    """Return what the proxy answers to these bytes, until it closes the connection or is silent for long."""
+    """Return the proxy's response to these bytes, until it closes the connection or is silent for long."""
     with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
         connection.sendall(request)
         said = b""

@@ -188,17 +188,17 @@ def parted(answer: requests.Response) -> tuple[dict[str, Any], bytes]:
     return json.loads(answer.content[:length]), answer.content[length:]
 
 
-# ---- trust: what the card of `digits` promises
+# ---- uncertainty: the values of the card of `digits`
 
 
 def uncertainty(ask: Ask) -> UncertaintyCard:
-    found = Card.load(ask.server.workspace / "releases" / "digits" / "1.0").uncertainty
-    assert found is not None
-    return found
+    section = Card.load(ask.server.workspace / "releases" / "digits" / "1.0").uncertainty
+    assert section is not None
+    return section
 
 
 def board() -> bytes:
-    """A checkerboard, which is no digit."""
+    """Return a checkerboard, which is not a digit."""
     buffer = io.BytesIO()
     Image.fromarray(np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.full((3, 3), 255)).astype(np.uint8)).save(
         buffer, "PNG"

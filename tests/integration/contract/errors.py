@@ -31,7 +31,7 @@ def no_image(ask: Ask) -> None:
 def bad_multipart(ask: Ask) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     failed(ask.post(PREDICT, b'--x\r\nrubbish: "\r\n\r\n\r\n--x--', headers=headers), 400, "BadMultipart")
-    for cut in (1, 100, 1_500):  # what is whole of it must not be answered as if it were all
+    for cut in (1, 100, 1_500):  # the complete parts must not be answered as if they were all
         whole = requests.Request("POST", ask.server.url, files=[("a", ask.digit["1"]), ("b", ask.digit["2"])]).prepare()
         headers = {"Content-Type": whole.headers["Content-Type"]}
         assert isinstance(whole.body, bytes)
@@ -182,7 +182,7 @@ def worker_died(ask: Ask) -> None:
 
 @row("NotReady")
 def not_ready(ask: Ask) -> None:
-    """Read what the map of the supervisor says; tests/integration/server/test_health.py has real workers."""
+    """Read the reason from the supervisor's map; tests/integration/server/test_health.py has real workers."""
     reason = "digits 1.0 has no READY predict worker (0 of 1)"
     with running_proxy(health=f"digits/1.0 {reason}\nunready {reason}\n") as proxy:
         for path in ("/ping", "/v2/health/ready", "/v1/models/digits", "/v2/models/digits/versions/1.0/ready"):

@@ -1,4 +1,4 @@
-"""Limits: what is just within passes, and what is just beyond does not."""
+"""Limits: a request at the limit passes, and one just above it does not."""
 
 from __future__ import annotations
 

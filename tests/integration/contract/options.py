@@ -1,4 +1,4 @@
-"""Options: each one, and each place where it may stand."""
+"""Each option, and each place of a request where an option can be."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def target(ask: Ask) -> None:
 
 
 def refused(ask: Ask, query: str, says: str) -> None:
-    """Expect a BadOption that says what is accepted."""
+    """Expect a BadOption that lists the accepted values."""
     assert says in failed(ask.post(f"{EXPLAIN}?{query}", ask.digit["3"]), 400, "BadOption")["message"]
 
 
@@ -113,7 +113,7 @@ def faithfulness(ask: Ask) -> None:
 @row("counterfactual", "why-counterfactual")
 def counterfactual(ask: Ask) -> None:
     found = ok(ask.post(f"{EXPLAIN}?counterfactual=true", ask.digit["3"]))["counterfactual"]
-    if found is not None:  # this digit may stay what it is, whatever is blurred
+    if found is not None:  # no patches may change the class of this digit
         assert found["label"] != "3"
         assert all(0 <= left < right <= 256 and 0 <= top < bottom <= 256 for left, top, right, bottom in found["boxes"])
         assert 0 < found["share"] <= 1

@@ -1,4 +1,4 @@
-"""Each example of docs/http.md, as it stands there, against a real server."""
+"""Each example of docs/http.md runs unchanged against a real server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _node() -> bool:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A working directory with the samples in it, where curl takes an answer that is no success for a failure."""
+    """A working directory with the samples, where curl fails if a response is an error."""
     (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
     (tmp_path / ".curlrc").write_text("fail\nsilent\nshow-error\n")
     return tmp_path

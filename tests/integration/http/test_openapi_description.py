@@ -1,4 +1,4 @@
-"""TorchServe describes itself (OPTIONS); what it says about inference and what we say do not disagree."""
+"""TorchServe's description of itself (OPTIONS) agrees with deploy/openapi.json about inference."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Schemathesis sends what deploy/openapi.json allows and what it does not, and compares the answers with it.
+"""Schemathesis sends valid and invalid requests, and compares the responses with deploy/openapi.json.
 
-In a process of its own: its pytest plugin would bring warnings and a database of examples with it.
+It runs in a process of its own, because its pytest plugin adds warnings and a database of examples.
 """
 
 from __future__ import annotations

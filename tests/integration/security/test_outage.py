@@ -1,4 +1,4 @@
-"""Whoever has the token is answered, whatever connections others hold, from the same address too."""
+"""A client with the token gets responses, even if others at the same address hold many connections."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """TorchServe's own ports give nothing to another user of this machine, nor to a web page in the user's browser.
 
-In development, where clients need no token: whoever reaches the management API loads code from any folder.
+The tests run in development mode, where clients need no token. The management API can load code from any folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REFUSED = "Token Authorization failed"
 
 @pytest.fixture
 def malice(tmp_path: Path) -> Path:
-    """A folder whose handler leaves a file as soon as it is loaded."""
+    """A folder whose handler writes a file when it is loaded."""
     folder = tmp_path / "malice"
     (folder / "MAR-INF").mkdir(parents=True)
     manifest = '{"model": {"modelName": "malice", "modelVersion": "1.0", "handler": "handler.py"}, "runtime": "python"}'

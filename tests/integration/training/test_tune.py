@@ -1,4 +1,4 @@
-"""`make tune` on a real server: what it measures and writes, and that nothing is left of one that is stopped."""
+"""`make tune` on a real server: it measures and writes settings, and a stopped run leaves no files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_tune_rejects_settings_that_break_the_latency_budget(place: Path) -> Non
 
 
 def test_when_it_is_stopped_nothing_is_left(place: Path) -> None:
-    # SIGTERM is made what Ctrl-C is; a Ctrl-C of its own would tell no more.
+    # SIGTERM is handled like Ctrl-C, so one test covers both.
     with subprocess.Popen(
         [sys.executable, "-m", "scripts.tune", "--seconds", "30"],
         cwd=place,

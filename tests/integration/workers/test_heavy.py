@@ -18,13 +18,13 @@ MIDDLE = bytes(haproxy.MOVABLE_BYTES + 1)
 
 @pytest.fixture
 def proxy() -> Iterator[ProxyClient]:
-    """A proxy of its own: what it has counted is nobody else's."""
+    """A proxy for one test, so that its counts are not shared."""
     with running_proxy(explain_at_once=1) as running:
         yield running
 
 
 def ask(proxy: ProxyClient, body: bytes, *, milliseconds: int, status: int = 200) -> list[str]:
-    """Send a body that costs so much; returns the paths that the model server was asked for."""
+    """Send a body whose response takes `milliseconds`; return the paths that the model server received."""
     proxy.script.asked.clear()
     proxy.script.status = status
     proxy.script.headers = {"X-Model-Version": "1.0"}

@@ -1,4 +1,4 @@
-"""Asking a classifier, reading what it answered, and comparing two answers."""
+"""Helpers that send requests to a classifier, read its responses, and compare two of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that trains: what its flags come to, and what it says where something is wrong."""
+"""The command that trains: the meaning of its flags, and its error messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.train import unfinished
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainingJob]:
-    """Trainings that were asked for, in an empty folder; none is done."""
+    """Jobs of the requested trainings, in an empty folder. No training runs."""
     monkeypatch.chdir(tmp_path)
     jobs: list[TrainingJob] = []
 
@@ -30,7 +30,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainingJob]:
 
 
 def stopped(model: str, version: str, recipe: Recipe) -> None:
-    """Leave what a training leaves that was stopped."""
+    """Write the files that a stopped training leaves."""
     checkpoint.write(unfinished(model, version), {}, {})
     (unfinished(model, version) / "recipe.yaml").write_text(recipe.to_yaml())
 

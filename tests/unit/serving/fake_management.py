@@ -1,4 +1,4 @@
-"""TorchServe's management API in memory: what is registered is READY at once, but for what is told to fail."""
+"""TorchServe's management API in memory: registrations are READY at once, except those that a test lets fail."""
 
 from __future__ import annotations
 

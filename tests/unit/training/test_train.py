@@ -1,4 +1,4 @@
-"""The way from a data set to a release, and what is left where it ends too early."""
+"""Training from a data set to a release, and the files that remain if it ends too early."""
 
 from __future__ import annotations
 

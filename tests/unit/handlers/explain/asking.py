@@ -52,19 +52,19 @@ def linear_network() -> nn.Sequential:
 
 
 def slopes(linear: nn.Sequential, weights: torch.Tensor) -> torch.Tensor:
-    """The gradient (N, 3, SIZE, SIZE) of what is explained of it."""
+    """Return the gradient (N, 3, SIZE, SIZE) of the target score of a linear network."""
     layer = linear.get_parameter("1.weight").detach()
     return (weights @ layer).view(-1, 3, SIZE, SIZE)
 
 
 def images(count: int, seed: int = 1) -> torch.Tensor:
-    """Normalized images (count, 3, SIZE, SIZE), smooth enough to have something on them."""
+    """Return smooth random images, normalized, (count, 3, SIZE, SIZE)."""
     drawn = torch.randn(count, 3, SIZE // 4, SIZE // 4, generator=torch.Generator().manual_seed(seed))
     return nn.functional.interpolate(drawn, (SIZE, SIZE), mode="bilinear")
 
 
 def targets(*requested: int | tuple[int, int]) -> torch.Tensor:
-    """Weights (N, CLASSES): of a class, or of one against another."""
+    """Return weights (N, CLASSES) of a class, or of a contrast of two classes."""
     weights = torch.zeros(len(requested), CLASSES)
     for row, request in enumerate(requested):
         for sign, index in zip((1, -1), request if isinstance(request, tuple) else (request,), strict=False):
@@ -79,7 +79,7 @@ def ask(
     weights: torch.Tensor,
     settings: MethodSettings | None = None,
 ) -> Attribution:
-    """Explain images by a method as it is run unless asked otherwise."""
+    """Explain images by a method, with its default settings unless `settings` is given."""
     chosen = settings or method.settings
     baseline = baselines.make(chosen.baseline, shown, SPEC) if chosen.baseline else None
     target_score = TargetScore(explained, introspect(explained, shown.shape[2]))

@@ -1,4 +1,4 @@
-"""Whatever else is in its batch, a request gets the answer that it gets alone."""
+"""A request gets the same response in any batch as it gets alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "text": lambda content: b"text",
     "empty": lambda content: b"",
 }
-# How explanations are asked for: each method, and what else goes its own way through a batch.
+# Options of explanations: each method, and settings that are computed separately in a batch.
 WAYS: list[dict[str, str]] = [
     {},
     *({"method": name} for name in METHODS if name != "kernelshap"),
@@ -51,12 +51,12 @@ WAYS: list[dict[str, str]] = [
     {"method": "ixg", "steps": "3"},
     {"method": "gradcam", "contrast": "1,1"},
 ]
-Sent = list[tuple[int, str]]  # images by number, and what is done to each
+Sent = list[tuple[int, str]]  # numbers of images, each with its change (a key of DAMAGES)
 
 
 @st.composite
 def asked(draw: st.DrawFn) -> tuple[str, Kind, Sent, dict[str, str]]:
-    """A request: its form, kind, images and options; one in some is wrong in some way."""
+    """Draw a request: its form, kind, images and options. Some requests are wrong in one way."""
     form = draw(st.sampled_from(["raw", "multipart", "json", "v1", "v2", "npy"]))
     kind: Kind = draw(st.sampled_from(["predict", "explain"]))
     damage = st.sampled_from(["none"] * 5 + list(DAMAGES))

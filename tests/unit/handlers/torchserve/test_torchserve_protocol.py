@@ -23,7 +23,7 @@ with warnings.catch_warnings():  # importing TorchServe leaves a file open
     from ts.context import Context, RequestProcessor
     from ts.protocol import otf_message_handler as stock
 
-    # Its own copy of the module: in that of the worker, tests of the entry have replaced what is compared here.
+    # A separate copy of the module: tests of the handler have replaced functions in the worker's copy.
     _spec = importlib.util.find_spec("ts.service")
     assert _spec is not None
     assert _spec.loader is not None

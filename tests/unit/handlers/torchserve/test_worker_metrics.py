@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 
 @pytest.fixture
 def counting(release_with_uncertainty: Release, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageClassifier, Metrics]:
-    """A handler that hands on what it counted without delay, and what TorchServe got of it."""
+    """A handler that sends its counts to TorchServe without delay, and the counts that TorchServe got."""
     monkeypatch.setattr(torchserve_handler, "FLUSH_SECONDS", 0)
     metrics, loaded = Metrics(), ImageClassifier()
     loaded.initialize(Context(str(release_with_uncertainty.folder), metrics=metrics))
@@ -30,7 +30,7 @@ def counting(release_with_uncertainty: Release, monkeypatch: pytest.MonkeyPatch)
 
 
 def until_counted(metrics: Metrics, *names: str) -> dict[str, float]:
-    """Wait until the thread has handed on more than 0 of these counters; returns by how much."""
+    """Wait until the thread has sent counts above 0 for these counters; return the counts."""
     deadline = time.monotonic() + 20
     while not all((found := dict(metrics.counts())).get(name) for name in names) and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -139,7 +139,7 @@ class Once:
 
 
 def hand_on(handler: ImageClassifier, cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One turn of the thread that hands on what was counted."""
+    """Run one iteration of the thread that sends the counts."""
     monkeypatch.setattr(handler, "_has_metrics", Once())
     monkeypatch.setattr(torchserve_handler, "FLUSH_SECONDS", 0)
     with pytest.raises(Stop):

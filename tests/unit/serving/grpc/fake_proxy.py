@@ -1,4 +1,4 @@
-"""A proxy that answers as a test tells it, and records its requests."""
+"""A proxy whose responses a test defines, and which records its requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which data set a name or a path means, and which images are unlike it."""
+"""Data sets by name or path, and the out-of-distribution images for each."""
 
 from __future__ import annotations
 
