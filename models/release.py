@@ -90,7 +90,7 @@ def checked_version(version: str) -> str:
 
 
 def versions(model: str, root: Path = ROOT) -> list[str]:
-    """The versions of `model` under `root`, oldest first; folders that are not versions are passed over."""
+    """Return the versions of `model` under `root`, oldest first. Other folders are ignored."""
     folder = root / checked_name(model)
     return in_order(
         path.name for path in folder.glob("*") if path.is_dir() and re.fullmatch(VERSION_PATTERN, path.name)
@@ -98,13 +98,13 @@ def versions(model: str, root: Path = ROOT) -> list[str]:
 
 
 def next_version(model: str, root: Path = ROOT) -> str:
-    """The version that a new training run gets when none is named: 1.0, then 2.0, and so on."""
+    """Return the default version of a new training: 1.0, then 2.0, and so on."""
     existing = versions(model, root)
     return f"{version_key(existing[-1])[0] + 1}.0" if existing else "1.0"
 
 
 def find(model: str, version: str | None = None, root: Path = ROOT) -> Release:
-    """The release of `model` with this `version`, or its newest.
+    """Return the release of `model` with this `version`, or the newest one.
 
     Raises:
         ReleaseError: there is none, it is spelled otherwise there, or its card does not fit the folder it lies in.
@@ -132,7 +132,7 @@ def find(model: str, version: str | None = None, root: Path = ROOT) -> Release:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -73,7 +73,7 @@ class Bottleneck(nn.Module):
 
 
 def shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    """The way round a block: nothing where shapes stay, else a strided 1x1 convolution and a norm."""
+    """Return the skip connection of a block: identity for equal shapes, else a strided 1x1 convolution and a norm."""
     if stride == 1 and inputs == outputs:
         return nn.Identity()
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))

@@ -41,7 +41,7 @@ def names() -> list[str]:
 
 
 def build(name: str, **arguments: Any) -> Network:
-    """Build the architecture `name` with fresh weights.
+    """Build the architecture `name` with random weights.
 
     Raises:
         ValueError: there is no such architecture, or it does not take these arguments.

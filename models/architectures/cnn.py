@@ -50,5 +50,5 @@ class CNN(Network):
 
 
 def build(image_size: int = 24, classes: int = 10) -> CNN:
-    """The network with fresh weights, for square images of `image_size` pixels."""
+    """Return the network with random weights, for square images of `image_size` pixels."""
     return CNN(image_size, classes)

@@ -9,5 +9,5 @@ from models.residual import Bottleneck, ResNet
 
 
 def build(image_size: int = 224, classes: int = 10) -> ResNet:
-    """The network with fresh weights, for square images of `image_size` pixels, at least 32."""
+    """Return the network with random weights, for square images of `image_size` pixels, at least 32."""
     return ResNet(Bottleneck, (3, 4, 6, 3), image_size, classes)

@@ -70,7 +70,7 @@ class ResNet9(Network):
 
 
 def build(image_size: int = 24, classes: int = 10, width: int = 32, scale: float = 0.125) -> ResNet9:
-    """The network with fresh weights, for square images of `image_size` pixels.
+    """Return the network with random weights, for square images of `image_size` pixels.
 
     Args:
         width: channels of the first convolution, doubled at each pooling; the cost grows with its square.

@@ -126,7 +126,7 @@ def build(
     depth: int = 6,
     heads: int = 3,
 ) -> VisionTransformer:
-    """The network with fresh weights.
+    """Return the network with random weights.
 
     Args:
         patch: pixels of a patch's side; where it is not given, 4 up to 64 pixels, 8 up to 128, 16 up to 256.

@@ -46,7 +46,7 @@ class ServerCollector(Collector):
         self._timeout = timeout
 
     def collect(self) -> Iterator[Metric]:
-        """All families of this moment."""
+        """Return all metric families, with their current values."""
         yield families.scalars(BUILD, {(VERSION,): 1.0})
         yield families.scalar(START, self._sources.start)
         yield from self._model_server()

@@ -60,7 +60,7 @@ class Exporter:
 
 
 def command(instance: Instance, socket: Path | None, start: float) -> list[str]:
-    """The command line of the endpoint."""
+    """Return the command line of the metrics endpoint."""
     flags: dict[str, object] = {"--port": instance.ports.public, "--root": instance.folder.parent, "--start": start}
     if socket is not None:
         flags["--socket"] = socket

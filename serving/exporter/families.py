@@ -14,7 +14,7 @@ Values = Mapping[tuple[str, ...], float]
 
 
 def scalars(definition: Definition, values: Values) -> Metric:
-    """The family of a counter or gauge."""
+    """Return the metric family of a counter or gauge."""
     family: CounterMetricFamily | GaugeMetricFamily
     if definition.kind == "counter":
         family = CounterMetricFamily(definition.name, definition.help, labels=definition.labels)
@@ -26,12 +26,12 @@ def scalars(definition: Definition, values: Values) -> Metric:
 
 
 def scalar(definition: Definition, value: float) -> Metric:
-    """The family of a metric without labels."""
+    """Return the metric family of a metric without labels."""
     return scalars(definition, {(): value})
 
 
 def histogram(definition: Definition, buckets: Mapping[tuple[str, ...], Mapping[float, float]], sums: Values) -> Metric:
-    """The family of a histogram.
+    """Return the metric family of a histogram.
 
     Workers hand their buckets on one after the other, so a scrape may see some of them a moment before the others. No
     bucket is published with less than the bucket before it.

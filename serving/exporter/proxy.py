@@ -16,7 +16,7 @@ STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 def collect(routing: Routing) -> Iterator[Metric]:
-    """The families of the proxy.
+    """Return the metric families of the proxy.
 
     Raises:
         Unreachable: the proxy does not answer.

@@ -27,7 +27,7 @@ Application = Callable[[Environment, StartResponse], Iterable[bytes]]
 
 
 def application(registry: CollectorRegistry) -> Application:
-    """The WSGI application: GET and HEAD of /metrics, as Prometheus text or as OpenMetrics, by the Accept header."""
+    """Return the WSGI application: GET and HEAD of /metrics, in Prometheus or OpenMetrics text, by Accept."""
     metrics = make_wsgi_app(registry)
 
     def answer(environment: Environment, start_response: StartResponse) -> Iterable[bytes]:
@@ -70,7 +70,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def serve(sources: Sources) -> WSGIServer:
-    """A server that is bound and listens; `serve_forever` answers."""
+    """Return a server that is bound and listens; call `serve_forever` to answer requests."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(ServerCollector(sources))
     return make_server(HOST, sources.instance.ports.metrics, application(registry), _Server, _Handler)

@@ -35,7 +35,7 @@ Samples = Mapping[str, list[Sample]]
 
 
 def fetch(port: int, timeout: float) -> str:
-    """The text of TorchServe's endpoint on loopback; it needs no token.
+    """Return the text of TorchServe's endpoint on loopback, which needs no token.
 
     Raises:
         Unreachable: no answer within `timeout` seconds, or no success.
@@ -49,7 +49,7 @@ def fetch(port: int, timeout: float) -> str:
 
 
 def convert(text: str) -> Iterator[Metric]:
-    """The families of a text that TorchServe published."""
+    """Return the metric families in the text of TorchServe's endpoint."""
     samples = parse(text)
     for definition in WORKERS:
         yield _histogram(definition, samples) if definition.kind == "histogram" else _counter(definition, samples)
@@ -58,7 +58,7 @@ def convert(text: str) -> Iterator[Metric]:
 
 
 def parse(text: str) -> Samples:
-    """The samples by name. TorchServe calls `_bucket`, `_sum` and `_count` counters, so its types are not read."""
+    """Return the samples by name. Types are not read: TorchServe calls `_bucket`, `_sum` and `_count` counters."""
     untyped = "\n".join(line for line in text.split("\n") if not line.startswith("#"))
     samples: defaultdict[str, list[Sample]] = defaultdict(list)
     for family in text_string_to_metric_families(untyped + "\n"):
@@ -91,7 +91,7 @@ def _add_up(
 
 
 def _own_labels(definition: Definition, sample: Sample) -> tuple[str, ...]:
-    """The published labels. Workers percent-encode some signs (handlers/torchserve_handler.py)."""
+    """Return the labels to publish. Workers percent-encode some characters (handlers/torchserve_handler.py)."""
     return tuple(unquote(sample.labels.get(label, "")) for label in definition.labels)
 
 

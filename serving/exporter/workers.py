@@ -12,7 +12,7 @@ from serving.torchserve.management import Management
 
 
 def collect(management: Management) -> Iterator[Metric]:
-    """The families of worker counts.
+    """Return the metric families of worker counts.
 
     Raises:
         ManagementError: TorchServe does not answer, or not with a success.

@@ -94,7 +94,7 @@ def readable(root: Path, entries: Sequence[Listed]) -> tuple[list[Item], list[Le
 
 
 def distinct(root: Path, items: Sequence[Item]) -> tuple[list[Item], list[LeftOut]]:
-    """Each image once: in the first of `items` that has it, and nowhere if it has two labels.
+    """Return each image once: the first of equal `items`, and none of them if their labels differ.
 
     Images are the same if their pixels are, whatever their files (pixel_digest.py).
     """
@@ -118,7 +118,7 @@ def distinct(root: Path, items: Sequence[Item]) -> tuple[list[Item], list[LeftOu
 
 
 def _told_apart(root: Path, items: Sequence[Item]) -> list[Item]:
-    """The items with a digest of all pixels where several have the same sample of them."""
+    """Return the items. Those with the same digest of a sample of pixels get a digest of all pixels."""
     files: dict[bytes, set[bytes]] = {}
     for item in items:
         files.setdefault(item.pixels, set()).add(item.digest)
@@ -136,7 +136,7 @@ def _told_apart(root: Path, items: Sequence[Item]) -> list[Item]:
 
 
 def _decoded(content: bytes) -> tuple[np.ndarray, tuple[int, int] | None]:
-    """The pixels of an image, and the lowest and highest value if it is gray with 16 bits.
+    """Return the pixels of an image, and the lowest and highest value if it is gray with 16 bits.
 
     Raises:
         RequestError: it cannot be served.
@@ -151,7 +151,7 @@ def _decoded(content: bytes) -> tuple[np.ndarray, tuple[int, int] | None]:
 
 
 def _parallel(function: Callable[[T], R], arguments: Sequence[T], title: str) -> list[R]:
-    """The results in order; several threads, since decoders and digests let go of Python's lock."""
+    """Return the results in order. Several threads work, because decoders and digests release Python's lock."""
     with (
         ThreadPool(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool,
         tqdm(total=len(arguments), desc=title, unit="image", disable=None, leave=False, smoothing=0.05) as bar,

@@ -61,7 +61,7 @@ def load(table: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
 
 
 def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
-    """The lines that hold something, with their numbers."""
+    """Return the lines that are not blank, with their numbers."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:  # Excel begins a CSV file with a byte order mark
             first = file.readline()

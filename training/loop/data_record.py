@@ -59,7 +59,7 @@ def check(folder: Path, dataset: Dataset) -> None:
 
 
 def _images(dataset: Dataset) -> dict[str, list[str]]:
-    """The split and the class of each image by its name; of several images of one name all."""
+    """Return the splits and classes of all images by name. Several images may have the same name."""
     images: dict[str, list[str]] = {}
     for title, split in (("train", dataset.train), ("calibration", dataset.calibration), ("test", dataset.test)):
         for row, label in enumerate(split.labels):

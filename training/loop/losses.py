@@ -22,7 +22,7 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def mean_squared_error(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The Brier score by image (N,): squared differences of probability and target, summed over the classes.
+    """Return the Brier score by image (N,): squared differences of probability and target, summed over the classes.
 
     Brier 1950, Monthly Weather Review 78(1). From 0 to 2.
     """

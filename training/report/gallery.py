@@ -54,7 +54,7 @@ def places(sample: Sample, max_rows: int = ROWS) -> list[int]:
 
 
 def rows(sample: Sample, maps: Mapping[str, torch.Tensor], shown: Sequence[int]) -> list[GalleryRow]:
-    """The rows of the images at the indices `shown`; `maps` are (N, H, W) by method."""
+    """Return the rows of the images at the indices `shown`; `maps` are (N, H, W) by method."""
     card = sample.test.card
     probabilities = sample.test.probabilities
     gallery_rows = []

@@ -61,7 +61,7 @@ def template(name: str, folder: Path = FOLDER) -> Template:
 
 
 def _rows(figures: Figures) -> list[ClassFigures]:
-    """The classes in the card's order, or, of many, those found least first, and last those that have no image."""
+    """Return the classes in the card's order. Many classes are sorted by recall, those without images last."""
     if len(figures.classes) <= MAX_ROWS:
         return list(figures.classes)
     return sorted(figures.classes, key=lambda entry: entry.recall.value if entry.recall else 2.0)
@@ -76,7 +76,7 @@ class Inlined:
 
 
 def inlined(path: Path) -> Inlined:
-    """A picture of a report."""
+    """Return a picture of a report for its page."""
     content = path.read_bytes()
     with Image.open(path) as image:
         width = round(image.width * 96 / DPI)

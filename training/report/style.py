@@ -58,7 +58,7 @@ class PlainLog(LogFormatter):
     """Labels of a logarithmic axis as people write numbers; matplotlib's own would be mathematical markup."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """The label at `x`, or none where there would be too many."""
+        """Return the label at `x`, or an empty one if there would be too many labels."""
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 

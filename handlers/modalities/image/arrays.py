@@ -23,7 +23,7 @@ _SHAPES = "one image is (H, W), (H, W, C) or (C, H, W), many are (N, H, W, C) or
 
 
 def from_npy(content: bytes, limits: Limits) -> list[np.ndarray]:
-    """The pictures in a .npy file, each (H, W) or (H, W, C), uint8 or uint16. Nothing in it is ever executed.
+    """Return the pictures in a .npy file, each (H, W) or (H, W, C), uint8 or uint16. No code in it is executed.
 
     Raises:
         BadTensor: the file is damaged, or has another type or shape.
@@ -52,7 +52,7 @@ def from_npy(content: bytes, limits: Limits) -> list[np.ndarray]:
 
 
 def from_lists(value: Any, limits: Limits) -> list[np.ndarray]:
-    """The one picture in nested JSON lists.
+    """Return the single picture in nested JSON lists.
 
     Raises:
         BadTensor: ragged, not numbers, or of another shape.

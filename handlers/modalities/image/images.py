@@ -117,7 +117,7 @@ def decode(
 
 
 def _unidentified(content: Source) -> RequestError:
-    """The error for a file that Pillow does not know as one of FORMATS."""
+    """Return the error for a file that Pillow does not identify as one of FORMATS."""
     format_ = formats.identify(content)
     if format_ is not None and format_.is_supported:
         return CorruptImage("the image is cut short or corrupt within its header")
@@ -265,7 +265,7 @@ def _interpolated(array: np.ndarray, size: int) -> torch.Tensor:
 
 
 def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -> Picture:
-    """An encoded image or an array of pixels -> picture, with the errors of `open`, `load` and `from_array`."""
+    """Convert an encoded image or an array to a picture, with the errors of `open`, `load` and `from_array`."""
     if isinstance(source, np.ndarray):
         return from_array(source, spec.range_16bit)
     return decode(source, spec.pre_crop_size, limits, spec.range_16bit)
@@ -303,7 +303,7 @@ def view(picture: Picture, spec: Input, sent_side: int | None = None) -> View:
 
 
 def stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The pixels of N images -> uint8 (N, 3, size, size), channels last in memory, as decoders leave them."""
+    """Stack the pixels of N images: uint8 (N, 3, size, size), channels last in memory, as from decoders."""
     # torch.stack copies byte by byte where rows do not follow on each other, as those of a center crop.
     rows = np.stack([pixels.permute(1, 2, 0).numpy() for pixels in images])
     return torch.from_numpy(rows).permute(0, 3, 1, 2)
@@ -317,5 +317,5 @@ def normalize(batch: torch.Tensor, spec: Input) -> torch.Tensor:
 
 
 def batch(images: Sequence[torch.Tensor], spec: Input, device: torch.device) -> torch.Tensor:
-    """The pixels of N images -> the network's input: float32 (N, 3, spec.size, spec.size) on `device`."""
+    """Convert the pixels of N images to the network's input: float32 (N, 3, spec.size, spec.size) on `device`."""
     return normalize(stack(images).to(device), spec)

@@ -20,7 +20,7 @@ NAME = "digits"
 
 
 def load(seed: int = SPLIT_SEED) -> Dataset:
-    """The data set, split 60 : 20 : 20 with each class in proportion."""
+    """Return the data set, split 60 : 20 : 20 with each class in proportion."""
     bundle = load_digits()
     pixels = np.rint(bundle.images * (255 / 16)).astype(np.uint8)
     labels = bundle.target.astype(np.int64)

@@ -34,12 +34,12 @@ Points = list[tuple[float, float]]
 
 
 def load(seed: int = SPLIT_SEED) -> Dataset:
-    """The data set, split 60 : 20 : 20 with each class in proportion; masks say where the objects are."""
+    """Return the data set, split 60 : 20 : 20 with each class in proportion, with masks of the objects."""
     return _dataset(NAME, seed)
 
 
 def load_spurious(seed: int = SPLIT_SEED) -> Dataset:
-    """The same images in the same splits, each with a mark in its upper left corner, which no mask holds."""
+    """Return the same images in the same splits, each with a mark in the upper left corner, outside its mask."""
     return _dataset(SPURIOUS, seed)
 
 
@@ -88,7 +88,7 @@ def _dataset(name: str, seed: int) -> Dataset:
 
 
 def _image(name: str, random: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """One image, float colors rounded to uint8 (side, side, 3), and the mask of its object."""
+    """Draw one image, float colors rounded to uint8 (side, side, 3), and the mask of its object."""
     canvas = _background(random, side)
     for _ in range(int(random.integers(2, 6))):
         canvas = _laid(canvas, _fragment(random, side), random.uniform(0, 255, 3))
@@ -103,7 +103,7 @@ def _image(name: str, random: np.random.Generator, side: int) -> tuple[np.ndarra
 
 
 def _background(random: np.random.Generator, side: int) -> np.ndarray:
-    """Two colors that run into each other, and blotches: float (side, side, 3)."""
+    """Draw a gradient of two colors with blotches: float (side, side, 3)."""
     first, second = random.uniform(0, 255, (2, 3))
     angle = random.uniform(0, 2 * pi)
     rows, columns = np.mgrid[0:side, 0:side] / (side - 1) - 0.5
@@ -129,7 +129,7 @@ def _fragment(random: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _outline(name: str, random: np.random.Generator) -> np.ndarray:
-    """The corners (K, 2) of an object around 0, within a circle of radius 1, turned at random."""
+    """Return the corners (K, 2) of an object around 0, within a circle of radius 1, turned at random."""
     angle = random.uniform(0, 2 * pi)
     turn = np.array([[cos(angle), sin(angle)], [-sin(angle), cos(angle)]])
     turned: np.ndarray = _corners(name) @ turn
@@ -165,7 +165,7 @@ def _circle() -> np.ndarray:
 
 
 def _drawn(side: int, points: Sequence[Sequence[float]], width: float | None = None) -> np.ndarray:
-    """The share of each pixel (side, side) that a polygon covers, or a line of some width in pixels."""
+    """Return the share of each pixel (side, side) that a polygon covers, or a line of some width in pixels."""
     canvas = Image.new("L", (side * FINER, side * FINER))
     corners = [(x * FINER, y * FINER) for x, y in points]
     if width is None:

@@ -16,7 +16,7 @@ PAIRS = 30
 
 
 def draw(path: Path, figures: Figures) -> None:
-    """The whole matrix, or the most confused pairs where there are too many classes."""
+    """Draw the whole matrix, or the most confused pairs if there are too many classes."""
     if len(figures.classes) <= MAX_CLASSES:
         _matrix(path, figures)
     else:

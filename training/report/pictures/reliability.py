@@ -50,7 +50,7 @@ def bins(probabilities: torch.Tensor, labels: torch.Tensor) -> Bins:
 
 
 def draw(path: Path, test: Evaluation, figures: Figures) -> None:
-    """Two diagrams, without the temperature and with it; or one, where the card has no uncertainty."""
+    """Draw two diagrams, without and with the temperature; one if the card has no uncertainty."""
     before, after = uncertainty.probabilities(test.logits), test.probabilities
     panels: list[tuple[str, torch.Tensor, Quality]] = [("As served", after, figures.after)]
     if test.card.uncertainty:
