@@ -134,7 +134,7 @@ class MetricsBuffer:
         self._sums[histogram.name] += value
 
     def drain(self) -> list[Increment]:
-        """Return what was added since the last call, and start again from zero.
+        """Return the counts since the last call, and reset them to zero.
 
         The first call lists every bucket, because a quantile needs the empty ones too.
         """

@@ -20,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from handlers.errors import BadOption, UnknownOption
 
 RawOption = tuple[str, Any, str]  # name, value, and where it stood
-TRUE, FALSE = ("true", "1", "on"), ("false", "0", "off")  # `on` is what a form's checkbox sends
+TRUE, FALSE = ("true", "1", "on"), ("false", "0", "off")  # a form's checkbox sends `on`
 
 
 # ---- from the text of a query, header or form to a value
@@ -164,7 +164,7 @@ MODELS: dict[str, type[PredictOptions]] = {"predict": PredictOptions, "explain":
 _DEFAULTS = {kind: model() for kind, model in MODELS.items()}
 
 
-# ---- what the models say
+# ---- options from the models
 
 
 @dataclass(frozen=True, slots=True)

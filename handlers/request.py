@@ -202,7 +202,7 @@ def _bytes(content: Any) -> bytes:
 
 
 def _option(part: Part, encoding: str) -> Any:
-    """Return the value of a field: text, or what the server decoded from a field that was sent as JSON."""
+    """Return the value of a field: text, or the value that TorchServe decoded from a JSON field."""
     if not isinstance(part.content, bytes | bytearray):
         return part.content
     text = forms.text(part, encoding)

@@ -32,7 +32,7 @@ class UncertaintyError(ValueError):
 
 
 def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
-    """Logits (N, classes) -> softmax(logits / temperature), float64 (N, classes); Guo et al. 2017, arXiv:1706.04599."""
+    """Return softmax(logits / temperature), float64 (N, classes), of logits; Guo et al. 2017, arXiv:1706.04599."""
     return (logits.double() / temperature).softmax(dim=1)
 
 

@@ -63,10 +63,10 @@ def check_spelling(model: str, version: str, versions: Iterable[str], where: str
 
 
 def checked_name(name: str) -> str:
-    """`name`, if a model may be called so.
+    """Return `name` if it is a valid name of a model.
 
     Raises:
-        ReleaseError: it may not.
+        ReleaseError: it is not valid.
     """
     if not re.fullmatch(NAME_PATTERN, name):
         raise ReleaseError(
@@ -76,10 +76,10 @@ def checked_name(name: str) -> str:
 
 
 def checked_version(version: str) -> str:
-    """`version`, if a version may be called so.
+    """Return `version` if it is a valid version.
 
     Raises:
-        ReleaseError: it may not.
+        ReleaseError: it is not valid.
     """
     if not re.fullmatch(VERSION_PATTERN, version):
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}", version):

@@ -121,6 +121,6 @@ class ResNet(Network):
 
 
 def stage(block: Block, inputs: int, channels: int, depth: int, stride: int) -> nn.Sequential:
-    """`depth` blocks, of which the first one has the stride."""
+    """Return `depth` blocks in sequence. The first one has the stride."""
     first = block(inputs, channels, stride)
     return nn.Sequential(first, *(block(channels * block.expansion, channels, 1) for _ in range(depth - 1)))

@@ -120,7 +120,7 @@ def images_needed(disagreement: float, difference: float = POINT) -> int:
 
 
 def _differences(gains: np.ndarray, seed: int) -> list[Difference]:
-    """Means of rows of (K, N), with intervals from RESAMPLES draws of N images; some draws at once, to spare memory."""
+    """Return means of rows of (K, N), with intervals from RESAMPLES draws of N images, in chunks to save memory."""
     generator = np.random.default_rng(seed)
     count = gains.shape[1]
     at_once = max(1, 4_000_000 // count)

@@ -142,7 +142,7 @@ class Meter:
 
 
 def _counters(rapl: Path) -> dict[Path, int]:
-    """Microjoules by processor package; nothing where they cannot be read."""
+    """Return the microjoules of each processor package; empty if they cannot be read."""
     microjoules = {}
     for zone in sorted(rapl.glob("intel-rapl:*")):
         try:

@@ -182,7 +182,7 @@ def _chunks(engine: Engine, spec: Input, split: Split) -> Iterator[Outputs]:
         except RequestError as error:
             raise DataError(f"{split.name(index)}: {error}") from None
 
-    # disable=None: no bar where stderr is no terminal, so logs stay readable.
+    # disable=None: no progress bar if stderr is not a terminal, so that logs stay readable.
     with (
         ThreadPoolExecutor(thread_name_prefix="decode") as threads,
         tqdm(total=len(split), desc="evaluate", unit="image", disable=None, leave=False) as bar,

@@ -94,9 +94,9 @@ class Schedule(StrictModel):
     """Learning rate schedule.
 
     Attributes:
-        name: `one_cycle` falls in a straight line, `cosine` along a cosine, `constant` not at all.
-        warmup: share of all steps in which the first two rise to the highest, in a straight line.
-        last: the learning rate of the last step, as a share of the highest.
+        name: `one_cycle` falls linearly, `cosine` along a cosine, and `constant` stays at the highest rate.
+        warmup: share of all steps in which `one_cycle` and `cosine` rise linearly to the highest rate.
+        last: learning rate of the last step, as a share of the highest rate.
     """
 
     name: Literal["constant", "cosine", "one_cycle"] = "constant"
@@ -235,10 +235,10 @@ def load(which: str, changes: Mapping[str, Any] | None = None) -> Recipe:
 
 
 def assignment(text: str) -> tuple[str, Any]:
-    """`key=value` of the command line -> dotted key and value, which is read as YAML.
+    """Parse `key=value` of the command line into the dotted key and the value, which is YAML.
 
     Raises:
-        RecipeError: it is not of that form.
+        RecipeError: the text has another form.
     """
     key, equals, value = text.partition("=")
     if not equals or not key:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One attack, what was measured, and whether the server held."""
+    """Result of one attack: the measurement, and whether the server was defended."""
 
     attack: str
     measured: str

@@ -134,7 +134,7 @@ def run(
 
 
 def _images(folder: Path) -> list[Path]:
-    """Return the first MAX_IMAGES images below `folder` that can be served, and print what is left out.
+    """Return the first MAX_IMAGES images below `folder` that can be served, and print the files that are left out.
 
     Raises:
         ConfigError: there is no such image.

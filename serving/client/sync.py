@@ -220,7 +220,7 @@ class Client:
                 stream=True,
             ) as response:
                 content = bytearray()
-                # read1 returns what has come, so that a slow server cannot outlast the deadline.
+                # read1 returns the available bytes, so a slow server cannot exceed the deadline.
                 while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
                     content += chunk
                     if attempts.left() <= 0:

@@ -83,7 +83,7 @@ def _histogram(definition: Definition, samples: Samples) -> Metric:
 def _add_up(
     samples: list[Sample] | tuple[()], labels_of: Callable[[Sample], tuple[str, ...]], factor: float = 1.0
 ) -> dict[tuple[str, ...], float]:
-    """Values by labels. Samples that differ only in a label that is not published are added up."""
+    """Return the values by labels. Samples that differ only in unpublished labels are summed."""
     values: defaultdict[tuple[str, ...], float] = defaultdict(float)
     for sample in samples:
         values[labels_of(sample)] += sample.value * factor
@@ -96,7 +96,7 @@ def _own_labels(definition: Definition, sample: Sample) -> tuple[str, ...]:
 
 
 def _registration_labels(sample: Sample) -> tuple[str, ...]:
-    """Model, version and role of the workers that TorchServe knows under one name."""
+    """Return model, version and worker role of a registration."""
     model, role = split(sample.labels.get("model_name", ""))
     return model, sample.labels.get("model_version", ""), role
 

@@ -53,7 +53,7 @@ def to_http(request: ModelInferRequest) -> ProxyRequest:
         raise bad_option(f"parameter 'explain' is {explain!r:.60}: give it as bool_param, true or false")
     raw = _raw(request)
     header: dict[str, Any] = {
-        # Raw outputs go into the response as they are; numbers in JSON would be parsed and written again.
+        # Raw outputs go into the response unchanged; numbers in JSON would be parsed and written again.
         "parameters": {**options, "binary_data_output": True},
         "inputs": [
             {

@@ -1,4 +1,4 @@
-"""Desired state of one server: which versions of which models run, with how many workers, and which is the default.
+"""Desired state of one server: the versions of each model with their number of workers, default version and phase.
 
 `state_file.py` keeps it on disk, `startup.py` starts a server from it.
 """

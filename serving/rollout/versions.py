@@ -120,7 +120,7 @@ class Versions:
         """Make a registered version the default, after its golden answers were reproduced over HTTP.
 
         Raises:
-            ArchiveError: its archive is gone or damaged, or was replaced since it was archived.
+            ArchiveError: its archive is missing or damaged, or was replaced since it was archived.
             VersionError: it is not registered or not READY, its archive has changed since it was registered, or a
                 golden answer differs.
         """

@@ -41,7 +41,7 @@ class Children:
     """The child processes of one run, by their names in messages, with the last lines of each."""
 
     def __init__(self, log: Callable[[str], None], restart: str, log_path: str) -> None:
-        """Start without children.
+        """Initialize without child processes.
 
         Args:
             log: called with each line of a child.

@@ -101,7 +101,7 @@ def initialize(network: nn.Module, path: Path) -> LoadReport:
     converted to the network's float type. On an error the network is unchanged.
 
     Raises:
-        WeightsError: there is no such file, it is not one of weights, or nothing of it fits.
+        WeightsError: there is no such file, it has no weights, or no tensor of it fits.
     """
     tensors = read(path)
     state = network.state_dict()
@@ -170,8 +170,8 @@ def read(path: Path) -> Tensors:
 def _unpickled(path: Path) -> object:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch has to say about odd files is said below
-            # What torch saved before version 1.6, and torchvision's older weights, is no zip file: it cannot be mapped.
+            warnings.simplefilter("ignore")  # the errors below replace torch's warnings about unusual files
+            # Files of torch before 1.6, such as older weights of torchvision, are not zip files and cannot be mapped.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
         words = str(error)

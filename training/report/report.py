@@ -23,8 +23,8 @@ class Report:
         source: origin of the images, such as "the test split of digits".
         history: results of all epochs; empty if nothing was trained.
         recipe: recipe of the release.
-        ood_data: without it, there is no ROC of out-of-distribution scores.
-        data_warnings: problems of the data and remarks about what was fitted on it, one sentence each.
+        ood_data: out-of-distribution images. Without them, the report has no ROC of OOD scores.
+        data_warnings: problems of the data and remarks about the fitted uncertainty, one sentence each.
     """
 
     test: Evaluation

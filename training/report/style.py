@@ -77,7 +77,7 @@ def plain(axes: Axes) -> None:
 
 
 def short(name: str, max_length: int = LONGEST) -> str:
-    """`name`, with its middle left out if it is long."""
+    """Return `name`, without its middle if it is long."""
     name = " ".join(name.split())
     return (
         name if len(name) <= max_length else f"{name[: max_length // 2]}…{name[-(max_length - max_length // 2 - 1) :]}"

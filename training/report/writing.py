@@ -21,10 +21,10 @@ def write(folder: Path, report: Report) -> list[str]:
     """Write the report into `folder`, which is created if it does not exist. An older report is replaced.
 
     metrics.json holds what `document` returns. Without a history there is no curves.png. Without `uncertainty` in the
-    card there are no prediction_sets.png and ood.png. A picture that cannot be drawn is left out.
+    card there are no prediction_sets.png and ood.png. A plot that cannot be drawn is left out.
 
     Returns:
-        A sentence for each picture that could not be drawn.
+        A sentence for each plot that could not be drawn.
 
     Raises:
         OSError: metrics.json or report.html cannot be written.

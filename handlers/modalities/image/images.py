@@ -61,7 +61,7 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
         raise _unidentified(content) from None
     except MemoryError:
         raise
-    except Exception as error:  # a header that is corrupt in its own way
+    except Exception as error:  # a corrupt header can cause any error
         raise CorruptImage(f"the image's header is corrupt: {error}") from None
     if max(image.size) > limits.max_side:
         raise ImageTooLarge(

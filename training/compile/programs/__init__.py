@@ -1,1 +1,1 @@
-"""Compiled programs: what is compiled, for which processors, in which number format, and how."""
+"""Compilation of a network to one engine: its code, processors and number format, and the compiler."""

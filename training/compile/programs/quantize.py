@@ -1,6 +1,6 @@
 """float32 -> int8: weights by channel, activations by tensor, their ranges taken from images (PT2E of torchao).
 
-How: Jacob et al. 2018, arXiv:1712.05877; X86InductorQuantizer decides what is computed in 8 bits.
+Method: Jacob et al. 2018, arXiv:1712.05877. X86InductorQuantizer decides which operations use 8 bits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 
 from training.compile.programs.program import traced
 
-# Images at a time while ranges are taken.
+# Images in one pass while ranges are measured.
 ROWS = 32
 
 
@@ -29,12 +29,12 @@ def quantized(module: nn.Module, pixels: torch.Tensor, *, narrow: bool, spared: 
 
     Args:
         pixels: calibration images for the ranges of activations, uint8 (N, size, size, 3), on the CPU.
-        narrow: give activations 7 bits rather than 8. Processors without VNNI add two products in 16 bits, which twice
-            255 x 127 does not fit into, and would answer with what is left of it.
+        narrow: give activations 7 bits instead of 8. Processors without VNNI add two products in 16 bits, where twice
+            255 x 127 would overflow.
         spared: the name of a layer that stays in float32.
     """
     with _quiet():
-        # Imported late: torchao says on import which of its libraries for GPUs do not load.
+        # Imported here, because torchao prints on import which of its GPU libraries do not load.
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # type: ignore[import-untyped]
         from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (  # type: ignore[import-untyped]
             X86InductorQuantizer,

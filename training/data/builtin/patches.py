@@ -19,7 +19,7 @@ SIDES = (64, 128, 256)
 
 
 def load(count: int = 500, seed: int = 0) -> Split:
-    """`count` pieces without a class, at random places, each uint8 (64, 64, 3)."""
+    """Return `count` pieces of photos from random positions, without a class, each uint8 (64, 64, 3)."""
     bundle = load_sample_images()
     photos = {name.rpartition("/")[2]: pixels for name, pixels in zip(bundle.filenames, bundle.images, strict=True)}
     draw = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ MOST, COLUMNS = 24, 6
 
 
 def worst(test: Evaluation, max_images: int = MOST) -> list[int]:
-    """Places of the wrong answers, the most probable first."""
+    """Return the indices of the wrong predictions, the most probable first."""
     top = test.probabilities.amax(dim=1).masked_fill(test.right, -1)
     values, indices = top.sort(descending=True, stable=True)
     return [

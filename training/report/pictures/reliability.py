@@ -38,7 +38,7 @@ class Bins:
 
 
 def bins(probabilities: torch.Tensor, labels: torch.Tensor) -> Bins:
-    """Probabilities (N, C) and labels (N,) -> the answers in bins."""
+    """Sort predictions into bins by probability, from probabilities (N, C) and labels (N,)."""
     top, answered = probabilities.max(dim=1)
     places = (top * BINS).long().clamp(max=BINS - 1)
     counts = torch.bincount(places, minlength=BINS)
