@@ -45,7 +45,7 @@ def tensors(
 
 
 def choice(labels: Sequence[int], count: int, seed: int) -> list[int]:
-    """Return at most `count` rows, in order, with the classes in proportion. Each class gets at least one if possible."""
+    """Return at most `count` rows, in order, with the classes in proportion. Rare classes get at least one row."""
     shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed)).tolist()
     sizes, before = Counter(labels), Counter[int]()
     turns: list[tuple[float, int]] = []
