@@ -57,7 +57,7 @@ class ExplanationPlugin(Protocol):
     max_images: int
 
     def warm_up(self) -> None:
-        """Prepare whatever the first explanation would otherwise wait for."""
+        """Prepare everything that would delay the first explanation."""
         ...
 
     def check(self, request: Request) -> None:
@@ -83,7 +83,7 @@ class ExplanationPlugin(Protocol):
         ...
 
     def render(self, state: RequestState, check_time: Callable[[], None], check_size: Callable[[int], None]) -> None:
-        """Render the pictures of a request's explanations.
+        """Render the PNGs of a request's explanations.
 
         Args:
             check_size: raises if a response of so many bytes is too large.
@@ -116,7 +116,7 @@ def chunks(states: Sequence[RequestState], max_images: int) -> Iterator[list[Req
 
 
 class timed:  # noqa: N801
-    """A context that notes the seconds of a stage for each request in it, and once as a pass."""
+    """A context that records the seconds of a stage, for each request in it and once as a pass."""
 
     __slots__ = ("_stage", "_start", "_states")
 

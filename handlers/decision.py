@@ -33,7 +33,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Uncertainty:
-    """The uncertainty of the answer for one image.
+    """The uncertainty of the prediction for one image.
 
     Attributes:
         set: the prediction set: the labels of the classes that the image may show, most probable first.
@@ -49,11 +49,11 @@ class Uncertainty:
 
     @property
     def decision(self) -> Decision:
-        """Accept the answer, or refer it to a person."""
+        """Accept the prediction, or refer the image to a person."""
         return "accept" if self.reason is None else "refer"
 
     def members(self) -> dict[str, Any]:
-        """Return the JSON members of an answer."""
+        """Return the JSON members for a response."""
         ood = {"score": self.score, "threshold": self.threshold, "method": self.method}
         return {"set": self.set, "ood": ood, "decision": self.decision, "reason": self.reason}
 
@@ -76,7 +76,7 @@ class PredictionContext:
     uncertainty: Uncertainty | None
 
 
-@torch.inference_mode()  # which makes each operation cheaper
+@torch.inference_mode()  # makes each operation cheaper
 def rank(logits: torch.Tensor, temperature: float = 1.0, max_rank: int | None = None) -> Ranking:
     """Order the classes of each row of logits (N, classes) by probability; list the first `max_rank`, or all."""
     ranked, order = probabilities(logits, temperature).sort(dim=1, descending=True, stable=True)
@@ -86,7 +86,7 @@ def rank(logits: torch.Tensor, temperature: float = 1.0, max_rank: int | None = 
 def predictions(
     ranking: Ranking, row: int, classes: Sequence[str], top_k: int, raw: torch.Tensor | None = None
 ) -> list[dict[str, Any]]:
-    """Return the answer's `predictions` for one image: at most `top_k` classes, most probable first.
+    """Return `predictions` of a response for one image: at most `top_k` classes, most probable first.
 
     Args:
         raw: the probabilities without the temperature (classes,), to answer them too.
@@ -104,7 +104,7 @@ def predictions(
 def uncertainties(
     ranking: Ranking, outputs: Outputs, estimator: UncertaintyEstimator, classes: Sequence[str]
 ) -> list[Uncertainty]:
-    """Return the uncertainty of the answers for N images."""
+    """Return the uncertainty of the predictions for N images."""
     sizes = set_sizes(ranking.ranked, estimator.uncertainty.conformal).tolist()
     ood, policy = estimator.uncertainty.ood, estimator.uncertainty.policy
     estimates = []
@@ -119,7 +119,7 @@ def uncertainties(
 
 
 def _reason(policy: Policy, *, is_ood: bool, set_size: int, top_probability: float) -> Reason | None:
-    """Return the first reason to refer an answer. Set and probability mean little out of distribution."""
+    """Return the first reason to refer an image. Set and probability mean little out of distribution."""
     if policy.out_of_distribution and is_ood:
         return "out_of_distribution"
     if policy.max_set_size is not None and set_size > policy.max_set_size:

@@ -37,7 +37,7 @@ class RequestError(Exception):
         return type(self).__name__
 
     def body(self, *, kserve: bool = False) -> dict[str, Any]:
-        """Return the JSON of the response; KServe's v1 and v2 protocols require the message as `error` too."""
+        """Return the JSON of the response; V1 and V2 require the message as `error` too."""
         # The message may quote the request. Half a surrogate pair from JSON, for example, cannot be encoded.
         message = str(self).encode("utf-8", "replace").decode("utf-8")
         return {"code": self.status, "type": self.type, "message": message} | ({"error": message} if kserve else {})

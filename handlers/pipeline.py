@@ -85,13 +85,13 @@ class Pipeline:
     # ---- how a step runs for the requests of a batch
 
     def _map(self, states: Sequence[RequestState], step: Callable[[RequestState], None], *, threaded: bool) -> None:
-        """Run a step for each state by itself."""
+        """Run a step for each state separately."""
 
         def isolated(state: RequestState) -> None:
             start = time.thread_time()
             try:
                 step(state)
-            except Exception as error:  # of this request alone
+            except Exception as error:  # only of this request
                 state.error = as_request_error(error)
             state.metrics.cpu_seconds += time.thread_time() - start
 
@@ -156,7 +156,7 @@ class Pipeline:
                 if estimator
                 else [None] * len(outputs.logits)
             )
-        sums = outputs.logits.sum(dim=1, dtype=torch.float64).tolist()  # finite if all of a row are
+        sums = outputs.logits.sum(dim=1, dtype=torch.float64).tolist()  # a sum is finite if all values of its row are
         seconds = states[0].metrics.passes[-1][1] / len(sums)
         results, start = [], 0
         for state in states:
@@ -178,7 +178,7 @@ class Pipeline:
                     for row, raw_row in zip(rows, raw, strict=True)
                 ]
             )
-            # Every request has at least one image. Only further images are work that others do not bring.
+            # Every request has at least one image. Only further images are extra work.
             state.metrics.cpu_seconds += seconds * (len(rows) - 1)
         return results
 

@@ -30,7 +30,7 @@ _ENCODED = (bytes, bytearray, str)
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """A request as the server hands it over. Header names are in lower case.
+    """A request as TorchServe passes it on. Header names are in lower case.
 
     Attributes:
         request_id: the server's own, for a request that brings none.
@@ -55,7 +55,7 @@ class RawRequest:
 
     @property
     def counted_kind(self) -> metrics.Kind:
-        """The kind that metrics count this request as."""
+        """The kind of the request in metrics."""
         return "metadata" if self.is_metadata else self.kind
 
 
@@ -153,7 +153,7 @@ def _is_json(part: Part, content_type: str) -> bool:
 def _parse_json(
     document: dict[str, Any], raw: RawRequest, limits: Limits, has_uncertainty: bool
 ) -> tuple[list[tuple[str, ImageInput]], list[RawOption], ResponseEncoder | None]:
-    """Parse a JSON body by its shape. On the routes of v1 and v2 it must have the shape of the protocol."""
+    """Parse a JSON body by its shape. On the routes of V1 and V2 it must have the shape of the protocol."""
     if raw.route == "v2" or (raw.route != "v1" and "inputs" in document):
         return v2.parse(document, b"", raw.kind, limits, has_uncertainty=has_uncertainty)
     if raw.route == "v1" or "instances" in document:
@@ -210,7 +210,7 @@ def _option(part: Part, encoding: str) -> Any:
 
 
 def _field(name: str, text: str, kind: str) -> list[tuple[str, ImageInput]]:
-    """Return the image of a text field that holds a data URL, as a canvas makes; other fields are ignored."""
+    """Return the image of a text field that contains a data URL, as from a canvas; other fields are ignored."""
     if text.startswith("data:image/"):
         return [(name, from_base64(text, f"field {name!r:.40}"))]
     forms.check_name(name, kind)

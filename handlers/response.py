@@ -63,7 +63,7 @@ def _encode_results(state: RequestState, classifier: Classifier, request_id: str
 
 
 def observe(metrics: RequestMetrics, results: Sequence[Result]) -> None:
-    """Note each image's top class and probability, its decision, the size of its prediction set, and its method."""
+    """Record each image's top class and probability, its decision, the size of its prediction set, and its method."""
     for result in results:
         top = result.predictions[0]
         metrics.predictions.append((top["label"], top["probability"]))

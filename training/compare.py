@@ -112,7 +112,7 @@ def images_needed(disagreement: float, difference: float = POINT) -> int:
     After Connor (1987, Biometrics 43:207), for McNemar's test.
 
     Args:
-        disagreement: share of images that one of the two alone answers rightly; it cannot be below `difference`.
+        disagreement: share of images that only one of both releases predicts correctly; it is at least `difference`.
     """
     share = max(disagreement, difference)
     root = Z_ALPHA * sqrt(share) + Z_POWER * sqrt(share - difference**2)

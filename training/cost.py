@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-# Linux's view of RAPL, the energy counters that Intel and AMD processors keep (Documentation/power/powercap). Readable
-# by root alone since Linux 5.10.
+# Linux's view of RAPL, the energy counters of Intel and AMD processors (Documentation/power/powercap). Since Linux 5.10
+# only root can read them.
 RAPL = Path("/sys/class/powercap")
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits")
 # Seconds between two readings: RAPL's counters wrap after some minutes, and a GPU reports its current power only.

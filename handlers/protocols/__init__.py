@@ -1,6 +1,6 @@
-"""Shapes of requests and responses: our own, KServe v1, and Open Inference v2.
+"""Shapes of requests and responses: our own, KServe V1, and Open Inference V2.
 
-A protocol is a module here that parses a JSON document and has a ResponseEncoder. handlers/request.py chooses which.
+A protocol is a module here that parses a JSON document and has a ResponseEncoder. handlers/request.py chooses it.
 """
 
 from __future__ import annotations

@@ -127,12 +127,12 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _identities(folders: Iterable[Path]) -> set[tuple[int, int]]:
-    """Return the device and inode of each folder that exists, whatever links lead to it."""
+    """Return the device and inode of each folder that exists, with or without links to it."""
     return {(status.st_dev, status.st_ino) for folder in folders if (status := _status(folder))}
 
 
 def _passed_over(path: Path, name: str) -> str | None:
-    """Return why a file or folder is passed over by its name alone."""
+    """Return why a file or folder is left out because of its name, or None."""
     hidden, system = name.startswith("."), name.lower() in _SYSTEM_NAMES
     if not hidden and not system:
         return None

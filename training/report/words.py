@@ -8,7 +8,7 @@ from training.metrics.interval import Share
 
 
 def percent(value: float) -> str:
-    """98.06 %, 97.3 %, 100 %; the last of all alone: one wrong in 50,000 is 99.99 %."""
+    """Return a share as 98.06 %, 97.3 % or 100 %. 100 % is only for 1: one mistake in 50,000 images is 99.99 %."""
     share = min(value, 0.9999) if value < 1 else value
     return f"{round(100 * share, 2):g} %"
 

@@ -1,7 +1,7 @@
 """Split conformal sets: APS (Romano et al. 2020, arXiv:2006.02544), RAPS (Angelopoulos et al. 2021, arXiv:2009.14193).
 
-Without their random draw: an answer must not change when it is asked for again. Sets are then never too small, and hold
-the right class more often than asked where the most probable class alone already does.
+The random draw of both methods is left out, because the same image must always get the same set. So sets are never too
+small. If the most probable class is right more often than `coverage`, the sets contain the right class more often too.
 """
 
 from __future__ import annotations
