@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "serving": {"serving", "models"},
     "scripts": {"scripts", "serving", "training", "handlers", "models"},
 }
-OURS = {*MAY_IMPORT, "tests", "benchmarks", "playground"}
+OURS = {*MAY_IMPORT, "tests", "benchmarks"}
 # Packages of a worker beside the standard library: handlers and models run from an unpacked .mar.
 IN_A_WORKER = {"torch", "numpy", "PIL", "captum", "safetensors", "pydantic", "yaml", "orjson", "simplejpeg"}
 ENTRY = ROOT / "handlers" / "torchserve_handler.py"
