@@ -28,7 +28,6 @@ def describe(status: int, oom_kills_since: int) -> str:
     if -status != signal.SIGKILL:
         return ending
     if oom_kills_since:
-        return (
-            f"{ending}: memory ran out (the kernel killed {oom_kills_since} processes); use fewer workers or add memory"
-        )
+        killed = f"{oom_kills_since} process" if oom_kills_since == 1 else f"{oom_kills_since} processes"
+        return f"{ending}: memory ran out (the kernel killed {killed}); use fewer workers or add memory"
     return f"{ending}: somebody sent it, or a memory limit was reached (`dmesg` may say so)"

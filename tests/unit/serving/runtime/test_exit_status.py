@@ -15,6 +15,7 @@ from serving.runtime import exit_status
         (-11, 0, "was killed by signal 11 (SIGSEGV)"),
         (-9, 0, "was killed by signal 9 (SIGKILL): somebody sent it, or a memory limit was reached"),
         (-9, 2, "was killed by signal 9 (SIGKILL): memory ran out (the kernel killed 2 processes"),
+        (-9, 1, "was killed by signal 9 (SIGKILL): memory ran out (the kernel killed 1 process)"),
         (-64, 0, "was killed by signal 64 (SIGRTMAX)"),
     ],
 )
