@@ -148,7 +148,8 @@ def test_damaged_renamed_or_missing_archive_is_refused_before_torchserve_sees_it
         archive.write_bytes(whole[:9000])
         assert "not a complete .mar" in run_versions(served, "register", "--version", "4.0").stderr
         archive.write_bytes(whole)
-        assert "contains digits 2.0, not what its name says" in run_versions(served, "register", "--version", "4.0").stderr
+        refusal = run_versions(served, "register", "--version", "4.0").stderr
+        assert "contains digits 2.0, not what its name says" in refusal
         archive.write_bytes(whole.replace(b"IHDR", b"IHDX", 1))
         assert "is damaged" in run_versions(served, "register", "--version", "4.0").stderr
     finally:

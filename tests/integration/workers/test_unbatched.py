@@ -23,6 +23,8 @@ from tests.support.version_commands import run_ok
 
 UNBATCHED = "digits-unbatched"
 DELAY_MS = 500
+# A request that joins a batch later waits less than the first of that batch.
+WAITED_MS = 0.7 * DELAY_MS
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +61,8 @@ def test_alone_it_is_answered_at_once_and_in_company_after_the_batch_has_filled_
     alone = [predict(patient, digit["3"]) for _ in range(5)]
     in_company = together(patient, digit["3"], 4)
     assert [answer.status_code for answer in (*alone, *in_company)] == [200] * 9
-    assert max(answer.elapsed.total_seconds() for answer in alone) < DELAY_MS / 1000
-    waited = [answer.elapsed.total_seconds() * 1000 >= DELAY_MS for answer in in_company]
+    assert max(answer.elapsed.total_seconds() for answer in alone) < WAITED_MS / 1000
+    waited = [answer.elapsed.total_seconds() * 1000 >= WAITED_MS for answer in in_company]
     assert sum(waited) >= 3, "the first of them may have been alone"
 
 
@@ -102,7 +104,7 @@ def test_batch_workers_answer_while_the_unbatched_worker_is_down(patient: Server
     assert [answer.status_code for answer in answers] == [200] * 3
     assert told(patient, before) == {"digits": 3}
     deadline = time.monotonic() + 60
-    while predict(patient, digit["4"]).elapsed.total_seconds() * 1000 >= DELAY_MS:
+    while predict(patient, digit["4"]).elapsed.total_seconds() * 1000 >= WAITED_MS:
         assert time.monotonic() < deadline, "it comes back by itself"
     (again,) = [pid for pid, _ in patient.workers(UNBATCHED)]
     assert again != victim
