@@ -8,9 +8,9 @@ from handlers.explain.methods.method import (
     AttributionInputs,
     Method,
     MethodSettings,
-    Passes,
     StepRange,
     TargetScore,
+    passes_per_step,
     rows_at_once,
 )
 
@@ -25,9 +25,7 @@ def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: Me
     """
     from captum.attr import Saliency
 
-    images, baselines, weights = inputs.images, inputs.baselines, inputs.weights
-    if baselines is None:
-        raise ValueError("GradientSHAP starts from a baseline, and the inputs have none")
+    images, baselines, weights = inputs.images, inputs.required_baselines, inputs.weights
     samples = settings.steps or 0
     generator = torch.Generator().manual_seed(SEED)
     # Stratified, antithetic sampling: one point in each of `samples` equal parts, every second point mirrored. This is
@@ -47,18 +45,12 @@ def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: Me
     return (images - baselines) * prefix.gradient(images, slope / samples)
 
 
-def passes(settings: MethodSettings) -> Passes:
-    """Return one forward and one backward pass for each sample."""
-    steps = settings.steps or 0
-    return Passes(steps, steps)
-
-
 METHOD = Method(
     name="gradshap",
     title="GradientSHAP",
     rank=50,
     attribute=attribute,
-    passes=passes,
+    passes=passes_per_step,
     steps=StepRange("samples", default=50, minimum=2, maximum=500),
     baseline="blur",
     complete=True,

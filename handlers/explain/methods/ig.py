@@ -8,9 +8,9 @@ from handlers.explain.methods.method import (
     AttributionInputs,
     Method,
     MethodSettings,
-    Passes,
     StepRange,
     TargetScore,
+    passes_per_step,
     rows_at_once,
 )
 
@@ -23,9 +23,7 @@ def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: Me
     """
     from captum.attr import IntegratedGradients
 
-    images, baselines, prefix = inputs.images, inputs.baselines, target_score.prefix
-    if baselines is None:
-        raise ValueError("Integrated Gradients start from a baseline, and the inputs have none")
+    images, baselines, prefix = inputs.images, inputs.required_baselines, target_score.prefix
     # With ReLUs the gradient jumps along the line. The midpoint rule is then more complete than Gauss-Legendre, which
     # assumes a smooth gradient.
     slopes: torch.Tensor = IntegratedGradients(target_score.from_features, multiply_by_inputs=False).attribute(
@@ -39,12 +37,6 @@ def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: Me
     return (images - baselines) * prefix.gradient(images, slopes)
 
 
-def passes(settings: MethodSettings) -> Passes:
-    """Return one forward and one backward pass for each step."""
-    steps = settings.steps or 0
-    return Passes(steps, steps)
-
-
 # A blurred baseline keeps color and brightness, so the map shows what the details add. On CIFAR-10 it was more faithful
 # than the mean or black baseline.
 METHOD = Method(
@@ -52,7 +44,7 @@ METHOD = Method(
     title="Integrated Gradients",
     rank=40,
     attribute=attribute,
-    passes=passes,
+    passes=passes_per_step,
     steps=StepRange("steps", default=50, minimum=2, maximum=200),
     baseline="blur",
     supports_smoothgrad=True,

@@ -28,9 +28,7 @@ def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: Me
     Returns:
         (N, 1, H, W), the value of a patch spread evenly over its pixels. Costs `steps` + 2 forward passes.
     """
-    images, baselines, weights = inputs.images, inputs.baselines, inputs.weights
-    if baselines is None:
-        raise ValueError("KernelSHAP covers patches with a baseline, and the inputs have none")
+    images, baselines, weights = inputs.images, inputs.required_baselines, inputs.weights
     patches = _patches(images)
     members = coalitions(patches.shape[0], settings.steps or 0).to(images)
     shown = torch.cat([torch.zeros_like(members[:1]), torch.ones_like(members[:1]), members]) @ patches.flatten(1)

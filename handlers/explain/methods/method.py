@@ -79,6 +79,17 @@ class AttributionInputs:
     weights: torch.Tensor
     baselines: torch.Tensor | None = None
 
+    @property
+    def required_baselines(self) -> torch.Tensor:
+        """The baselines, for a method that needs them.
+
+        Raises:
+            ValueError: the settings name no baseline.
+        """
+        if self.baselines is None:
+            raise ValueError("the method needs a baseline, and the inputs have none")
+        return self.baselines
+
     def split(self, rows: int) -> list[AttributionInputs]:
         """Return the same inputs in chunks of at most `rows` images."""
         return [
@@ -101,6 +112,12 @@ class Passes(NamedTuple):
 
     forward: int
     backward: int
+
+
+def passes_per_step(settings: MethodSettings) -> Passes:
+    """Return one forward and one backward pass for each step or sample."""
+    steps = settings.steps or 0
+    return Passes(steps, steps)
 
 
 @dataclass(frozen=True, slots=True)
