@@ -26,12 +26,15 @@ START_SECONDS = 90
 TOKEN = "open-sesame-0123456789"
 # Flags of a server whose every worker predicts.
 PREDICT_ONLY = ("--explain-workers", "0", "--unbatched-worker", "0")
+_given_ports: set[int] = set()
 
 
 def environment(temp: Path, **more: str) -> dict[str, str]:
     """Return the environment that a command of the repository needs in another folder."""
     temp.mkdir(parents=True, exist_ok=True)
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(temp), "OMP_NUM_THREADS": "1", **more}
+    # A command of a test is not part of the `make` that runs the tests: a nested make prints lines of its own.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
+    return {**inherited, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(temp), "OMP_NUM_THREADS": "1", **more}
 
 
 def run(workspace: Path, module: str, *flags: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -47,15 +50,18 @@ def run(workspace: Path, module: str, *flags: str, **more: str) -> subprocess.Co
 
 
 def free_port() -> int:
-    """A port whose seven followers are free too."""
+    """Return a port whose seven followers are free too, and which no test had before: a port's folder has a past."""
     for _ in range(100):
         port = random.randrange(20_000, 32_000, 10)
+        if port in _given_ports:
+            continue
         try:
             for offset in range(8):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port + offset))
         except OSError:
             continue
+        _given_ports.add(port)
         return port
     raise RuntimeError("no eight free ports in a row")
 

@@ -16,7 +16,7 @@ import requests
 import tritonclient.grpc
 
 from tests.integration.conftest import batching
-from tests.support.server import PREDICT_ONLY, TOKEN, Server, alive, run
+from tests.support.server import PREDICT_ONLY, TOKEN, Server, alive, free_port, run
 
 # Workers that explain would answer at once what comes alone.
 
@@ -199,7 +199,7 @@ def test_a_taken_port_stops_the_start_before_anything_runs(workspace: Path, serv
 
 
 def test_a_java_home_without_java_is_named(workspace: Path, tmp_path: Path) -> None:
-    done = run(workspace, "scripts.serve", "--foreground", "--port", "21000", JAVA_HOME=str(tmp_path))
+    done = run(workspace, "scripts.serve", "--foreground", "--port", str(free_port()), JAVA_HOME=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.strip().startswith(f"error: JAVA_HOME is '{tmp_path}', and there is no bin/java in it")
 
@@ -233,7 +233,7 @@ def test_production_asks_for_a_token(workspace: Path, production: Server, digit:
     [("short", "has 5 characters, and fewer than 16"), ("schlüssel-0123456789", "has characters that a bearer")],
 )
 def test_token_that_cannot_be_used_is_refused_at_the_start(workspace: Path, token: str, complaint: str) -> None:
-    done = run(workspace, "scripts.serve", "--mode", "production", "--port", "21000", TORCHLIGHT_TOKEN=token)
+    done = run(workspace, "scripts.serve", "--mode", "production", "--port", str(free_port()), TORCHLIGHT_TOKEN=token)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: TORCHLIGHT_TOKEN {complaint}")
 
@@ -260,7 +260,9 @@ def test_torchserve_answers_on_loopback_without_the_proxy(workspace: Path, digit
         assert run(workspace, "scripts.health", "--port", port).returncode == 0
         models = run(workspace, "scripts.versions", "models", "--port", port)
         assert f"error: the server on port {port} runs with PROXY=0, and versions need the proxy" in models.stderr
-    done = run(workspace, "scripts.serve", "--foreground", "--proxy", "0", "--host", "0.0.0.0", "--port", "21000")
+    done = run(
+        workspace, "scripts.serve", "--foreground", "--proxy", "0", "--host", "0.0.0.0", "--port", str(free_port())
+    )
     assert "error: HOST=0.0.0.0 needs the proxy" in done.stderr
 
 
@@ -300,9 +302,10 @@ def test_commands_name_what_is_wrong_with_their_image(workspace: Path, server: S
 
 
 def test_commands_say_when_no_server_runs(workspace: Path) -> None:
-    done = run(workspace, "scripts.predict", str(_sample(workspace)), "--port", "21000")
-    assert done.stderr.strip() == "error: nothing answers at http://127.0.0.1:21000: start a server with `make serve`"
-    assert run(workspace, "scripts.stop", "--port", "21000").stdout == "no server runs on port 21000\n"
+    port = str(free_port())
+    done = run(workspace, "scripts.predict", str(_sample(workspace)), "--port", port)
+    assert done.stderr.strip() == f"error: nothing answers at http://127.0.0.1:{port}: start a server with `make serve`"
+    assert run(workspace, "scripts.stop", "--port", port).stdout == f"no server runs on port {port}\n"
 
 
 def test_explain_writes_a_picture(workspace: Path, server: Server, tmp_path: Path) -> None:

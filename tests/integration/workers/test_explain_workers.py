@@ -18,7 +18,7 @@ import requests
 
 from serving.rollout.journal import Journal
 from serving.torchserve.worker_roles import Role, RoleCounts
-from tests.support.server import PREDICT_ONLY, Server, run
+from tests.support.server import PREDICT_ONLY, Server, free_port, run
 from tests.support.version_commands import run_ok, run_versions
 
 EXPLAIN = Role.EXPLAIN.registered_name("digits")
@@ -154,7 +154,7 @@ def test_killed_explain_worker_disturbs_no_prediction_and_restarts(server: Serve
         idle = cpu_seconds(victim)
         doomed = pool.submit(many, server, "/explanations/digits", digit["3"], 64)
         while cpu_seconds(victim) < idle + 0.2:  # it has the request
-            assert not doomed.run_ok()
+            assert not doomed.done()
             time.sleep(0.01)
         os.kill(victim, signal.SIGKILL)
         assert [ask(server, "/predictions/digits", digit["4"]).status_code for _ in range(20)] == [200] * 20
@@ -186,7 +186,7 @@ def test_explain_workers_come_and_go_with_their_version(served: Server, digit: d
     with ThreadPoolExecutor(12) as pool:
         asked = [pool.submit(many, served, "/explanations/digits/1.0", digit["3"], 32) for _ in range(12)]
         time.sleep(0.5)
-        assert not any(one.run_ok() for one in asked[2:]), "they must be in flight for this to mean anything"
+        assert not any(request.done() for request in asked[2:]), "they must be in flight for this to mean anything"
         run_ok(served, "retire", "--version", "1.0")
         assert [one.result().status_code for one in asked] == [200] * 12
     steps = [entry["step"] for entry in Journal(served.instance.folder).entries() if entry["command"] == "retire"]
@@ -203,7 +203,7 @@ def test_model_name_ending_in_explain_is_refused(served: Server) -> None:
     copy = store / f"{EXPLAIN}-1.0.mar"
     copy.write_bytes((store / "digits-1.0.mar").read_bytes())
     try:
-        start = run(served.workspace, "scripts.serve", "--model", EXPLAIN, "--port", "21000")
+        start = run(served.workspace, "scripts.serve", "--model", EXPLAIN, "--port", str(free_port()))
         assert start.returncode == 1
         assert f"model {EXPLAIN!r} cannot be served" in start.stderr
     finally:
