@@ -1,5 +1,5 @@
 # The server in a container, for CPUs and GPUs. CUDA is in torch's wheel, and the NVIDIA Container Toolkit provides the
-# driver of the host. `make docker-build` builds it, and `make docker-serve` runs it hardened; see docs/containers.md.
+# driver of the host. `make docker-build` builds it, and `make docker-serve` runs it hardened; see docs/guides/container.md.
 #
 # The classic builder of the Docker SDK must be able to build it, so there are no mounts in RUN and no syntax line.
 ARG BASE_IMAGE=python:3.11-slim-bookworm

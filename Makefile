@@ -142,25 +142,25 @@ test: setup-dev ## run every test, with a real TorchServe, HAProxy and Docker (a
 test-fast: setup-dev ## the unit tests but the slow ones, in under 3 minutes
 	@$(RUN) pytest -n auto --maxprocesses 4 -m "unit and not slow" tests/unit
 
-measure: setup ## docs/measured.md: cost of each step on this machine
+measure: setup ## docs/benchmarks/end-to-end.md: cost of each step on this machine
 	@$(RUN) benchmarks.end_to_end
 
-measure-training: setup ## docs/training.md: train the recipes on CIFAR-10, about an hour [CIFAR10=folder FOLDER= ONLY=tuned]
+measure-training: setup ## docs/benchmarks/training.md: train the recipes on CIFAR-10, about an hour [CIFAR10=folder FOLDER= ONLY=tuned]
 	@$(RUN) benchmarks.training $(call flag,--cifar10,CIFAR10) $(call flag,--folder,FOLDER) $(call flag,--only,ONLY)
 
-measure-explanations: setup ## docs/explanations.md: cost of explanations, deadlines, effect on predictions, some 5 minutes [ONLY=costs RELEASE= IMAGES=]
+measure-explanations: setup ## docs/benchmarks/explanations.md: cost of explanations, deadlines, effect on predictions, some 5 minutes [ONLY=costs RELEASE= IMAGES=]
 	@$(RUN) benchmarks.explanations $(call flag,--only,ONLY) $(call flag,--release,RELEASE) $(call flag,--images,IMAGES)
 
-measure-performance: setup ## docs/performance.md: comparison with other servers, 45 minutes [PHOTOS=folder ONLY=small]
+measure-performance: setup ## docs/benchmarks/performance.md: comparison with other servers, 45 minutes [PHOTOS=folder ONLY=small]
 	@$(RUN) benchmarks.compare $(call flag,--photos,PHOTOS) $(call flag,--only,ONLY)
 
 measure-worker: setup ## CPU microseconds of a request inside the worker, by step [AGAINST=<git revision>]
 	@$(RUN) benchmarks.worker $(call flag,--against,AGAINST)
 
-measure-bad-inputs: setup ## docs/reliability.md: fuzz a server under load, 10,000 bad requests among good ones, about 3 minutes [COUNT= SEED=]
+measure-bad-inputs: setup ## docs/benchmarks/bad-inputs.md: fuzz a server under load, 10,000 bad requests among good ones, about 3 minutes [COUNT= SEED=]
 	@$(RUN) benchmarks.bad_inputs $(call flag,--count,COUNT) $(call flag,--seed,SEED)
 
-measure-attacks: setup-dev ## docs/security.md: attacks on servers of this machine, some 8 minutes [ONLY=smuggling]
+measure-attacks: setup-dev ## docs/benchmarks/attacks.md: attacks on servers of this machine, some 8 minutes [ONLY=smuggling]
 	@$(RUN) benchmarks.attacks $(call flag,--only,ONLY)
 
 openapi: setup ## write deploy/openapi.json from the definitions in the code

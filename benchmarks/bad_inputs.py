@@ -1,9 +1,9 @@
 """Fuzz a server under load: send seeded bad requests among good ones, and check that only the bad ones are affected.
 
-Starts a server whose good and bad requests share batches of up to 8, and writes docs/reliability.md. Exit status 1
-means an unexpected status, an error of another shape, a hang, or a dead worker. It also means a good response that
-differs from the one without load, or workers whose memory grew by 5 % or more after the first tenth. Requests with a
-violation are saved in .run/bad-inputs/.
+Starts a server whose good and bad requests share batches of up to 8, and writes docs/benchmarks/bad-inputs.md. Exit
+status 1 means an unexpected status, an error of another shape, a hang, or a dead worker. It also means a good response
+that differs from the one without load, or workers whose memory grew by 5 % or more after the first tenth. Requests with
+a violation are saved in .run/bad-inputs/.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.support.server import Server, run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = Path(".run") / "bad-inputs"
-PAGE = Path("docs") / "reliability.md"
+PAGE = Path("docs") / "benchmarks" / "bad-inputs.md"
 BATCHES = "batchSize: 8\nmaxBatchDelay: 20\n"
 WARM_UP = 0.1
 MAX_GROWTH = 0.05

@@ -1,4 +1,4 @@
-"""Train, archive and serve the digits model in an empty folder, and write the cost of each step to docs/measured.md."""
+"""Train, archive and serve the digits model in an empty folder, and write the costs to docs/benchmarks/end-to-end.md."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--starts", type=int, default=5, help="number of starts (default: 5)")
     parser.add_argument("--requests", type=int, default=500, help="number of predictions for each path (default: 500)")
     parser.add_argument(
-        "--out", type=Path, default=Path("docs/measured.md"), help="page to write (default: docs/measured.md)"
+        "--out",
+        type=Path,
+        default=Path("docs/benchmarks/end-to-end.md"),
+        help="page to write (default: docs/benchmarks/end-to-end.md)",
     )
     arguments = parser.parse_args(argv)
     out = arguments.out.resolve()

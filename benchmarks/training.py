@@ -1,4 +1,4 @@
-"""Train the models of docs/training.md with the commands that users type, and write a table of metrics for each.
+"""Train the models of docs/benchmarks/training.md with the commands that users type, and write their metrics there.
 
 CIFAR-10 is downloaded, or read from --cifar10. All trainings take more than an hour on two cores. --only runs one of
 them, and leaves the other tables of the page unchanged.
@@ -56,7 +56,10 @@ def main(argv: list[str] | None = None) -> None:
     names = [run.name for run in (*RUNS, FOLDER)]
     parser.add_argument("--only", choices=names, action="append", help="run only this training; may be repeated")
     parser.add_argument(
-        "--out", type=Path, default=Path("docs/training.md"), help="page to write (default: docs/training.md)"
+        "--out",
+        type=Path,
+        default=Path("docs/benchmarks/training.md"),
+        help="page to write (default: docs/benchmarks/training.md)",
     )
     parser.add_argument("--keep", type=Path, help="folder to keep the releases in (default: a temporary folder)")
     arguments = parser.parse_args(argv)

@@ -1,7 +1,8 @@
 """The options of a request, as pydantic models: bounds, defaults and descriptions.
 
-deploy/openapi.json is made from their JSON schema, and docs/http.md is compared with it. An option may come in several
-places: query, header, multipart field, JSON member. handlers/protocols/ collects them, and `parse` checks them here.
+deploy/openapi.json is made from their JSON schema, and docs/reference/http.md is compared with it. An option may come
+in several places: query, header, multipart field, JSON member. handlers/protocols/ collects them, and `parse` checks
+them here.
 
 Which methods, baselines and colormaps exist is known to handlers/explain alone, which checks these.
 """

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="another option of docs/http.md, such as steps=50, baseline=mean, deadline_ms=200 or faithfulness=true",
+        help="another option (docs/reference/http.md), such as steps=50, baseline=mean, deadline_ms=200",
     )
     arguments = parser.parse_args(argv)
     options = _options(arguments.option)

@@ -1,4 +1,4 @@
-"""Attack servers on this machine, and write the table of results to docs/security.md.
+"""Attack servers on this machine, and write the table of results to docs/benchmarks/attacks.md.
 
 Starts one server in development mode and one in production mode, and attacks them. This takes some eight minutes. The
 exit status is 1 if an attack succeeds.
@@ -25,7 +25,7 @@ from scripts.command import command
 from serving.runtime.instance import Ports
 from tests.support.server import REPOSITORY, TOKEN, Server, free_port, run
 
-PAGE = REPOSITORY / "docs" / "security.md"
+PAGE = REPOSITORY / "docs" / "benchmarks" / "attacks.md"
 HOSTILE_REQUESTS = 5_000
 # Limit for the p99 of other clients while one client sends expensive requests, as a ratio to the p99 without it.
 STARVATION_RATIO = 3.0
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         prog="python -m benchmarks.attacks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--page", type=Path, default=PAGE, help="page to write the table into (default: docs/security.md)"
+        "--page", type=Path, default=PAGE, help="page to write the table into (default: docs/benchmarks/attacks.md)"
     )
     parser.add_argument(
         "--count", type=int, default=HOSTILE_REQUESTS, help="number of hostile requests (default: 5000)"

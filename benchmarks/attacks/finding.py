@@ -1,4 +1,4 @@
-"""The result of an attack: a row of the table in docs/security.md."""
+"""The result of an attack: a row of the table in docs/benchmarks/attacks.md."""
 
 from __future__ import annotations
 

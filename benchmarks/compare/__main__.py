@@ -1,8 +1,8 @@
 """Compare Torchlight with other servers of the same model, on this machine.
 
-Each part writes its figures to benchmarks/results/<part>.json. docs/performance.md and the README's table are made from
-these files; --page only makes the pages. Run an interrupted part again with --only. All parts take 45 minutes on two
-idle cores. The first run takes longer: it installs the peers and trains the models.
+Each part writes its figures to benchmarks/results/<part>.json. docs/benchmarks/performance.md and the README's table
+are made from these files; --page only makes the pages. Run an interrupted part again with --only. All parts take 45
+minutes on two idle cores. The first run takes longer: it installs the peers and trains the models.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         help="keeps releases and the peers' environments for the next run (default: in the temporary folder)",
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results files")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "performance.md", help="page to write")
+    parser.add_argument(
+        "--out", type=Path, default=REPOSITORY / "docs" / "benchmarks" / "performance.md", help="page to write"
+    )
     parser.add_argument("--readme", type=Path, default=REPOSITORY / "README.md", help="page with the table of targets")
     return parser
 

@@ -1,4 +1,4 @@
-"""docs/performance.md and the README's table, made from benchmarks/results/."""
+"""docs/benchmarks/performance.md and the README's table, made from benchmarks/results/."""
 
 from __future__ import annotations
 

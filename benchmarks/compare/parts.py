@@ -17,7 +17,7 @@ class Part:
 
     Attributes:
         name: names the results file, and the value of --only.
-        title: heading of its section in docs/performance.md.
+        title: heading of its section in docs/benchmarks/performance.md.
         figures: type of the figures in its file.
         measure: makes the figures.
         min_seconds: minimum length of a round.

@@ -1,4 +1,4 @@
-"""Plots of docs/performance.md."""
+"""Plots of docs/benchmarks/performance.md."""
 
 from __future__ import annotations
 

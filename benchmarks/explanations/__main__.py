@@ -1,4 +1,4 @@
-"""Measure the cost of explanations, and write it to docs/explanations.md. This takes some five minutes.
+"""Measure the cost of explanations, and write it to docs/benchmarks/explanations.md. This takes some five minutes.
 
 Parts:
   costs        time of each method on each network
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--release", type=Path, help="folder of the release to serve (default: digits, trained first)")
     parser.add_argument("--images", type=Path, default=REPOSITORY / "samples", help="folder of images for the requests")
     parser.add_argument("--port", type=int, default=18_280, help="first of the server's 8 ports (default: 18280)")
-    parser.add_argument("--out", type=Path, default=Path("docs/explanations.md"), help="page to write")
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/explanations.md"), help="page to write")
     arguments = parser.parse_args(argv)
     parts_to_run = arguments.only or names
     page = arguments.out.resolve()

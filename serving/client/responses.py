@@ -104,7 +104,7 @@ class Explanation(Prediction):
 
     Attributes:
         sentence: describes where the evidence lies.
-        warnings: types of warnings (docs/http.md) that limit what the explanation shows.
+        warnings: types of warnings (docs/reference/http.md) that limit what the explanation shows.
         target_logit, baseline_logit: the target's logit for the image and for the baseline; in a
             contrast, the difference of two logits.
         overlay_png: the heat map over the image, as a PNG file; red supports the target, blue opposes it.

@@ -161,7 +161,7 @@ class Client:
         Args:
             method: attribution method; None is the server's default.
             target: the class to explain, by label or index; None is the predicted one.
-            options: further options by name, such as {"contrast": ("3", "8"), "steps": 50}; docs/http.md
+            options: further options by name, such as {"contrast": ("3", "8"), "steps": 50}; docs/reference/http.md
                 lists them. Not `output`: this client chooses it.
 
         The other arguments and the errors are those of predict().

@@ -1,4 +1,4 @@
-"""Every metric of the endpoint: name, type, help text and labels. docs/metrics.md lists the same ones."""
+"""Every metric of the endpoint: name, type, help text and labels. docs/reference/metrics.md lists the same ones."""
 
 from __future__ import annotations
 

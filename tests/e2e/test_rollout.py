@@ -1,4 +1,4 @@
-"""A rollout inside the container, as docs/containers.md shows it, and what a kill leaves of it."""
+"""A rollout inside the container, as docs/guides/container.md shows it, and what a kill leaves of it."""
 
 from __future__ import annotations
 

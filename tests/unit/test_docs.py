@@ -1,4 +1,4 @@
-"""docs/http.md covers all features of the code, has the numbers of the code, and has a test for each row."""
+"""docs/reference/http.md covers all features of the code, has the numbers of the code, and has a test for each row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from serving.proxy.haproxy import TEMPLATE
 from tests.integration.contract import ROWS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-TEXT = (DOCS / "http.md").read_text(encoding="utf-8")
+TEXT = (DOCS / "reference" / "http.md").read_text(encoding="utf-8")
 
 
 def sections() -> dict[str, list[list[str]]]:
@@ -111,7 +111,7 @@ def test_each_choice_of_an_option_and_each_warning_is_named() -> None:
 
 
 def test_each_metric_has_its_row() -> None:
-    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    text = (DOCS / "reference" / "metrics.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*?) ?\|", text, re.MULTILINE)
     short = {"model_name": "m", "model_version": "v"}
     assert rows == [

@@ -30,7 +30,7 @@ MODEL = "PEER_MODEL"
 # From this input size on, the network takes more time than the server.
 LARGE = 128
 # Maximum batch size of all systems. With large images, a batch that takes all waiting requests would leave the worker
-# nothing to start with afterwards (docs/performance.md, at the end).
+# nothing to start with afterwards (docs/benchmarks/performance.md, at the end).
 BATCH, LARGE_BATCH = 32, 16
 
 

@@ -1,4 +1,4 @@
-"""The rows of docs/http.md, each as a test: `@row("key")` says which row a function holds to.
+"""The rows of docs/reference/http.md, each as a test: `@row("key")` says which row a function holds to.
 
 One module for each section of the document; test_contract.py runs them.
 """
@@ -53,7 +53,7 @@ Test = Callable[[Ask], None]
 
 
 def row(*keys: str) -> Callable[[Test], Test]:
-    """Name the row, or rows, of docs/http.md that a function tests."""
+    """Name the row, or rows, of docs/reference/http.md that a function tests."""
 
     def register(test: Test) -> Test:
         for key in keys:

@@ -1,4 +1,4 @@
-"""Every row of docs/http.md, by its key; tests/unit/test_docs.py sees to it that none is missing."""
+"""Every row of docs/reference/http.md, by its key; tests/unit/test_docs.py sees to it that none is missing."""
 
 from __future__ import annotations
 

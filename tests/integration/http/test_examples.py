@@ -1,4 +1,4 @@
-"""Each example of docs/http.md runs unchanged against a real server."""
+"""Each example of docs/reference/http.md runs unchanged against a real server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.server import REPOSITORY, Server
 
-TEXT = (REPOSITORY / "docs" / "http.md").read_text(encoding="utf-8")
+TEXT = (REPOSITORY / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 

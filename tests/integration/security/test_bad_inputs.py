@@ -1,6 +1,7 @@
 """Fuzz under load: 500 bad requests of all families and good requests share batches. The good ones are not affected.
 
-`python -m benchmarks.bad_inputs` is the long version, which also measures memory. docs/reliability.md has its figures.
+`python -m benchmarks.bad_inputs` is the long version, which also measures memory. Its figures are in
+docs/benchmarks/bad-inputs.md.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def test_revision_is_marked_as_changed_only_by_files_that_can_change_a_figure(tm
         subprocess.run([*git, *words], check=True)
     clean = revision(tmp_path)
     assert clean.isalnum()
-    for written in ("benchmarks/results/photos.json", "docs/performance.md", "README.md"):
+    for written in ("benchmarks/results/photos.json", "docs/benchmarks/performance.md", "README.md"):
         path = tmp_path / written
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("measured")
