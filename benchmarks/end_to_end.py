@@ -1,4 +1,4 @@
-"""Train, archive and serve the digits model in an empty folder, and write the costs to docs/benchmarks/end-to-end.md."""
+"""Train, archive and serve the digits model in an empty folder. Write the costs to docs/benchmarks/end-to-end.md."""
 
 from __future__ import annotations
 
