@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -14,9 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
-from handlers.engines import machine
+from benchmarks.report import put, table, where
 from models.release import find
 from scripts.command import command
 from serving.client import Client, Prediction
@@ -42,8 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     out = arguments.out.resolve()
     with tempfile.TemporaryDirectory(prefix="torchlight-measure-") as folder:
         rows = measure(Path(folder), arguments.port, arguments.starts, arguments.requests)
-    text = report(rows)
-    out.write_text(text, encoding="utf-8")
+    text = f"By `make measure` {where()}.\n\n{table(['step', 'measured'], [list(row) for row in rows])}"
+    put(out, "end to end", text)
     print(text)
 
 
@@ -125,26 +121,6 @@ def spread(values: list[float], unit: str, digits: int) -> str:
     ordered = sorted(values)
     low, high = ordered[len(ordered) // 20], ordered[-1 - len(ordered) // 20]
     return f"{statistics.median(ordered):.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f})"
-
-
-def report(rows: list[tuple[str, str]]) -> str:
-    """Return the page: machine and date, then the table."""
-    cores = len(os.sched_getaffinity(0))
-    where = f"{cores} cores, {machine.processor()}, Python {platform.python_version()}, torch {torch.__version__}"
-    lines = [
-        "# Measured",
-        "",
-        f"By `make measure` on {datetime.date.today()}: {where}.",
-        "Each value is the median, with the 5th to the 95th percentile in brackets.",
-        "",
-        "A ratio below 1 means that the proxy makes a single client faster. The proxy sends a single prediction to the",
-        "unbatched worker. TorchServe without the proxy waits for a batch first.",
-        "",
-        "| step | measured |",
-        "| --- | --- |",
-        *(f"| {step} | {figure} |" for step, figure in rows),
-    ]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Compare Torchlight with other servers of the same model, on this machine.
 
-Each part writes its figures to benchmarks/results/<part>.json. docs/benchmarks/performance.md and the README's table
-are made from these files; --page only makes the pages. Run an interrupted part again with --only. All parts take 45
-minutes on two idle cores. The first run takes longer: it installs the peers and trains the models.
+Each part writes its figures to benchmarks/results/<part>.json. docs/benchmarks/performance.md is made from these
+files; --page only makes the page. Run an interrupted part again with --only. All parts take 45 minutes on two idle
+cores. The first run takes longer: it installs the peers and trains the models.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ logger = logging.getLogger("benchmarks")
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags, measure, write the pages."""
+    """Parse the flags, measure, write the page."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logger.setLevel(logging.INFO)  # shows progress; other packages log only warnings
-    document, readme = arguments.out.resolve(), arguments.readme.resolve()
+    document = arguments.out.resolve()
     failed: list[str] = []
     if not arguments.page:
         wrk.check()
         config = _run_config(arguments)
         with sigterm_interrupts():
             failed = [name for name in arguments.only or PARTS if not _measure(name, config, arguments.results)]
-    missing = page.write(document, readme, arguments.results)
+    missing = page.write(document, arguments.results)
     if missing:
         print(f"no results yet for: {', '.join(missing)}")
     if failed:
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part; may be repeated")
-    parser.add_argument("--page", action="store_true", help="measure nothing; make the pages from the existing results")
+    parser.add_argument("--page", action="store_true", help="measure nothing; make the page from the existing results")
     parser.add_argument("--photos", type=Path, help="folder of at least 50 JPEG photos, for the parts that need photos")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of one round in seconds (default: 8)")
     parser.add_argument("--rounds", type=int, default=3, help="number of interleaved rounds (default: 3)")
@@ -93,7 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, default=REPOSITORY / "docs" / "benchmarks" / "performance.md", help="page to write"
     )
-    parser.add_argument("--readme", type=Path, default=REPOSITORY / "README.md", help="page with the table of targets")
     return parser
 
 

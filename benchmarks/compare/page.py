@@ -1,4 +1,4 @@
-"""docs/benchmarks/performance.md and the README's table, made from benchmarks/results/."""
+"""docs/benchmarks/performance.md, made from benchmarks/results/."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from benchmarks.report import put, table
 TABLE = "performance table"
 
 
-def write(page: Path, readme: Path, results: Path) -> list[str]:
-    """Put the results between the markers of both files. Return the names of parts without a result."""
+def write(page: Path, results: Path) -> list[str]:
+    """Put the results between the markers of the page. Return the names of parts without a result."""
     targets: list[Target] = []
     missing = []
     for name, part in PARTS.items():
@@ -24,9 +24,7 @@ def write(page: Path, readme: Path, results: Path) -> list[str]:
         put(page, f"performance {name}", section(part, result, figures))
         targets += figures.targets()
     if targets:
-        text = targets_table(targets)
-        put(page, TABLE, text)
-        put(readme, TABLE, text)
+        put(page, TABLE, targets_table(targets))
     return missing
 
 

@@ -88,11 +88,11 @@ def test_invalid_result_is_an_error_that_names_the_remedy(tmp_path: Path) -> Non
         load("photos", tmp_path)
 
 
-def test_pages_are_made_from_results_and_show_failures(tmp_path: Path) -> None:
+def test_page_is_made_from_results_and_show_failures(tmp_path: Path) -> None:
     part_result().save(tmp_path)
-    document, readme = tmp_path / "performance.md", tmp_path / "README.md"
-    readme.write_text("# Torchlight\n\nWords.\n")
-    missing = page.write(document, readme, tmp_path)
+    document = tmp_path / "performance.md"
+    document.write_text("# Performance\n\nWords.\n")
+    missing = page.write(document, tmp_path)
     assert "small" in missing
     assert "photos" not in missing
     text = document.read_text()
@@ -105,9 +105,9 @@ def test_pages_are_made_from_results_and_show_failures(tmp_path: Path) -> None:
         "per response: workers 200 (180 to 220), Java 40.0 (36.0 to 44.0). An image in the ceiling's loop takes 150 ("
         in text
     )
-    assert "Words." in readme.read_text()
+    assert "Words." in text
     assert "| every peer" not in text.partition("ResNet-18 at 224 px, JPEG")[0]
-    page.write(document, readme, tmp_path)
+    page.write(document, tmp_path)
     assert document.read_text() == text
 
 
