@@ -40,7 +40,7 @@ WHERE = $(call flag,--port,PORT)
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev train evaluate explain-report shortcut-demo optimize tune compare archive serve stop predict explain models register promote retire rollback history java-cache samples \
 	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test test-fast measure measure-training measure-explanations measure-performance measure-worker \
-	measure-bad-inputs measure-attacks openapi check \
+	measure-bad-inputs measure-attacks reference openapi check \
 	fix clean
 
 help: ## list the targets
@@ -162,6 +162,9 @@ measure-bad-inputs: setup ## docs/benchmarks/bad-inputs.md: fuzz a server under 
 
 measure-attacks: setup-dev ## docs/benchmarks/attacks.md: attacks on servers of this machine, some 8 minutes [ONLY=smuggling]
 	@$(RUN) benchmarks.attacks $(call flag,--only,ONLY)
+
+reference: setup ## write the parts of docs/reference/ that are made from the code
+	@$(RUN) scripts.maintenance.reference
 
 openapi: setup ## write deploy/openapi.json from the definitions in the code
 	@$(RUN) scripts.maintenance.openapi

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 
 from handlers.engines import machine
+from scripts.maintenance.markdown import replace_block
+from scripts.maintenance.markdown import table as table
 
 
 def where() -> str:
@@ -27,17 +29,9 @@ def put(page: Path, name: str, text: str) -> None:
     Raises:
         ValueError: the page has the first marker without the second.
     """
-    begin, end = f"<!-- {name}: measured, do not edit -->", f"<!-- {name}: end -->"
     old = page.read_text(encoding="utf-8") if page.exists() else ""
-    before, marker, tail = old.partition(begin)
-    if marker and end not in tail:
-        raise ValueError(f"{page}: {begin!r} has no {end!r} after it; add the second marker, or remove the first")
-    after = tail.partition(end)[2] if marker else "\n"
-    head = before if marker or not before else before.rstrip() + "\n\n"
-    page.write_text(f"{head}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
-
-
-def table(columns: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    try:
+        new = replace_block(old, name, "measured", text)
+    except ValueError as error:
+        raise ValueError(f"{page}: {error}") from None
+    page.write_text(new, encoding="utf-8")

@@ -44,7 +44,12 @@ class StrictModel(BaseModel):
 
 
 class Architecture(StrictModel):
-    """Architecture of the network: a module of models.architectures, and the arguments of its `build`."""
+    """Architecture of the network.
+
+    Attributes:
+        name: module of `models/architectures/`.
+        arguments: arguments of its `build` function.
+    """
 
     name: str
     arguments: dict[str, Any] = {}
@@ -54,9 +59,12 @@ class Input(StrictModel):
     """Input of the network: RGB, `size` x `size` pixels, (pixel / 255 - mean) / std by channel.
 
     Attributes:
+        size: side of the network's input in pixels.
         resize: makes the image square. `stretch` uses all of it; `crop` uses the center of its center square.
         crop: share of that square's side for `resize: crop` (torchvision's 224 of 256 is 0.875).
         range_16bit: values of a 16-bit gray image that become 0 and 255; values beyond are clipped.
+        mean: mean of red, green and blue in the training images, as shares of 255.
+        std: standard deviation of red, green and blue, as shares of 255.
     """
 
     size: Annotated[int, Field(ge=4, le=4096)]
@@ -96,7 +104,16 @@ class Limits(StrictModel):
 
 
 class Data(StrictModel):
-    """Data set of the training and of the metrics. `sha256` covers all images and labels, in order."""
+    """Data set of the training and of the metrics.
+
+    Attributes:
+        name: name of the data set.
+        source: origin of the data set.
+        sha256: digest of all images and labels, in order.
+        train: number of training images.
+        calibration: number of calibration images.
+        test: number of test images.
+    """
 
     name: str
     source: str
@@ -112,6 +129,13 @@ class Conformal(StrictModel):
     The most probable class is always in the set. The k-th class (k > 1) is in the set if the summed probability of the
     classes before it, plus `penalty` for each rank beyond `free`, is at most `threshold`. `aps` has no penalty (Romano
     et al. 2020, arXiv:2006.02544); `raps` has one (Angelopoulos et al. 2021, arXiv:2009.14193).
+
+    Attributes:
+        method: `aps`, or `raps`, which keeps sets small.
+        coverage: share of images whose prediction set must contain the correct class.
+        threshold: maximum of the summed probability and penalty for a class in the set.
+        penalty: added for each rank beyond `free`.
+        free: number of ranks without a penalty.
     """
 
     method: Literal["aps", "raps"]
@@ -128,6 +152,8 @@ class OutOfDistribution(StrictModel):
     embedding from the nearest class mean (Lee et al. 2018, arXiv:1807.03888), which needs `uncertainty.safetensors`.
 
     Attributes:
+        score: score that is compared with the threshold.
+        threshold: highest score of an image that is in distribution.
         false_positive_rate: share of the calibration images above the threshold.
     """
 
@@ -154,7 +180,10 @@ class UncertaintyCard(StrictModel):
     """Uncertainty parameters, fitted on the calibration split.
 
     Attributes:
-        temperature: the logits are divided by it before softmax (Guo et al. 2017, arXiv:1706.04599).
+        temperature: divisor of the logits before softmax (Guo et al. 2017, arXiv:1706.04599).
+        conformal: prediction sets.
+        ood: out-of-distribution detection.
+        policy: rules for the decision.
     """
 
     temperature: Annotated[FiniteFloat, Field(gt=0)] = 1.0
@@ -167,7 +196,7 @@ class Explanations(StrictModel):
     """Defaults for explanations.
 
     Attributes:
-        method: name of the attribution method in handlers.explain.registry.METHODS.
+        method: name of the default attribution method.
         layer: dotted name of the module for class activation maps; null: the module after the last convolution.
         faithfulness: gap of each method on the test split (`make explain-report`): insertion AUC minus deletion AUC. A
             request with a deadline gets the first method that fits it.
@@ -215,8 +244,8 @@ class Compiled(StrictModel):
         requires: processor features, as handlers.engines.machine names them.
         compiled_on: processor that compiled and measured it.
         float32_layers: layers that an int8 engine computes in float32 to pass the gate.
-        quality: measured quality; None if it was not measured.
-        rejection: why the gate rejected it, in one sentence; None: it serves predictions.
+        quality: measured quality; null if it was not measured.
+        rejection: reason why the gate rejected it, in one sentence; null: it serves predictions.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^(cpu|cuda)-(int8|bf16|fp16|fp32)$")]
@@ -239,7 +268,14 @@ class Compiled(StrictModel):
 
 
 class Metrics(StrictModel):
-    """Metrics of the test split, with the preprocessing that serves."""
+    """Metrics of the test split, with the preprocessing that serves.
+
+    Attributes:
+        accuracy: share of correct predictions.
+        loss: mean cross entropy.
+        test_images: number of test images.
+        train_cpu_seconds: CPU time of the training in seconds.
+    """
 
     accuracy: Share
     loss: float
@@ -251,7 +287,23 @@ class Card(StrictModel):
     """A trained version of a model.
 
     Attributes:
-        engines: compiled engines in order of preference; the eager network is the last resort.
+        schema_version: version of this schema.
+        name: name of the model.
+        version: version of the model: one to three numbers.
+        description: text for readers.
+        license: license of the data set.
+        created: time of the release, in UTC.
+        git_revision: revision of the code that trained it.
+        architecture: network.
+        classes: labels, in the order of the logits.
+        input: input of the network.
+        limits: limits of one request. `handler: limits:` in model-config.yaml replaces them.
+        uncertainty: uncertainty parameters; null: the model answers with plain softmax only.
+        explanations: defaults for explanations.
+        engines: compiled engines in order of preference. The eager network is the last resort.
+        data: data set of the training and of the metrics.
+        metrics: metrics of the test split.
+        digests: SHA-256 of each file with tensors or compiled code, by its path in the release.
     """
 
     schema_version: Literal[1] = 1

@@ -33,7 +33,14 @@ class RecipeError(ValueError):
 
 
 class InputSettings(StrictModel):
-    """Input of the network; see Input in models/card.py, which adds mean and deviation."""
+    """Input of the network; see Input in models/card.py, which adds mean and deviation.
+
+    Attributes:
+        size: side of the network's input in pixels.
+        resize: makes the image square. `stretch` uses the whole image; `crop` uses the center of its center square.
+        crop: share of that square's side, for `resize: crop`.
+        range_16bit: values of a 16-bit gray image that become black and white. Values beyond are clipped.
+    """
 
     size: Annotated[int, Field(ge=4, le=4096)] = 24
     resize: Literal["stretch", "crop"] = "stretch"
@@ -52,9 +59,10 @@ class Loss(StrictModel):
     """Loss function, see training/loop/losses.py.
 
     Attributes:
+        name: loss function; `mean_squared_error` is the Brier score.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016, arXiv:1512.00567).
         class_weights: `balanced` weighs each class by the inverse of its share of the training images.
-        gamma: of the focal loss.
+        gamma: exponent of the focal loss. With a larger value, images that are easy count less.
     """
 
     name: Literal["cross_entropy", "mean_squared_error", "focal"] = "cross_entropy"
@@ -67,10 +75,15 @@ class Optimizer(StrictModel):
     """Optimizer, see training/loop/optimizer.py.
 
     Attributes:
-        learning_rate: the highest of the schedule.
-        l1: of the summed absolute weights, added to the loss. Like weight_decay, not for biases and norms.
-        weight_decay: L2: decoupled in AdamW, added to the gradient elsewhere.
-        clip: the longest gradient, by its norm; absent, any.
+        name: optimizer of torch.
+        learning_rate: highest learning rate of the schedule.
+        momentum: momentum of `sgd`.
+        nesterov: Nesterov's momentum, for `sgd`.
+        betas: decays of the two averages of `adam` and `adamw`.
+        l1: factor of the summed absolute weights, which are added to the loss. Biases and norms are left out.
+        weight_decay: L2 factor. `adamw` applies it to the weights, the others to the gradient. Biases and norms are
+            left out.
+        clip: maximum norm of the gradient; null does not clip.
     """
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -94,7 +107,8 @@ class Schedule(StrictModel):
     """Learning rate schedule.
 
     Attributes:
-        name: `one_cycle` falls linearly, `cosine` along a cosine, and `constant` stays at the highest rate.
+        name: shape of the schedule. `one_cycle` falls linearly, `cosine` along a cosine, and `constant` stays at the
+            highest rate.
         warmup: share of all steps in which `one_cycle` and `cosine` rise linearly to the highest rate.
         last: learning rate of the last step, as a share of the highest rate.
     """
@@ -108,9 +122,9 @@ class Augmentation(StrictModel):
     """Augmentation of training images, see training/loop/augment.py; off by default.
 
     Attributes:
-        crop: pixels by which the crop moves beyond the picture's edges, which are mirrored.
-        flip: left and right are changed with probability 0.5.
-        color: brightness, contrast and saturation change by up to this share.
+        crop: pixels by which the crop moves beyond the image's edges, which are mirrored.
+        flip: swap left and right with probability 0.5.
+        color: share by which brightness, contrast and saturation change at most.
         cutout: side in pixels of a square that is blanked (DeVries and Taylor 2017, arXiv:1708.04552).
         mixup: alpha of the Beta distribution that mixes two images and labels (Zhang et al. 2018, arXiv:1710.09412).
     """
@@ -123,9 +137,13 @@ class Augmentation(StrictModel):
 
 
 class Progressive(StrictModel):
-    """The first `epochs` see pictures shrunk to `size` pixels, which costs less; for networks that take any size.
+    """Progressive resizing: the first epochs train on smaller images, which costs less. The network must take any size.
 
     Howard 2018 (fast.ai in DAWNBench); Tan and Le 2021, arXiv:2104.00298.
+
+    Attributes:
+        size: side of the smaller images in pixels, below `input.size`.
+        epochs: number of epochs with smaller images.
     """
 
     size: Annotated[int, Field(ge=4)]
@@ -133,7 +151,11 @@ class Progressive(StrictModel):
 
 
 class EarlyStopping(StrictModel):
-    """Training ends after `patience` epochs without a lower calibration loss; the best epoch's weights stay."""
+    """Training ends after `patience` epochs without a lower calibration loss; the best epoch's weights stay.
+
+    Attributes:
+        patience: number of epochs without a lower calibration loss after which the training ends.
+    """
 
     patience: Annotated[int, Field(ge=1)]
 
@@ -142,10 +164,27 @@ class Recipe(StrictModel):
     """A whole recipe; each part has its own docstring.
 
     Attributes:
+        description: text for readers of the recipe.
         data: data set, as for `--data`. Without it, `--data` is required.
-        weights: to start from, see training/loop/pretrained.py.
-        precision: `bfloat16` runs the forward pass under autocast; weights stay float32.
-        ema: decay per step of a moving average of the weights. The average is then measured and saved.
+        architecture: network.
+        weights: initial weights: a `.safetensors` file, a state dict (`.pth`) or a release folder. Tensors that do not
+            fit are listed.
+        input: input of the network.
+        epochs: number of passes over the training images.
+        batch_size: images in a step, over all processes together.
+        seed: start of all random numbers: initial weights, order, augmentation.
+        loss: loss function.
+        optimizer: optimizer and regularization.
+        schedule: learning rate over time.
+        augmentation: random changes of the training images. Each is off by default.
+        progressive: smaller images in the first epochs; null trains on whole images.
+        precision: number format of the forward pass. `bfloat16` uses autocast; weights stay float32.
+        channels_last: memory layout that suits convolutions.
+        compile: compile the network with torch.compile.
+        ema: decay per step of a moving average of the weights. The average is then measured and saved. null: none.
+        early_stopping: end the training when the calibration loss no longer falls. The best epoch's weights are saved.
+            null: train all epochs.
+        uncertainty: settings of the uncertainty, which is fitted after the training.
     """
 
     description: str = ""

@@ -26,12 +26,14 @@ PREDICTING = ("minWorkers", "maxWorkers", "batchSize", "maxBatchDelay")
 
 
 class HandlerConfig(BaseModel):
-    """Settings for the handler. Fields of `limits` and `policy` that are set replace those of the card.
+    """Settings for the handler. Keys of `limits` and `policy` that are set replace those of the card.
 
     Attributes:
+        limits: limits of one request. Keys that are set replace those of the card.
+        policy: rules for the decision. Keys that are set replace those of the card.
         engine: `auto` is the fastest engine of the card that gives the golden answers on the machine; `eager` is the
             float32 network. A name is that engine only: a worker that cannot use it does not start.
-        threads: OpenMP threads per worker; None divides the cores among the workers.
+        threads: OpenMP threads per worker; null divides the cores among the workers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,32 +45,34 @@ class HandlerConfig(BaseModel):
 
 
 class ModelConfig(BaseModel):
-    """Settings with which TorchServe runs one version of a model."""
+    """Settings with which TorchServe runs one version of a model.
+
+    Attributes:
+        minWorkers: predict workers at the start. Each is a process with a copy of the model.
+        maxWorkers: maximum for the management API. TorchServe does not scale by itself.
+        batchSize: maximum number of requests in a batch.
+        maxBatchDelay: milliseconds that a request waits for its batch to fill. Without an unbatched worker, a single
+            request waits all of it. 1 still fills batches under load; TorchServe reads 0 as its default, 100.
+        responseTimeout: seconds after which TorchServe kills a worker that has not answered a batch.
+        startupTimeout: seconds that a worker may take to load the model.
+        maxRetryTimeoutInSec: seconds during which a worker that fails at once is restarted.
+        jobQueueSize: maximum number of waiting requests. The next one gets a 503 at once.
+        deviceType: device of the workers; null is the GPU, if there is one.
+        handler: settings for the handler.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     minWorkers: Annotated[int, Field(ge=1, le=256)] = 1
-    """Number of worker processes at the start; each has a copy of the model."""
     maxWorkers: Annotated[int, Field(ge=1, le=256)] = 1
-    """Maximum for the management API. TorchServe does not scale by itself."""
     batchSize: Annotated[int, Field(ge=1, le=1024)] = 32
-    """Maximum number of requests in a batch."""
     maxBatchDelay: Annotated[int, Field(ge=1, le=60_000)] = 1
-    """Milliseconds that a request waits for its batch to fill. Without an unbatched worker, a single request waits all
-    of it. 1 still fills batches under load; TorchServe reads 0 as its default, 100."""
     responseTimeout: Annotated[int, Field(ge=1, le=86_400)] = 60
-    """Seconds after which TorchServe kills a worker that has not answered a batch."""
     startupTimeout: Annotated[int, Field(ge=1, le=86_400)] = 120
-    """Seconds a worker may take to load the model."""
     maxRetryTimeoutInSec: Annotated[int, Field(ge=0, le=86_400)] = 300
-    """Seconds during which a worker that fails at once is restarted."""
     jobQueueSize: Annotated[int, Field(ge=1, le=100_000)] = 200
-    """Maximum number of waiting requests; the next one gets a 503 at once."""
     deviceType: Literal["cpu", "gpu"] | None = None
-    """Device; by default the GPU, if there is one."""
     handler: HandlerConfig | None = None
-    """Settings for the handler, such as `handler: {limits: {max_pixels: 50000000}, policy: {max_set_size: 2}}`; see
-    Limits and Policy in models/card.py."""
 
     @model_validator(mode="after")
     def workers_are_a_range(self) -> ModelConfig:

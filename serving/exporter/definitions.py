@@ -1,4 +1,4 @@
-"""Every metric of the endpoint: name, type, help text and labels. docs/reference/metrics.md lists the same ones."""
+"""Every metric of the endpoint: name, type, help text and labels. docs/reference/metrics.md is made from these."""
 
 from __future__ import annotations
 
@@ -26,36 +26,60 @@ class Definition:
 
 # Counted by the workers (handlers/metrics.py), which hand their counts to TorchServe.
 WORKERS = (
-    Definition("torchlight_requests_total", "counter", "Requests that reached a worker.", (*VERSION, "kind")),
-    Definition("torchlight_images_total", "counter", "Images that were answered.", (*VERSION, "kind")),
-    Definition("torchlight_errors_total", "counter", "Requests that a worker refused or failed.", (*VERSION, "type")),
-    Definition("torchlight_predictions_total", "counter", "Images by their most probable class.", (*VERSION, "label")),
+    Definition(
+        "torchlight_requests_total",
+        "counter",
+        "Requests that reached a worker: predict, explain, or metadata for readiness and metadata.",
+        (*VERSION, "kind"),
+    ),
+    Definition("torchlight_images_total", "counter", "Images in successful responses.", (*VERSION, "kind")),
+    Definition(
+        "torchlight_errors_total",
+        "counter",
+        "Requests that got an error from a worker, by error type.",
+        (*VERSION, "type"),
+    ),
+    Definition("torchlight_predictions_total", "counter", "Images by predicted class.", (*VERSION, "label")),
     Definition(
         "torchlight_decisions_total",
         "counter",
-        "Images by decision, and by the reason to refer (none for accept).",
+        "Images by decision, accept or refer, and by the reason to refer: out_of_distribution, ambiguous or unsure. "
+        "The reason is none for accept.",
         (*VERSION, "decision", "reason"),
     ),
     Definition(
         "torchlight_explanations_total", "counter", "Explained images by attribution method.", (*VERSION, "method")
     ),
     Definition(
-        "torchlight_queue_seconds", "histogram", "Time of a request from the proxy until its batch starts.", VERSION
+        "torchlight_queue_seconds",
+        "histogram",
+        "Time from the proxy to the start of the batch: network, queue, and waiting for the batch to fill.",
+        VERSION,
     ),
-    Definition("torchlight_decode_seconds", "histogram", "Time to decode the images of a request.", VERSION),
-    Definition("torchlight_inference_seconds", "histogram", "Time of one pass through the network.", VERSION),
-    Definition("torchlight_explanation_seconds", "histogram", "Time of one pass of an attribution method.", VERSION),
-    Definition("torchlight_render_seconds", "histogram", "Time to draw the pictures of a request.", VERSION),
-    Definition("torchlight_encode_seconds", "histogram", "Time to encode the answer to a request.", VERSION),
+    Definition("torchlight_decode_seconds", "histogram", "Time to decode all images of a request.", VERSION),
+    Definition(
+        "torchlight_inference_seconds",
+        "histogram",
+        "Time of one pass through the network: at most 64 images or one request.",
+        VERSION,
+    ),
+    Definition(
+        "torchlight_explanation_seconds",
+        "histogram",
+        "Time of one pass of an attribution method: at most 16 images.",
+        VERSION,
+    ),
+    Definition(
+        "torchlight_render_seconds", "histogram", "Time to draw the overlays and heat maps of a request.", VERSION
+    ),
+    Definition("torchlight_encode_seconds", "histogram", "Time to encode the response to a request.", VERSION),
     Definition("torchlight_batch_size", "histogram", "Requests in a batch.", VERSION),
-    Definition("torchlight_confidence", "histogram", "Probability of the most probable class of an image.", VERSION),
-    Definition("torchlight_prediction_set_size", "histogram", "Classes in the prediction set of an image.", VERSION),
+    Definition("torchlight_confidence", "histogram", "Probability of an image's predicted class.", VERSION),
+    Definition("torchlight_prediction_set_size", "histogram", "Classes in an image's prediction set.", VERSION),
 )
 
 # Counted by TorchServe itself.
-INFERENCE_REQUESTS = Definition(
-    "ts_inference_requests_total", "counter", "Requests that TorchServe received for a version.", ROLE
-)
+INFERENCE_REQUESTS = Definition("ts_inference_requests_total", "counter", "Requests that TorchServe received.", ROLE)
 INFERENCE_LATENCY = Definition(
     "ts_inference_latency_seconds_total", "counter", "Total time of requests in TorchServe, queue included.", ROLE
 )
@@ -70,16 +94,24 @@ BUILD = Definition("torchlight_build_info", "gauge", "Always 1; the label has th
 START = Definition("torchlight_start_time_seconds", "gauge", "Start of the server, in seconds since 1970.")
 WORKERS_READY = Definition("torchlight_workers_ready", "gauge", "Workers that are READY.", ROLE)
 WORKERS_CONFIGURED = Definition(
-    "torchlight_workers_configured", "gauge", "Workers that a version is configured to have.", ROLE
+    "torchlight_workers_configured", "gauge", "Workers that are configured for the version.", ROLE
 )
-IN_FLIGHT = Definition(
-    "torchlight_in_flight_requests", "gauge", "Requests of a version that the proxy has not finished yet.", VERSION
+IN_FLIGHT = Definition("torchlight_in_flight_requests", "gauge", "Requests that the proxy has not finished.", VERSION)
+QUEUED = Definition(
+    "torchlight_queued_requests",
+    "gauge",
+    "Requests that wait in the proxy: for explanations, deadline (explanations with a deadline), grpc or torchserve.",
+    ("backend",),
 )
-QUEUED = Definition("torchlight_queued_requests", "gauge", "Requests that wait in the proxy's queues.", ("backend",))
-CONNECTIONS = Definition("torchlight_proxy_connections", "gauge", "Open connections of clients to the proxy.")
-MAX_CONNECTIONS = Definition("torchlight_proxy_max_connections", "gauge", "Connections that the proxy accepts at most.")
+CONNECTIONS = Definition("torchlight_proxy_connections", "gauge", "Open connections of clients.")
+MAX_CONNECTIONS = Definition(
+    "torchlight_proxy_max_connections", "gauge", "Maximum number of connections that the proxy accepts."
+)
 RESPONSES = Definition(
-    "torchlight_proxy_responses_total", "counter", "Responses of the proxy, its own errors included.", ("status",)
+    "torchlight_proxy_responses_total",
+    "counter",
+    "Responses to clients, including the proxy's own errors: 2xx, 4xx, 5xx and so on.",
+    ("status",),
 )
 
 DEFINITIONS = (

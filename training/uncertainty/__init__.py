@@ -23,7 +23,10 @@ class UncertaintySettings(StrictModel):
 
     Attributes:
         coverage: share of images whose prediction set must contain the correct class.
-        conformal: `raps` keeps sets small by a `penalty` for each rank beyond `free`; `aps` has neither.
+        conformal: method of the prediction sets. `raps` keeps sets small by a `penalty` for each rank beyond `free`;
+            `aps` has neither.
+        penalty: added to the summed probability for each rank beyond `free`; for `raps`.
+        free: number of ranks without a penalty; for `raps`.
         ood: score of OOD detection: `mahalanobis` of the embedding, or `energy` of the logits.
         false_positive_rate: share of in-distribution images that may be detected as OOD.
         policy: rules for referring a prediction to a person.
