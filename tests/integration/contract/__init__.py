@@ -1,5 +1,7 @@
 """The rows of docs/reference/http.md, each as a test: `@row("key")` says which row a function holds to.
 
+The key is a comment at the end of the row. An error type is the key of its row in docs/reference/errors.md.
+
 One module for each section of the document; test_contract.py runs them.
 """
 
