@@ -18,7 +18,7 @@ AFTER = "after `Retry-After`"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What readers need to know about an error type.
+    """Advice on an error type.
 
     Attributes:
         when: condition under which the server answers with it.
