@@ -1,4 +1,4 @@
-# Every target runs one command: `make help` lists them, and `.venv/bin/python -m scripts.<name> --help` has all flags.
+# Every target runs one command: `make help` lists them, and `.venv/bin/torchlight COMMAND --help` explains all flags.
 MODEL ?=
 VERSION ?=
 PORT ?= 8080
@@ -34,12 +34,13 @@ switch = $(if $(call on,$2),$1)
 number = $1=$(if $(call on,$2),1,0)
 
 RUN := .venv/bin/python -m
+TORCHLIGHT := .venv/bin/torchlight
 WHICH = $(call flag,--model,MODEL) $(call flag,--version,VERSION)
 WHERE = $(call flag,--port,PORT)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev train evaluate explain-report shortcut-demo optimize tune compare archive serve stop predict explain models register promote retire rollback history java-cache samples \
-	setup-docker wheelhouse docker-build docker-serve docker-logs docker-stop test test-fast measure measure-training measure-explanations measure-performance measure-worker \
+	wheelhouse docker-build docker-serve docker-logs docker-stop test test-fast measure measure-training measure-explanations measure-performance measure-worker \
 	measure-bad-inputs measure-attacks reference openapi check \
 	fix clean
 
@@ -47,93 +48,90 @@ help: ## list the targets
 	@grep -hE '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-24s %s\n", $$1, $$2}'
 
 setup: ## make .venv with pinned wheels, including Java and HAProxy; every other target runs it first
-	@$(call argument,PYTHON) scripts/setup.py train
+	@$(call argument,PYTHON) scripts/setup.py train docker
 
 setup-dev: ## the same, with the packages for tests and checks
 	@$(call argument,PYTHON) scripts/setup.py train dev docker
 
-setup-docker:
-	@$(call argument,PYTHON) scripts/setup.py train docker
-
 train: setup ## train a model into releases/ [DATA=folder/of/your/images MODEL= VERSION= RECIPE=tuned ARCH=resnet9 RESUME=1 MORE=--help]
-	@$(RUN) $(if $(MORE),scripts.maintenance.shell_words MORE )scripts.train $(WHICH) $(call flag,--data,DATA) $(call flag,--recipe,RECIPE) \
+	@$(if $(MORE),$(RUN) scripts.maintenance.shell_words MORE,$(TORCHLIGHT)) train $(WHICH) $(call flag,--data,DATA) $(call flag,--recipe,RECIPE) \
 		$(call flag,--architecture,ARCH) $(call flag,--weights,WEIGHTS) $(call flag,--image-size,SIZE) \
 		$(call flag,--epochs,EPOCHS) $(call switch,--resume,RESUME) $(call switch,--restart,RESTART)
 
 evaluate: setup ## evaluate a release on a data set, with a report [MODEL= VERSION= DATA= SPLIT=test OOD_DATA=folder]
-	@$(RUN) scripts.evaluation.evaluate $(WHICH) $(call flag,--data,DATA) $(call flag,--split,SPLIT) \
+	@$(TORCHLIGHT) evaluate $(WHICH) $(call flag,--data,DATA) $(call flag,--split,SPLIT) \
 		$(call flag,--ood-data,OOD_DATA)
 
 explain-report: setup ## compare attribution methods on a release, and choose its default [MODEL= VERSION= DATA= IMAGES=128]
-	@$(RUN) scripts.evaluation.explain_report $(WHICH) $(call flag,--data,DATA) $(call flag,--images,IMAGES)
+	@$(TORCHLIGHT) explain-report $(WHICH) $(call flag,--data,DATA) $(call flag,--images,IMAGES)
 
 shortcut-demo: setup ## train a model that learns a shortcut, and show it by its explanations, about 3 minutes [IMAGES=32]
-	@$(RUN) scripts.evaluation.shortcut $(call flag,--images,IMAGES)
+	@$(TORCHLIGHT) shortcut-demo $(call flag,--images,IMAGES)
 
 optimize: setup ## compile a release, in int8 if its accuracy stays; needs a C++ compiler [MODEL= VERSION= DATA= ENGINES=int8,fp32]
-	@$(RUN) scripts.optimize $(WHICH) $(call flag,--data,DATA) $(call flag,--engines,ENGINES)
+	@$(TORCHLIGHT) optimize $(WHICH) $(call flag,--data,DATA) $(call flag,--engines,ENGINES)
 
 tune: setup ## find workers, threads, batch size and delay for this machine [MODEL= VERSION= P99_MS=50 IMAGES=folder CONFIG=]
-	@$(RUN) scripts.tune $(WHICH) $(call flag,--p99-ms,P99_MS) $(call flag,--images,IMAGES) \
+	@$(TORCHLIGHT) tune $(WHICH) $(call flag,--p99-ms,P99_MS) $(call flag,--images,IMAGES) \
 		$(call flag,--config,CONFIG)
 
 compare: setup ## test whether one release is better than another [A=cells/1.0 B=cells/2.0 DATA=]
-	@$(RUN) scripts.evaluation.compare $(call flag,--data,DATA) -- $(call argument,A) $(call argument,B)
+	@$(TORCHLIGHT) compare $(call flag,--data,DATA) -- $(call argument,A) $(call argument,B)
 
 archive: setup ## archive a release as model_store/*.mar, and check its answers [MODEL= VERSION= CONFIG=model-config.yaml NEIGHBORS=0]
-	@$(RUN) scripts.archive $(WHICH) $(call flag,--config,CONFIG) $(if $(call on,NEIGHBORS),,--without-neighbors)
+	@$(TORCHLIGHT) archive $(WHICH) $(call flag,--config,CONFIG) $(if $(call on,NEIGHBORS),,--without-neighbors)
 
 serve: setup ## serve the model store, on http://127.0.0.1:8080 [MODEL= VERSION= PORT= HOST= MODE=production PROXY=0 EXPLAIN_WORKERS=1 UNBATCHED_WORKER=0 CORS_ORIGINS= KEEP_ALIVE=75 FOREGROUND=1]
-	@$(RUN) scripts.serve $(WHICH) $(WHERE) $(call flag,--host,HOST) $(call flag,--mode,MODE) $(call number,--proxy,PROXY) \
+	@$(TORCHLIGHT) serve $(WHICH) $(WHERE) $(call flag,--host,HOST) $(call flag,--mode,MODE) $(call number,--proxy,PROXY) \
 		$(call flag,--explain-workers,EXPLAIN_WORKERS) $(call number,--unbatched-worker,UNBATCHED_WORKER) \
 		$(call flag,--cors-origins,CORS_ORIGINS) $(call flag,--keep-alive,KEEP_ALIVE) $(call switch,--foreground,FOREGROUND)
 
 stop: setup ## stop the server without losing a request [PORT=]
-	@$(RUN) scripts.stop $(WHERE)
+	@$(TORCHLIGHT) stop $(WHERE)
 
 predict: setup ## classify one image or several [IMAGE="samples/3.png samples/7.png" MODEL= VERSION= PORT=]
-	@$(RUN) scripts.maintenance.shell_words IMAGE scripts.predict $(WHICH) $(WHERE) --
+	@$(RUN) scripts.maintenance.shell_words IMAGE predict $(WHICH) $(WHERE) --
 
 explain: setup ## explain the answer for an image, as a picture [IMAGE= OUT=overlay.png TARGET=8 CONTRAST=3,8 METHOD=]; or for all images of a folder, without a server [DIR=folder RESTART=1]
-	@$(RUN) $(if $(DIR),scripts.evaluation.gallery $(call switch,--restart,RESTART) $(WHICH) $(call flag,--method,METHOD) -- $(call argument,DIR),scripts.explain \
+	@$(TORCHLIGHT) $(if $(DIR),gallery $(call switch,--restart,RESTART) $(WHICH) $(call flag,--method,METHOD) -- $(call argument,DIR),explain \
 		$(call flag,--out,OUT) $(call flag,--target,TARGET) $(call flag,--contrast,CONTRAST) $(call flag,--method,METHOD) $(WHICH) $(WHERE) \
 		-- $(call argument,IMAGE))
 
 models: setup ## list the versions of the running server [PORT=]
-	@$(RUN) scripts.versions models $(WHERE)
+	@$(TORCHLIGHT) versions models $(WHERE)
 
 register promote retire: setup ## load a version, make it the default, or remove it [VERSION=2.0 MODEL= PORT=]
-	@$(RUN) scripts.versions $@ $(WHICH) $(WHERE) $(call flag,--workers,WORKERS)
+	@$(TORCHLIGHT) versions $@ $(WHICH) $(WHERE) $(call flag,--workers,WORKERS)
 
 rollback: setup ## make the previous default version the default again [MODEL= PORT=]
-	@$(RUN) scripts.versions rollback $(call flag,--model,MODEL) $(WHERE)
+	@$(TORCHLIGHT) versions rollback $(call flag,--model,MODEL) $(WHERE)
 
 history: setup ## list changes of versions, with time and user [PORT=]
-	@$(RUN) scripts.versions history $(WHERE)
+	@$(TORCHLIGHT) versions history $(WHERE)
 
 wheelhouse: setup ## collect the wheels of the Docker image, which then builds without a network [TORCH=torch==2.13.0+cpu]
-	@$(RUN) scripts.maintenance.wheelhouse $(call flag,--torch,TORCH)
+	@$(TORCHLIGHT) maintenance wheelhouse $(call flag,--torch,TORCH)
 
-docker-build: setup-docker ## build the Docker image [TORCH= BASE_IMAGE= TAG=torchlight:latest]
-	@$(RUN) scripts.docker build $(call flag,--tag,TAG) $(call flag,--torch,TORCH) $(call flag,--base-image,BASE_IMAGE)
+docker-build: setup ## build the Docker image [TORCH= BASE_IMAGE= TAG=torchlight:latest]
+	@$(TORCHLIGHT) docker build $(call flag,--tag,TAG) $(call flag,--torch,TORCH) $(call flag,--base-image,BASE_IMAGE)
 
-docker-serve: setup-docker ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERSION= PORT= HOST= MODE=production MEMORY=4g EXPLAIN_WORKERS=1 UNBATCHED_WORKER=0 CORS_ORIGINS= TAG=]
-	@$(RUN) scripts.docker serve $(WHICH) $(WHERE) $(call flag,--host,HOST) $(call flag,--mode,MODE) $(call flag,--memory,MEMORY) $(call flag,--tag,TAG) \
+docker-serve: setup ## serve from a container [GPU=1 GPUS=0,1 MODEL= VERSION= PORT= HOST= MODE=production MEMORY=4g EXPLAIN_WORKERS=1 UNBATCHED_WORKER=0 CORS_ORIGINS= TAG=]
+	@$(TORCHLIGHT) docker serve $(WHICH) $(WHERE) $(call flag,--host,HOST) $(call flag,--mode,MODE) $(call flag,--memory,MEMORY) $(call flag,--tag,TAG) \
 		$(call switch,--gpu,GPU) $(call flag,--gpus,GPUS) \
 		$(call flag,--explain-workers,EXPLAIN_WORKERS) $(call number,--unbatched-worker,UNBATCHED_WORKER) \
 		$(call flag,--cors-origins,CORS_ORIGINS) $(call flag,--keep-alive,KEEP_ALIVE)
 
-docker-logs: setup-docker ## follow the log of the container [PORT=]
-	@$(RUN) scripts.docker logs $(WHERE)
+docker-logs: setup ## follow the log of the container [PORT=]
+	@$(TORCHLIGHT) docker logs $(WHERE)
 
-docker-stop: setup-docker ## stop the container without losing a request [PORT=]
-	@$(RUN) scripts.docker stop $(WHERE)
+docker-stop: setup ## stop the container without losing a request [PORT=]
+	@$(TORCHLIGHT) docker stop $(WHERE)
 
 java-cache: setup ## make the Java AOT cache again, after a change of Java, TorchServe or its vmargs
-	@$(RUN) scripts.maintenance.java_cache
+	@$(TORCHLIGHT) maintenance java-cache
 
 samples: setup ## write samples/
-	@$(RUN) scripts.maintenance.samples
+	@$(TORCHLIGHT) maintenance samples
 
 test: setup-dev ## run every test, with a real TorchServe, HAProxy and Docker (as root on Debian 12)
 	@$(RUN) pytest -n auto --maxprocesses 4 tests/unit
@@ -164,10 +162,10 @@ measure-attacks: setup-dev ## docs/benchmarks/attacks.md: attacks on servers of 
 	@$(RUN) benchmarks.attacks $(call flag,--only,ONLY)
 
 reference: setup ## write the parts of docs/reference/ that are made from the code
-	@$(RUN) scripts.maintenance.reference
+	@$(TORCHLIGHT) maintenance reference
 
 openapi: setup ## write deploy/openapi.json from the definitions in the code
-	@$(RUN) scripts.maintenance.openapi
+	@$(TORCHLIGHT) maintenance openapi
 
 check: setup-dev ## check formatting, lint and types; changes nothing
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy

@@ -1,12 +1,19 @@
-"""Archive a release as model_store/<model>-<version>.mar, and test the archive."""
+"""Archive a release as model_store/MODEL-VERSION.mar, and test the archive.
+
+For example:
+
+    torchlight archive --model cells --version 2.0
+"""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from models.release import find, versions
-from scripts.command import command
+from scripts import cli
 from serving.artifacts import model_config, store
 from serving.artifacts.archive import archive
 from serving.artifacts.model_config import ModelConfig
@@ -15,31 +22,26 @@ from serving.artifacts.model_config import ModelConfig
 BUNDLED = "digits"
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and archive."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.archive", description=__doc__)
-    parser.add_argument(
-        "--model",
-        default=BUNDLED,
-        help=f"name of the model (default: {BUNDLED}); {BUNDLED} is trained first if it has no release",
-    )
-    parser.add_argument("--version", help="version of its release (default: the newest)")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        help="YAML file of TorchServe settings, such as batchSize (default: those of the release)",
-    )
-    parser.add_argument("--store", type=Path, default=store.ROOT, help="folder for the .mar (default: model_store)")
-    parser.add_argument(
-        "--without-neighbors",
-        action="store_true",
-        help="leave out the thumbnails of training images that explanations show, for example if they are private",
-    )
-    arguments = parser.parse_args(argv)
-    config = model_config.load(arguments.config) if arguments.config else None
-    neighbors = not arguments.without_neighbors
-    run(arguments.model, arguments.version, config, arguments.store, neighbors=neighbors)
+def main(
+    *,
+    model: str = BUNDLED,
+    version: str | None = None,
+    config: Path | None = None,
+    store_folder: Annotated[Path, Parameter(name="--store")] = store.ROOT,
+    without_neighbors: bool = False,
+) -> None:
+    """Archive the release that the flags name.
+
+    Args:
+        model: name of the model; digits is trained first if it has no release
+        version: version of its release (default: the newest)
+        config: YAML file of TorchServe settings, such as batchSize (default: those of the release)
+        store_folder: folder for the .mar
+        without_neighbors: leave out the thumbnails of training images that explanations show, for example if they are
+            private
+    """
+    settings = model_config.load(config) if config else None
+    run(model, version, settings, store_folder, neighbors=not without_neighbors)
 
 
 def run(
@@ -52,9 +54,7 @@ def run(
 ) -> None:
     """Archive a release, after training the bundled model if it has none, and print the result."""
     if model == BUNDLED and not versions(model):
-        from scripts import train  # only here: torch and scikit-learn take seconds to import
-
-        train.main(["--model", model, "--version", version or "1.0"])
+        cli.main(["train", "--model", model, "--version", version or "1.0"])
     release = find(model, version)
     config = config or model_config.of_release(release.folder)
     path, count = archive(release, config, root, neighbors=neighbors)
@@ -62,4 +62,4 @@ def run(
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("archive")

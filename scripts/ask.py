@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from serving.client import Client
 from serving.runtime.instance import Instance, Ports
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags for server, model and number of classes."""
-    parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
-    parser.add_argument("--version", help="version of the model (default: the server's default)")
-    parser.add_argument("--port", type=int, default=8080, help="port of the server on this machine (default: 8080)")
-    parser.add_argument("--url", help="URL of another server, such as https://example.org")
-    parser.add_argument("--top-k", type=int, default=5, help="number of classes to list (default: 5)")
+@dataclass(frozen=True, slots=True)
+class ServerFlags:
+    """Flags for the server, the model and the number of classes.
+
+    Attributes:
+        model: name of the model
+        version: version of the model (default: the server's default)
+        port: port of the server on this machine
+        url: URL of another server, such as https://example.org
+        top_k: number of classes to list
+    """
+
+    model: str = "digits"
+    version: str | None = None
+    port: int = 8080
+    url: str | None = None
+    top_k: int = 5
 
 
-def client(arguments: argparse.Namespace) -> Client:
+# Type and default of a command's parameter: the attributes become flags.
+Server = Annotated[ServerFlags, Parameter(name="*")]
+DEFAULT = ServerFlags()
+
+
+def client(flags: ServerFlags) -> Client:
     """Return the client for these flags; the token is $TORCHLIGHT_TOKEN, or that of the server on this machine."""
     token = os.environ.get("TORCHLIGHT_TOKEN")
-    if token is None and arguments.url is None:
-        token = Instance(Ports(arguments.port)).token()
-    return Client(arguments.url or Instance(Ports(arguments.port)).url, token)
+    if token is None and flags.url is None:
+        token = Instance(Ports(flags.port)).token()
+    return Client(flags.url or Instance(Ports(flags.port)).url, token)

@@ -16,6 +16,10 @@ from serving.errors import ServingError
 P = ParamSpec("P")
 
 
+class UsageError(ValueError):
+    """Flags that are wrong or exclude each other: exit status 2."""
+
+
 def command(main: Callable[P, None]) -> Callable[P, None]:
     """Wrap a command's main function."""
 
@@ -27,6 +31,9 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
                 stream.reconfigure(errors="backslashreplace")
         try:
             main(*args, **kwargs)
+        except UsageError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
         except (ServingError, ValueError, FloatingPointError) as error:
             sys.exit(f"error: {error}")
         except BrokenPipeError:  # `| head` closed the pipe; nothing can be printed any more

@@ -1,119 +1,127 @@
-"""Serve from a Docker container: build its image, start it, read its log, and stop it without losing a request."""
+"""Serve from a Docker container: build its image, start it, read its log, and stop it without losing a request.
+
+For example:
+
+    torchlight docker build
+    torchlight docker serve --port 8081 --mode production
+"""
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import time
 import tomllib
 from pathlib import Path
+from typing import Annotated, Literal
 
-from scripts import archive
-from scripts.command import command
+from cyclopts import App, Parameter
+
+from scripts import archive, cli
 from serving.artifacts import store
 from serving.docker import container, errors, image
 from serving.errors import ContainerEnded, DockerError
 from serving.proxy import client_token, cors
-from serving.proxy.haproxy import KEEP_ALIVE_SECONDS
 from serving.runtime.instance import http_url
 from serving.server.launch_options import LOOPBACK
 
 ROOT = Path(__file__).resolve().parent.parent
 
-
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and run the command."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.docker", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    build = verbs.add_parser("build", help="build the image from this checkout")
-    build.add_argument("--tag", default=image.DEFAULT, help=f"name of the image (default: {image.DEFAULT})")
-    build.add_argument("--torch", help="torch requirement, such as torch==2.13.0+cpu (default: that of the Dockerfile)")
-    build.add_argument("--base-image", help="base image (default: that of the Dockerfile)")
-    serve = verbs.add_parser("serve", help="start a container, and wait until every worker is READY")
-    serve.add_argument("--tag", default=image.DEFAULT, help=f"name of the image (default: {image.DEFAULT})")
-    serve.add_argument("--model", help="serve only this model (default: the newest version of each in the store)")
-    serve.add_argument("--version", help="serve this version (default: the newest)")
-    serve.add_argument("--port", type=int, default=8080, help="port to publish the proxy on (default: 8080)")
-    serve.add_argument("--host", default="127.0.0.1", help="address to publish the proxy on (default: 127.0.0.1)")
-    serve.add_argument(
-        "--mode",
-        choices=("development", "production"),
-        default="development",
-        help="production requires a bearer token: $TORCHLIGHT_TOKEN, or a generated one (default: development)",
-    )
-    serve.add_argument("--gpu", action="store_true", help="use all GPUs of the Docker host")
-    serve.add_argument("--gpus", help="GPUs to use, by number or UUID, such as 0,1; or all")
-    serve.add_argument("--memory", default="4g", help="memory limit, such as 8g (default: 4g)")
-    serve.add_argument("--explain-workers", type=int, help="explain workers of each version (default: 1)")
-    serve.add_argument(
-        "--unbatched-worker",
-        type=int,
-        choices=(1, 0),
-        help="1: each version has a worker for single requests; 0: none (default: 1)",
-    )
-    serve.add_argument(
-        "--cors-origins",
-        default="",
-        help="origins whose web pages may read responses, such as https://lab.example, or * for all (default: none)",
-    )
-    serve.add_argument(
-        "--keep-alive", type=int, metavar="SECONDS", help=f"timeout of idle connections (default: {KEEP_ALIVE_SECONDS})"
-    )
-    logs = verbs.add_parser("logs", help="show the log, and follow it until Ctrl-C")
-    logs.add_argument("--no-follow", action="store_true", help="show the log so far, and return")
-    stop = verbs.add_parser("stop", help="finish the requests in flight and remove the container; keep its state")
-    for verb in (logs, stop):
-        verb.add_argument(
-            "--port", type=int, default=8080, help="port that the container is published on (default: 8080)"
-        )
-    arguments = parser.parse_args(argv)
-    {"build": _build, "serve": _serve, "logs": _logs, "stop": _stop}[arguments.verb](arguments)
+app = App(name="docker", version_flags=())
 
 
-def _build(arguments: argparse.Namespace) -> None:
+@app.command
+def build(*, tag: str = image.DEFAULT, torch: str | None = None, base_image: str | None = None) -> None:
+    """Build the image from this checkout.
+
+    For example:
+
+        torchlight docker build --torch torch==2.13.0+cpu
+
+    Args:
+        tag: name of the image
+        torch: torch requirement, such as torch==2.13.0+cpu (default: that of the Dockerfile)
+        base_image: base image (default: that of the Dockerfile)
+    """
     with (ROOT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
     client = errors.connect()
     image.build(
         client,
         ROOT,
-        arguments.tag,
+        tag,
         arguments={
-            "BASE_IMAGE": arguments.base_image,
-            "TORCH": arguments.torch,
+            "BASE_IMAGE": base_image,
+            "TORCH": torch,
             "PIP_EXTRA_INDEX_URL": os.environ.get("PIP_EXTRA_INDEX_URL"),
             "VERSION": version,
             "REVISION": _revision(),
         },
         log=_log,
     )
-    print(f"{arguments.tag}: {client.images.get(arguments.tag).attrs['Size'] / 1e9:.2f} GB")
+    print(f"{tag}: {client.images.get(tag).attrs['Size'] / 1e9:.2f} GB")
 
 
-def _serve(arguments: argparse.Namespace) -> None:
-    gpus = [gpu for gpu in map(str.strip, (arguments.gpus or "").split(",")) if gpu and gpu != "all"]
+@app.command
+def serve(
+    *,
+    tag: str = image.DEFAULT,
+    model: str | None = None,
+    version: str | None = None,
+    port: int = 8080,
+    host: str = "127.0.0.1",
+    mode: Literal["development", "production"] = "development",
+    gpu: bool = False,
+    gpus: str | None = None,
+    memory: str = "4g",
+    explain_workers: int | None = None,
+    unbatched_worker: Literal[1, 0] | None = None,
+    cors_origins: str = "",
+    keep_alive: Annotated[int | None, Parameter(metavar="SECONDS")] = None,
+) -> None:
+    """Start a container, and wait until every worker is READY.
+
+    For example:
+
+        torchlight docker serve --port 8081 --gpus 0,1
+
+    Args:
+        tag: name of the image
+        model: serve only this model (default: the newest version of each in the store)
+        version: serve this version (default: the newest)
+        port: port to publish the proxy on
+        host: address to publish the proxy on
+        mode: production requires a bearer token: $TORCHLIGHT_TOKEN, or a generated one
+        gpu: use all GPUs of the Docker host
+        gpus: GPUs to use, by number or UUID, such as 0,1; or all
+        memory: memory limit, such as 8g
+        explain_workers: explain workers of each version (default: 1)
+        unbatched_worker: 1 gives each version a worker for single requests; 0 does not (default: 1)
+        cors_origins: origins whose web pages may read responses, such as https://lab.example, or "*" for all
+            (default: none)
+        keep_alive: timeout of idle connections (default: that of `torchlight serve`)
+    """
+    devices = [name for name in map(str.strip, (gpus or "").split(",")) if name and name != "all"]
     options = container.ContainerOptions(
-        image=arguments.tag,
-        host=arguments.host,
-        port=arguments.port,
-        production=arguments.mode == "production",
-        model=arguments.model,
-        version=arguments.version,
-        gpus=gpus if arguments.gpu or arguments.gpus else None,
-        memory=arguments.memory,
-        cors_origins=cors.parse(arguments.cors_origins),
-        explain_workers=arguments.explain_workers,
-        unbatched_worker=arguments.unbatched_worker,
+        image=tag,
+        host=host,
+        port=port,
+        production=mode == "production",
+        model=model,
+        version=version,
+        gpus=devices if gpu or gpus else None,
+        memory=memory,
+        cors_origins=cors.parse(cors_origins),
+        explain_workers=explain_workers,
+        unbatched_worker=unbatched_worker,
         token=client_token.from_environment(),
-        keep_alive=arguments.keep_alive,
+        keep_alive=keep_alive,
     )
     client = errors.connect()
     image.check(client, options.image)  # before a model is trained for it
-    if not store.archives() and arguments.model in (None, archive.BUNDLED):
-        archive.run(archive.BUNDLED, arguments.version)
+    if not store.archives() and model in (None, archive.BUNDLED):
+        archive.run(archive.BUNDLED, version)
     start = time.monotonic()
     try:
         container.launch(client, options, _log)
@@ -124,21 +132,42 @@ def _serve(arguments: argparse.Namespace) -> None:
     print(_welcome(options))
 
 
-def _logs(arguments: argparse.Namespace) -> None:
+@app.command
+def logs(*, port: int = 8080, no_follow: bool = False) -> None:
+    """Show the log, and follow it until Ctrl-C.
+
+    For example:
+
+        torchlight docker logs --port 8081 --no-follow
+
+    Args:
+        port: port that the container is published on
+        no_follow: show the log so far, and return
+    """
     client = errors.connect()
-    for text in container.logs(client, arguments.port, follow=not arguments.no_follow):
+    for text in container.logs(client, port, follow=not no_follow):
         print(text, end="", flush=True)
-    state = container.find(client, arguments.port).attrs["State"]
+    state = container.find(client, port).attrs["State"]
     if not state["Running"]:
         print(f"the container ended with status {state['ExitCode']}", file=sys.stderr)
         sys.exit(int(state["ExitCode"]))
 
 
-def _stop(arguments: argparse.Namespace) -> None:
-    status = container.stop(errors.connect(), arguments.port)
+@app.command
+def stop(*, port: int = 8080) -> None:
+    """Finish the requests in flight and remove the container; keep its state.
+
+    For example:
+
+        torchlight docker stop --port 8081
+
+    Args:
+        port: port that the container is published on
+    """
+    status = container.stop(errors.connect(), port)
     if status:
-        raise DockerError(f"the container on port {arguments.port} is removed; it had ended with status {status}")
-    print(f"stopped the container on port {arguments.port}")
+        raise DockerError(f"the container on port {port} is removed; it had ended with status {status}")
+    print(f"stopped the container on port {port}")
 
 
 def _welcome(options: container.ContainerOptions) -> str:
@@ -176,4 +205,4 @@ def _log(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("docker")

@@ -1,59 +1,68 @@
-"""Ask a running server for an explanation: write the overlay and print the other members."""
+"""Ask a running server for an explanation: write the overlay and print the other members.
+
+For example:
+
+    torchlight explain samples/8.png --contrast 3,8 --out overlay.png
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from scripts import ask
-from scripts.command import command
+from cyclopts import Parameter
+
+from scripts import ask, cli
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags, send the request, write the overlay, and print the explanation."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.explain", description=__doc__)
-    parser.add_argument("image", help="a JPEG, PNG, WebP or .npy file")
-    ask.add_flags(parser)
-    parser.add_argument("--out", type=Path, default=Path("overlay.png"), help="overlay to write (default: overlay.png)")
-    parser.add_argument("--method", help="attribution method (default: the default of the model)")
-    parser.add_argument("--target", help="class to explain, as label or index (default: the predicted one)")
-    parser.add_argument("--contrast", metavar="A,B", help="explain why class A and not class B")
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="another option (docs/reference/http.md), such as steps=50, baseline=mean, deadline_ms=200",
-    )
-    arguments = parser.parse_args(argv)
-    options = _options(arguments.option)
-    if arguments.contrast:
-        options["contrast"] = arguments.contrast
-    with ask.client(arguments) as client:
+def main(
+    image: str,
+    /,
+    *,
+    server: ask.Server = ask.DEFAULT,
+    out: Path = Path("overlay.png"),
+    method: str | None = None,
+    target: str | None = None,
+    contrast: Annotated[str | None, Parameter(metavar="A,B")] = None,
+    option: Annotated[tuple[str, ...], Parameter(metavar="NAME=VALUE")] = (),
+) -> None:
+    """Send the request, write the overlay, and print the explanation.
+
+    Args:
+        image: a JPEG, PNG, WebP or .npy file
+        out: overlay to write
+        method: attribution method (default: the default of the model)
+        target: class to explain, as label or index (default: the predicted one)
+        contrast: explain why class A and not class B
+        option: another option of docs/reference/http.md, such as steps=50, baseline=mean, deadline_ms=200 or
+            faithfulness=true; repeatable
+    """
+    options = _options(option)
+    if contrast:
+        options["contrast"] = contrast
+    with ask.client(server) as client:
         explanation = client.explain(
-            arguments.model,
-            arguments.image,
-            arguments.version,
-            method=arguments.method,
-            target=arguments.target,
+            server.model,
+            image,
+            server.version,
+            method=method,
+            target=target,
             options=options,
-            top_k=arguments.top_k,
+            top_k=server.top_k,
         )
-    arguments.out.write_bytes(explanation.overlay_png)
+    out.write_bytes(explanation.overlay_png)
     print(json.dumps(_readable(explanation.raw), indent=2, ensure_ascii=False))
     for warning in explanation.raw["warnings"]:
         print(f"warning: {warning['message']}")
     label = explanation.target.label
-    print(f"{explanation.sentence} {arguments.out} shows it: red speaks for {label!r}, blue against it.")
+    print(f"{explanation.sentence} {out} shows it: red speaks for {label!r}, blue against it.")
 
 
-def _options(arguments: list[str]) -> dict[str, str]:
+def _options(assignments: tuple[str, ...]) -> dict[str, str]:
     options = {}
-    for text in arguments:
+    for text in assignments:
         name, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"--option is {text!r}; it must be NAME=VALUE")
@@ -72,4 +81,4 @@ def _readable(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("explain")

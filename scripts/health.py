@@ -1,26 +1,30 @@
-"""Check the server on a port. The exit status is 0 if all workers of every routed version are READY."""
+"""Check the server on a port. The exit status is 0 if all workers of every routed version are READY.
+
+For example:
+
+    torchlight health --port 8081
+"""
 
 from __future__ import annotations
 
-import argparse
 import sys
 
-from scripts.command import command
+from scripts import cli
 from serving.runtime.instance import Instance, Ports
 from serving.server.health import problems
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and check."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.health", description=__doc__)
-    parser.add_argument("--port", type=int, default=8080, help="port of the proxy (default: 8080)")
-    arguments = parser.parse_args(argv)
-    sentences = problems(Instance(Ports(arguments.port)))
+def main(*, port: int = 8080) -> None:
+    """Check all workers.
+
+    Args:
+        port: port of the proxy
+    """
+    sentences = problems(Instance(Ports(port)))
     if sentences:
         sys.exit("; ".join(sentences))
     print("healthy: all workers READY")
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("health")

@@ -1,15 +1,22 @@
-"""Compile a release's network to engines/*.pt2, and admit each program that is faster and keeps its accuracy."""
+"""Compile a release's network to engines/*.pt2, and admit each program that is faster and keeps its accuracy.
+
+For example:
+
+    torchlight optimize --model cells --engines int8,fp32
+"""
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from handlers.engines import EAGER
 from models.card import EngineQuality
 from models.release import REPORT, Release, find
-from scripts.command import command
+from scripts import cli
 from scripts.evaluation.evaluate import own_data
 from training import compile as compilation
 from training import data
@@ -19,32 +26,31 @@ from training.compile.programs.cpu_level import LEVELS
 from training.data.left_out import capped
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and compile."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.optimize", description=__doc__)
-    parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
-    parser.add_argument("--version", help="version of its release (default: the newest)")
-    parser.add_argument("--data", help="its training data, if they have moved (default: the data of its recipe)")
-    parser.add_argument(
-        "--engines",
-        default=",".join(FORMATS),
-        metavar="FORMATS",
-        help=f"number formats to try, separated by commas (default: {','.join(FORMATS)})",
-    )
-    parser.add_argument(
-        "--march",
-        choices=[level.march for level in LEVELS],
-        help="CPU level to compile for (default: that of this machine); CPUs of a lower level do not use the program",
-    )
-    parser.add_argument("--remove", action="store_true", help="remove all compiled programs from the release")
-    arguments = parser.parse_args(argv)
-    release = find(arguments.model, arguments.version)
-    if arguments.remove:
+def main(
+    *,
+    model: str = "digits",
+    version: str | None = None,
+    data: str | None = None,
+    engines: Annotated[str, Parameter(metavar="FORMATS")] = ",".join(FORMATS),
+    march: Annotated[str | None, Parameter(choices=[level.march for level in LEVELS])] = None,
+    remove: bool = False,
+) -> None:
+    """Compile the network of the release that the flags name.
+
+    Args:
+        model: name of the model
+        version: version of its release (default: the newest)
+        data: its training data, if they have moved (default: the data of its recipe)
+        engines: number formats to try, separated by commas
+        march: CPU level to compile for; CPUs of a lower level do not use the program (default: that of this machine)
+        remove: remove all compiled programs from the release
+    """
+    release = find(model, version)
+    if remove:
         compilation.remove(release.folder)
         print(f"{release.card.name} {release.card.version} has no compiled programs now")
         return
-    run(release, arguments.data or own_data(release), arguments.engines.split(","), arguments.march)
+    run(release, data or own_data(release), engines.split(","), march)
 
 
 def run(release: Release, argument: str, formats: list[str], march: str | None = None) -> Optimized:
@@ -122,4 +128,4 @@ def _processor(optimized: Optimized) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("optimize")

@@ -1,28 +1,30 @@
-"""Predict one or several images with a running server."""
+"""Predict one or several images with a running server.
+
+For example:
+
+    torchlight predict samples/3.png samples/7.png
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from scripts import ask
-from scripts.command import command
+from cyclopts import Parameter
+
+from scripts import ask, cli
 from serving.client import Prediction
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags, predict, and print the response."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.predict", description=__doc__)
-    parser.add_argument(
-        "images", nargs="+", metavar="image", help="a JPEG, PNG, WebP or .npy file; several are sent in one request"
-    )
-    ask.add_flags(parser)
-    arguments = parser.parse_args(argv)
-    with ask.client(arguments) as client:
-        predictions = client.predict(arguments.model, arguments.images, arguments.version, top_k=arguments.top_k)
-    print(json.dumps(shown(arguments.images, predictions), indent=2, ensure_ascii=False))
+def main(*images: Annotated[str, Parameter(required=True)], server: ask.Server = ask.DEFAULT) -> None:
+    """Predict, and print the response.
+
+    Args:
+        images: JPEG, PNG, WebP or .npy files; several are sent in one request
+    """
+    with ask.client(server) as client:
+        predictions = client.predict(server.model, list(images), server.version, top_k=server.top_k)
+    print(json.dumps(shown(list(images), predictions), indent=2, ensure_ascii=False))
 
 
 def shown(images: list[str], predictions: list[Prediction]) -> dict[str, Any]:
@@ -38,4 +40,4 @@ def shown(images: list[str], predictions: list[Prediction]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("predict")

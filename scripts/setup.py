@@ -18,6 +18,26 @@ OLDEST = (3, 11)
 # With a CPU build of torch, .venv needs 1.7 GB, and pip needs space to unpack wheels.
 NEEDED_BYTES = 3 * 10**9
 
+# The command .venv/bin/torchlight. Its first lines make a shell run it by the Python of .venv, whose path may have
+# spaces. The project is not installed: the launcher finds it two folders above itself.
+LAUNCHER = """\
+#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
+import os
+import sys
+
+launcher = os.path.abspath(__file__)
+while os.path.islink(launcher):
+    launcher = os.path.join(os.path.dirname(launcher), os.readlink(launcher))
+sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(launcher)))
+
+if __name__ == "__main__":
+    from scripts.cli import main
+
+    main()
+"""
+
 # Words in pip's output, and the remedy for each problem outside of this project.
 REMEDIES = [
     (("No space left on device", "Errno 28"), "the disk is full: free 3 GB where {root} lies and under {temp}"),
@@ -101,6 +121,20 @@ def make_java_cache(python: str) -> None:
         print("  without the Java AOT cache everything works, and a start takes a second longer", flush=True)
 
 
+def write_launcher() -> None:
+    """Write .venv/bin/torchlight, unless it is there."""
+    path = os.path.join(VENV, "bin", "torchlight")
+    content = LAUNCHER.format(python=os.path.join(VENV, "bin", "python"))
+    if os.path.exists(path):
+        with open(path) as file:
+            if file.read() == content:
+                return
+    with open(path + ".new", "w") as file:
+        file.write(content)
+    os.chmod(path + ".new", 0o755)
+    os.replace(path + ".new", path)
+
+
 def main() -> None:
     """Set up .venv with the extras that the command line names."""
     if sys.version_info < OLDEST:
@@ -112,6 +146,7 @@ def main() -> None:
     extras = sorted({*sys.argv[1:], *before["extras"]})
     digest = fingerprint(requirements_of(extras))
     if before.get("fingerprint") == digest:
+        write_launcher()
         return
     if "fingerprint" not in before and shutil.disk_usage(ROOT).free < NEEDED_BYTES:
         free = shutil.disk_usage(ROOT).free / 1e9
@@ -130,6 +165,7 @@ def main() -> None:
         run([sys.executable, "-m", "venv", "--clear", VENV])
     constraints = os.path.join(ROOT, "constraints.txt")
     run([python, "-m", "pip", "install", "--disable-pip-version-check", "-c", constraints, *requirements_of(extras)])
+    write_launcher()
     make_java_cache(python)
     with open(STAMP, "w") as file:
         json.dump({"extras": extras, "fingerprint": digest}, file)

@@ -1,20 +1,27 @@
-"""Train a model and write a release: releases/<model>/<version>/.
+"""Train a model and write a release: releases/MODEL/VERSION/.
 
 A recipe sets all options; flags change single values of it. Ctrl-C stops at the next batch and writes a checkpoint.
 --resume continues from the last checkpoint, also after a kill, and gives the same weights as an undisturbed training.
+
+For example:
+
+    torchlight train --data "my images" --model cells --architecture resnet9 --epochs 20
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from models.release import ROOT, Release, next_version
-from scripts.command import command
+from scripts import cli
+from scripts.command import UsageError
 from training import data, recipe
 from training.data.dataset import Split
 from training.data.left_out import capped
@@ -28,55 +35,127 @@ from training.loop.progress import Progress, TensorBoard
 from training.recipe import Recipe
 from training.train import check, stopped, train, unfinished
 
+RECIPES = ", ".join(recipe.names())
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and train."""
-    arguments = _parser().parse_args(argv)
-    changes = _changes(arguments)
-    if arguments.resume:
-        model = arguments.model or _named_after(arguments.data or data.digits.NAME)
-        version = _stopped(model, arguments.version)
-        chosen = recipe.load(str(unfinished(model, version) / recipe.FILE_NAME), changes)
+
+@dataclass(frozen=True, slots=True)
+class TrainFlags:
+    """Flags of the command. Without a value, the recipe decides.
+
+    Attributes:
+        data: digits, shapes, shapes-spurious, cifar10, a folder with a sub-folder of images for each class (they may be
+            in train/, test/ and val/), a .csv of paths and labels, or CIFAR-10's official files (default: the recipe's,
+            or digits)
+        model: name of the model (default: name of the data set or folder)
+        version: version to write, such as 2.0 (default: the newest plus one)
+        set: set any key of the recipe, such as optimizer.learning_rate=0.1; repeatable
+        architecture: cnn, resnet9, resnet18, resnet50 or vit_tiny
+        weights: initial weights: a .safetensors file, a state dict (.pth), or a release folder
+        image_size: side of the network's input, in pixels
+        epochs: passes over the training split
+        batch_size: images per step, over all processes
+        learning_rate: peak of the learning rate schedule
+        seed: random seed of weights, image order and augmentation
+        resume: continue the stopped training of this version
+        restart: delete the checkpoint and start again
+        device: cpu, cuda:0, ... (default: the GPU if there is one)
+        ood_data: out-of-distribution images, to measure OOD detection (default: digits; for digits, patches of photos)
+        tensorboard: write event files for TensorBoard into this folder
+    """
+
+    data: str | None = None
+    model: str | None = None
+    version: str | None = None
+    recipe: Annotated[
+        str | None,
+        Parameter(help=f"{RECIPES}, or a YAML file (default: the one named after the architecture, or default)"),
+    ] = None
+    set: Annotated[tuple[str, ...], Parameter(metavar="KEY=VALUE")] = ()
+    architecture: Annotated[str | None, Parameter(metavar="NAME")] = None
+    weights: str | None = None
+    image_size: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    seed: int | None = None
+    resume: bool = False
+    restart: bool = False
+    device: str | None = None
+    ood_data: Annotated[str | None, Parameter(metavar="DATA")] = None
+    tensorboard: Annotated[Path | None, Parameter(metavar="FOLDER")] = None
+
+    def changes(self) -> dict[str, Any]:
+        """Return the recipe values that the flags set, by key."""
+        values = {
+            "architecture.name": self.architecture,
+            "weights": self.weights,
+            "input.size": self.image_size,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "optimizer.learning_rate": self.learning_rate,
+            "seed": self.seed,
+            "data": self.data,
+        }
+        given = {key: value for key, value in values.items() if value is not None}
+        return given | dict(recipe.assignment(text) for text in self.set)
+
+    def recipe_name(self) -> str:
+        """Return the recipe: the given one, or that of the architecture if there is one."""
+        if self.recipe is not None:
+            return self.recipe
+        return self.architecture if self.architecture in recipe.names() else recipe.DEFAULT
+
+
+DEFAULTS = TrainFlags()
+
+
+def main(*, flags: Annotated[TrainFlags, Parameter(name="*")] = DEFAULTS) -> None:
+    """Train the model that the flags describe."""
+    if flags.resume and flags.restart:
+        raise UsageError("--resume and --restart exclude each other: give one of them")
+    if flags.resume:
+        model = flags.model or _named_after(flags.data or data.digits.NAME)
+        version = _stopped(model, flags.version)
+        chosen = recipe.load(str(unfinished(model, version) / recipe.FILE_NAME), flags.changes())
     else:
-        chosen = recipe.load(_recipe_name(arguments), changes)
+        chosen = recipe.load(flags.recipe_name(), flags.changes())
         if chosen.data is None:
             chosen = chosen.model_copy(update={"data": data.digits.NAME})
-        model = arguments.model or _named_after(str(chosen.data))
-        version = arguments.version or next_version(model)
-    run(arguments, model, version, chosen)
+        model = flags.model or _named_after(str(chosen.data))
+        version = flags.version or next_version(model)
+    run(flags, model, version, chosen)
 
 
-def run(arguments: argparse.Namespace, model: str, version: str, chosen: Recipe) -> Release | None:
+def run(flags: TrainFlags, model: str, version: str, chosen: Recipe) -> Release | None:
     """Train and print the result."""
-    device = own_device(arguments.device)
-    check(model, version, resume=arguments.resume, restart=arguments.restart)  # before the data is read
+    device = own_device(flags.device)
+    check(model, version, resume=flags.resume, restart=flags.restart)  # before the data is read
     with world(device) as processes:
         log = partial(print, flush=True) if processes.first else _silent
         dataset, data_warnings = data.load(str(chosen.data))
         for sentence in capped(data_warnings, ", which the report will have"):
             log(sentence)
-        action = "resuming" if arguments.resume else "training"
+        action = "resuming" if flags.resume else "training"
         splits = f"{len(dataset.train)} / {len(dataset.calibration)} / {len(dataset.test)}"
         log(
             f"{action} {model} {version}: {chosen.architecture.name} on {dataset.name}, {splits} images (train / "
             f"calibration / test), {chosen.epochs} epochs"
         )
         observers: list[Observer] = [Progress()]
-        if arguments.tensorboard is not None:
-            observers.append(TensorBoard(arguments.tensorboard / model / version))
+        if flags.tensorboard is not None:
+            observers.append(TensorBoard(flags.tensorboard / model / version))
         job = TrainingJob(
             dataset=dataset,
             model=model,
             version=version,
             recipe=chosen,
-            resume=arguments.resume,
-            restart=arguments.restart,
+            resume=flags.resume,
+            restart=flags.restart,
             device=device,
             world=processes,
             observers=observers,
             data_warnings=data_warnings,
-            ood_data=_ood_data(arguments.ood_data, dataset, log),
+            ood_data=_ood_data(flags.ood_data, dataset, log),
             log=log,
         )
         try:
@@ -96,72 +175,6 @@ def run(arguments: argparse.Namespace, model: str, version: str, chosen: Recipe)
             + (f"; report: {page}" if (page := release.folder / "report" / "report.html").exists() else "")
         )
     return release
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data",
-        help="digits, shapes, shapes-spurious, cifar10, a folder with a sub-folder of images for each class (they may "
-        "be in train/, test/ and val/), a .csv of paths and labels, or CIFAR-10's official files (default: the "
-        "recipe's, or digits)",
-    )
-    parser.add_argument("--model", help="name of the model (default: name of the data set or folder)")
-    parser.add_argument("--version", help="version to write, such as 2.0 (default: the newest plus one)")
-    parser.add_argument(
-        "--recipe",
-        help=f"{', '.join(recipe.names())}, or a YAML file (default: the one named after the architecture, or default)",
-    )
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set any key of the recipe, "
-                        "such as optimizer.learning_rate=0.1; repeatable")  # fmt: skip
-    for flag, key, kind, metavar, what in FLAGS:
-        parser.add_argument(flag, dest=key, type=kind, metavar=metavar, help=what)
-    restore = parser.add_mutually_exclusive_group()
-    restore.add_argument("--resume", action="store_true", help="continue the stopped training of this version")
-    restore.add_argument("--restart", action="store_true", help="delete the checkpoint and start again")
-    parser.add_argument("--device", help="cpu, cuda:0, ... (default: the GPU if there is one)")
-    parser.add_argument(
-        "--ood-data", metavar="DATA", help="out-of-distribution images, to measure OOD detection (default: digits; for "
-        "digits, patches of photos)")  # fmt: skip
-    parser.add_argument(
-        "--tensorboard", type=Path, metavar="FOLDER", help="write event files for TensorBoard into this folder"
-    )
-    return parser
-
-
-# Flag, key of the recipe, type, metavar, help.
-FLAGS: list[tuple[str, str, Any, str, str]] = [
-    ("--architecture", "architecture.name", str, "NAME", "cnn, resnet9, resnet18, resnet50 or vit_tiny"),
-    (
-        "--weights",
-        "weights",
-        str,
-        "WEIGHTS",
-        "initial weights: a .safetensors file, a state dict (.pth), or a release folder",
-    ),
-    ("--image-size", "input.size", int, "N", "side of the network's input, in pixels"),
-    ("--epochs", "epochs", int, "N", "passes over the training split"),
-    ("--batch-size", "batch_size", int, "N", "images per step, over all processes"),
-    ("--learning-rate", "optimizer.learning_rate", float, "RATE", "peak of the learning rate schedule"),
-    ("--seed", "seed", int, "N", "random seed of weights, image order and augmentation"),
-]
-
-
-def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the recipe values that the flags set, by key."""
-    changes = {key: value for _, key, *_ in FLAGS if (value := getattr(arguments, key)) is not None}
-    if arguments.data is not None:
-        changes["data"] = arguments.data
-    return changes | dict(recipe.assignment(text) for text in arguments.set)
-
-
-def _recipe_name(arguments: argparse.Namespace) -> str:
-    if arguments.recipe is not None:
-        return str(arguments.recipe)
-    architecture = getattr(arguments, "architecture.name")
-    return architecture if architecture in recipe.names() else recipe.DEFAULT
 
 
 def _named_after(argument: str) -> str:
@@ -195,4 +208,4 @@ def _silent(*_: object, **__: object) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("train")

@@ -1,84 +1,166 @@
-"""Show and change the versions of a running server: models, register, promote, rollback, retire, history."""
+"""Show and change the versions of a running server.
+
+For example:
+
+    torchlight versions register --model cells --version 2.0
+    torchlight versions promote --model cells --version 2.0
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Annotated
 
-from scripts.command import command
+from cyclopts import App, Parameter
+
+from scripts import cli
 from serving.errors import ServingError
 from serving.rollout.journal import Journal
 from serving.rollout.local import versions_of
+from serving.rollout.versions import Versions
 from serving.runtime.instance import Instance, Ports
 
-HELP = {
-    "models": "print a table of the registered versions",
-    "register": "load a version beside the others, for requests that name it; scale its workers if it is registered",
-    "promote": "make a registered version the default, after it has reproduced its golden answers over HTTP",
-    "rollback": "make the previous default the default again",
-    "retire": "unregister a version that is not the default, after it has answered its requests",
-    "history": "print the journal: time, user, run, command, step and evidence",
-}
+app = App(name="versions", version_flags=())
+AsJson = Annotated[bool, Parameter(name="--json")]
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and run the command."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.versions", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in HELP.items():
-        flags = commands.add_parser(name, help=text, description=text)
-        flags.add_argument("--port", type=int, default=8080, help="port of the server's proxy (default: 8080)")
-        flags.add_argument("--json", action="store_true", help="print JSON instead of text")
-        if name not in ("models", "history"):
-            flags.add_argument("--model", default="digits", help="name of the model (default: digits)")
-        if name in ("register", "promote", "retire"):
-            flags.add_argument("--version", required=True, help="version, such as 2.0")
-        if name == "register":
-            flags.add_argument(
-                "--workers", type=int, help="number of predict workers, 1 to 256 (default: minWorkers of the archive)"
-            )
-    arguments = parser.parse_args(argv)
+@app.command
+def models(*, port: int = 8080, as_json: AsJson = False) -> None:
+    """Print a table of the registered versions.
+
+    For example:
+
+        torchlight versions models --port 8081
+
+    Args:
+        port: port of the server's proxy
+        as_json: print JSON instead of text
+    """
+    with _errors_as_json(as_json):
+        rows = [asdict(status) for status in _versions(port).statuses()]
+        print(json.dumps(rows, indent=2) if as_json else table(rows))
+
+
+@app.command
+def register(
+    *, model: str = "digits", version: str, workers: int | None = None, port: int = 8080, as_json: AsJson = False
+) -> None:
+    """Load a version beside the others, for requests that name it. Scale its workers if it is registered.
+
+    For example:
+
+        torchlight versions register --model cells --version 2.0 --workers 2
+
+    Args:
+        model: name of the model
+        version: version, such as 2.0
+        workers: number of predict workers, 1 to 256 (default: minWorkers of the archive)
+        port: port of the server's proxy
+        as_json: print JSON instead of text
+    """
+    with _errors_as_json(as_json):
+        _versions(port).register(model, version, workers)
+        _print_result(model, version, "registered; it answers requests that name it", as_json)
+
+
+@app.command
+def promote(*, model: str = "digits", version: str, port: int = 8080, as_json: AsJson = False) -> None:
+    """Make a registered version the default, after it has reproduced its golden answers over HTTP.
+
+    For example:
+
+        torchlight versions promote --model cells --version 2.0
+
+    Args:
+        model: name of the model
+        version: version, such as 2.0
+        port: port of the server's proxy
+        as_json: print JSON instead of text
+    """
+    with _errors_as_json(as_json):
+        _versions(port).promote(model, version)
+        _print_result(model, version, "the default", as_json)
+
+
+@app.command
+def rollback(*, model: str = "digits", port: int = 8080, as_json: AsJson = False) -> None:
+    """Make the previous default the default again.
+
+    For example:
+
+        torchlight versions rollback --model cells
+
+    Args:
+        model: name of the model
+        port: port of the server's proxy
+        as_json: print JSON instead of text
+    """
+    with _errors_as_json(as_json):
+        version = _versions(port).rollback(model)
+        _print_result(model, version, "the default again", as_json)
+
+
+@app.command
+def retire(*, model: str = "digits", version: str, port: int = 8080, as_json: AsJson = False) -> None:
+    """Unregister a version that is not the default, after it has answered its requests.
+
+    For example:
+
+        torchlight versions retire --model cells --version 1.0
+
+    Args:
+        model: name of the model
+        version: version, such as 2.0
+        port: port of the server's proxy
+        as_json: print JSON instead of text
+    """
+    with _errors_as_json(as_json):
+        _versions(port).retire(model, version)
+        _print_result(model, version, "retired", as_json)
+
+
+@app.command
+def history(*, port: int = 8080, as_json: AsJson = False) -> None:
+    """Print the journal: time, user, run, command, step and evidence.
+
+    For example:
+
+        torchlight versions history --json
+
+    Args:
+        port: port of the server's proxy
+        as_json: print JSON instead of text
+    """
+    with _errors_as_json(as_json):
+        entries = Journal(Instance(Ports(port)).folder).entries()
+        print(json.dumps(entries, indent=2) if as_json else journal_text(entries))
+
+
+@contextmanager
+def _errors_as_json(as_json: bool) -> Iterator[None]:
+    """Print an error as JSON, with exit status 1, if `as_json` is true."""
     try:
-        run(arguments)
+        yield
     except (ServingError, ValueError, OSError) as error:
-        if not arguments.json:
+        if not as_json:
             raise
         print(json.dumps({"ok": False, "error": str(error)}))
         sys.exit(1)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run one command and print its result."""
-    instance = Instance(Ports(arguments.port))
-    if arguments.command == "history":
-        entries = Journal(instance.folder).entries()
-        print(json.dumps(entries, indent=2) if arguments.json else history(entries))
-        return
-    versions = versions_of(instance, log=lambda message: print(message, file=sys.stderr))
-    result: dict[str, str] = {}
-    match arguments.command:
-        case "models":
-            rows = [asdict(status) for status in versions.statuses()]
-            print(json.dumps(rows, indent=2) if arguments.json else table(rows))
-            return
-        case "register":
-            versions.register(arguments.model, arguments.version, arguments.workers)
-            result = {"version": arguments.version, "done": "registered; it answers requests that name it"}
-        case "promote":
-            versions.promote(arguments.model, arguments.version)
-            result = {"version": arguments.version, "done": "the default"}
-        case "rollback":
-            result = {"version": versions.rollback(arguments.model), "done": "the default again"}
-        case "retire":
-            versions.retire(arguments.model, arguments.version)
-            result = {"version": arguments.version, "done": "retired"}
-    if arguments.json:
-        print(json.dumps({"ok": True, "model": arguments.model, **result}))
+def _versions(port: int) -> Versions:
+    return versions_of(Instance(Ports(port)), log=lambda message: print(message, file=sys.stderr))
+
+
+def _print_result(model: str, version: str, result: str, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"ok": True, "model": model, "version": version, "done": result}))
     else:
-        print(f"{arguments.model} {result['version']}: {result['done']}")
+        print(f"{model} {version}: {result}")
 
 
 def table(rows: list[dict[str, object]]) -> str:
@@ -94,7 +176,7 @@ def table(rows: list[dict[str, object]]) -> str:
     )
 
 
-def history(entries: list[dict[str, object]]) -> str:
+def journal_text(entries: list[dict[str, object]]) -> str:
     """Return the journal as text, one line for each entry."""
     lines = []
     for entry in entries:
@@ -105,4 +187,4 @@ def history(entries: list[dict[str, object]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("versions")

@@ -1,15 +1,22 @@
-"""Compare two releases on the same test images, with confidence intervals and a significance test."""
+"""Compare two releases on the same test images, with confidence intervals and a significance test.
+
+For example:
+
+    torchlight compare cells/1.0 cells/2.0
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from handlers.classifier import Classifier
 from models.release import Release, find
-from scripts.command import command
+from scripts import cli
 from scripts.evaluation.evaluate import own_data
 from training import data
 from training.compare import Comparison, Difference, compare
@@ -22,18 +29,26 @@ from training.loop.distributed import own_device
 MAX_NAMES = 20
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and compare the releases."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.evaluation.compare", description=__doc__)
-    parser.add_argument("a", metavar="A", help="a release, such as cells/1.0; without a version, the newest")
-    parser.add_argument("b", metavar="B", help="the other release, such as cells/2.0")
-    parser.add_argument("--data", help="data set with the test split, as for scripts.train (default: the data of A)")
-    parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU if there is one)")
-    parser.add_argument("--json", action="store_true", help="print JSON with the names of all images")
-    arguments = parser.parse_args(argv)
-    a, b = named(arguments.a), named(arguments.b)
-    run(a, b, arguments.data or own_data(a), device=arguments.device, as_json=arguments.json)
+def main(
+    a: str,
+    b: str,
+    /,
+    *,
+    data: str | None = None,
+    device: str | None = None,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Compare the releases.
+
+    Args:
+        a: a release, such as cells/1.0; without a version, the newest
+        b: the other release, such as cells/2.0
+        data: data set with the test split, as for `torchlight train` (default: the data of A)
+        device: cpu, cuda:0, ... (default: a GPU if there is one)
+        as_json: print JSON with the names of all images
+    """
+    first, second = named(a), named(b)
+    run(first, second, data or own_data(first), device=device, as_json=as_json)
 
 
 def named(text: str) -> Release:
@@ -133,4 +148,4 @@ def _classes(release: Release) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("compare")

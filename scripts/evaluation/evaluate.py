@@ -1,14 +1,21 @@
-"""Evaluate a release on a data set and write a report: evaluations/<model>-<version>-on-<data>/."""
+"""Evaluate a release on a data set and write a report: evaluations/MODEL-VERSION-on-DATA/.
+
+For example:
+
+    torchlight evaluate --model cells --data "new images"
+"""
 
 from __future__ import annotations
 
-import argparse
 import re
 from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from handlers.classifier import Classifier
 from models.release import Release, find
-from scripts.command import command
+from scripts import cli
 from training import data, metrics, recipe, report
 from training.data.dataset import Dataset
 from training.data.left_out import capped
@@ -19,35 +26,31 @@ from training.metrics.interval import Share
 from training.report.words import percent, reach
 
 ROOT = Path("evaluations")
-SPLITS = ("train", "calibration", "test")
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and evaluate the release."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.evaluation.evaluate", description=__doc__)
-    parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
-    parser.add_argument("--version", help="version of the release (default: the newest)")
-    parser.add_argument(
-        "--data",
-        help="data set, as for scripts.train; a subset of the classes is enough (default: the data of the release)",
-    )
-    parser.add_argument("--split", choices=SPLITS, default="test", help="split of the data set (default: test)")
-    parser.add_argument(
-        "--ood-data", metavar="DATA", help="out-of-distribution images, to measure how many are detected"
-    )
-    parser.add_argument("--out", type=Path, help=f"folder for the report (default: one below {ROOT}/)")
-    parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU if there is one)")
-    arguments = parser.parse_args(argv)
-    release = find(arguments.model, arguments.version)
-    run(
-        release,
-        arguments.data or own_data(release),
-        arguments.split,
-        ood_data=arguments.ood_data,
-        out=arguments.out,
-        device=arguments.device,
-    )
+def main(
+    *,
+    model: str = "digits",
+    version: str | None = None,
+    data: str | None = None,
+    split: Literal["train", "calibration", "test"] = "test",
+    ood_data: Annotated[str | None, Parameter(metavar="DATA")] = None,
+    out: Path | None = None,
+    device: str | None = None,
+) -> None:
+    """Evaluate the release that the flags name.
+
+    Args:
+        model: name of the model
+        version: version of the release (default: the newest)
+        data: data set, as for `torchlight train`; a subset of the classes is enough (default: the data of the release)
+        split: split of the data set
+        ood_data: out-of-distribution images, to measure how many are detected
+        out: folder for the report (default: one below evaluations/)
+        device: cpu, cuda:0, ... (default: a GPU if there is one)
+    """
+    release = find(model, version)
+    run(release, data or own_data(release), split, ood_data=ood_data, out=out, device=device)
 
 
 def run(
@@ -165,4 +168,4 @@ def _ood_data(classifier: Classifier, argument: str | None) -> metrics.OodData |
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("evaluate")

@@ -1,14 +1,21 @@
-"""Measure all attribution methods on a release, choose its default, and write a page: report/explanations.html."""
+"""Measure all attribution methods on a release, choose its default, and write a page: report/explanations.html.
+
+For example:
+
+    torchlight explain-report --model cells --images 64
+"""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from handlers.classifier import Classifier
 from handlers.explain.plugin import AttributionPlugin
 from models.release import REPORT, find
-from scripts.command import command
+from scripts import cli, flag_values
 from scripts.evaluation.evaluate import own_data
 from training import data, explanations
 from training.data.left_out import capped
@@ -20,24 +27,29 @@ from training.report import explanations as page
 from training.report import gallery
 
 IMAGES = 128
+# Number of images to measure on: intervals need two.
+ImageCount = Annotated[int, Parameter(validator=flag_values.between(2, 1_000_000))]
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and measure the methods."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.evaluation.explain_report", description=__doc__)
-    parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
-    parser.add_argument("--version", help="version of the release (default: the newest)")
-    parser.add_argument(
-        "--data", help="data set with the test split, as for scripts.train (default: the data of the release)"
-    )
-    parser.add_argument(
-        "--images", type=count, default=IMAGES, help=f"number of test images, drawn with a seed (default: {IMAGES})"
-    )
-    parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU if there is one)")
-    arguments = parser.parse_args(argv)
-    release = find(arguments.model, arguments.version)
-    run(release.folder, arguments.data or own_data(release), arguments.images, arguments.device)
+def main(
+    *,
+    model: str = "digits",
+    version: str | None = None,
+    data: str | None = None,
+    images: ImageCount = IMAGES,
+    device: str | None = None,
+) -> None:
+    """Measure the methods on the release that the flags name.
+
+    Args:
+        model: name of the model
+        version: version of the release (default: the newest)
+        data: data set with the test split, as for `torchlight train` (default: the data of the release)
+        images: number of test images, drawn with a seed
+        device: cpu, cuda:0, ... (default: a GPU if there is one)
+    """
+    release = find(model, version)
+    run(release.folder, data or own_data(release), images, device)
 
 
 def run(
@@ -104,12 +116,5 @@ def table(figures: ExplanationFigures) -> str:
     )
 
 
-def count(text: str) -> int:
-    """Parse a number of images, at least 2, so that intervals exist."""
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 2")
-    return int(text)
-
-
 if __name__ == "__main__":
-    main()
+    cli.run("explain-report")

@@ -2,11 +2,14 @@
 
 Both models are trained on the same drawn images, one data set with the mark. Both are right on their own test split.
 Without the mark the second model fails. Its explanations show this before.
+
+For example:
+
+    torchlight shortcut-demo --out demo
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from handlers.classifier import Classifier
-from scripts.command import command
+from scripts import cli
 from scripts.evaluation import explain_report
 from training import recipe
 from training.data import DATASETS
@@ -66,25 +69,14 @@ class TrainedModel:
         return relevance_mass.value
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags, train and measure both models, and show the result."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.evaluation.shortcut",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--out", type=Path, default=OUT, help=f"folder for models, reports and figure (default: {OUT}/)"
-    )
-    parser.add_argument(
-        "--images",
-        type=explain_report.count,
-        default=IMAGES,
-        help=f"images of each test split to measure explanations on (default: {IMAGES})",
-    )
-    arguments = parser.parse_args(argv)
-    run(arguments.out, arguments.images)
+def main(*, out: Path = OUT, images: explain_report.ImageCount = IMAGES) -> None:
+    """Train and measure both models, and show the result.
+
+    Args:
+        out: folder for models, reports and figure
+        images: images of each test split to measure explanations on
+    """
+    run(out, images)
 
 
 def run(out: Path = OUT, images: int = IMAGES) -> tuple[TrainedModel, TrainedModel]:
@@ -158,4 +150,4 @@ def _trained(out: Path, name: str, other: str, images: int) -> TrainedModel:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("shortcut-demo")

@@ -2,21 +2,23 @@
 
 Run it again after a change of Java, TorchServe or the `vmargs` of config.properties: Java ignores a cache of another
 configuration.
+
+For example:
+
+    torchlight maintenance java-cache
 """
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 
-from scripts.command import command, sigterm_interrupts
+from scripts import cli
+from scripts.command import sigterm_interrupts
 from serving.server import java_aot_cache
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and make the cache."""
-    argparse.ArgumentParser(prog="python -m scripts.maintenance.java_cache", description=__doc__).parse_args(argv)
+def main() -> None:
+    """Make the cache and print its size."""
     log = partial(print, flush=True)
     with sigterm_interrupts():
         cache = java_aot_cache.make(log)
@@ -25,4 +27,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("maintenance", "java-cache")

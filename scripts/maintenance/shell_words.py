@@ -1,34 +1,29 @@
 """Run a command with the words of an environment variable as its last arguments, as `make` does for MORE= and IMAGE=.
 
+For example:
+
+    IMAGE="'my photos/a.png' b.png" python -m scripts.maintenance.shell_words IMAGE predict --port 8081 --
+
 Spaces separate the words. Quotes and backslashes keep spaces within a word, as in a shell. All other characters, such
 as `$`, `;` and `*`, have no special meaning. A value that names an existing file is one word.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import os
 import shlex
+import sys
 from pathlib import Path
 
+from scripts import cli
 from scripts.command import command
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    """Parse the flags, split the variable and run the command in this process."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.maintenance.shell_words",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("variable", help="name of the environment variable, such as IMAGE")
-    parser.add_argument("command", help="module of the command, such as scripts.predict")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="first arguments of the command")
-    arguments = parser.parse_args(argv)
-    words = split(arguments.variable, os.environ.get(arguments.variable, ""))
-    importlib.import_module(arguments.command).main([*arguments.arguments, *words])
+    """Split the variable that the first argument names, and run the command that the other arguments begin."""
+    variable, *words = sys.argv[1:] if argv is None else argv
+    cli.main([*words, *split(variable, os.environ.get(variable, ""))])
 
 
 def split(variable: str, value: str) -> list[str]:

@@ -1,19 +1,21 @@
 """Collect the wheels that serving needs into wheelhouse/, so that the Docker image builds without a network.
 
 The wheels are for the Docker image's Python and this machine's processor. This command itself runs on any Python.
+
+For example:
+
+    torchlight maintenance wheelhouse --torch torch==2.13.0+cpu
 """
 
 from __future__ import annotations
 
-import argparse
 import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from scripts import setup
-from scripts.command import command
+from scripts import cli, setup
 from serving.errors import DockerError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,22 +24,20 @@ PYTHON = "3.11"
 GLIBC = ("2_28", "2_27", "2_17", "2_12", "2_5")
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and collect."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.maintenance.wheelhouse", description=__doc__)
-    parser.add_argument(
-        "--torch", help="requirement for torch, such as torch==2.13.0+cpu (default: the pinned version)"
-    )
-    parser.add_argument("--python", default=PYTHON, help=f"Python of the Docker image (default: {PYTHON})")
-    parser.add_argument("--into", type=Path, default=ROOT / "wheelhouse", help="folder (default: wheelhouse)")
-    arguments = parser.parse_args(argv)
+def main(*, torch: str | None = None, python: str = PYTHON, into: Path = ROOT / "wheelhouse") -> None:
+    """Collect the wheels and print their size.
+
+    Args:
+        torch: requirement for torch, such as torch==2.13.0+cpu (default: the pinned version)
+        python: Python of the Docker image
+        into: folder for the wheels
+    """
     if sys.platform != "linux":
         raise DockerError("pip selects wheels for Linux only on Linux: run this command there")
-    collect(arguments.into, arguments.torch, arguments.python)
-    wheels = list(arguments.into.glob("*.whl"))
+    collect(into, torch, python)
+    wheels = list(into.glob("*.whl"))
     size = sum(wheel.stat().st_size for wheel in wheels)
-    print(f"{arguments.into}: {len(wheels)} wheels, {size / 1e6:.0f} MB")
+    print(f"{into}: {len(wheels)} wheels, {size / 1e6:.0f} MB")
 
 
 def collect(folder: Path, torch: str | None = None, python: str = PYTHON) -> None:
@@ -75,4 +75,4 @@ def collect(folder: Path, torch: str | None = None, python: str = PYTHON) -> Non
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("maintenance", "wheelhouse")

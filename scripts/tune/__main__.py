@@ -1,19 +1,25 @@
 """Measure a model's settings on this machine and choose them: workers, threads, batchSize and maxBatchDelay.
 
 The model is served and measured under load. The chosen settings are written into its release, and `archive` uses them.
+
+For example:
+
+    torchlight tune --model cells --p99-ms 50 --images "new images"
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
 from tqdm import tqdm
 
 from models.printable import printable
 from models.release import Release, find
-from scripts.command import command, sigterm_interrupts
+from scripts import cli, flag_values
+from scripts.command import sigterm_interrupts
 from scripts.tune import plot, record
 from serving.artifacts import archive, model_config
 from serving.artifacts.model_config import FILE_NAME, ModelConfig
@@ -32,31 +38,38 @@ from training.data.listing import SUFFIXES, list_images
 # Images of a folder to use: each one is predicted alone first, which takes time.
 MAX_IMAGES = 200
 
+_Positive = Parameter(validator=flag_values.positive)
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and tune."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.tune", description=__doc__)
-    parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
-    parser.add_argument("--version", help="version of its release (default: the newest)")
-    parser.add_argument(
-        "--p99-ms",
-        type=_positive,
-        help="limit for the 99th percentile of the latency in ms; maximize throughput within it (default: no limit)",
-    )
-    parser.add_argument("--config", type=Path, help="YAML file of settings that are not tuned (default: the release's)")
-    parser.add_argument("--images", type=Path, help="folder of images to send (default: the golden images)")
-    parser.add_argument("--seconds", type=_positive, default=2.0, help="length of one round (default: 2)")
-    parser.add_argument("--minutes", type=_positive, default=4.0, help="time limit for new comparisons (default: 4)")
-    arguments = parser.parse_args(argv)
+
+def main(
+    *,
+    model: str = "digits",
+    version: str | None = None,
+    p99_ms: Annotated[float | None, _Positive] = None,
+    config: Path | None = None,
+    images: Path | None = None,
+    seconds: Annotated[float, _Positive] = 2.0,
+    minutes: Annotated[float, _Positive] = 4.0,
+) -> None:
+    """Tune the release that the flags name.
+
+    Args:
+        model: name of the model
+        version: version of its release (default: the newest)
+        p99_ms: limit for the 99th percentile of the latency in ms; maximize throughput within it (default: no limit)
+        config: YAML file of settings that are not tuned (default: the release's)
+        images: folder of images to send (default: the golden images)
+        seconds: length of one round
+        minutes: time limit for new comparisons
+    """
     with sigterm_interrupts():
         run(
-            find(arguments.model, arguments.version),
-            budget_ms=arguments.p99_ms,
-            base=model_config.load(arguments.config) if arguments.config else None,
-            images=arguments.images,
-            seconds=arguments.seconds,
-            minutes=arguments.minutes,
+            find(model, version),
+            budget_ms=p99_ms,
+            base=model_config.load(config) if config else None,
+            images=images,
+            seconds=seconds,
+            minutes=minutes,
         )
 
 
@@ -181,12 +194,5 @@ def _row(name: str, point: Point) -> tuple[str, ...]:
     )
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
-
-
 if __name__ == "__main__":
-    main()
+    cli.run("tune")

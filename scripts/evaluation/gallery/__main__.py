@@ -1,11 +1,14 @@
 """Explain every image of a folder in this process, without a server, and write a gallery to look through.
 
 An interrupted run continues: images that are already explained are skipped.
+
+For example:
+
+    torchlight gallery "new images" --model cells
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from handlers.explain.plugin import AttributionPlugin
 from handlers.pipeline import Pipeline
 from models.printable import printable
 from models.release import Release, find
-from scripts.command import command
+from scripts import cli
 from scripts.evaluation.gallery import entry, folder, page
 from training.data.left_out import capped, sentences
 from training.loop.distributed import own_device
@@ -24,26 +27,29 @@ from training.loop.distributed import own_device
 ROOT = Path("explanations")
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and explain the images."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.evaluation.gallery", description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder of JPEG, PNG and WebP files, with its sub-folders")
-    parser.add_argument("--model", default="digits", help="name of the model (default: digits)")
-    parser.add_argument("--version", help="version of the release (default: the newest)")
-    parser.add_argument("--out", type=Path, help=f"folder for the gallery (default: one below {ROOT}/)")
-    parser.add_argument("--method", help="attribution method (default: the default of the model)")
-    parser.add_argument("--restart", action="store_true", help="explain all images again")
-    parser.add_argument("--device", help="cpu, cuda:0, ... (default: a GPU if there is one)")
-    arguments = parser.parse_args(argv)
-    run(
-        find(arguments.model, arguments.version),
-        arguments.folder,
-        out=arguments.out,
-        method=arguments.method,
-        restart=arguments.restart,
-        device=arguments.device,
-    )
+def main(
+    folder: Path,
+    /,
+    *,
+    model: str = "digits",
+    version: str | None = None,
+    out: Path | None = None,
+    method: str | None = None,
+    restart: bool = False,
+    device: str | None = None,
+) -> None:
+    """Explain the images of the folder.
+
+    Args:
+        folder: folder of JPEG, PNG and WebP files, with its sub-folders
+        model: name of the model
+        version: version of the release (default: the newest)
+        out: folder for the gallery (default: one below explanations/)
+        method: attribution method (default: the default of the model)
+        restart: explain all images again
+        device: cpu, cuda:0, ... (default: a GPU if there is one)
+    """
+    run(find(model, version), folder, out=out, method=method, restart=restart, device=device)
 
 
 def run(
@@ -102,4 +108,4 @@ def run(
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("gallery")

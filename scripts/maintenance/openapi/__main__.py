@@ -1,13 +1,17 @@
-"""Write deploy/openapi.json, the OpenAPI 3.1 description of the HTTP contract that the proxy serves."""
+"""Write deploy/openapi.json, the OpenAPI 3.1 description of the HTTP contract that the proxy serves.
+
+For example:
+
+    torchlight maintenance openapi
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
-from scripts.command import command
+from scripts import cli
 from scripts.maintenance.openapi import components
 from scripts.maintenance.openapi.schema_types import ref
 from serving import VERSION
@@ -136,16 +140,16 @@ def _get(identity: str, summary: str, response: str) -> dict[str, Any]:
     return {"get": {"operationId": identity, "summary": summary, "responses": components.responses(response)}}
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    """Parse the flags and write the file."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.maintenance.openapi", description=__doc__)
-    parser.add_argument("--out", type=Path, default=OPENAPI, help="file to write (default: deploy/openapi.json)")
-    arguments = parser.parse_args(argv)
+def main(*, out: Path = OPENAPI) -> None:
+    """Write the file and print its size.
+
+    Args:
+        out: file to write
+    """
     text = render()
-    arguments.out.write_text(text, encoding="utf-8")
-    print(f"{arguments.out}: {len(text.encode()):,} bytes")
+    out.write_text(text, encoding="utf-8")
+    print(f"{out}: {len(text.encode()):,} bytes")
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("maintenance", "openapi")

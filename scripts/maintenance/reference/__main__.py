@@ -1,17 +1,18 @@
-"""Write the parts of docs/reference/ that are made from the code."""
+"""Write the parts of docs/reference/ that are made from the code.
+
+For example:
+
+    torchlight maintenance reference
+"""
 
 from __future__ import annotations
 
-import argparse
-
-from scripts.command import command
+from scripts import cli
 from scripts.maintenance.reference import pages
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
+def main() -> None:
     """Write the pages."""
-    argparse.ArgumentParser(prog="python -m scripts.maintenance.reference", description=__doc__).parse_args(argv)
     for name in pages.PAGES:
         text = pages.render(name)
         (pages.FOLDER / name).write_text(text, encoding="utf-8")
@@ -19,4 +20,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run("maintenance", "reference")

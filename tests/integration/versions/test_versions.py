@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from models.release import sha256
-from scripts import versions
+from scripts import cli
 from serving.artifacts.store import digest_file
 from serving.rollout.journal import Journal
 from tests.support.server import Server, free_port, run
@@ -240,7 +240,7 @@ def test_mistakes_are_named_also_to_programs_and_change_nothing(
     monkeypatch.chdir(served.workspace)
     for words, expected in MISTAKES.items():
         with pytest.raises(SystemExit) as ended:  # in this process: each command of its own takes a second to begin
-            versions.main([*words, "--port", str(served.ports.public), "--json"])
+            cli.main(["versions", *words, "--port", str(served.ports.public), "--json"])
         assert ended.value.code == 1, words
         answer = json.loads(capsys.readouterr().out)
         assert answer["ok"] is False

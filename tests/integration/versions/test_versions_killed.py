@@ -34,8 +34,8 @@ deadly(atomic_files, "write")
 deadly(atomic_files, "append_line")
 deadly(routing.Routing, "_command")
 deadly(management.Management, "_call")
-from scripts.versions import main
-main(sys.argv[2:])
+from scripts import cli
+cli.main(["versions", *sys.argv[2:]])
 """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import explain, predict
+from scripts import cli
 from tests.unit.serving.client.server import Say, Server
 from tests.unit.serving.client.test_requests import CLASSES, ONE, PNG, TWO
 from tests.unit.serving.client.test_responses import WHY
@@ -34,7 +34,7 @@ def test_single_image_prints_the_servers_json(
     images: list[str], server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCHLIGHT_TOKEN", "open-sesame")
-    predict.main(["a.png", "--url", server.url, "--model", "pets", "--version", "2.0", "--top-k", "3"])
+    cli.main(["predict", "a.png", "--url", server.url, "--model", "pets", "--version", "2.0", "--top-k", "3"])
     assert json.loads(capsys.readouterr().out) == ONE
     assert server.seen[0].path == "/predictions/pets/2.0?top_k=3"
     assert server.seen[0].headers["authorization"] == "Bearer open-sesame"
@@ -44,7 +44,7 @@ def test_several_images_are_named_in_the_answer(
     images: list[str], server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.steps = [Say(body=TWO)]
-    predict.main([*images, "--url", server.url])
+    cli.main(["predict", *images, "--url", server.url])
     assert json.loads(capsys.readouterr().out) == {
         "model": "pets",
         "version": "1.0",
@@ -61,7 +61,7 @@ def test_an_explanation_writes_its_picture(
     images: list[str], server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.steps = [Say(body=WHY)]
-    explain.main(["a.png", "--url", server.url, "--target", "dog", "--out", "why.png"])
+    cli.main(["explain", "a.png", "--url", server.url, "--target", "dog", "--out", "why.png"])
     assert Path("why.png").read_bytes() == PNG
     output = capsys.readouterr().out
     document, _, tail = output.rpartition("}\n")
@@ -74,16 +74,27 @@ def test_an_explanation_writes_its_picture(
 
 def test_an_explanation_is_asked_for_with_any_option(images: list[str], server: Server) -> None:
     server.steps = [Say(body=WHY)]
-    explain.main(
-        ["a.png", "--url", server.url, "--contrast", "cat,dog", "--method", "ixg", "--option", "smoothgrad_samples=9"]
+    cli.main(
+        [
+            "explain",
+            "a.png",
+            "--url",
+            server.url,
+            "--contrast",
+            "cat,dog",
+            "--method",
+            "ixg",
+            "--option",
+            "smoothgrad_samples=9",
+        ]
     )
     assert server.seen[0].path == "/explanations/digits?top_k=5&method=ixg&smoothgrad_samples=9&contrast=cat%2Cdog"
     with pytest.raises(SystemExit, match="--option is 'smoothgrad_samples'; it must be NAME=VALUE"):
-        explain.main(["a.png", "--url", server.url, "--option", "smoothgrad_samples"])
+        cli.main(["explain", "a.png", "--url", server.url, "--option", "smoothgrad_samples"])
 
 
-@pytest.mark.parametrize("main", [predict.main, explain.main])
-def test_an_error_of_the_server_is_one_sentence(images: list[str], server: Server, main: object) -> None:
+@pytest.mark.parametrize("command", ["predict", "explain"])
+def test_an_error_of_the_server_is_one_sentence(images: list[str], server: Server, command: str) -> None:
     server.steps = [Say(404, {"code": 404, "type": "ModelNotFound", "message": "no such model"})]
     with pytest.raises(SystemExit, match=r"^error: 404 ModelNotFound: no such model$"):
-        main(["a.png", "--url", server.url])  # type: ignore[operator]
+        cli.main([command, "a.png", "--url", server.url])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import cli
+
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "Makefile").read_text(encoding="utf-8")
 # Writes its arguments and the variables that hold lists, each ended by a null byte.
@@ -58,7 +60,8 @@ SWITCHES = sorted({name for recipe in RECIPES.values() for name in re.findall(r"
 def folder(tmp_path: Path) -> Path:
     """A folder with the Makefile, where Python writes its arguments."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    for stub in (tmp_path / ".venv" / "bin" / "python", tmp_path / "a python", tmp_path / ".venv" / "bin" / "ruff"):
+    programs = [tmp_path / ".venv" / "bin" / name for name in ("python", "torchlight", "ruff")]
+    for stub in (*programs, tmp_path / "a python"):
         stub.parent.mkdir(parents=True, exist_ok=True)
         stub.write_text(STUB)
         stub.chmod(0o755)
@@ -91,7 +94,7 @@ def test_recipes_name_their_variables_by_functions_alone() -> None:
     """So that none is read by make or the shell, and each is listed."""
     assert {"train", "serve", "predict", "docker-serve", "retire", "measure"} - set(RECIPES) == set()
     for target, recipe in RECIPES.items():
-        named = set(re.findall(r"\$[({](\w+)[)}]", recipe)) - {"RUN", "MAKEFILE_LIST"}
+        named = set(re.findall(r"\$[({](\w+)[)}]", recipe)) - {"RUN", "TORCHLIGHT", "MAKEFILE_LIST"}
         conditions = set(re.findall(r"\$\(if \$\((\w+)\)", recipe))
         assert named - conditions == set(), target
         by_function = set(re.findall(r"\(call (?:argument|on),(\w+)\)", recipe)) | conditions
@@ -122,7 +125,7 @@ def test_values_arrive_as_they_were_typed(folder: Path, target: str, where: str)
                 received += arguments(folder, target, *(f"{name}={text}" for name, text in assignments.items()))
             else:
                 received += arguments(folder, target, **assignments)
-        assert received[0] in ("scripts/setup.py", "-m")
+        assert received[0] == "scripts/setup.py"
         for flag, name in FLAGS[target]:
             assert f"{flag}={values[name]}" in received, (flag, name)
         for name in set(WORDS[target]) & set(values):
@@ -140,9 +143,18 @@ def test_lists_are_handed_on_whole(folder: Path, target: str, name: str) -> None
         assert received[received.index("-m") :][1:3] == ["scripts.maintenance.shell_words", name]
 
 
+@pytest.mark.parametrize("target", RECIPES)
+def test_recipes_name_commands_and_flags_that_exist(target: str) -> None:
+    text = re.sub(r"\$\(if \$\(MORE\),.*?\)\) ", "$(TORCHLIGHT) ", RECIPES[target].replace("$@", target))
+    text = text.replace("$(RUN) scripts.maintenance.shell_words IMAGE", "$(TORCHLIGHT)")
+    for name in re.findall(r"\$\(TORCHLIGHT\) ([a-z -]+[a-z])", text):
+        flags = {flag for argument in cli.commands()[name].assemble_argument_collection() for flag in argument.names}
+        assert {flag for flag, _ in FLAGS[target]} - flags == set()
+
+
 def test_unset_variables_are_not_passed_on(folder: Path) -> None:
     received = arguments(folder, "train")
-    assert received[received.index("-m") : -3] == ["-m", "scripts.train"]
+    assert received[received.index("docker") + 3 : -3] == ["train"]
     received = arguments(folder, "serve", "PORT=", "MODEL=")
     assert not [word for word in received if word.startswith(("--port", "--model"))]
 
@@ -151,7 +163,7 @@ def test_a_variable_of_somebody_elses_passes_make_as_it_is(folder: Path) -> None
     done = make(folder, "samples", "PIP_EXTRA_INDEX_URL=https://a.example/$(shell touch pwned)$x")
     assert done.returncode == 0
     assert not (folder / "pwned").exists()
-    (folder / ".venv" / "bin" / "python").write_text("#!/bin/sh\nprintf '%s' \"$PIP_EXTRA_INDEX_URL\"\n")
+    (folder / ".venv" / "bin" / "torchlight").write_text("#!/bin/sh\nprintf '%s' \"$PIP_EXTRA_INDEX_URL\"\n")
     done = make(folder, "samples", "PIP_EXTRA_INDEX_URL=https://a.example/$(shell touch pwned)$x")
     assert done.stdout == "https://a.example/$(shell touch pwned)$x"
     assert not (folder / "pwned").exists()

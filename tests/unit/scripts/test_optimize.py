@@ -9,7 +9,7 @@ import pytest
 
 from models.card import Card, Compiled, EngineQuality
 from models.release import Release
-from scripts import optimize
+from scripts import cli
 from tests.unit.scripts import painted
 from training import compile as compilation
 from training.compile import Candidates, OnTest, Optimized
@@ -50,7 +50,7 @@ def test_optimize_prints_each_engines_quality_and_the_next_step(
         return Optimized(card, dataset.name, {"eager": TESTED, "cpu-int8": TESTED}, {"cpu-bf16": "it is emulated here"})
 
     monkeypatch.setattr(compilation, "optimize", compile_release)
-    optimize.main(["--model", "colors", "--data", "paint", "--engines", "int8,fp32"])
+    cli.main(["optimize", "--model", "colors", "--data", "paint", "--engines", "int8,fp32"])
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "colors 1.0 on paint, by one thread of a processor",
@@ -78,7 +78,7 @@ def test_optimize_names_the_layers_that_stayed_in_float32(
             Card.load(Path("releases/colors/1.0")).model_copy(update={"engines": (entry,)}), "paint", {}, {}
         )
         monkeypatch.setattr(compilation, "optimize", lambda *arguments, optimized=optimized: optimized)
-        optimize.main(["--model", "colors", "--data", "paint", "--engines", "int8"])
+        cli.main(["optimize", "--model", "colors", "--data", "paint", "--engines", "int8"])
         assert line in capsys.readouterr().out.splitlines()
 
 
@@ -86,7 +86,7 @@ def test_remove_flag_deletes_compiled_programs(elsewhere: Path, capsys: pytest.C
     folder = elsewhere / "releases/colors/1.0"
     card = Card.load(folder)
     card.model_copy(update={"engines": (INT8,)}).save(folder)
-    optimize.main(["--model", "colors", "--remove"])
+    cli.main(["optimize", "--model", "colors", "--remove"])
     assert Card.load(folder) == card
     assert capsys.readouterr().out == "colors 1.0 has no compiled programs now\n"
 
@@ -102,5 +102,5 @@ def test_remove_flag_deletes_compiled_programs(elsewhere: Path, capsys: pytest.C
 )
 def test_impossible_compilation_is_refused_in_one_sentence(elsewhere: Path, flags: list[str], sentence: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        optimize.main(flags)
+        cli.main(["optimize", *flags])
     assert sentence in str(ended.value.code)

@@ -24,7 +24,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of its own to set up, so that the real one is left alone."""
     (tmp_path / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
     (tmp_path / "constraints.txt").write_text("torch==2.13.0\n", encoding="utf-8")
-    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
     monkeypatch.setattr(setup, "ROOT", str(tmp_path))
     monkeypatch.setattr(setup, "VENV", str(tmp_path / ".venv"))
     monkeypatch.setattr(setup, "STAMP", str(tmp_path / ".venv" / "stamp.json"))
@@ -38,6 +38,17 @@ def ran(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(setup, "run", commands.append)
     monkeypatch.setattr(setup, "make_java_cache", lambda python: None)
     return commands
+
+
+def test_setup_writes_the_launcher(ran: list[list[str]], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "NEEDED_BYTES", 0)
+    launcher = root / ".venv" / "bin" / "torchlight"
+    main(monkeypatch)
+    content = launcher.read_text(encoding="utf-8")
+    launcher.unlink()
+    main(monkeypatch)  # with nothing to install
+    assert launcher.read_text(encoding="utf-8") == content
+    assert launcher.stat().st_mode & 0o777 == 0o755
 
 
 def test_setup_makes_the_java_cache_once(root: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scripts import cli
 from scripts import train as command
 from tests.unit.training.data.test_folder import fill
 from training.loop import checkpoint
@@ -36,7 +37,7 @@ def stopped(model: str, version: str, recipe: Recipe) -> None:
 
 
 def test_without_a_flag_it_is_the_digits_by_the_default_recipe(calls: list[TrainingJob]) -> None:
-    command.main([])
+    cli.main(["train"])
     (call,) = calls
     assert (call.model, call.version) == ("digits", "1.0")
     assert call.recipe == load("default", {"data": "digits"})
@@ -46,7 +47,7 @@ def test_without_a_flag_it_is_the_digits_by_the_default_recipe(calls: list[Train
 
 def test_flags_change_values_of_the_recipe_and_set_has_the_last_word(calls: list[TrainingJob]) -> None:
     flags = "--recipe tuned --image-size 32 --epochs 3 --batch-size 7 --learning-rate 0.5 --seed 9 --weights some.pth"
-    command.main([*flags.split(), "--set", "ema=0.9", "--set", "epochs=4", "--set", "loss.name=focal"])
+    cli.main(["train", *flags.split(), "--set", "ema=0.9", "--set", "epochs=4", "--set", "loss.name=focal"])
     recipe = calls[0].recipe
     assert (recipe.input.size, recipe.epochs, recipe.batch_size, recipe.seed, recipe.weights) == (
         32,
@@ -60,18 +61,18 @@ def test_flags_change_values_of_the_recipe_and_set_has_the_last_word(calls: list
 
 
 def test_an_architecture_brings_its_own_recipe_where_there_is_one(calls: list[TrainingJob]) -> None:
-    command.main(["--architecture", "resnet9"])
+    cli.main(["train", "--architecture", "resnet9"])
     assert calls[0].recipe == load("resnet9", {"data": "digits"})
-    command.main(["--architecture", "resnet9", "--recipe", "default"])
+    cli.main(["train", "--architecture", "resnet9", "--recipe", "default"])
     assert calls[1].recipe == load("default", {"data": "digits", "architecture.name": "resnet9"})
 
 
 def test_a_recipe_may_name_its_data(calls: list[TrainingJob], tmp_path: Path) -> None:
     fill(tmp_path / "pets", cat=10, dog=10)
     (tmp_path / "mine.yaml").write_text("data: pets\nepochs: 2\n")
-    command.main(["--recipe", "mine.yaml"])
+    cli.main(["train", "--recipe", "mine.yaml"])
     assert (calls[0].model, calls[0].dataset.classes) == ("pets", ("cat", "dog"))
-    command.main(["--recipe", "mine.yaml", "--data", "digits"])
+    cli.main(["train", "--recipe", "mine.yaml", "--data", "digits"])
     assert calls[1].model == "digits"
 
 
@@ -86,8 +87,8 @@ def test_a_model_is_named_after_its_data(argument: str, model: str) -> None:
 def test_the_next_version_is_the_one_after_the_newest(calls: list[TrainingJob]) -> None:
     for version in ("1.0", "3.1"):
         Path("releases/digits", version).mkdir(parents=True)
-    command.main([])
-    command.main(["--version", "3.2"])
+    cli.main(["train"])
+    cli.main(["train", "--version", "3.2"])
     assert [call.version for call in calls] == ["4.0", "3.2"]
 
 
@@ -95,10 +96,10 @@ def test_to_go_on_needs_no_more_than_the_model(calls: list[TrainingJob]) -> None
     recipe = load("tuned", {"data": "digits", "epochs": 7})
     stopped("mine", "2.0", load("default"))
     stopped("mine", "10.0", recipe)
-    command.main(["--model", "mine", "--resume"])
+    cli.main(["train", "--model", "mine", "--resume"])
     (call,) = calls
     assert (call.model, call.version, call.recipe, call.resume) == ("mine", "10.0", recipe, True)
-    command.main(["--model", "mine", "--version", "2.0", "--resume", "--data", "digits"])
+    cli.main(["train", "--model", "mine", "--version", "2.0", "--resume", "--data", "digits"])
     assert calls[1].version == "2.0"
 
 
@@ -129,7 +130,7 @@ def test_impossible_flags_are_refused_in_one_sentence_before_training(
     stopped("mine", "2.0", load("default"))
     before = sorted(Path().rglob("*"))
     with pytest.raises(SystemExit, match=f"^error: {words}") as ended:
-        command.main(flags.split())
+        cli.main(["train", *flags.split()])
     assert "\n" not in str(ended.value)
     assert calls == []
     assert sorted(Path().rglob("*")) == before
@@ -137,10 +138,10 @@ def test_impossible_flags_are_refused_in_one_sentence_before_training(
 
 def test_to_go_on_and_to_begin_anew_exclude_each_other(calls: list[TrainingJob]) -> None:
     with pytest.raises(SystemExit) as ended:
-        command.main(["--resume", "--restart"])
+        cli.main(["train", "--resume", "--restart"])
     assert ended.value.code == 2
     stopped("digits", "1.0", load("default"))
-    command.main(["--restart"])
+    cli.main(["train", "--restart"])
     assert (calls[0].version, calls[0].restart) == ("1.0", True)
 
 
@@ -151,7 +152,7 @@ def test_data_warnings_are_printed_up_to_a_limit(
     for number in range(25):
         (tmp_path / "pets" / "cat" / f"broken{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
         (tmp_path / "pets" / "cat" / f"notes.{number}th").write_bytes(b"\x01 no image")
-    command.main(["--data", "pets"])
+    cli.main(["train", "--data", "pets"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "left out: 50 in all, beside 80 images that are used"
     assert "25 in pets/cat (broken0.png, broken1.png, broken2.png, broken3.png, broken4.png and 20 more): " in lines[1]
@@ -171,7 +172,7 @@ def test_interrupted_training_says_how_to_resume(
 
     monkeypatch.setattr(command, "train", interrupted)
     with pytest.raises(SystemExit) as ended:
-        command.main([])
+        cli.main(["train"])
     assert ended.value.code == 130
     assert capsys.readouterr().err == (
         f"{str(error) or 'stopped'}. Resume with: make train MODEL=digits VERSION=1.0 RESUME=1\n"
@@ -186,5 +187,5 @@ def test_training_interrupted_before_a_checkpoint_promises_no_resume(
 
     monkeypatch.setattr(command, "train", interrupted)
     with pytest.raises(SystemExit) as ended:
-        command.main([])
+        cli.main(["train"])
     assert (ended.value.code, capsys.readouterr().err) == (130, "stopped.\n")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from models.card import Card
 from models.release import Release
+from scripts import cli
 from scripts.tune import __main__ as command
 from scripts.tune import plot, record
 from serving.errors import ConfigError
@@ -73,23 +74,22 @@ def test_every_point_is_kept_with_its_errors_machine_and_date(tmp_path: Path, ca
 @pytest.mark.parametrize("words", [["--p99-ms", "0"], ["--seconds", "-1"], ["--minutes", "nan"]])
 def test_a_figure_that_cannot_be_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        command.main(words)
+        cli.main(["tune", *words])
     assert ended.value.code == 2
-    assert "is not a number above 0" in capsys.readouterr().err
+    assert "Give a number above 0." in capsys.readouterr().err
 
 
 def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        command.main(["--help"])
+    cli.main(["tune", "--help"])
     output = capsys.readouterr().out
-    assert output.startswith("usage: python -m scripts.tune")
+    assert output.startswith("Usage: torchlight tune")
     assert all(flag in output for flag in ("--model", "--version", "--p99-ms", "--config", "--images", "--seconds"))
 
 
 def test_a_model_that_was_never_trained_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=r"^error: no release of 'pets'"):
-        command.main(["--model", "pets"])
+        cli.main(["tune", "--model", "pets"])
 
 
 def test_folder_without_images_is_one_sentence(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import cli
 from scripts.evaluation import compare
 from tests.unit.scripts import painted
 from training import data
@@ -21,7 +22,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_two_releases_answer_the_same_images(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compare.main(["colors/1.0", "colors/2.0", "--data", "paint"])
+    cli.main(["compare", "colors/1.0", "colors/2.0", "--data", "paint"])
     output = capsys.readouterr().out.splitlines()
     assert output[0] == "A = colors 1.0, B = colors 2.0: 18 images of the test split of paint"
     assert output[1].split() == ["A", "B", "B", "-", "A", "95", "%", "interval"]
@@ -30,7 +31,7 @@ def test_two_releases_answer_the_same_images(elsewhere: Path, capsys: pytest.Cap
 
 
 def test_the_images_on_which_they_differ_are_named(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compare.main(["colors/1.0", "colors", "--data", "paint", "--json"])
+    cli.main(["compare", "colors/1.0", "colors", "--data", "paint", "--json"])
     document = json.loads(capsys.readouterr().out)
     named = document["right_by_a_alone"] + document["right_by_b_alone"]
     assert named
@@ -45,7 +46,7 @@ def test_a_release_that_may_have_seen_these_images_is_named(
     elsewhere: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, str]
 ) -> None:
     painted.release(elsewhere / "releases", "3.0", digest=data.load("paint")[0].sha256)
-    compare.main([*names, "--data", "paint"])
+    cli.main(["compare", *names, "--data", "paint"])
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert notes == [
         "note: colors 1.0 was trained on another data set or split; its training images may be among these"
@@ -71,7 +72,7 @@ def test_a_release_may_be_named_as_its_folder(elsewhere: Path) -> None:
 def test_different_classes_are_not_compared(elsewhere: Path) -> None:
     painted.release(elsewhere / "releases", "4.0", classes=("red", "green"))
     with pytest.raises(SystemExit) as ended:
-        compare.main(["colors/1.0", "colors/4.0", "--data", "paint"])
+        cli.main(["compare", "colors/1.0", "colors/4.0", "--data", "paint"])
     assert ended.value.code == (
         "error: the releases have different classes: colors 1.0 knows red, green, blue; colors 4.0 knows red, green"
     )
@@ -80,4 +81,4 @@ def test_different_classes_are_not_compared(elsewhere: Path) -> None:
 @pytest.mark.parametrize("name", ["colors/9.0", "../colors", "shapes"])
 def test_a_release_that_is_not_there_is_an_error(elsewhere: Path, name: str) -> None:
     with pytest.raises(SystemExit, match=r"^error: .*(no release|model name)"):
-        compare.main(["colors/1.0", name, "--data", "paint"])
+        cli.main(["compare", "colors/1.0", name, "--data", "paint"])

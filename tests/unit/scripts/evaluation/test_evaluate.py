@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import cli
 from scripts.evaluation import evaluate
 from tests.unit.scripts import painted
 from tests.unit.training.colors import UNCERTAINTY
@@ -22,7 +23,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_a_release_is_measured_on_any_folder(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate.main(["--model", "colors", "--data", "paint"])
+    cli.main(["evaluate", "--model", "colors", "--data", "paint"])
     output = capsys.readouterr().out.splitlines()
     metrics = json.loads(Path("evaluations/colors-1.0-on-paint/metrics.json").read_text(encoding="utf-8"))
     assert output[0] == "colors 1.0 on the test split of paint, 6 images"
@@ -36,13 +37,13 @@ def test_a_release_is_measured_on_any_folder(elsewhere: Path, capsys: pytest.Cap
 @pytest.mark.slow
 def test_default_data_is_the_data_of_the_recipe(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (elsewhere / "releases" / "colors" / "1.0" / "recipe.yaml").write_text("data: paint\n")
-    evaluate.main(["--model", "colors", "--split", "train", "--out", "here"])
+    cli.main(["evaluate", "--model", "colors", "--split", "train", "--out", "here"])
     assert "on the train split of paint, 18 images" in capsys.readouterr().out
     assert json.loads(Path("here/metrics.json").read_text(encoding="utf-8"))["recipe"]["data"] == "paint"
 
 
 def test_a_split_other_than_test_has_a_folder_of_its_own(elsewhere: Path) -> None:
-    evaluate.main(["--model", "colors", "--data", "paint", "--split", "calibration"])
+    cli.main(["evaluate", "--model", "colors", "--data", "paint", "--split", "calibration"])
     assert Path("evaluations/colors-1.0-on-paint-calibration/report.html").exists()
 
 
@@ -54,7 +55,7 @@ def test_a_part_of_the_classes_will_do(elsewhere: Path, capsys: pytest.CaptureFi
 
 def test_images_of_another_kind_are_told_apart_or_not(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     painted.folder(elsewhere / "other", ("a", "b"))
-    evaluate.main(["--model", "colors", "--data", "paint", "--ood-data", "other", "--out", "here"])
+    cli.main(["evaluate", "--model", "colors", "--data", "paint", "--ood-data", "other", "--out", "here"])
     assert "detected of other" in capsys.readouterr().out
     assert json.loads(Path("here/metrics.json").read_text(encoding="utf-8"))["ood_detection"]["detected"]["total"] == 4
 
@@ -63,7 +64,7 @@ def test_the_caveat_is_gone_where_it_was_trained_on_this_data(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     painted.release(elsewhere / "releases", "2.0", digest=data.load("paint")[0].sha256)
-    evaluate.main(["--model", "colors", "--data", "paint"])
+    cli.main(["evaluate", "--model", "colors", "--data", "paint"])
     assert "note:" not in capsys.readouterr().out
 
 
@@ -80,7 +81,7 @@ def test_the_caveat_is_gone_where_it_was_trained_on_this_data(
 )  # fmt: skip
 def test_impossible_measurement_is_refused_in_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        evaluate.main(flags)
+        cli.main(["evaluate", *flags])
     assert str(ended.value.code).startswith("error: ")
     assert output in str(ended.value.code)
     assert not Path("evaluations").exists()
@@ -89,4 +90,4 @@ def test_impossible_measurement_is_refused_in_one_sentence(elsewhere: Path, flag
 def test_without_trust_nothing_is_told_apart(elsewhere: Path) -> None:
     painted.release(elsewhere / "releases", "2.0")
     with pytest.raises(SystemExit, match=r"colors 2\.0 has no `uncertainty` in its card"):
-        evaluate.main(["--model", "colors", "--data", "paint", "--ood-data", "digits"])
+        cli.main(["evaluate", "--model", "colors", "--data", "paint", "--ood-data", "digits"])

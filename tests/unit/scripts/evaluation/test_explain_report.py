@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from models.card import Card
-from scripts.evaluation import explain_report, shortcut
+from scripts import cli
 from tests.unit.scripts import painted
 
 
@@ -21,7 +22,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_release_is_measured_and_gets_its_default(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    explain_report.main(["--model", "colors", "--data", "paint", "--images", "4"])
+    cli.main(["explain-report", "--model", "colors", "--data", "paint", "--images", "4"])
     output = capsys.readouterr().out
     folder = Path("releases/colors/1.0")
     written = json.loads((folder / "report/explanations.json").read_text(encoding="utf-8"))
@@ -44,15 +45,16 @@ def test_a_release_is_measured_and_gets_its_default(elsewhere: Path, capsys: pyt
 )
 def test_impossible_measurement_is_refused_in_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        explain_report.main(flags)
+        cli.main(["explain-report", *flags])
     assert output in str(ended.value.code)
 
 
-@pytest.mark.parametrize("command", [explain_report, shortcut])
+@pytest.mark.parametrize("command", ["explain-report", "shortcut-demo"])
 @pytest.mark.parametrize("images", ["1", "-4", "all"])
 def test_a_number_of_images_is_one_that_has_a_mean(
-    command: object, images: str, capsys: pytest.CaptureFixture[str]
+    command: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        command.main(["--images", images])  # type: ignore[attr-defined]
-    assert "must be a whole number of at least 2" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--images", images])
+    assert ended.value.code == 2
+    assert re.search("--images. (Give a number from 2|unable to convert)", capsys.readouterr().err)

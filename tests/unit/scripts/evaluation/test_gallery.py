@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from handlers.pipeline import Pipeline
+from scripts import cli
 from scripts.evaluation.gallery import page
-from scripts.evaluation.gallery.__main__ import main
 from tests.unit.scripts import painted
 from tests.unit.training.colors import UNCERTAINTY
 
@@ -70,7 +70,7 @@ def answers(out: Path = OUT) -> list[dict[str, Any]]:
 
 
 def explain(*flags: str) -> None:
-    main(["paint", "--model", "colors", *flags])
+    cli.main(["gallery", "paint", "--model", "colors", *flags])
 
 
 def test_every_image_has_a_card_a_picture_and_an_answer(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +103,7 @@ def test_folders_that_are_no_classes_say_nothing(elsewhere: Path, capsys: pytest
     (elsewhere / "paint").rename(elsewhere / "other")
     for path in (elsewhere / "other").iterdir():
         path.rename(path.with_name(f"my {path.name}"))
-    main(["other", "--model", "colors", "--out", "here"])
+    cli.main(["gallery", "other", "--model", "colors", "--out", "here"])
     assert "wrong" not in capsys.readouterr().out
     assert {card["data-wrong"] for card in cards(Path("here")).values()} == {"0"}
 
@@ -214,16 +214,15 @@ def test_the_page_needs_nothing_but_its_pictures(elsewhere: Path) -> None:
 )
 def test_impossible_gallery_is_refused_in_one_sentence(elsewhere: Path, flags: list[str], output: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([*flags, "--model", "colors"])
+        cli.main(["gallery", *flags, "--model", "colors"])
     assert str(ended.value.code).startswith("error: ")
     assert output in str(ended.value.code)
     assert not (OUT / "index.html").exists()
 
 
 def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--help"])
-    assert ended.value.code == 0
+    cli.main(["gallery", "--help"])
     output = capsys.readouterr().out
-    assert output.startswith("usage: python -m scripts.evaluation.gallery")
+    assert output.startswith("Usage: torchlight gallery")
+    assert 'torchlight gallery "new images" --model cells' in output
     assert {"--model", "--version", "--out", "--method", "--restart"} <= set(output.replace(",", " ").split())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from scripts import cli
 from scripts.evaluation import shortcut
 from scripts.evaluation.shortcut import TrainedModel
 from tests.unit.training.explanations.test_report import figures_of, mean, method
@@ -32,7 +33,7 @@ def test_the_table_sets_accuracy_beside_evidence(
         shapes.SPURIOUS: trained(shapes.SPURIOUS, 0.96, 0.18, 0.04),
     }
     monkeypatch.setattr(shortcut, "_trained", lambda out, name, other, images: models[name])
-    shortcut.main(["--out", str(tmp_path)])
+    cli.main(["shortcut-demo", "--out", str(tmp_path)])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[2:4]] == [
         ["shapes", "99", "%", "97", "%", "64", "%"],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import predict
+from scripts import cli
 from scripts.maintenance import shell_words
 
 
@@ -42,7 +42,7 @@ def test_the_words_come_last_also_where_they_begin_with_a_dash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments: list[str] = []
-    monkeypatch.setattr(predict, "main", arguments.extend)
+    monkeypatch.setattr(cli, "main", arguments.extend)
     monkeypatch.setenv("IMAGE", "-a.png b.png")
-    shell_words.main(["IMAGE", "scripts.predict", "--port=8081", "--model=x y", "--"])
-    assert arguments == ["--port=8081", "--model=x y", "--", "-a.png", "b.png"]
+    shell_words.main(["IMAGE", "predict", "--port=8081", "--model=x y", "--"])
+    assert arguments == ["predict", "--port=8081", "--model=x y", "--", "-a.png", "b.png"]
