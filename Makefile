@@ -34,7 +34,9 @@ switch = $(if $(call on,$2),$1)
 number = $1=$(if $(call on,$2),1,0)
 
 RUN := .venv/bin/python -m
-TORCHLIGHT := .venv/bin/torchlight
+# Commands print messages with the variables and targets of this file (scripts/dialect.py).
+TORCHLIGHT := TORCHLIGHT_DIALECT=make .venv/bin/torchlight
+WORDS := TORCHLIGHT_DIALECT=make .venv/bin/python -m scripts.maintenance.shell_words
 WHICH = $(call flag,--model,MODEL) $(call flag,--version,VERSION)
 WHERE = $(call flag,--port,PORT)
 
@@ -54,7 +56,7 @@ setup-dev: ## the same, with the packages for tests and checks
 	@$(call argument,PYTHON) scripts/setup.py train dev docker
 
 train: setup ## train a model into releases/ [DATA=folder/of/your/images MODEL= VERSION= RECIPE=tuned ARCH=resnet9 RESUME=1 MORE=--help]
-	@$(if $(MORE),$(RUN) scripts.maintenance.shell_words MORE,$(TORCHLIGHT)) train $(WHICH) $(call flag,--data,DATA) $(call flag,--recipe,RECIPE) \
+	@$(if $(MORE),$(WORDS) MORE,$(TORCHLIGHT)) train $(WHICH) $(call flag,--data,DATA) $(call flag,--recipe,RECIPE) \
 		$(call flag,--architecture,ARCH) $(call flag,--weights,WEIGHTS) $(call flag,--image-size,SIZE) \
 		$(call flag,--epochs,EPOCHS) $(call switch,--resume,RESUME) $(call switch,--restart,RESTART)
 
@@ -90,7 +92,7 @@ stop: setup ## stop the server without losing a request [PORT=]
 	@$(TORCHLIGHT) stop $(WHERE)
 
 predict: setup ## classify one image or several [IMAGE="samples/3.png samples/7.png" MODEL= VERSION= PORT=]
-	@$(RUN) scripts.maintenance.shell_words IMAGE predict $(WHICH) $(WHERE) --
+	@$(WORDS) IMAGE predict $(WHICH) $(WHERE) --
 
 explain: setup ## explain the answer for an image, as a picture [IMAGE= OUT=overlay.png TARGET=8 CONTRAST=3,8 METHOD=]; or for all images of a folder, without a server [DIR=folder RESTART=1]
 	@$(TORCHLIGHT) $(if $(DIR),gallery $(call switch,--restart,RESTART) $(WHICH) $(call flag,--method,METHOD) -- $(call argument,DIR),explain \

@@ -111,7 +111,7 @@ def find(model: str, version: str | None = None, root: Path = ROOT) -> Release:
     """
     existing = versions(model, root)
     if not existing:
-        raise ReleaseError(f"no release of {model!r} under {root}/: train one with `make train MODEL={model}`")
+        raise ReleaseError(f"no release of {model!r} under {root}/: train one with `torchlight train --model {model}`")
     if version is None:
         version = existing[-1]
         check_spelling(model, version, existing, f"in {root}/ too")
@@ -119,7 +119,7 @@ def find(model: str, version: str | None = None, root: Path = ROOT) -> Release:
         check_spelling(model, version, existing, f"in {root}/")
         raise ReleaseError(
             f"no release {version} of {model!r}: there are {', '.join(existing)}; "
-            f"train it with `make train MODEL={model} VERSION={version}`"
+            f"train it with `torchlight train --model {model} --version {version}`"
         )
     folder = root / model / version
     try:

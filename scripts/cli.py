@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 
 from scripts.command import UsageError, command
 from serving import VERSION
@@ -28,8 +28,8 @@ TRAINING, SERVING, CLIENT, PROJECT, OPTIONS = (
 
 
 def _shown(default: object) -> str | None:
-    """Return the text of a default value for the help; None hides values that mean "not given"."""
-    return None if default in (None, False, (), "") else str(default)
+    """Return the text of a default value for the help; None hides a value that means "not given"."""
+    return None if default is None or default is False or default in ((), "") else str(default)
 
 
 app = App(
@@ -102,7 +102,14 @@ def main(tokens: Sequence[str] | None = None) -> None:
         app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         name = " ".join(("torchlight", *(error.command_chain or ())))
-        raise UsageError(f"{error}\nhelp:  {name} --help") from None
+        raise UsageError(f"{_sentence(error)}\nhelp:  {name} --help") from None
+
+
+def _sentence(error: CycloptsError) -> str:
+    if not isinstance(error, MissingArgumentError) or error.argument is None:
+        return str(error)
+    typed = [name for name in error.argument.names if name in (error.root_input_tokens or ())]
+    return f"{typed[0]} needs a value" if typed else f"{error.argument.name} is missing"
 
 
 def commands(parent: App = app) -> dict[str, App]:

@@ -9,8 +9,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec
+from typing import ParamSpec, TextIO
 
+from scripts.dialect import translated
 from serving.errors import ServingError
 
 P = ParamSpec("P")
@@ -32,10 +33,10 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
         try:
             main(*args, **kwargs)
         except UsageError as error:
-            print(f"error: {error}", file=sys.stderr)
+            say(f"error: {error}", file=sys.stderr)
             sys.exit(2)
         except (ServingError, ValueError, FloatingPointError) as error:
-            sys.exit(f"error: {error}")
+            sys.exit(translated(f"error: {error}"))
         except BrokenPipeError:  # `| head` closed the pipe; nothing can be printed any more
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
@@ -45,6 +46,11 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
             sys.exit(130)
 
     return wrapped
+
+
+def say(message: str, file: TextIO | None = None) -> None:
+    """Print a message that names flags or commands, in the dialect of the command that runs."""
+    print(translated(message), file=file, flush=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from scripts import archive, cli
+from scripts.command import say
 from serving.artifacts import store
 from serving.docker import container, errors, image
 from serving.errors import ContainerEnded, DockerError
@@ -126,10 +127,10 @@ def serve(
     try:
         container.launch(client, options, _log)
     except ContainerEnded as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", file=sys.stderr)
         sys.exit(error.status)
     print(f"READY in {time.monotonic() - start:.1f} s")
-    print(_welcome(options))
+    say(_welcome(options))
 
 
 @app.command
@@ -178,14 +179,15 @@ def _welcome(options: container.ContainerOptions) -> str:
     lines = [
         f"serving at {url}, from container {name}",
         f"try:   curl{token if options.production else ''} -T samples/3.png {url}/predictions/{model}",
-        f"log:   make docker-logs PORT={options.port}",
-        f"stop:  make docker-stop PORT={options.port}",
+        f"log:   torchlight docker logs --port {options.port}",
+        f"stop:  torchlight docker stop --port {options.port}",
     ]
     if not options.production:
         lines.append(
-            "requests need no token: only this machine can connect; `make docker-serve MODE=production` requires one"
+            "requests need no token: only this machine can connect; "
+            "`torchlight docker serve --mode production` requires one"
             if options.host in LOOPBACK
-            else f"WARNING: HOST={options.host} lets everybody who reaches this machine use it: add MODE=production"
+            else f"WARNING: --host={options.host} lets everybody who reaches this machine use it: add --mode=production"
         )
     return "\n".join(lines)
 

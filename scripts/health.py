@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 
 from scripts import cli
+from scripts.dialect import translated
 from serving.runtime.instance import Instance, Ports
 from serving.server.health import problems
 
@@ -22,7 +23,7 @@ def main(*, port: int = 8080) -> None:
     """
     sentences = problems(Instance(Ports(port)))
     if sentences:
-        sys.exit("; ".join(sentences))
+        sys.exit(translated("; ".join(sentences)))
     print("healthy: all workers READY")
 
 

@@ -17,6 +17,7 @@ from handlers.engines import EAGER
 from models.card import EngineQuality
 from models.release import REPORT, Release, find
 from scripts import cli
+from scripts.command import say
 from scripts.evaluation.evaluate import own_data
 from training import compile as compilation
 from training import data
@@ -76,7 +77,7 @@ def run(release: Release, argument: str, formats: list[str], march: str | None =
         print(f"- {name} was not tried: {reason}")
     print(f"{release.folder}/{REPORT}/{page.FILE_NAME}")
     if optimized.admitted:
-        print(f"next: make archive MODEL={card.name} VERSION={card.version}")
+        say(f"next: torchlight archive --model {card.name} --version {card.version}")
     return optimized
 
 

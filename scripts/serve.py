@@ -22,7 +22,8 @@ from cyclopts import Parameter
 
 from models.release import version_key
 from scripts import archive, cli, flag_values
-from scripts.command import UsageError
+from scripts.command import UsageError, say
+from scripts.dialect import ENVIRONMENT_VARIABLE
 from serving.artifacts import store
 from serving.errors import StartError
 from serving.proxy import client_token, cors
@@ -100,7 +101,7 @@ def main(*, flags: Annotated[ServeFlags, Parameter(name="*")] = DEFAULTS) -> Non
     """Start the server."""
     origins = cors.parse(flags.cors_origins)
     if origins and not flags.proxy:
-        raise UsageError("--cors-origins needs the proxy: leave out --proxy 0")
+        raise UsageError("--cors-origins needs the proxy: leave --proxy=0 out")
     token = client_token.from_environment()
 
     instance = Instance(Ports(flags.port))
@@ -109,7 +110,7 @@ def main(*, flags: Annotated[ServeFlags, Parameter(name="*")] = DEFAULTS) -> Non
             f"a server already runs on port {flags.port}: stop it with `torchlight stop --port {flags.port}`"
         )
     if (words := last_run.crash(instance)) is not None:
-        print(words)
+        say(words)
     if not store.archives() and flags.model in (None, archive.BUNDLED) and not flags.container:
         archive.run(archive.BUNDLED, flags.version)
     # The host name of a container is its id by default. It stays the same over restarts, and a new container has
@@ -121,7 +122,7 @@ def main(*, flags: Annotated[ServeFlags, Parameter(name="*")] = DEFAULTS) -> Non
         worker_roles.check_model_name(model)
     chosen, remarks = startup.check_archives(desired, present)
     for sentence in [*missing, *remarks, *_newer(desired)]:
-        print(sentence)
+        say(sentence)
     if flags.foreground:
         role_counts = RoleCounts(flags.explain_workers, flags.unbatched_worker)
         launch = Launch(
@@ -148,9 +149,10 @@ def _newer(desired: State) -> list[str]:
     for newest in {stored.model: stored for stored in store.archives()}.values():
         model = desired.models.get(newest.model)
         if model and version_key(newest.version) > version_key(model.default) and newest.version not in model.versions:
-            variables = f"MODEL={newest.model} VERSION={newest.version}"
+            flags = f"--model {newest.model} --version {newest.version}"
             sentences.append(
-                f"{newest.path} is newer than {model.default}: `make register promote {variables}` serves it"
+                f"{newest.path} is newer than {model.default}: `torchlight versions register {flags}` and "
+                f"`torchlight versions promote {flags}` serve it"
             )
     return sentences
 
@@ -160,11 +162,13 @@ def _in_background(instance: Instance, flags: ServeFlags) -> None:
     private_folder.make(instance.folder)
     atomic_files.check_space(instance.folder)  # without space there is neither a log nor a status to report it
     words = [*flags.words(), f"--log-file={instance.log}", "--foreground"]
+    environment = {**os.environ, "PYTHONPATH": str(cli.ROOT)}
+    environment.pop(ENVIRONMENT_VARIABLE, None)  # logs are written with flags
     with os.fdopen(open_log(instance.log), "ab") as log:
         start = log.tell()
         child = subprocess.Popen(
-            [sys.executable, "-m", "scripts.serve", *words],
-            env={**os.environ, "PYTHONPATH": str(cli.ROOT)},
+            [sys.executable, "-P", "-m", "scripts.serve", *words],
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -176,11 +180,11 @@ def _in_background(instance: Instance, flags: ServeFlags) -> None:
         if status is not None and status.pid == child.pid:
             if status.state == "ready":
                 print(f"READY in {time.monotonic() - started:.1f} s (log: {os.path.relpath(instance.log)})")
-                print(status.message)
+                say(status.message)
                 return
             if status.message != shown:
                 shown = status.message
-                print(shown, flush=True)
+                say(shown)
         time.sleep(0.1)
     child.terminate()
     with instance.log.open("rb") as log:

@@ -8,6 +8,7 @@ For example:
 from __future__ import annotations
 
 from scripts import cli
+from scripts.command import say
 from serving.runtime import last_run
 from serving.runtime.instance import Instance, Ports
 from serving.server.draining import DRAIN_SECONDS, GATEWAY_STOP_SECONDS, GRPC_DRAIN_SECONDS
@@ -26,7 +27,7 @@ def main(*, port: int = 8080) -> None:
     if stopped:
         print(f"stopped the server on port {port}")
     else:
-        print("\n".join(filter(None, (f"no server runs on port {port}", last_run.crash(instance)))))
+        say("\n".join(filter(None, (f"no server runs on port {port}", last_run.crash(instance)))))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +20,7 @@ from cyclopts import Parameter
 
 from models.release import ROOT, Release, next_version
 from scripts import cli
-from scripts.command import UsageError
+from scripts.command import UsageError, say
 from training import data, recipe
 from training.data.dataset import Split
 from training.data.left_out import capped
@@ -96,8 +95,8 @@ class TrainFlags:
             "seed": self.seed,
             "data": self.data,
         }
-        given = {key: value for key, value in values.items() if value is not None}
-        return given | dict(recipe.assignment(text) for text in self.set)
+        changes = {key: value for key, value in values.items() if value is not None}
+        return changes | dict(recipe.assignment(text) for text in self.set)
 
     def recipe_name(self) -> str:
         """Return the recipe: the given one, or that of the architecture if there is one."""
@@ -131,7 +130,7 @@ def run(flags: TrainFlags, model: str, version: str, chosen: Recipe) -> Release 
     device = own_device(flags.device)
     check(model, version, resume=flags.resume, restart=flags.restart)  # before the data is read
     with world(device) as processes:
-        log = partial(print, flush=True) if processes.first else _silent
+        log = say if processes.first else _silent
         dataset, data_warnings = data.load(str(chosen.data))
         for sentence in capped(data_warnings, ", which the report will have"):
             log(sentence)
@@ -161,7 +160,7 @@ def run(flags: TrainFlags, model: str, version: str, chosen: Recipe) -> Release 
         try:
             release = train(job)
         except (Interrupted, KeyboardInterrupt) as stop:
-            command_line = f"make train MODEL={model} VERSION={version} RESUME=1"
+            command_line = f"torchlight train --model {model} --version {version} --resume"
             if processes.size > 1:
                 command_line = f"the same command and --resume --model {model} --version {version}"
             saved = (unfinished(model, version) / checkpoint.FILE_NAME).exists()

@@ -13,11 +13,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from scripts import cli
+from scripts.command import say
 from serving.errors import ServingError
 from serving.rollout.journal import Journal
 from serving.rollout.local import versions_of
@@ -153,7 +155,7 @@ def _errors_as_json(as_json: bool) -> Iterator[None]:
 
 
 def _versions(port: int) -> Versions:
-    return versions_of(Instance(Ports(port)), log=lambda message: print(message, file=sys.stderr))
+    return versions_of(Instance(Ports(port)), log=partial(say, file=sys.stderr))
 
 
 def _print_result(model: str, version: str, result: str, as_json: bool) -> None:

@@ -118,8 +118,8 @@ def write_report(written: Written, trained: Trained) -> None:
         problems = [f"the report could not be written ({type(error).__name__}: {printable(str(error))})"]
     for problem in problems:
         trained.job.log(
-            f"warning: {problem}; the release is complete without it, and `make evaluate MODEL={card.name} "
-            f"VERSION={card.version}` writes a report"
+            f"warning: {problem}; the release is complete without it, and "
+            f"`torchlight evaluate --model {card.name} --version {card.version}` writes a report"
         )
 
 

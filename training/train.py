@@ -57,11 +57,11 @@ def check(model: str, version: str, root: Path = ROOT, *, resume: bool = False, 
     folder = root / checked_name(model) / checked_version(version)
     check_spelling(model, version, [*versions(model, root), *stopped(model, root)], f"in {root}/")
     if folder.exists():
-        raise ReleaseError(f"{folder} exists, and a release is never overwritten: choose another VERSION")
+        raise ReleaseError(f"{folder} exists, and a release is never overwritten: choose another --version")
     if not (resume or restart) and (unfinished(model, version, root) / checkpoint.FILE_NAME).exists():
         raise ReleaseError(
-            f"a training of {model} {version} was stopped: resume it (RESUME=1, --resume), restart it (--restart), or "
-            "choose another VERSION"
+            f"a training of {model} {version} was stopped: resume it (--resume), restart it (--restart), or choose "
+            "another --version"
         )
     return folder
 
@@ -106,7 +106,7 @@ def train(job: TrainingJob) -> Release | None:
             reason = f"{path}{error.strerror or error}"
         raise ReleaseError(
             f"the release could not be written ({reason}), but the training is kept: put that right and resume it "
-            "(RESUME=1, --resume)"
+            "(--resume)"
         ) from None
     shutil.rmtree(work, ignore_errors=True)
     release.write_report(written, trained)

@@ -105,7 +105,7 @@ def own_data(release: Release) -> str:
     """
     release_recipe = _recipe(release)
     if release_recipe is None or release_recipe["data"] is None:
-        raise ValueError(f"{release.folder} does not say what it was trained on: give --data (DATA=...)")
+        raise ValueError(f"{release.folder} does not say what it was trained on: give --data")
     return str(release_recipe["data"])
 
 
@@ -162,7 +162,7 @@ def _ood_data(classifier: Classifier, argument: str | None) -> metrics.OodData |
     if scores is None:
         card = classifier.card
         raise ValueError(
-            f"{card.name} {card.version} has no `uncertainty` in its card, so it has no OOD score: leave OOD_DATA out"
+            f"{card.name} {card.version} has no `uncertainty` in its card, so it has no OOD score: leave --ood-data out"
         )
     return metrics.OodData(other.name, scores)
 

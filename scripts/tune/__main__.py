@@ -19,7 +19,7 @@ from tqdm import tqdm
 from models.printable import printable
 from models.release import Release, find
 from scripts import cli, flag_values
-from scripts.command import sigterm_interrupts
+from scripts.command import say, sigterm_interrupts
 from scripts.tune import plot, record
 from serving.artifacts import archive, model_config
 from serving.artifacts.model_config import FILE_NAME, ModelConfig
@@ -141,8 +141,8 @@ def run(
         )
     atomic_files.write(target, result.chosen.settings.config(base).to_yaml())
     print(sentence(result))
-    how = f"MODEL={card.name} VERSION={card.version}"
-    print(f"{target}, {report}/tuning.png; next: `make archive {how}`, which uses it")
+    next_command = f"torchlight archive --model {card.name} --version {card.version}"
+    say(f"{target}, {report}/tuning.png; next: `{next_command}`, which uses it")
     return result
 
 

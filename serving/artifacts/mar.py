@@ -25,7 +25,7 @@ MAX_MEMBERS = 20_000
 # Limit for the bytes of all members together: ALLOWANCE, plus RATIO times the size of the file. Weights hardly shrink.
 ALLOWANCE = 100_000_000
 RATIO = 20
-AGAIN = "make it again with `make archive`"
+AGAIN = "make it again with `torchlight archive`"
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _DESCRIPTORS = (12, 16, 20, 24)

@@ -78,7 +78,7 @@ def choose(model: str | None, version: str | None, root: Path = ROOT) -> list[Ar
     if not stored:
         which = f"of {model!r} " if model else ""
         raise ArchiveError(
-            f"no .mar {which}in {root}/: make one with `make archive{f' MODEL={model}' if model else ''}`"
+            f"no .mar {which}in {root}/: make one with `torchlight archive{f' --model {model}' if model else ''}`"
         )
     if version is not None:
         chosen = [archive for archive in stored if archive.version == checked_version(version)]
@@ -87,7 +87,8 @@ def choose(model: str | None, version: str | None, root: Path = ROOT) -> list[Ar
                 check_spelling(archive.model, version, [archive.version], f"in {root}/")
             there = ", ".join(f"{archive.model} {archive.version}" for archive in stored)
             raise ArchiveError(
-                f"no version {version} in {root}/: there is {there}; make it with `make archive VERSION={version}`"
+                f"no version {version} in {root}/: there is {there}; "
+                f"make it with `torchlight archive --version {version}`"
             )
         return chosen
     newest = list({archive.model: archive for archive in stored}.values())
@@ -105,7 +106,7 @@ def checked(archive: Archive) -> Archive:
         ArchiveError: it is missing, damaged or has another digest than the file beside it, its zip directory is
             invalid, or it contains another version than its file name says.
     """
-    again = f"make it again with `make archive MODEL={archive.model} VERSION={archive.version}`"
+    again = f"make it again with `torchlight archive --model {archive.model} --version {archive.version}`"
     with mar.opened(archive.path, again) as file:
         digest, listed = sha256(archive.path), _listed(archive.path, again)
         if listed not in (None, digest):
@@ -142,7 +143,7 @@ def unlisted(archive: Archive) -> str:
     """Return the warning about an archive without a digest file."""
     return (
         f"warning: {archive.path} has no {digest_file(archive.path).name} beside it, so damage cannot be detected; "
-        "`make archive` writes one"
+        "`torchlight archive` writes one"
     )
 
 

@@ -179,7 +179,9 @@ def find(client: docker.DockerClient, port: int) -> Container:
         with docker_errors({}):
             return client.containers.list(all=True, filters={"name": f"^/{name(port)}$"})[0]
     except IndexError:
-        raise DockerError(f"no container {name(port)}: start one with `make docker-serve PORT={port}`") from None
+        raise DockerError(
+            f"no container {name(port)}: start one with `torchlight docker serve --port {port}`"
+        ) from None
 
 
 def stop(client: docker.DockerClient, port: int) -> int:
@@ -229,7 +231,8 @@ def _remove_ended(client: docker.DockerClient, options: ContainerOptions) -> Non
         return
     if before.status in ("running", "restarting", "paused"):
         raise DockerError(
-            f"a container already serves on port {options.port}: stop it with `make docker-stop PORT={options.port}`"
+            f"a container already serves on port {options.port}: stop it with "
+            f"`torchlight docker stop --port {options.port}`"
         )
     with docker_errors(options.about):
         before.remove()
@@ -255,7 +258,9 @@ def _await_ready(container: Container, options: ContainerOptions, log: Callable[
         if ended:
             raise _failure(container, options, lines)
         if time.monotonic() > deadline:
-            raise DockerError(f"{container.name} was not ready in time: see `make docker-logs PORT={options.port}`")
+            raise DockerError(
+                f"{container.name} was not ready in time: see `torchlight docker logs --port {options.port}`"
+            )
         time.sleep(POLL_SECONDS)
 
 
@@ -265,10 +270,11 @@ def _failure(container: Container, options: ContainerOptions, lines: Sequence[st
     status = int(state["ExitCode"]) or 1
     if state["OOMKilled"]:
         return ContainerEnded(
-            f"the server needs more than {options.memory} of memory: give it more, such as MEMORY=8g", status
+            f"the server needs more than {options.memory} of memory: give it more, such as --memory=8g", status
         )
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     reason = (errors or list(lines[-1:]) or ["its log is empty"])[-1]
     return ContainerEnded(
-        f"the container ended with status {status}: {reason} (its log: `make docker-logs PORT={options.port}`)", status
+        f"the container ended with status {status}: {reason} (its log: `torchlight docker logs --port {options.port}`)",
+        status,
     )

@@ -20,11 +20,11 @@ TIMEOUT_SECONDS = 60
 _REMEDIES = [
     (
         r"port is already allocated|address already in use",
-        "port {port} on {host} is taken: stop what uses it, or choose another with PORT=",
+        "port {port} on {host} is taken: stop what uses it, or choose another with --port",
     ),
     (
         r"cannot assign requested address",
-        "the Docker host does not have the address {host}: use HOST=127.0.0.1, or one of its addresses",
+        "the Docker host does not have the address {host}: use --host=127.0.0.1, or one of its addresses",
     ),
     (
         r"unknown device|unresolvable CDI devices|device not found: GPU",
@@ -32,13 +32,13 @@ _REMEDIES = [
     ),
     (
         r"could not select device driver|unknown or invalid runtime name: nvidia",
-        "Docker has no NVIDIA runtime: install the NVIDIA Container Toolkit and restart Docker, or leave GPU= and "
-        "GPUS= out to serve on the CPU",
+        "Docker has no NVIDIA runtime: install the NVIDIA Container Toolkit and restart Docker, or leave --gpu and "
+        "--gpus out to serve on the CPU",
     ),
     (
         r"nvidia-container-cli|libnvidia-ml|nvml error",
         "Docker's NVIDIA runtime finds no working driver: run `nvidia-smi` on the Docker host, or leave "
-        "GPU= and GPUS= out to serve on the CPU",
+        "--gpu and --gpus out to serve on the CPU",
     ),
     (
         r"bind source path does not exist",
@@ -47,7 +47,7 @@ _REMEDIES = [
     (
         r"exec format error|does not match the (detected|specified)",
         "the image {image} is built for another processor than the Docker host has: build it there with "
-        "`make docker-build`",
+        "`torchlight docker build`",
     ),
     (
         r"no space left on device",
@@ -94,7 +94,9 @@ def docker_errors(about: Mapping[str, object]) -> Iterator[None]:
     try:
         yield
     except docker.errors.ImageNotFound:
-        raise DockerError(f"the image {about.get('image')} does not exist: build it with `make docker-build`") from None
+        raise DockerError(
+            f"the image {about.get('image')} does not exist: build it with `torchlight docker build`"
+        ) from None
     except docker.errors.APIError as error:
         raise DockerError(explained(str(error.explanation or error), about)) from None
     except docker.errors.DockerException as error:

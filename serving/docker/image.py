@@ -19,17 +19,17 @@ _LAST_LINES = 15
 _REMEDIES = [
     (
         r"pull access denied|manifest unknown|registry|failed to resolve|not found: manifest|repository .* not found",
-        "the base image {base} cannot be pulled: check the network, or give a local image with BASE_IMAGE=",
+        "the base image {base} cannot be pulled: check the network, or give a local image with --base-image",
     ),
     (
         r"ReadTimeout|ConnectTimeout|NewConnectionError|name resolution|Network is unreachable",
-        "pip cannot reach a package index during the build: collect the wheels with `make wheelhouse`, and build "
-        "again without a network",
+        "pip cannot reach a package index during the build: collect the wheels with "
+        "`torchlight maintenance wheelhouse`, and build again without a network",
     ),
     (
         r"No matching distribution found|from versions: none|is not a supported wheel",
-        "no wheel fits a requirement (the lines above name it): collect them again with `make wheelhouse`, for the "
-        "same torch, or empty wheelhouse/ to build from the package index",
+        "no wheel fits a requirement (the lines above name it): collect them again with "
+        "`torchlight maintenance wheelhouse`, for the same torch, or empty wheelhouse/ to build from the package index",
     ),
 ]
 
@@ -107,5 +107,5 @@ def check(client: docker.DockerClient, tag: str) -> None:
     if (attributes["Os"], attributes["Architecture"]) != (host["Os"], host["Arch"]):
         raise DockerError(
             f"the image {tag} is built for {attributes['Os']}/{attributes['Architecture']} and the Docker host is "
-            f"{host['Os']}/{host['Arch']}: build it there with `make docker-build`"
+            f"{host['Os']}/{host['Arch']}: build it there with `torchlight docker build`"
         )

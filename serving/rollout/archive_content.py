@@ -29,7 +29,7 @@ def check_registered(registry: Registry, journal: Journal, state: State, archive
     else:  # a command was killed before it wrote the state
         entry = journal.last(model, version, "checked") or {}
         registered = entry.get("evidence", {}).get("sha256")
-        remedy = f"run `make retire MODEL={model} VERSION={version}` first"
+        remedy = f"run `torchlight versions retire --model {model} --version {version}` first"
     if registered not in (None, archive.sha256):
         raise VersionError(
             f"{model} {version} is registered with other content: SHA-256 {str(registered)[:12]}…, and {archive.path} "

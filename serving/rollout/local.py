@@ -36,11 +36,13 @@ def versions_of(instance: Instance, log: Log = lambda message: None, root: Path 
     if not instance.running() or status is None or status.state != "ready":
         crash = last_run.crash(instance)
         raise StartError(
-            f"no server is ready on port {port}: start one with `make serve PORT={port}`"
+            f"no server is ready on port {port}: start one with `torchlight serve --port {port}`"
             + (f"\n{crash}" if crash else "")
         )
     if not status.proxy:
-        raise StartError(f"the server on port {port} runs with PROXY=0, and versions need the proxy: leave PROXY=0 out")
+        raise StartError(
+            f"the server on port {port} runs with --proxy=0, and versions need the proxy: leave --proxy=0 out"
+        )
     folder = instance.folder
     return Versions(
         registry=TorchServeRegistry(Management.of(instance), RoleCounts.of(status), folder),

@@ -54,7 +54,7 @@ def stored_archives(state: State, root: Path = store.ROOT) -> tuple[list[Archive
             elif version == model.default:
                 raise ArchiveError(
                     f"{archive.path} is gone, and {version} is the default version of {name!r}: put it back, or choose "
-                    f"another with `make serve MODEL={name} VERSION=`"
+                    f"another with `torchlight serve --model {name} --version`"
                 )
             else:
                 missing.append(f"{archive.path} is gone: {name} {version} is not started")

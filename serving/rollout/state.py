@@ -119,7 +119,7 @@ class State(_StrictModel):
     Attributes:
         schema_version: format of the document. Version 1 had no `phase`; it is converted when it is read.
         generation: number of changes so far.
-        order: the container, and the VERSION= or MODEL= of its launch, that made this state. A container follows its
+        order: the container, and the --version or --model of its launch, that made this state. A container follows its
             launch once.
         models: the models that are served, by their name.
     """

@@ -212,10 +212,13 @@ class Versions:
         if registered is None or version not in model_state.versions:
             check_spelling(model, version, model_state.versions, "registered")
             raise VersionError(
-                f"{model} {version} is not registered: run `make register MODEL={model} VERSION={version}` first"
+                f"{model} {version} is not registered: run "
+                f"`torchlight versions register --model {model} --version {version}` first"
             )
         if not registered.ready:
-            raise VersionError(f"{model} {version} has no READY worker: see `make models` and the server's log")
+            raise VersionError(
+                f"{model} {version} has no READY worker: see `torchlight versions models` and the server's log"
+            )
         return model_state
 
     def _exists(self, state: State, model: str, version: str) -> bool:

@@ -85,7 +85,7 @@ class Ports:
                 except OSError as error:
                     raise StartError(
                         f"port {port} on {address} cannot be used ({error.strerror}): stop what uses it, or choose "
-                        f"another with PORT=, such as PORT={self.public + 1000} (PORT+1 to PORT+7 are needed too)"
+                        f"another with --port, such as --port={self.public + 1000} (the next 7 are needed too)"
                     ) from None
 
 
@@ -162,7 +162,7 @@ class Instance:
                 if time.monotonic() > deadline:
                     port = self.ports.public
                     raise StartError(
-                        f"a server already runs on port {port}: stop it with `make stop PORT={port}`"
+                        f"a server already runs on port {port}: stop it with `torchlight stop --port {port}`"
                     ) from None
             time.sleep(0.02)
 

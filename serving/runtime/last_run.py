@@ -17,5 +17,5 @@ def crash(instance: Instance) -> str | None:
     return (
         f"the last run was killed while it was {status.state}: its supervisor (process {status.pid}) is gone, and the "
         f"kernel ended its child processes\nlog: {os.path.relpath(instance.log)}\n"
-        f"start again: make serve PORT={instance.ports.public}"
+        f"start again: torchlight serve --port {instance.ports.public}"
     )

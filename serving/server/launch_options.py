@@ -78,11 +78,11 @@ class Launch:
         if self.proxy:
             return
         if self.host not in LOOPBACK:
-            raise StartError(f"HOST={self.host} needs the proxy: TorchServe itself is never open to a network")
+            raise StartError(f"--host={self.host} needs the proxy: TorchServe itself is never open to a network")
         if self.production and self.token is not None:
             raise StartError(
-                "TORCHLIGHT_TOKEN is set, but PROXY=0 leaves out the proxy that checks it, and TorchServe makes its "
-                "own tokens: leave PROXY=0 out, or unset TORCHLIGHT_TOKEN"
+                "TORCHLIGHT_TOKEN is set, but --proxy=0 leaves out the proxy that checks it, and TorchServe makes its "
+                "own tokens: leave --proxy=0 out, or unset TORCHLIGHT_TOKEN"
             )
 
 
@@ -101,7 +101,7 @@ def welcome(launch: Launch, ports: Ports) -> str:
     token = f' -H "Authorization: Bearer $(cat {file})"' if launch.asks_for_token else ""
     lines += [
         f"try:   curl{token} -T samples/3.png {url}/predictions/{model}",
-        f"stop:  make stop PORT={ports.public}",
+        f"stop:  torchlight stop --port {ports.public}",
     ]
     if not launch.proxy:
         lines.append(
@@ -110,9 +110,11 @@ def welcome(launch: Launch, ports: Ports) -> str:
         )
         lines.append(f"TorchServe asks every client for its own token, which is new at each start: {file}")
     elif not launch.production:
-        lines.append("no token is asked for: this is for one machine; `make serve MODE=production` asks for one")
+        lines.append(
+            "no token is asked for: this is for one machine; `torchlight serve --mode production` asks for one"
+        )
         if launch.host not in LOOPBACK:
             lines.append(
-                f"WARNING: HOST={launch.host} lets anybody who reaches this machine use it: add MODE=production"
+                f"WARNING: --host={launch.host} lets anybody who reaches this machine use it: add --mode=production"
             )
     return "\n".join(lines)

@@ -69,7 +69,8 @@ class Supervisor:
         self._poll = WorkerPoll(self._management, launch.role_counts, versions_map)
         self._readiness = Readiness(self._poll, versions_map)
         self._stopped_workers = StoppedWorkers()
-        self._children = Children(self._log.write, f"make serve PORT={instance.ports.public}", self._log.location)
+        start_again = f"torchlight serve --port {instance.ports.public}"
+        self._children = Children(self._log.write, start_again, self._log.location)
         self._exporter = Exporter(instance, self._logger.warning, self._log.write)
         self._hear_java = self._children.listener(JAVA)
 
@@ -247,7 +248,7 @@ class Supervisor:
     def _watch(self) -> int:
         while not self._stop.wait(POLL_SECONDS):
             if self._presence and self._java and (loss := self._presence.loss(self._java.pid)):
-                self._end_message = f"{loss}; stopping everything, start again with `make serve`"
+                self._end_message = f"{loss}; stopping everything, start again with `torchlight serve`"
                 self._logger.error(self._end_message)
                 return self._drain() or 1
             self._children.reap(self._exporter.keep_running())

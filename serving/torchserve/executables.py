@@ -63,7 +63,7 @@ def haproxy() -> Path:
     paths = [path for path in (bundled, Path(on_path) if on_path else None) if path]
     if not paths:
         raise StartError(
-            "there is no HAProxy for this machine: install haproxy, or use PROXY=0 to serve without the proxy"
+            "there is no HAProxy for this machine: install haproxy, or use --proxy=0 to serve without the proxy"
         )
     return max(paths, key=_haproxy_version) if len(paths) > 1 else paths[0]
 

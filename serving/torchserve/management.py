@@ -170,7 +170,8 @@ class Management:
                     continue
                 reason = "in time" if isinstance(error, requests.Timeout) else "at all"
                 raise Unreachable(
-                    f"the management API at {self._url} does not answer {reason}: is the server running (`make serve`)?"
+                    f"the management API at {self._url} does not answer {reason}: is the server running "
+                    "(`torchlight serve`)?"
                 ) from None
         try:
             body = answer.json()

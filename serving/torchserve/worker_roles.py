@@ -85,6 +85,6 @@ def check_model_name(model: str) -> str:
     if role is not Role.PREDICT:
         raise ConfigError(
             f"model {model!r} cannot be served: names that end in {role.suffix!r} belong to workers of Torchlight's "
-            f"own; train it again under another name, with MODEL="
+            f"own; train it again under another name, with --model"
         )
     return model

@@ -138,7 +138,7 @@ class Server:
             if status is not None and status.state == "ready":
                 return
             if self._process.poll() is not None:
-                reason = status.message if status else "see whether `make serve` works"
+                reason = status.message if status else "see whether `torchlight serve` works"
                 raise StartError(f"the server to measure did not start: {reason}")
             time.sleep(0.05)
         raise StartError(f"the server to measure was not ready after {START_SECONDS} s")

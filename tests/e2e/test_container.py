@@ -249,8 +249,8 @@ def test_the_port_of_a_running_container_is_not_taken_from_it(
 ) -> None:
     done = run(store.parent, "scripts.docker", "serve", "--port", str(port), DOCKER_HOST=engine.url)
     assert done.returncode == 1
-    expected = f"error: a container already serves on port {port}: stop it with `make docker-stop PORT={port}`\n"
-    assert done.stderr == expected
+    remedy = f"stop it with `torchlight docker stop --port {port}`"
+    assert done.stderr == f"error: a container already serves on port {port}: {remedy}\n"
 
 
 def test_stopping_in_production_fails_no_request_in_flight(

@@ -46,7 +46,7 @@ def test_refusals_are_sentences(
     def said(**changes: object) -> str:
         return refused(client, ContainerOptions(**{"store": store, "image": built, "port": port, **changes}))  # type: ignore[arg-type]
 
-    assert said(image="absent:1") == "the image absent:1 does not exist: build it with `make docker-build`"
+    assert said(image="absent:1") == "the image absent:1 does not exist: build it with `torchlight docker build`"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()

@@ -42,7 +42,7 @@ def test_promotion_in_a_container_survives_kill_9(client: docker.DockerClient, b
         assert status == 0, said.decode()
     assert version(settings.port) == "2.0"
 
-    # It crashes: Docker starts it again with the flags of its launch, VERSION=1.0 among them.
+    # It crashes: Docker starts it again with the flags of its launch, --version 1.0 among them.
     assert kill(running, "org.pytorch.serve.ModelServer") == 1
     wait_for(lambda: container.find(client, settings.port).attrs["RestartCount"] == 1, 60)
     wait_for(lambda: answers(settings.port), 60)

@@ -52,7 +52,7 @@ def optimize(
     if card.data.sha256 != dataset.sha256:
         raise CompileError(
             f"{card.name} {card.version} was not trained on {dataset.name} as it is now: its own calibration split "
-            "decides which programs may serve, so give the data that it was trained on (DATA=...)"
+            "decides which programs may serve, so give the data that it was trained on with --data"
         )
     calibration, test = (
         loader.load(matched(split, dataset.classes, card), card.input, torch.device("cpu"))

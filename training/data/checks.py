@@ -172,7 +172,7 @@ def named(source: Path, labels: Sequence[str]) -> None:
     try:
         class_names.check(labels)
     except ClassNameError as error:
-        raise DataError(f"DATA={printable(source)}: {error}") from None
+        raise DataError(f"{printable(source)}: {error}") from None
 
 
 def sufficient(source: Path, splits: dict[str, list[Item]], classes: Sequence[str]) -> list[str]:
@@ -181,7 +181,7 @@ def sufficient(source: Path, splits: dict[str, list[Item]], classes: Sequence[st
     Raises:
         DataError: a single class, too few images of one, or splits of different classes.
     """
-    where = f"DATA={printable(source)}"
+    where = printable(source)
     if len(classes) == 1:
         raise DataError(f"{where} holds one class alone, {classes[0]!r}: a classifier needs at least two")
     counts = {split: Counter(item.label for item in items) for split, items in splits.items()}

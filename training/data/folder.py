@@ -28,7 +28,7 @@ def load(root: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
             classes.
         OSError: the folder, or that of a split, cannot be read.
     """
-    where = f"DATA={printable(root)}"
+    where = printable(root)
     listed: list[Listed] = []
     left_out: list[LeftOut] = []
     contents = contents_of(root)
@@ -62,7 +62,7 @@ def _splits(root: Path, contents: Contents) -> dict[str, Path]:
     named = {split: names for split, names in folders.items() if split}
     for names in named.values():
         if len(names) > 1:
-            raise DataError(f"DATA={printable(root)}: {' and '.join(names)} are folders of the same split: keep one")
+            raise DataError(f"{printable(root)}: {' and '.join(names)} are folders of the same split: keep one")
     return {split: root / names[0] for split, names in named.items()}
 
 

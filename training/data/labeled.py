@@ -37,7 +37,7 @@ def build(
     items, unreadable = checks.readable(root, entries)
     if not items:
         reason = sentences(unreadable[:1], 0)[1]
-        raise DataError(f"DATA={printable(source)}: not one of its {len(entries):,} images can be read; {reason}")
+        raise DataError(f"{printable(source)}: not one of its {len(entries):,} images can be read; {reason}")
     order = list(split.NAMES)
     items, doubtful = checks.distinct(root, sorted(items, key=lambda item: order.index(item.split)))
     listed_splits = {entry.split for entry in entries}

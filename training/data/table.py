@@ -33,7 +33,7 @@ def load(table: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
         DataError: the table cannot be understood; or no image, a single class, too few images of one, or splits of
             different classes.
     """
-    where, rows = f"DATA={printable(table)}", list(_rows(table))
+    where, rows = printable(table), list(_rows(table))
     if not rows:
         raise DataError(f"{where} is empty: its first line must be path,label or path,label,split")
     header = [name.strip().lower() for name in rows[0][1]]
@@ -72,9 +72,9 @@ def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
                 if any(cell.strip() for cell in cells):
                     yield reader.line_num, cells
     except UnicodeDecodeError:
-        raise DataError(f"DATA={printable(table)} is not text in UTF-8: save it as 'CSV UTF-8'") from None
+        raise DataError(f"{printable(table)} is not text in UTF-8: save it as 'CSV UTF-8'") from None
     except csv.Error as error:
-        raise DataError(f"DATA={printable(table)}: line {reader.line_num} is no CSV: {error}") from None
+        raise DataError(f"{printable(table)}: line {reader.line_num} is no CSV: {error}") from None
 
 
 def _splits(table: Path, listed: Sequence[Listed]) -> list[Listed]:
@@ -87,10 +87,10 @@ def _splits(table: Path, listed: Sequence[Listed]) -> list[Listed]:
         name = split.called(entry.split)
         if name is None:
             raise DataError(
-                f"DATA={printable(table)}: the split of {printable(entry.name)} is {entry.split!r}: it must be one of "
+                f"{printable(table)}: the split of {printable(entry.name)} is {entry.split!r}: it must be one of "
                 f"{', '.join(split_names)}"
             )
         entries.append(Listed(entry.name, entry.label, name))
     if not any(entry.split == "train" for entry in entries):
-        raise DataError(f"DATA={printable(table)} has no image whose split is train: there is nothing to train on")
+        raise DataError(f"{printable(table)} has no image whose split is train: there is nothing to train on")
     return entries

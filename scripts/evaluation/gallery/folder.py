@@ -35,7 +35,7 @@ def images(folder: Path, out: Path) -> Listing:
         ValueError: there are no images.
     """
     if not folder.is_dir():
-        raise ValueError(f"{printable(folder)} is not a folder: name a folder with images (DIR=...)")
+        raise ValueError(f"{printable(folder)} is not a folder: name a folder with images")
     listing = list_images(folder, out)
     if not listing.images:
         reasons = "".join(f"; {sentence}" for sentence in sentences(listing.left_out, 0)[:2])

@@ -22,7 +22,7 @@ def test_a_server_whose_unpacked_models_are_removed_answers_what_it_has_and_ends
         assert response.json()["predictions"][0]["label"] == "9"
         assert server.process.wait(30) == 1
         loss = f"{manifest} was removed while the server ran, maybe by a cleaner of temporary files"
-        assert f"{loss}; stopping everything, start again with `make serve`" in server.log()
+        assert f"{loss}; stopping everything, start again with `torchlight serve`" in server.log()
         status = server.instance.status()
         assert status is not None
         assert (status.state, status.message.startswith(loss)) == ("failed", True)

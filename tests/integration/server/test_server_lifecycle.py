@@ -192,7 +192,8 @@ def test_a_taken_port_stops_the_start_before_anything_runs(workspace: Path, serv
     done = run(workspace, "scripts.serve", "--foreground", "--port", str(server.ports.public))
     assert done.returncode == 1
     taken = server.ports.public
-    assert done.stderr == f"error: a server already runs on port {taken}: stop it with `make stop PORT={taken}`\n"
+    remedy = f"stop it with `torchlight stop --port {taken}`"
+    assert done.stderr == f"error: a server already runs on port {taken}: {remedy}\n"
     done = run(workspace, "scripts.serve", "--foreground", "--port", str(taken - 1))
     assert done.returncode == 1
     assert f"error: port {taken} on 127.0.0.1 cannot be used" in done.stderr
@@ -259,11 +260,11 @@ def test_torchserve_answers_on_loopback_without_the_proxy(workspace: Path, digit
         assert asked.returncode == 0, asked.stderr
         assert run(workspace, "scripts.health", "--port", port).returncode == 0
         models = run(workspace, "scripts.versions", "models", "--port", port)
-        assert f"error: the server on port {port} runs with PROXY=0, and versions need the proxy" in models.stderr
+        assert f"error: the server on port {port} runs with --proxy=0, and versions need the proxy" in models.stderr
     done = run(
         workspace, "scripts.serve", "--foreground", "--proxy", "0", "--host", "0.0.0.0", "--port", str(free_port())
     )
-    assert "error: HOST=0.0.0.0 needs the proxy" in done.stderr
+    assert "error: --host=0.0.0.0 needs the proxy" in done.stderr
 
 
 def test_two_versions_are_served_side_by_side_and_the_newest_is_asked_first(

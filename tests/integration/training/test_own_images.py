@@ -32,7 +32,10 @@ def test_a_folder_becomes_a_served_model(tmp_path: Path) -> None:
     (tmp_path / PHOTOS / "cat" / "broken.png").write_bytes(picture(0)[:90])
     (python := tmp_path / ".venv" / "bin" / "python").parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    python.chmod(0o755)
+    launcher = python.with_name("torchlight")
+    launcher.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from scripts.cli import main; main()' \"$@\"\n")
+    for program in (python, launcher):
+        program.chmod(0o755)
     trained = make(tmp_path, "train", "MODEL=pets", f"DATA={PHOTOS}", "SIZE=16", "MORE=--epochs 8 --set 'seed=3'")
     assert trained.returncode == 0, trained.stderr
     assert f"left out: {PHOTOS}/cat/broken.png: the PNG image is cut short" in trained.stdout
@@ -56,5 +59,5 @@ def test_a_folder_becomes_a_served_model(tmp_path: Path) -> None:
 def test_missing_data_folder_is_refused_in_one_sentence(tmp_path: Path) -> None:
     done = run(tmp_path, "scripts.train", "--model", "pets", "--data", "pets")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: DATA=pets is neither a folder nor a known data set: give a folder")
+    assert done.stderr.startswith("error: data set 'pets' is neither a folder nor a known data set: give a folder")
     assert not (tmp_path / "releases").exists()

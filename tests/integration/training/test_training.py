@@ -103,7 +103,7 @@ def test_killed_and_stopped_again_and_again_it_ends_in_the_same_weights(
         else:
             assert done.returncode == 130
             assert done.stderr.startswith("stopped in epoch ")
-            assert done.stderr.endswith("Resume with: make train MODEL=cells VERSION=1.0 RESUME=1\n")
+            assert done.stderr.endswith("Resume with: torchlight train --model cells --version 1.0 --resume\n")
     done = run(folder, "scripts.train", "--model", "cells", "--version", "1.0", "--resume")
     assert done.returncode == 0, done.stderr
     assert sha256(folder / WEIGHTS) == sha256(undisturbed / WEIGHTS)
@@ -167,8 +167,8 @@ def test_a_full_disk_costs_no_epoch_that_was_kept(small_disk: Path, undisturbed:
 
 # What is wrong, the flags, and how the sentence begins.
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
-    "empty folder": (("--data", "empty"), "DATA=empty holds no image: put .jpg"),
-    "one class": (("--data", "single"), "DATA=single holds one class alone, 'red'"),
+    "empty folder": (("--data", "empty"), "empty holds no image: put .jpg"),
+    "one class": (("--data", "single"), "single holds one class alone, 'red'"),
     "unknown key": (
         ("--data", "cells", "--recipe", "mine.yaml"),
         "mine.yaml: unknown key 'epoch': did you mean epochs?",

@@ -252,4 +252,5 @@ def test_commands_without_a_server_say_so(store: Path) -> None:
     port = free_port()
     for command in ("models", "rollback"):
         failed = run(store, "scripts.versions", command, "--port", str(port))
-        assert failed.stderr == f"error: no server is ready on port {port}: start one with `make serve PORT={port}`\n"
+        remedy = f"start one with `torchlight serve --port {port}`"
+        assert failed.stderr == f"error: no server is ready on port {port}: {remedy}\n"

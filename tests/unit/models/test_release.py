@@ -95,7 +95,7 @@ def test_a_named_version_is_found(tmp_path: Path, card: Card) -> None:
 
 
 def test_a_model_without_releases_says_how_to_train_one(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"no release of 'pets'.*make train MODEL=pets"):
+    with pytest.raises(ReleaseError, match=r"no release of 'pets'.*torchlight train --model pets"):
         find("pets", root=tmp_path)
 
 

@@ -38,11 +38,29 @@ def test_every_flag_has_a_help_text(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_unknown_flag_ends_with_exit_status_2(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main([*name.split(), "--color", "red"])
+        cli.main([*name.split(), "--color", "red", "--version", "1.0"])
     assert ended.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: Unknown option: --color")
     assert error.endswith(f"\nhelp:  torchlight {name} --help\n")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        (["versions", "promote"], "--version is missing"),
+        (["stop", "--port"], "--port needs a value"),
+        (["predict"], "IMAGES is missing"),
+        (["stop", "--port", "x"], 'Invalid value for --port: unable to convert "x" into int.'),
+        (["serve", "--mode", "test"], 'Invalid value "test" for --mode. Choose from: "development", "production".'),
+        (["serve", "--log-mb", "nan"], 'Invalid value "nan" for --log-mb. Give a number from 0.1 to 100000.'),
+    ],
+)
+def test_usage_errors_name_the_flag(tokens: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(tokens)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {sentence}\nhelp:  torchlight ")
 
 
 @pytest.mark.parametrize(("tokens", "output"), [(["--help"], "Usage: torchlight COMMAND"), (["--version"], "0.1.0")])

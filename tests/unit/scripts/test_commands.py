@@ -53,7 +53,7 @@ def test_a_port_that_does_not_exist_is_one_sentence(elsewhere: Path) -> None:
 
 
 def test_archiving_a_model_that_was_never_trained_says_how_to_train_it(elsewhere: Path) -> None:
-    with pytest.raises(SystemExit, match=r"^error: no release of 'pets' .*make train MODEL=pets"):
+    with pytest.raises(SystemExit, match=r"^error: no release of 'pets' .*torchlight train --model pets"):
         cli.main(["archive", "--model", "pets"])
 
 

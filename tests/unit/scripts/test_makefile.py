@@ -94,7 +94,7 @@ def test_recipes_name_their_variables_by_functions_alone() -> None:
     """So that none is read by make or the shell, and each is listed."""
     assert {"train", "serve", "predict", "docker-serve", "retire", "measure"} - set(RECIPES) == set()
     for target, recipe in RECIPES.items():
-        named = set(re.findall(r"\$[({](\w+)[)}]", recipe)) - {"RUN", "TORCHLIGHT", "MAKEFILE_LIST"}
+        named = set(re.findall(r"\$[({](\w+)[)}]", recipe)) - {"RUN", "TORCHLIGHT", "WORDS", "MAKEFILE_LIST"}
         conditions = set(re.findall(r"\$\(if \$\((\w+)\)", recipe))
         assert named - conditions == set(), target
         by_function = set(re.findall(r"\(call (?:argument|on),(\w+)\)", recipe)) | conditions
@@ -146,7 +146,7 @@ def test_lists_are_handed_on_whole(folder: Path, target: str, name: str) -> None
 @pytest.mark.parametrize("target", RECIPES)
 def test_recipes_name_commands_and_flags_that_exist(target: str) -> None:
     text = re.sub(r"\$\(if \$\(MORE\),.*?\)\) ", "$(TORCHLIGHT) ", RECIPES[target].replace("$@", target))
-    text = text.replace("$(RUN) scripts.maintenance.shell_words IMAGE", "$(TORCHLIGHT)")
+    text = text.replace("$(WORDS) IMAGE", "$(TORCHLIGHT)")
     for name in re.findall(r"\$\(TORCHLIGHT\) ([a-z -]+[a-z])", text):
         flags = {flag for argument in cli.commands()[name].assemble_argument_collection() for flag in argument.names}
         assert {flag for flag, _ in FLAGS[target]} - flags == set()
@@ -157,6 +157,12 @@ def test_unset_variables_are_not_passed_on(folder: Path) -> None:
     assert received[received.index("docker") + 3 : -3] == ["train"]
     received = arguments(folder, "serve", "PORT=", "MODEL=")
     assert not [word for word in received if word.startswith(("--port", "--model"))]
+
+
+@pytest.mark.parametrize(("target", "program"), [("stop", "torchlight"), ("predict", "python")])
+def test_commands_are_told_to_write_messages_for_make(folder: Path, target: str, program: str) -> None:
+    (folder / ".venv" / "bin" / program).write_text("#!/bin/sh\nprintf '%s' \"$TORCHLIGHT_DIALECT\"\n")
+    assert make(folder, target).stdout == "make"
 
 
 def test_a_variable_of_somebody_elses_passes_make_as_it_is(folder: Path) -> None:

@@ -61,7 +61,7 @@ def test_optimize_prints_each_engines_quality_and_the_next_step(
         "- cpu-fp32 is rejected: it is no faster",
         "- cpu-bf16 was not tried: it is emulated here",
         "releases/colors/1.0/report/engines.html",
-        "next: make archive MODEL=colors VERSION=1.0",
+        "next: torchlight archive --model colors --version 1.0",
     ]
 
 

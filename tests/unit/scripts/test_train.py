@@ -111,7 +111,7 @@ def test_to_go_on_needs_no_more_than_the_model(calls: list[TrainingJob]) -> None
             "--resume --model mine --version 3.0",
             r"no training of mine 3\.0 was stopped under releases/; there is one of ",
         ),
-        ("--model mine --version 2.0", r"a training of mine 2\.0 was stopped: resume it \(RESUME=1, --resume\)"),
+        ("--model mine --version 2.0", r"a training of mine 2\.0 was stopped: resume it \(--resume\)"),
         ("--epochs 0", r"recipe default: epochs: Input should be greater than or equal to 1 \(it is 0\)$"),
         ("--learning-rate -1", r"recipe default: optimizer\.learning_rate: .* \(it is -1\.0\)$"),
         ("--set optimizer.lr=1", r"recipe default: unknown key 'optimizer\.lr': there are name, learning_rate, "),
@@ -120,8 +120,8 @@ def test_to_go_on_needs_no_more_than_the_model(calls: list[TrainingJob]) -> None
         ("--version latest", r"version 'latest': use numbers"),
         ("--model ../x", r"model name '\.\./x'"),
         ("--device gpu", r"device 'gpu' cannot be used"),
-        ("--data nowhere", r"DATA=nowhere is "),
-        ("--ood-data nowhere", r"DATA=nowhere is "),
+        ("--data nowhere", r"data set 'nowhere' is neither "),
+        ("--ood-data nowhere", r"data set 'nowhere' is neither "),
     ],
 )
 def test_impossible_flags_are_refused_in_one_sentence_before_training(
@@ -175,7 +175,7 @@ def test_interrupted_training_says_how_to_resume(
         cli.main(["train"])
     assert ended.value.code == 130
     assert capsys.readouterr().err == (
-        f"{str(error) or 'stopped'}. Resume with: make train MODEL=digits VERSION=1.0 RESUME=1\n"
+        f"{str(error) or 'stopped'}. Resume with: torchlight train --model digits --version 1.0 --resume\n"
     )
 
 

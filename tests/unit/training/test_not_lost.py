@@ -54,7 +54,7 @@ def test_release_is_whole_where_its_report_cannot_be_written(
     verify_digests(release.folder, release.card)
     assert re.search(
         rf"^warning: the report could not be written \(.*{words}.*\); the release is complete without it, and "
-        r"`make evaluate MODEL=halves VERSION=1\.0` writes a report$",
+        r"`torchlight evaluate --model halves --version 1\.0` writes a report$",
         said[-1],
     ), said
 

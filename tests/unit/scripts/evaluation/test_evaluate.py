@@ -74,7 +74,7 @@ def test_the_caveat_is_gone_where_it_was_trained_on_this_data(
         (["--model", "colors"], "does not say what it was trained on: give --data"),
         (["--model", "colors", "--version", "7.0", "--data", "paint"], "no release 7.0 of 'colors': there are 1.0"),
         (["--model", "other", "--data", "paint"], "no release of 'other'"),
-        (["--model", "colors", "--data", "nowhere"], "DATA=nowhere"),
+        (["--model", "colors", "--data", "nowhere"], "data set 'nowhere' is neither"),
         (["--model", "colors", "--data", "digits"], "colors 1.0 does not know: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; it"),
         (["--model", "colors", "--data", "paint", "--device", "tpu"], "device 'tpu' cannot be used"),
     ],

@@ -205,7 +205,7 @@ def test_the_page_needs_nothing_but_its_pictures(elsewhere: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "output"),
     [
-        (["nowhere"], "nowhere is not a folder: name a folder with images (DIR=...)"),
+        (["nowhere"], "nowhere is not a folder: name a folder with images"),
         (["releases"], "releases has no images"),
         (["paint", "--method", "tea-leaves"], "tea-leaves"),
         (["paint", "--version", "7.0"], "no release 7.0 of 'colors'"),

@@ -56,13 +56,13 @@ def test_a_missing_version_is_answered_with_those_there_are(root: Path) -> None:
 
 
 def test_a_missing_model_is_answered_with_how_to_make_it(root: Path) -> None:
-    with pytest.raises(ArchiveError, match=r"no \.mar of 'faces' in .*: make one with `make archive MODEL=faces`"):
+    with pytest.raises(ArchiveError, match=r"no \.mar of 'faces' in .*: .*`torchlight archive --model faces`"):
         store.choose("faces", None, root)
 
 
 @pytest.mark.parametrize("folder", ["", "missing"])
 def test_an_empty_store_is_answered_with_how_to_fill_it(tmp_path: Path, folder: str) -> None:
-    with pytest.raises(ArchiveError, match=r"no \.mar in .*: make one with `make archive`"):
+    with pytest.raises(ArchiveError, match=r"no \.mar in .*: make one with `torchlight archive`"):
         store.choose(None, None, tmp_path / folder)
 
 
@@ -111,7 +111,7 @@ def test_an_archive_that_was_replaced_is_refused_with_both_digests(tmp_path: Pat
     other = write_archive(tmp_path / "elsewhere", code="import os")
     shutil.copy(other.path, archive.path)
     now = hashlib.sha256(archive.path.read_bytes()).hexdigest()
-    words = rf"its SHA-256 is {now[:12]}…, and digits-1\.0\.mar\.sha256 says {before.sha256[:12]}…: .*make archive"
+    words = rf"its SHA-256 is {now[:12]}…, and digits-1\.0\.mar\.sha256 says {before.sha256[:12]}…: .*`torchlight arch"
     with pytest.raises(ArchiveError, match=words):
         store.checked(archive)
     with pytest.raises(ArchiveError, match="replaced while it was loaded"):

@@ -179,12 +179,12 @@ ABOUT = {"image": "torchlight:latest", "host": "127.0.0.1", "port": 8080, "gpus"
 REFUSALS = {
     "driver failed programming external connectivity on endpoint torchlight-8080 (29c): Bind for 127.0.0.1:8080 "
     "failed: port is already allocated": "port 8080 on 127.0.0.1 is taken: stop what uses it, or choose another with "
-    "PORT=",
+    "--port",
     "driver failed programming external connectivity on endpoint torchlight-8080 (29c): Error starting userland proxy: "
     "listen tcp4 127.0.0.1:8080: bind: address already in use": "port 8080 on 127.0.0.1 is taken",
     "listen tcp4 192.0.2.1:8080: bind: cannot assign requested address": "the Docker host does not have the address",
     'could not select device driver "" with capabilities: [[gpu]]': "Docker has no NVIDIA runtime: install the NVIDIA "
-    "Container Toolkit and restart Docker, or leave GPU= and GPUS= out",
+    "Container Toolkit and restart Docker, or leave --gpu and --gpus out",
     "failed to create task: nvidia-container-cli: device error: 7: unknown device: unknown": (
         "the Docker host has no GPU 7: choose one that `nvidia-smi -L` lists there"
     ),

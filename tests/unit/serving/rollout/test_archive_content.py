@@ -50,7 +50,7 @@ def test_retired_version_may_have_other_content(tmp_path: Path) -> None:
 def test_a_registration_that_was_killed_is_completed_with_the_same_content_alone(tmp_path: Path) -> None:
     Journal(tmp_path).begin("register", "digits", "1.0").write("checked", sha256=OLD)
     check(tmp_path, OLD, registered=True)
-    with pytest.raises(VersionError, match=r"run `make retire MODEL=digits VERSION=1\.0` first"):
+    with pytest.raises(VersionError, match=r"run `torchlight versions retire --model digits --version 1\.0` first"):
         check(tmp_path, NEW, registered=True)
 
 

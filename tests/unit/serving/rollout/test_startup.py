@@ -86,7 +86,7 @@ def test_the_default_is_started_first_and_the_others_newest_first(folder: Path) 
 def test_a_missing_archive_of_the_default_refuses_the_start(folder: Path) -> None:
     saved = promoted(folder)
     (store.ROOT / "digits-2.0.mar").unlink()
-    with pytest.raises(ArchiveError, match=r"digits-2.0.mar is gone, .* `make serve MODEL=digits"):
+    with pytest.raises(ArchiveError, match=r"digits-2.0.mar is gone, .* `torchlight serve --model digits"):
         startup.stored_archives(saved)
 
 

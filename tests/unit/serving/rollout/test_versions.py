@@ -181,7 +181,7 @@ def test_a_version_without_a_ready_worker_is_not_promoted(world: World) -> None:
     world.management.broken = ("digits",)
     with pytest.raises(VersionError, match=r"digits 2\.0 has no READY worker"):
         world.versions.promote("digits", "2.0")
-    with pytest.raises(VersionError, match=r"digits 3\.0 is not registered: run `make register"):
+    with pytest.raises(VersionError, match=r"digits 3\.0 is not registered: run `torchlight versions register"):
         world.versions.promote("digits", "3.0")
 
 

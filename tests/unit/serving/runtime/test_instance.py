@@ -81,7 +81,7 @@ def test_claimed_instance_runs(instance: Instance) -> None:
 
 def test_instance_is_claimed_by_one_process_only(instance: Instance, holder: subprocess.Popen[str]) -> None:
     assert instance.running()
-    with pytest.raises(StartError, match="a server already runs on port 8080: stop it with `make stop PORT=8080`"):
+    with pytest.raises(StartError, match="already runs on port 8080: stop it with `torchlight stop --port 8080`"):
         instance.claim()
 
 
@@ -197,7 +197,7 @@ def used_port() -> Iterator[int]:
 def test_used_public_port_is_reported(used_port: int) -> None:
     with pytest.raises(
         StartError,
-        match=rf"port {used_port} on 127\.0\.0\.1 cannot be used \(Address already in use\).*PORT={used_port + 1000}",
+        match=rf"port {used_port} on 127\.0\.0\.1 cannot be used \(Address already in use\).*--port={used_port + 1000}",
     ):
         Ports(used_port).check_free("127.0.0.1")
 

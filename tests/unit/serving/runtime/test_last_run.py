@@ -33,7 +33,7 @@ def test_supervisor_that_was_killed_is_noticed(instance: Instance, state: State)
     assert sentence is not None
     assert sentence.startswith(f"the last run was killed while it was {state}: its supervisor (process 4711) is gone")
     assert "server.log" in sentence
-    assert sentence.endswith("start again: make serve PORT=8090")
+    assert sentence.endswith("start again: torchlight serve --port 8090")
 
 
 def test_crash_message_is_missing_after_a_stop_and_while_the_server_runs(instance: Instance, tmp_path: Path) -> None:

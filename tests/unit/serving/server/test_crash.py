@@ -41,7 +41,7 @@ def test_last_line_is_shown_without_error_lines() -> None:
 
 def test_crash_names_the_child_its_last_lines_the_log_and_the_restart_command() -> None:
     logged = list[str]()
-    children = Children(logged.append, "make serve PORT=8090", ".run/8090/server.log")
+    children = Children(logged.append, "torchlight serve --port 8090", ".run/8090/server.log")
     for name, program in (
         ("Java", "import time; time.sleep(60)"),
         ("HAProxy", "print('error: no port'); raise SystemExit(3)"),
@@ -58,7 +58,7 @@ def test_crash_names_the_child_its_last_lines_the_log_and_the_restart_command() 
     assert crashed == (
         3,
         "HAProxy ended with status 3; everything was stopped\nits last lines:\n  error: no port\n"
-        "log: .run/8090/server.log\nstart again: make serve PORT=8090",
+        "log: .run/8090/server.log\nstart again: torchlight serve --port 8090",
     )
 
 

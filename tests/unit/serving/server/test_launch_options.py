@@ -21,7 +21,7 @@ def test_message_has_urls_and_the_stop_command() -> None:
     assert "POST http://127.0.0.1:8080/predictions/digits" in text
     assert "POST http://127.0.0.1:8080/explanations/digits" in text
     assert "curl -T samples/3.png http://127.0.0.1:8080/predictions/digits" in text
-    assert "make stop PORT=8080" in text
+    assert "torchlight stop --port 8080" in text
     assert "WARNING" not in text
 
 
@@ -39,7 +39,7 @@ def test_message_has_a_url_that_works_for_any_host(host: str, url: str) -> None:
 
 
 def test_message_warns_of_an_open_server_without_a_token() -> None:
-    assert "WARNING: HOST=0.0.0.0 lets anybody who reaches this machine use it" in message(host="0.0.0.0")
+    assert "WARNING: --host=0.0.0.0 lets anybody who reaches this machine use it" in message(host="0.0.0.0")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])

@@ -33,12 +33,12 @@ def launch(**settings: object) -> Launch:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_torchserve_itself_is_never_open_to_a_network(instance: Instance, host: str) -> None:
-    with pytest.raises(StartError, match=f"HOST={host} needs the proxy"):
+    with pytest.raises(StartError, match=f"--host={host} needs the proxy"):
         Supervisor(instance, launch(proxy=False, host=host)).run()
 
 
 def test_token_is_refused_without_the_proxy_that_checks_it(instance: Instance) -> None:
-    with pytest.raises(StartError, match="TORCHLIGHT_TOKEN is set, but PROXY=0 leaves out the proxy that checks it"):
+    with pytest.raises(StartError, match="TORCHLIGHT_TOKEN is set, but --proxy=0 leaves out the proxy that checks it"):
         Supervisor(instance, launch(proxy=False, production=True, token="x" * 32)).run()
 
 

@@ -33,15 +33,15 @@ def test_a_seed_of_ones_own_splits_otherwise(digits: Dataset) -> None:
 def test_unknown_data_set_is_refused_with_the_known_ones(argument: str) -> None:
     with pytest.raises(
         DataError,
-        match=rf"DATA={argument} is neither a folder nor a known data set: give a folder .*, a \.csv file .*, or one "
-        "of cifar10, digits, shapes, shapes-spurious$",
+        match=rf"data set {argument!r} is neither a folder nor a known data set: give a folder .*, a \.csv file .*, "
+        "or one of cifar10, digits, shapes, shapes-spurious$",
     ):
         load(argument)
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("path,label")
-    with pytest.raises(DataError, match=r"notes\.txt is no kind of file that is read: give a folder"):
+    with pytest.raises(DataError, match=r"notes\.txt' is no kind of file that is read: give a folder"):
         load(str(tmp_path / "notes.txt"))
 
 
