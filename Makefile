@@ -102,8 +102,11 @@ explain: setup ## explain the answer for an image, as a picture [IMAGE= OUT=over
 models: setup ## list the versions of the running server [PORT=]
 	@$(TORCHLIGHT) versions models $(WHERE)
 
-register promote retire: setup ## load a version, make it the default, or remove it [VERSION=2.0 MODEL= PORT=]
-	@$(TORCHLIGHT) versions $@ $(WHICH) $(WHERE) $(call flag,--workers,WORKERS)
+register: setup ## load a version beside the default [VERSION=2.0 MODEL= WORKERS=2 PORT=]
+	@$(TORCHLIGHT) versions register $(WHICH) $(WHERE) $(call flag,--workers,WORKERS)
+
+promote retire: setup ## make a version the default, or remove it [VERSION=2.0 MODEL= PORT=]
+	@$(TORCHLIGHT) versions $@ $(WHICH) $(WHERE)
 
 rollback: setup ## make the previous default version the default again [MODEL= PORT=]
 	@$(TORCHLIGHT) versions rollback $(call flag,--model,MODEL) $(WHERE)

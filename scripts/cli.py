@@ -6,11 +6,12 @@ read from the files: the docstring of a module is the help of its command.
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnknownCommandError
 
 from scripts.command import UsageError, command
 from serving import VERSION
@@ -106,10 +107,16 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 
 def _sentence(error: CycloptsError) -> str:
-    if not isinstance(error, MissingArgumentError) or error.argument is None:
-        return str(error)
-    typed = [name for name in error.argument.names if name in (error.root_input_tokens or ())]
-    return f"{typed[0]} needs a value" if typed else f"{error.argument.name} is missing"
+    """Return the message of an error. Cyclopts would import all modules to list the commands."""
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        typed = [name for name in error.argument.names if name in (error.root_input_tokens or ())]
+        return f"{typed[0]} needs a value" if typed else f"{error.argument.name} is missing"
+    if isinstance(error, UnknownCommandError) and error.app and error.unused_tokens:
+        names = [name for name in error.app if not name.startswith("-")]
+        similar = difflib.get_close_matches(error.unused_tokens[0], names, n=1)
+        hint = f"Did you mean {similar[0]}? " if similar else ""
+        return f"Unknown command {error.unused_tokens[0]!r}. {hint}There are {', '.join(names)}."
+    return str(error)
 
 
 def commands(parent: App = app) -> dict[str, App]:

@@ -46,7 +46,7 @@ def load(argument: str, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
         return cifar10.unpack(path, seed), []
     wrong = "no kind of file that is read" if path.is_file() else "neither a folder nor a known data set"
     raise DataError(
-        f"data set {printable(argument)!r} is {wrong}: give a folder with a sub-folder of images for each class, a "
+        f"data set '{printable(argument)}' is {wrong}: give a folder with a sub-folder of images for each class, a "
         f".csv file of paths and labels, a folder or .tar.gz of CIFAR-10 in its python layout, or one of "
         f"{', '.join(sorted(DATASETS))}"
     )

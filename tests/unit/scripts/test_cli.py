@@ -69,7 +69,7 @@ def test_overview_and_version_need_no_torch(tokens: list[str], output: str) -> N
 
 
 def test_misspelt_command_is_refused_without_torch() -> None:
-    assert 'error: Unknown command "trian". Did you mean "train"?' in _modules_of(["trian"])
+    assert "error: Unknown command 'trian'. Did you mean train? There are train, evaluate," in _modules_of(["trian"])
 
 
 def _modules_of(tokens: list[str]) -> str:
