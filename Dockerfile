@@ -38,6 +38,7 @@ COPY deploy/haproxy deploy/haproxy
 COPY deploy/torchserve deploy/torchserve
 COPY deploy/openapi.json deploy/openapi.json
 # No handlers: each .mar has its own code.
+COPY clients/python/src clients/python/src
 COPY models models
 COPY serving serving
 COPY scripts scripts
@@ -46,6 +47,9 @@ RUN chmod -R u=rwX,go=rX /app \
     && python3 -m compileall -q /app \
     && mkdir model_store .run \
     && chown torchlight:torchlight .run
+# The client is imported from its source folder, as in .venv (scripts/setup.py).
+RUN echo /app/clients/python/src \
+    > "$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torchlight_client.pth"
 # Java's AOT cache of TorchServe makes every start faster (serving/server/java_aot_cache.py).
 RUN TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m scripts.maintenance.java_cache
 

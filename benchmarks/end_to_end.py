@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.report import put, table, where
 from models.release import find
 from scripts.command import command
-from serving.client import Client, Prediction
+from torchlight_client import Client, Prediction
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 IMAGE = (REPOSITORY / "samples" / "3.png").read_bytes()

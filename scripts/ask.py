@@ -8,8 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from serving.client import Client
 from serving.runtime.instance import Instance, Ports
+from torchlight_client import Client
 
 
 @dataclass(frozen=True, slots=True)

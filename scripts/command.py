@@ -13,6 +13,7 @@ from typing import ParamSpec, TextIO
 
 from scripts.dialect import translated
 from serving.errors import ServingError
+from torchlight_client import TorchlightError
 
 P = ParamSpec("P")
 
@@ -35,7 +36,7 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
         except UsageError as error:
             say(f"error: {error}", file=sys.stderr)
             sys.exit(2)
-        except (ServingError, ValueError, FloatingPointError) as error:
+        except (ServingError, TorchlightError, ValueError, FloatingPointError) as error:
             sys.exit(translated(f"error: {error}"))
         except BrokenPipeError:  # `| head` closed the pipe; nothing can be printed any more
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from scripts import ask, cli
-from serving.client import Prediction
+from torchlight_client import Prediction
 
 
 def main(*images: Annotated[str, Parameter(required=True)], server: ask.Server = ask.DEFAULT) -> None:

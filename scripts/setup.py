@@ -115,6 +115,15 @@ def run(command: list) -> None:  # type: ignore[type-arg]
     fail("`{}` failed: the lines above say why".format(" ".join(command[:5])))
 
 
+def add_client(python: str) -> None:
+    """Let Python import torchlight_client from its source folder: a .pth file needs no build, and is never stale."""
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site_packages = subprocess.check_output([python, "-c", code], universal_newlines=True).strip()
+    source = os.path.join(ROOT, "clients", "python", "src")
+    with open(os.path.join(site_packages, "torchlight_client.pth"), "w") as file:
+        file.write(os.path.relpath(source, site_packages) + "\n")
+
+
 def make_java_cache(python: str) -> None:
     """Make the Java AOT cache (serving/server/java_aot_cache.py). Without it, each start takes 1 s longer."""
     if subprocess.run([python, "-m", "scripts.maintenance.java_cache"], cwd=ROOT).returncode != 0:
@@ -166,6 +175,7 @@ def main() -> None:
     constraints = os.path.join(ROOT, "constraints.txt")
     run([python, "-m", "pip", "install", "--disable-pip-version-check", "-c", constraints, *requirements_of(extras)])
     write_launcher()
+    add_client(python)
     make_java_cache(python)
     with open(STAMP, "w") as file:
         json.dump({"extras": extras, "fingerprint": digest}, file)

@@ -25,6 +25,7 @@ from serving.rollout.journal import Journal
 from serving.rollout.local import versions_of
 from serving.rollout.versions import Versions
 from serving.runtime.instance import Instance, Ports
+from torchlight_client import TorchlightError
 
 app = App(name="versions", version_flags=())
 AsJson = Annotated[bool, Parameter(name="--json")]
@@ -147,7 +148,7 @@ def _errors_as_json(as_json: bool) -> Iterator[None]:
     """Print an error as JSON, with exit status 1, if `as_json` is true."""
     try:
         yield
-    except (ServingError, ValueError, OSError) as error:
+    except (ServingError, TorchlightError, ValueError, OSError) as error:
         if not as_json:
             raise
         print(json.dumps({"ok": False, "error": str(error)}))

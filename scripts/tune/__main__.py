@@ -23,7 +23,6 @@ from scripts.command import say, sigterm_interrupts
 from scripts.tune import plot, record
 from serving.artifacts import archive, model_config
 from serving.artifacts.model_config import FILE_NAME, ModelConfig
-from serving.client import Client
 from serving.errors import ConfigError
 from serving.runtime import atomic_files, cpu
 from serving.runtime.instance import http_url
@@ -31,6 +30,7 @@ from serving.tune import load, reference_requests, settings
 from serving.tune.search import Point, Result, Search
 from serving.tune.server import Server
 from serving.tune.settings import WorkerSettings
+from torchlight_client import Client
 from training.data.checks import Listed, readable
 from training.data.left_out import capped, sentences
 from training.data.listing import SUFFIXES, list_images

@@ -9,7 +9,7 @@ from pathlib import Path
 from models.golden import ANSWERS, FOLDER, MAX_BYTES, Golden, GoldenError, answers_of
 from serving.artifacts import mar
 from serving.artifacts.store import Archive
-from serving.client import Client, Prediction
+from torchlight_client import Client, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class HttpGoldenCheck:
         Raises:
             ArchiveError: the archive is damaged, or lacks a golden image or its answer.
             GoldenError: an answer differs.
-            ClientError: an image is not answered.
+            TorchlightError: an image is not answered.
         """
         with self.connect() as client:
             return len(predict_golden(client, archive.path, archive.model, archive.version))
@@ -38,7 +38,7 @@ def predict_golden(client: Client, path: Path, model: str, version: str) -> list
     Raises:
         ArchiveError: the archive is damaged, or lacks a golden image or its answer.
         GoldenError: an answer differs, or the archive has no answers of that engine.
-        ClientError: an image is not answered.
+        TorchlightError: an image is not answered.
     """
     predictions = []
     with mar.opened(path) as archive:

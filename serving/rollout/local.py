@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from serving.artifacts import store
-from serving.client import Client
 from serving.errors import StartError
 from serving.proxy.routing import FILE_NAME as MAP
 from serving.proxy.routing import SOCKET, Routing
@@ -19,6 +18,7 @@ from serving.runtime import last_run
 from serving.runtime.instance import Instance
 from serving.torchserve.management import Management
 from serving.torchserve.worker_roles import RoleCounts
+from torchlight_client import Client
 
 
 def versions_of(instance: Instance, log: Log = lambda message: None, root: Path = store.ROOT) -> Versions:

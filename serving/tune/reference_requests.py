@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.golden import GoldenError, tolerance_of
-from serving.client import Client
 from serving.errors import ArchiveError
 from serving.rollout import golden_check
 from serving.tune.load import ReferenceRequest
+from torchlight_client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def predict_references(client: Client, mar: Path, model: str, version: str, file
 
     Raises:
         ArchiveError: a golden answer differs.
-        ClientError: an image is not answered.
+        TorchlightError: an image is not answered.
     """
     try:
         golden = golden_check.predict_golden(client, mar, model, version)

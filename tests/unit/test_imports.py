@@ -14,19 +14,19 @@ MAY_IMPORT = {
     "models": {"models"},
     "handlers": {"handlers", "models"},
     "training": {"training", "handlers", "models"},
-    "serving": {"serving", "models"},
-    "scripts": {"scripts", "serving", "training", "handlers", "models"},
+    "serving": {"serving", "models", "torchlight_client"},
+    "scripts": {"scripts", "serving", "training", "handlers", "models", "torchlight_client"},
 }
-OURS = {*MAY_IMPORT, "tests", "benchmarks"}
+OURS = {*MAY_IMPORT, "torchlight_client", "tests", "benchmarks"}
 # Packages of a worker beside the standard library: handlers and models run from an unpacked .mar.
 IN_A_WORKER = {"torch", "numpy", "PIL", "captum", "safetensors", "pydantic", "yaml", "orjson", "simplejpeg"}
+CLIENT = ROOT / "clients" / "python" / "src" / "torchlight_client"
 ENTRY = ROOT / "handlers" / "torchserve_handler.py"
 # The sub-packages of serving, from the bottom up. Each may import itself and the packages of earlier rows, but not the
-# others of its own row. `client`, `grpc` and `exporter` are beside the others: each is a process of its own, or code
-# that users run without a server.
+# others of its own row. `grpc` and `exporter` are beside the others: each is a process of its own.
 SERVING_ORDER = [
     ("errors",),
-    ("client", "runtime"),
+    ("runtime",),
     ("artifacts",),
     ("torchserve",),
     ("grpc", "proxy"),
@@ -83,6 +83,16 @@ def test_archived_code_imports_only_what_a_worker_has(package: str) -> None:
     assert {path: names for path, names in wrong.items() if names} == {}
 
 
+def test_the_client_needs_nothing_but_httpx() -> None:
+    """NumPy and PIL are imported within functions only, for callers that have them."""
+    optional = {"numpy", "PIL"}
+    for path in sorted(CLIENT.rglob("*.py")):
+        outside = imported(path) - sys.stdlib_module_names - {"torchlight_client", "httpx"}
+        assert outside <= optional, path.name
+        at_the_top = {name.partition(".")[0] for node in ast.parse(path.read_text()).body for name in _modules(node)}
+        assert at_the_top & optional == set(), path.name
+
+
 def test_torchserve_is_known_to_the_handler_modules_only() -> None:
     assert [path for package in MAY_IMPORT for path in sources(package) if "ts" in imported(path)] == [ENTRY]
     assert imported(ENTRY) - IN_A_WORKER - MAY_IMPORT["handlers"] - sys.stdlib_module_names == {"ts"}
@@ -118,7 +128,7 @@ def test_each_part_of_serving_has_its_place_in_the_order() -> None:
 def test_modules_import_each_other_in_no_circle(package: str) -> None:
     modules = modules_of(package)
     graph = {name: imported_modules(path) & modules.keys() - {name, package} for name, path in modules.items()}
-    # `from serving.client.responses import ...` runs serving/client/__init__.py, which imports it: a package and its
+    # `from training.data.folder import ...` runs training/data/__init__.py, which imports it: a package and its
     # own modules are one here.
     for name in graph:
         graph[name] -= {package for package in graph[name] if name.startswith(f"{package}.")}

@@ -45,7 +45,13 @@ def test_examples_cover_all_kinds_of_clients() -> None:
     languages = [language for language, _ in BLOCKS]
     assert set(languages) == {"sh", "python", "js"}
     assert languages.count("sh") >= 5
-    for word in ("serving.client", "import requests", "tritonclient import http", "tritonclient import grpc", "fetch("):
+    for word in (
+        "torchlight_client",
+        "import requests",
+        "tritonclient import http",
+        "tritonclient import grpc",
+        "fetch(",
+    ):
         assert word in TEXT
 
 

@@ -290,12 +290,9 @@ def test_commands_name_what_is_wrong_with_their_image(workspace: Path, server: S
         assert done.stdout == ""
         return done.stderr.strip()
 
-    assert error(str(tmp_path)).startswith(f"error: IMAGE is a folder ({tmp_path})")
-    assert error("https://example.org/cat.png").startswith("error: IMAGE is a URL (https://example.org/cat.png)")
-    assert (
-        error("nothing.png")
-        == "error: IMAGE nothing.png: No such file or directory; give an image file, such as samples/3.png"
-    )
+    assert error(str(tmp_path)).startswith(f"error: the image is a folder ({tmp_path})")
+    assert error("https://example.org/cat.png").startswith("error: the image is a URL (https://example.org/cat.png)")
+    assert error("nothing.png") == "error: the image nothing.png: No such file or directory; give an image file"
     text = tmp_path / "text.png"
     text.write_text("hello")
     assert error(str(text)).startswith("error: 415 UnsupportedImage: the file's format is plain text")
@@ -305,7 +302,8 @@ def test_commands_name_what_is_wrong_with_their_image(workspace: Path, server: S
 def test_commands_say_when_no_server_runs(workspace: Path) -> None:
     port = str(free_port())
     done = run(workspace, "scripts.predict", str(_sample(workspace)), "--port", port)
-    assert done.stderr.strip() == f"error: nothing answers at http://127.0.0.1:{port}: start a server with `make serve`"
+    remedy = "check the URL, or start the server there (`torchlight serve`)"
+    assert done.stderr.strip() == f"error: nothing answers at http://127.0.0.1:{port}: {remedy}"
     assert run(workspace, "scripts.stop", "--port", port).stdout == f"no server runs on port {port}\n"
 
 

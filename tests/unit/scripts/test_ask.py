@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from scripts import cli
-from tests.unit.serving.client.server import Say, Server
-from tests.unit.serving.client.test_requests import CLASSES, ONE, PNG, TWO
-from tests.unit.serving.client.test_responses import WHY
+from tests.unit.clients.python.server import Say, Server
+from tests.unit.clients.python.test_requests import CLASSES, ONE, PNG, TWO
+from tests.unit.clients.python.test_responses import WHY
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_stopping_where_nothing_runs_is_no_error(elsewhere: Path, capsys: pytest
 
 @pytest.mark.parametrize("command", ["predict", "explain"])
 def test_asking_about_a_missing_image_is_one_sentence(elsewhere: Path, command: str) -> None:
-    with pytest.raises(SystemExit, match=r"^error: IMAGE no\.png: No such file or directory"):
+    with pytest.raises(SystemExit, match=r"^error: the image no\.png: No such file or directory"):
         cli.main([command, "no.png"])
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
 import sys
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ def ran(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that set-up would have run: they take minutes and a network."""
     commands: list[list[str]] = []
     monkeypatch.setattr(setup, "run", commands.append)
+    monkeypatch.setattr(setup, "add_client", lambda python: None)
     monkeypatch.setattr(setup, "make_java_cache", lambda python: None)
     return commands
 
@@ -68,6 +71,17 @@ def test_setup_continues_without_a_java_cache(
     assert (
         capfd.readouterr().out == "  without the Java AOT cache everything works, and a start takes a second longer\n"
     )
+
+
+def test_setup_makes_the_client_importable_from_its_source(root: Path) -> None:
+    venv.create(root / ".venv", symlinks=True)
+    python = str(root / ".venv" / "bin" / "python")
+    setup.add_client(python)
+    package = root / "clients" / "python" / "src" / "torchlight_client"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    code = "import torchlight_client; print(torchlight_client.__file__)"
+    assert subprocess.check_output([python, "-c", code], text=True).strip() == str(package / "__init__.py")
 
 
 def main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from models import golden
 from models.golden import Golden
-from serving.client import Class, Client, Prediction
 from serving.errors import ArchiveError
 from serving.tune.reference_requests import ReferenceImage, predict_references
+from torchlight_client import Class, Client, Prediction
 
 EXPECTED = {"00.png": [0.9, 0.1], "01.png": [0.2, 0.8]}
 IMAGES = {"00.png": b"zero", "01.png": b"one"}

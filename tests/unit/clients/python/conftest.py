@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from serving.client import asynchronous, sync
-from tests.unit.serving.client.server import CLIENTS, Server, Step
+from tests.unit.clients.python.server import CLIENTS, Server, Step
+from torchlight_client import asynchronous, sync
 
 Make = Callable[..., Any]
 

@@ -1,27 +1,24 @@
-"""The synchronous client: sends the requests of calls.py with the library requests."""
+"""The synchronous client: sends the requests of calls.py through httpx."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from http.cookiejar import DefaultCookiePolicy
 from time import sleep
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-import requests
-from numpy.typing import NDArray
-from requests.adapters import HTTPAdapter
-from urllib3 import exceptions as urllib3_errors
+import httpx
 
-from serving.client import failures
-from serving.client.calls import NOT_READY, Call, Calls, Images, Options
-from serving.client.images import ImageLike
-from serving.client.responses import Explanation, HttpResponse, Prediction
-from serving.client.retry import CONNECT_SECONDS, Attempts, Policy
-from serving.errors import ClientError
+from torchlight_client import failures, transport
+from torchlight_client.calls import NOT_READY, Call, Calls, Images, Options
+from torchlight_client.errors import TorchlightError
+from torchlight_client.images import ImageLike
+from torchlight_client.responses import Explanation, HttpResponse, Prediction
+from torchlight_client.retry import Attempts, Policy
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
-CHUNK_BYTES = 65_536
-KEPT_CONNECTIONS = 32
 _DEFAULT = Policy()
 
 
@@ -39,7 +36,7 @@ class Client:
         deadline: seconds for a call, with all its attempts and pauses.
 
     Raises:
-        ConfigError: an argument is out of range.
+        InvalidArgument: an argument is out of range.
     """
 
     def __init__(
@@ -53,12 +50,8 @@ class Client:
     ) -> None:
         self._calls = Calls(url, token)
         self._policy = Policy(timeout, retries, deadline)
-        self._session = requests.Session()
-        # Threads share the session, so nothing in it may change: no cookies; and no .netrc in place of the token.
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.auth = _no_netrc
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=KEPT_CONNECTIONS))
+        # Any number of threads may send at a time. Connections above MAX_IDLE_CONNECTIONS are closed after use.
+        self._http = httpx.Client(cookies=transport.no_cookies(), limits=transport.limits(max_connections=None))
 
     def __enter__(self) -> Client:
         return self
@@ -68,7 +61,7 @@ class Client:
 
     def close(self) -> None:
         """Close the open connections."""
-        self._session.close()
+        self._http.close()
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a str is a sequence of str, but here it is a path
@@ -112,7 +105,7 @@ class Client:
             request_id: id of the request in the server's log; None lets the server make one.
 
         Raises:
-            ClientError: no response, or an error; see its subclasses (serving/errors.py).
+            TorchlightError: no response, or an error; see its subclasses (errors.py).
         """
         return self._run(self._calls.predict(model, image, version, top_k, request_id))
 
@@ -161,8 +154,8 @@ class Client:
         Args:
             method: attribution method; None is the server's default.
             target: the class to explain, by label or index; None is the predicted one.
-            options: further options by name, such as {"contrast": ("3", "8"), "steps": 50}; docs/reference/http.md
-                lists them. Not `output`: this client chooses it.
+            options: further options by name, such as {"contrast": ("3", "8"), "steps": 50}; the server lists them at
+                /openapi.json. Not `output`: this client chooses it.
 
         The other arguments and the errors are those of predict().
         """
@@ -184,6 +177,9 @@ class Client:
         Height and width are those of the network's input, not of the image.
 
         The arguments and errors are those of explain().
+
+        Raises:
+            ModuleNotFoundError: NumPy is not installed.
         """
         return self._run(self._calls.heat_map(model, image, version, method, target, options, request_id))
 
@@ -203,54 +199,26 @@ class Client:
         while True:
             try:
                 return call.read(self._send(call, attempts))
-            except ClientError as error:
+            except TorchlightError as error:
                 pause = attempts.pause_after(error)
             sleep(pause)
 
     def _send(self, call: Call[T], attempts: Attempts) -> HttpResponse:
         seconds = attempts.timeout()
         try:
-            with self._session.request(
+            with self._http.stream(
                 call.method,
                 call.url,
-                data=call.content,
+                content=call.content,
                 headers=dict(call.headers),
-                timeout=(min(CONNECT_SECONDS, seconds), seconds),
-                allow_redirects=False,
-                stream=True,
+                timeout=transport.timeout(seconds),
             ) as response:
                 content = bytearray()
-                # read1 returns the available bytes, so a slow server cannot exceed the deadline.
-                while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+                # A slow server sends bytes before each timeout, and must not exceed the deadline.
+                for chunk in response.iter_bytes():
                     content += chunk
                     if attempts.left() <= 0:
                         raise failures.timed_out(call.url, attempts.policy.deadline)
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                # http.client accepts headers that break off; then there is neither a length nor a body.
-                if not content and not {"content-length", "transfer-encoding"} & headers.keys():
-                    raise failures.broken(call.url)
-                return HttpResponse(response.status_code, headers, bytes(content))
-        except (requests.RequestException, urllib3_errors.HTTPError) as error:
-            raise _failure(error, self._calls.url, call.url, seconds) from error
-
-
-def _failure(error: Exception, server: str, url: str, seconds: float) -> ClientError:
-    within = list(failures.within(error))
-
-    def has(*kinds: type[Exception]) -> bool:
-        return any(isinstance(inner, kinds) for inner in within)
-
-    if has(requests.exceptions.SSLError, urllib3_errors.SSLError):
-        return failures.untrusted(server, within[-1])
-    # A refusal or an unknown host, or the connection was not made in time.
-    if has(urllib3_errors.NewConnectionError, urllib3_errors.ConnectTimeoutError, requests.ConnectTimeout):
-        return failures.no_server(server)
-    if has(requests.Timeout, urllib3_errors.TimeoutError, TimeoutError):  # the last one: while sending
-        return failures.timed_out(url, seconds)
-    if has(requests.ConnectionError, urllib3_errors.ProtocolError):
-        return failures.broken(url)
-    return failures.unusable(url, error)
-
-
-def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+                return HttpResponse(response.status_code, dict(response.headers), bytes(content))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise transport.failure(error, self._calls.url, call.url, seconds) from error

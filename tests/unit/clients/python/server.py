@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from serving.client import AsyncClient, Client
+from torchlight_client import AsyncClient, Client
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,19 @@ from typing import Any
 
 import pytest
 
-from serving.client import retry
-from serving.errors import BrokenConnection, ClientError, NoServer, Rejected, ServerFailed, TimedOut
-from tests.unit.serving.client.server import HangUp, Say, Server, Silence, Trickle, elapsed, unused_port
-from tests.unit.serving.client.test_requests import ONE, PNG
+from tests.unit.clients.python.server import HangUp, Say, Server, Silence, Trickle, elapsed, unused_port
+from tests.unit.clients.python.test_requests import ONE, PNG
+from torchlight_client import (
+    BrokenConnection,
+    InvalidResponse,
+    NoServer,
+    Rejected,
+    ServerFailed,
+    TimedOut,
+    TlsFailed,
+    TorchlightError,
+    retry,
+)
 
 Serve = Callable[..., Server]
 Connect = Callable[..., Any]
@@ -66,13 +75,13 @@ def test_a_worker_that_died_is_asked_again_once(serve: Serve, connect: Connect, 
         (error(500, "InferenceFailed"), ServerFailed),
         (error(504, "GatewayTimeout"), ServerFailed),
         (Say(500, b"<html>"), ServerFailed),
-        (Say(200, b"[]"), ClientError),
+        (Say(200, b"[]"), InvalidResponse),
         (Silence(), TimedOut),
     ],
     ids=["400", "404", "413", "429", "500", "504", "500 without JSON", "not Torchlight", "silence"],
 )
 def test_permanent_failures_are_not_retried(
-    serve: Serve, connect: Connect, pauses: list[float], step: Any, kind: type[ClientError]
+    serve: Serve, connect: Connect, pauses: list[float], step: Any, kind: type[TorchlightError]
 ) -> None:
     server = serve(step, GOOD)
     with pytest.raises(kind):
@@ -82,7 +91,9 @@ def test_permanent_failures_are_not_retried(
 
 def test_a_server_that_is_not_there_is_asked_again(connect: Connect, pauses: list[float]) -> None:
     url = f"http://127.0.0.1:{unused_port()}"
-    with pytest.raises(NoServer, match=f"^nothing answers at {url}: start a server with `make serve`$"):
+    with pytest.raises(
+        NoServer, match=f"^nothing answers at {url}: check the URL, or start the server there .`torchlight serve`.$"
+    ):
         connect(url).predict("pets", PNG)
     assert len(pauses) == 2
 
@@ -98,7 +109,7 @@ def test_a_server_that_comes_up_meanwhile_answers(
     port = unused_port()
     original = retry.Attempts.pause_after
 
-    def start_and_pause(self: retry.Attempts, failure: ClientError) -> float:
+    def start_and_pause(self: retry.Attempts, failure: TorchlightError) -> float:
         assert isinstance(failure, NoServer)
         serve(GOOD, port=port)
         return original(self, failure)
@@ -258,6 +269,6 @@ def test_a_server_that_reads_nothing_times_out_and_is_not_asked_again(connect: C
 
 def test_a_server_without_tls_is_not_asked_again(serve: Serve, connect: Connect, pauses: list[float]) -> None:
     server = serve(GOOD)
-    with pytest.raises(ClientError, match=r"^no secure connection to https://127\.0\.0\.1:\d+ .*: check that it uses"):
+    with pytest.raises(TlsFailed, match=r"^no secure connection to https://127\.0\.0\.1:\d+ .*: check that it uses"):
         connect(server.url.replace("http", "https")).predict("pets", PNG)
     assert pauses == []

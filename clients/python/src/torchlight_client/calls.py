@@ -6,15 +6,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from numpy.typing import NDArray
+from torchlight_client import heat_map, images, responses
+from torchlight_client.errors import BrokenConnection, InvalidArgument, NoServer, ServerFailed, TimedOut
+from torchlight_client.images import ImageLike
+from torchlight_client.responses import Explanation, HttpResponse, Prediction
 
-from serving.client import images, responses
-from serving.client.images import ImageLike
-from serving.client.responses import Explanation, HttpResponse, Prediction
-from serving.errors import BrokenConnection, ClientError, ConfigError, NoServer, ServerFailed, TimedOut
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 Images = ImageLike | Sequence[ImageLike]
@@ -26,7 +27,7 @@ NOT_READY = (NoServer, BrokenConnection, TimedOut, ServerFailed)
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request. `read` parses its response, and raises a ClientError if that is an error."""
+    """One request. `read` parses its response, and raises a TorchlightError if that is an error."""
 
     method: Literal["GET", "POST"]
     url: str
@@ -39,15 +40,15 @@ class Calls:
     """Requests to one server.
 
     Raises:
-        ConfigError: the URL or the token is invalid.
+        InvalidArgument: the URL or the token is invalid.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"URL {url!r:.200} has no scheme or no host: give one like http://127.0.0.1:8080")
+            raise InvalidArgument(f"URL {url!r:.200} has no scheme or no host: give one like http://127.0.0.1:8080")
         if token is not None and not _is_header_value(token):
-            raise ConfigError(
+            raise InvalidArgument(
                 "the token has characters that are not allowed in a header: check the file that it was read from"
             )
         self.url = url.rstrip("/")
@@ -95,11 +96,14 @@ class Calls:
         options: Options | None,
         request_id: str | None,
     ) -> Call[NDArray[Any]]:
-        """Return `POST /explanations/<model>[/<version>]` for the heat map as .npy."""
+        """Return `POST /explanations/<model>[/<version>]` for the heat map as .npy.
+
+        Raises:
+            ModuleNotFoundError: NumPy is not installed.
+        """
+        heat_map.require_numpy()
         query = {"method": method, "target": target, **_encoded(options)}
-        return self._post(
-            "explanations", model, image, version, query, request_id, "application/x-npy", responses.heat_map
-        )
+        return self._post("explanations", model, image, version, query, request_id, "application/x-npy", heat_map.parse)
 
     def ready(self) -> Call[bool]:
         """Return `GET /v2/health/ready`."""
@@ -124,7 +128,7 @@ class Calls:
         headers = {**self._headers, "Content-Type": body.content_type, "Accept": accept}
         if request_id is not None:
             if not _is_header_value(request_id):
-                raise ClientError(f"request id {request_id!r:.60} is not allowed in a header: use visible ASCII")
+                raise InvalidArgument(f"request id {request_id!r:.60} is not allowed in a header: use visible ASCII")
             headers["X-Request-Id"] = request_id
         return Call("POST", url, headers, body.content, lambda reply: read(reply, url, body.count))
 

@@ -14,13 +14,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import monotonic
 
-from serving.errors import BrokenConnection, ClientError, ConfigError, NoServer, ServerFailed
+from torchlight_client.errors import BrokenConnection, InvalidArgument, NoServer, ServerFailed, TorchlightError
 
 # Full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter): a pause is random, from 0 to a bound.
 # The bound doubles with each retry, up to the longest, so that clients that failed together do not return together.
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
-CONNECT_SECONDS = 5.0
 WORKER_DIED = "WorkerDied"
 
 
@@ -34,7 +33,7 @@ class Policy:
         deadline: seconds for a call as a whole, with all its attempts and pauses.
 
     Raises:
-        ConfigError: a value is out of range.
+        InvalidArgument: a value is out of range.
     """
 
     timeout: float = 60.0
@@ -44,9 +43,9 @@ class Policy:
     def __post_init__(self) -> None:
         for name, value in (("timeout", self.timeout), ("deadline", self.deadline)):
             if not 0 < value < float("inf"):
-                raise ConfigError(f"{name} is {value}: it must be a number of seconds above 0")
+                raise InvalidArgument(f"{name} is {value}: it must be a number of seconds above 0")
         if self.retries < 0:
-            raise ConfigError(f"retries is {self.retries}: it must be 0 or more")
+            raise InvalidArgument(f"retries is {self.retries}: it must be 0 or more")
 
 
 class Attempts:
@@ -67,11 +66,11 @@ class Attempts:
         """Return the seconds that the next attempt may wait for the next bytes of the server."""
         return max(min(self.policy.timeout, self.left()), 0.001)
 
-    def pause_after(self, error: ClientError) -> float:
+    def pause_after(self, error: TorchlightError) -> float:
         """Return the seconds to wait before the next attempt.
 
         Raises:
-            ClientError: `error` itself, if there is no further attempt.
+            TorchlightError: `error` itself, if there is no further attempt.
         """
         if self._retried >= self._retries or not may_be_sent_again(error):
             raise error
@@ -88,7 +87,7 @@ class Attempts:
         return pause
 
 
-def may_be_sent_again(error: ClientError) -> bool:
+def may_be_sent_again(error: TorchlightError) -> bool:
     """Return True if the same request may succeed when it is sent again."""
     if isinstance(error, ServerFailed):
         return error.status in (502, 503) or (error.status == 500 and error.type == WORKER_DIED)

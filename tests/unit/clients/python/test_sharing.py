@@ -1,23 +1,17 @@
-"""One client for many at a time, and what its import needs."""
+"""One client for many requests at a time."""
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-import serving.client
-from serving.client import AsyncClient, Client
-from serving.errors import ClientError
-from tests.unit.serving.client.server import Say, Server
-from tests.unit.serving.client.test_requests import ONE, PNG
+from tests.unit.clients.python.server import Say, Server
+from tests.unit.clients.python.test_requests import ONE, PNG
+from torchlight_client import AsyncClient, Client, TorchlightError
 
-ROOT = Path(__file__).resolve().parents[4]
 Serve = Callable[..., Server]
 
 
@@ -56,24 +50,5 @@ def test_a_task_that_is_canceled_is_canceled(serve: Serve) -> None:
 
 def test_a_client_that_was_closed_in_an_error_leaves_nothing_open(serve: Serve) -> None:
     server = serve(Say(404, {"type": "ModelNotFound", "message": "no"}))
-    with pytest.raises(ClientError), Client(server.url) as client:
+    with pytest.raises(TorchlightError), Client(server.url) as client:
         client.predict("pets", PNG)
-
-
-def test_the_public_names() -> None:
-    assert {name for name in serving.client.__all__ if not hasattr(serving.client, name)} == set()
-    with pytest.raises(AttributeError, match="no attribute 'Klient'"):
-        serving.client.Klient  # noqa: B018
-
-
-def test_the_synchronous_client_needs_no_httpx() -> None:
-    code = (
-        "import sys; sys.modules['httpx'] = None\n"
-        "from serving.client import Client\n"
-        "Client('http://127.0.0.1:1').close()\n"
-        "try:\n    from serving.client import AsyncClient\n"
-        "except ModuleNotFoundError as error:\n    print(error)\n"
-        "print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout == "AsyncClient needs httpx: run `python3 scripts/setup.py client`\nFalse\n", done.stderr

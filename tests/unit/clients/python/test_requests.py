@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.errors import ClientError, ConfigError
-from tests.unit.serving.client.server import Say, Server
+from tests.unit.clients.python.server import Say, Server
+from torchlight_client import InvalidArgument, TorchlightError
 
 Serve = Callable[..., Server]
 Connect = Callable[..., Any]
@@ -69,7 +69,7 @@ def test_a_netrc_does_not_replace_the_token(
 
 def test_a_name_with_a_slash_stays_one_name(serve: Serve, connect: Connect) -> None:
     server = serve(Say(404, {"code": 404, "type": "ModelNotFound", "message": "no"}))
-    with pytest.raises(ClientError):
+    with pytest.raises(TorchlightError):
         connect(server.url).predict("a/b?c", PNG)
     assert server.seen[0].path == "/predictions/a%2Fb%3Fc"
 
@@ -141,15 +141,15 @@ def test_a_turned_photo_goes_upright(serve: Serve, connect: Connect) -> None:
         (np.zeros((2, 2, 3), np.float32), r"an array is float32 \(2, 2, 3\): give uint8"),
         (np.zeros((2, 4, 4, 3), np.uint8), r"for a batch list\(array\)"),
         (Image.new("F", (2, 2)), "mode F"),
-        ("no/such.png", r"IMAGE no/such\.png: No such file"),
-        ("https://example.org/a.png", "IMAGE is a URL"),
+        ("no/such.png", r"the image no/such\.png: No such file"),
+        ("https://example.org/a.png", "the image is a URL"),
     ],
 )
 def test_invalid_image_arguments_are_refused_before_sending(
     serve: Serve, connect: Connect, image: Any, words: str
 ) -> None:
     server = serve(Say(body=ONE))
-    with pytest.raises(ClientError, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         connect(server.url).predict("pets", image)
     assert server.seen == []
 
@@ -157,13 +157,13 @@ def test_invalid_image_arguments_are_refused_before_sending(
 def test_a_damaged_file_behind_a_picture_is_refused(serve: Serve, connect: Connect, tmp_path: Path) -> None:
     Image.linear_gradient("L").save(tmp_path / "whole.png")
     (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:200])
-    with Image.open(tmp_path / "half.png") as picture, pytest.raises(ClientError, match="cannot be encoded"):
+    with Image.open(tmp_path / "half.png") as picture, pytest.raises(InvalidArgument, match="cannot be encoded"):
         connect(serve(Say(body=ONE)).url).predict("pets", picture)
 
 
 @pytest.mark.parametrize("request_id", ["", "a\r\nX-Evil: 1", "ü", " a"])
 def test_a_request_id_that_no_header_can_carry_is_refused(serve: Serve, connect: Connect, request_id: str) -> None:
-    with pytest.raises(ClientError, match="is not allowed in a header"):
+    with pytest.raises(InvalidArgument, match="is not allowed in a header"):
         connect(serve(Say(body=ONE)).url).predict("pets", PNG, request_id=request_id)
 
 
@@ -182,7 +182,7 @@ def test_a_request_id_that_no_header_can_carry_is_refused(serve: Serve, connect:
 def test_a_client_that_cannot_work_is_not_made(
     connect: Connect, arguments: tuple[str, ...], settings: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         connect(*arguments, **settings)
 
 
@@ -192,7 +192,7 @@ def test_connections_are_kept(serve: Serve, connect: Connect) -> None:
     client = connect(server.url)
     client.predict("pets", PNG)
     client.predict("pets", [PNG, PNG])
-    with pytest.raises(ClientError, match="415 UnsupportedImage: no"):
+    with pytest.raises(TorchlightError, match="415 UnsupportedImage: no"):
         client.predict("pets", PNG)
     client.predict("pets", PNG)
     assert len({seen.port for seen in server.seen}) == 1

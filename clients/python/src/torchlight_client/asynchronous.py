@@ -1,29 +1,26 @@
-"""The asynchronous client: sends what calls.py builds, through httpx, under asyncio."""
+"""The asynchronous client: sends the requests of calls.py through httpx, under asyncio."""
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import sleep, to_thread
 from collections.abc import Sequence
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from ssl import SSLError
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from numpy.typing import NDArray
+import httpx
 
-try:
-    import httpx
-except ModuleNotFoundError:
-    raise ModuleNotFoundError("AsyncClient needs httpx: run `python3 scripts/setup.py client`", name="httpx") from None
+from torchlight_client import failures, transport
+from torchlight_client.calls import NOT_READY, Call, Calls, Images, Options
+from torchlight_client.errors import TorchlightError
+from torchlight_client.images import ImageLike
+from torchlight_client.responses import Explanation, HttpResponse, Prediction
+from torchlight_client.retry import Attempts, Policy
 
-from serving.client import failures
-from serving.client.calls import NOT_READY, Call, Calls, Images, Options
-from serving.client.images import ImageLike
-from serving.client.responses import Explanation, HttpResponse, Prediction
-from serving.client.retry import CONNECT_SECONDS, Attempts, Policy
-from serving.errors import ClientError
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
+MAX_CONNECTIONS = 100
 _DEFAULT = Policy()
 
 
@@ -46,7 +43,7 @@ class AsyncClient:
     ) -> None:
         self._calls = Calls(url, token)
         self._policy = Policy(timeout, retries, deadline)
-        self._http = httpx.AsyncClient(cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])))
+        self._http = httpx.AsyncClient(cookies=transport.no_cookies(), limits=transport.limits(MAX_CONNECTIONS))
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -165,12 +162,12 @@ class AsyncClient:
         while True:
             try:
                 return call.read(await self._send(call, attempts))
-            except ClientError as error:
+            except TorchlightError as error:
                 pause = attempts.pause_after(error)
             await sleep(pause)
 
     async def _send(self, call: Call[T], attempts: Attempts) -> HttpResponse:
-        server, seconds = self._calls.url, attempts.timeout()
+        seconds = attempts.timeout()
         try:
             async with asyncio.timeout(attempts.left()):
                 response = await self._http.request(
@@ -178,19 +175,10 @@ class AsyncClient:
                     call.url,
                     content=call.content,
                     headers=dict(call.headers),
-                    timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds), pool=None),
+                    timeout=transport.timeout(seconds),
                 )
         except TimeoutError:
             raise failures.timed_out(call.url, attempts.policy.deadline) from None
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            tls = [inner for inner in failures.within(error) if isinstance(inner, SSLError)]
-            raise (failures.untrusted(server, tls[0]) if tls else failures.no_server(server)) from error
-        except httpx.TimeoutException as error:
-            raise failures.timed_out(call.url, seconds) from error
-        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
-            raise failures.broken(call.url) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise failures.unusable(call.url, error) from error
-        return HttpResponse(
-            response.status_code, {name.lower(): value for name, value in response.headers.items()}, response.content
-        )
+            raise transport.failure(error, self._calls.url, call.url, seconds) from error
+        return HttpResponse(response.status_code, dict(response.headers), response.content)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from serving.client import failures
-from serving.errors import ClientError
+from torchlight_client import failures
 
 A = TypeVar("A")
 
@@ -104,7 +99,7 @@ class Explanation(Prediction):
 
     Attributes:
         sentence: describes where the evidence lies.
-        warnings: types of warnings (docs/reference/http.md) that limit what the explanation shows.
+        warnings: types of warnings, such as `low_confidence`, that limit what the explanation shows.
         target_logit, baseline_logit: the target's logit for the image and for the baseline; in a
             contrast, the difference of two logits.
         overlay_png: the heat map over the image, as a PNG file; red supports the target, blue opposes it.
@@ -129,7 +124,7 @@ def predictions(response: HttpResponse, url: str, count: int | None) -> Predicti
     """Return one prediction, or a list of `count` in the order of the images.
 
     Raises:
-        ClientError: the response is an error, or does not come from Torchlight.
+        TorchlightError: the response is an error, or does not come from Torchlight.
     """
     return _map(response, url, count, lambda raw: Prediction(**_common(raw)))
 
@@ -138,50 +133,31 @@ def explanations(response: HttpResponse, url: str, count: int | None) -> Explana
     """Return one explanation, or a list of `count` in the order of the images.
 
     Raises:
-        ClientError: the response is an error, or does not come from Torchlight.
+        TorchlightError: the response is an error, or does not come from Torchlight.
     """
     return _map(response, url, count, _explanation)
-
-
-def heat_map(response: HttpResponse, url: str, count: int | None) -> NDArray[Any]:
-    """Return the signed heat map, float16 (height, width); for a list of images (count, height, width).
-
-    Raises:
-        ClientError: the response is an error, or not a heat map.
-    """
-    if response.status != 200:
-        raise failures.from_response(response.status, response.headers, response.content, url)
-    try:
-        values: NDArray[Any] = np.lib.format.read_array(io.BytesIO(response.content), allow_pickle=False)
-        if values.dtype != np.float16 or values.ndim not in (2, 3):
-            raise ValueError(f"an array {values.dtype} {values.shape}")
-        map_shape = values.shape[-2:]
-        return values.reshape(map_shape if count is None else (count, *map_shape))
-    except ValueError as error:
-        kind = response.headers.get("content-type", "no content type")
-        raise ClientError(f"{url} answered with {kind}, not with a heat map ({error}): is the server older?") from None
 
 
 def ready(response: HttpResponse, url: str) -> bool:
     """Return True.
 
     Raises:
-        ClientError: the status is not 200.
+        TorchlightError: the status is not 200.
     """
     if response.status != 200:
-        raise failures.from_response(response.status, response.headers, response.content, url)
+        raise failures.error_response(response.status, response.headers, response.content, url)
     return True
 
 
 def _map(response: HttpResponse, url: str, count: int | None, read: Callable[[dict[str, Any]], A]) -> A | list[A]:
     if response.status != 200:
-        raise failures.from_response(response.status, response.headers, response.content, url)
+        raise failures.error_response(response.status, response.headers, response.content, url)
     try:
         document = json.loads(response.content)
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise failures.no_json(url, response.status)
+        raise failures.invalid_response(url, "no JSON object")
     try:
         results = document.pop("results", None)
         if "request_id" not in document and "x-request-id" in response.headers:
@@ -192,9 +168,7 @@ def _map(response: HttpResponse, url: str, count: int | None, read: Callable[[di
         if len(items) != (count or 1):
             raise ValueError(f"{len(items)} results for {count or 1} images")
     except (KeyError, TypeError, ValueError) as error:
-        raise ClientError(
-            f"{url} answered with JSON of another shape ({type(error).__name__}: {error}): is it a Torchlight server?"
-        ) from None
+        raise failures.invalid_response(url, f"JSON of another shape ({type(error).__name__}: {error})") from None
     return items[0] if count is None else items
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import gzip
 import io
 import json
+import pickle
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,10 +15,21 @@ from urllib.parse import parse_qsl
 import numpy as np
 import pytest
 
-from serving.client import Class, Completeness, Explanation, OodScore, Prediction, Target
-from serving.errors import ClientError, ErrorResponse, Rejected, ServerFailed
-from tests.unit.serving.client.server import HangUp, Say, Server, Silence, unused_port
-from tests.unit.serving.client.test_requests import CLASSES, ONE, PNG, TWO
+from tests.unit.clients.python.server import HangUp, Say, Server, Silence, unused_port
+from tests.unit.clients.python.test_requests import CLASSES, ONE, PNG, TWO
+from torchlight_client import (
+    Class,
+    Completeness,
+    ErrorResponse,
+    Explanation,
+    InvalidResponse,
+    OodScore,
+    Prediction,
+    Rejected,
+    ServerFailed,
+    Target,
+    TorchlightError,
+)
 
 Serve = Callable[..., Server]
 Connect = Callable[..., Any]
@@ -74,7 +86,7 @@ def test_a_judgement_is_typed_and_none_where_there_is_none(serve: Serve, connect
 
 
 def test_incomplete_uncertainty_is_rejected_as_a_response(serve: Serve, connect: Connect) -> None:
-    with pytest.raises(ClientError, match=r"another shape .*'ood'"):
+    with pytest.raises(InvalidResponse, match=r"another shape .*'ood'"):
         connect(serve(Say(body=ONE | {"decision": "accept"})).url).predict("pets", PNG)
 
 
@@ -170,7 +182,7 @@ def test_a_heat_map_is_an_array(
     ids=["JSON", "empty", "cut short", "float64", "three maps", "flat", "a number"],
 )
 def test_invalid_heat_map_is_an_error(serve: Serve, connect: Connect, body: Any) -> None:
-    with pytest.raises(ClientError, match="not with a heat map"):
+    with pytest.raises(InvalidResponse, match="not with a heat map"):
         connect(serve(Say(body=body)).url).heat_map("pets", PNG)
 
 
@@ -204,6 +216,13 @@ def test_an_error_carries_status_and_type(
     assert (error.status, error.type, error.retry_after) == (status, "SomeWord", None)
 
 
+def test_an_error_survives_pickling() -> None:
+    error = ServerFailed("503 Overloaded: words", 503, "Overloaded", "7")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy)) == (ServerFailed, "503 Overloaded: words")
+    assert (copy.message, copy.status, copy.type, copy.retry_after) == (str(error), 503, "Overloaded", "7")
+
+
 @pytest.mark.parametrize(
     ("say", "words"),
     [
@@ -222,7 +241,7 @@ def test_an_error_carries_status_and_type(
     ],
 )
 def test_responses_of_another_server_are_recognized(serve: Serve, connect: Connect, say: Say, words: str) -> None:
-    with pytest.raises(ClientError, match=words):
+    with pytest.raises(TorchlightError, match=words):
         connect(serve(say).url).predict("pets", PNG)
 
 
