@@ -77,7 +77,7 @@ def requirements_of(extras: list) -> list:  # type: ignore[type-arg]
 
 def fingerprint(requirements: list) -> str:  # type: ignore[type-arg]
     """Return a digest that changes when .venv must be updated."""
-    digest = hashlib.sha256(repr((sys.version, VENV, sorted(requirements), "java_cache")).encode())
+    digest = hashlib.sha256(repr((sys.version, VENV, sorted(requirements), "java_cache", "client")).encode())
     with open(os.path.join(ROOT, "constraints.txt"), "rb") as file:
         digest.update(file.read())
     return digest.hexdigest()

@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+# The folder that holds each package; ROOT for all others.
+FOLDERS = {"torchlight_client": ROOT / "clients" / "python" / "src"}
 MAY_IMPORT = {
+    "torchlight_client": {"torchlight_client"},
     "models": {"models"},
     "handlers": {"handlers", "models"},
     "training": {"training", "handlers", "models"},
     "serving": {"serving", "models", "torchlight_client"},
     "scripts": {"scripts", "serving", "training", "handlers", "models", "torchlight_client"},
 }
-OURS = {*MAY_IMPORT, "torchlight_client", "tests", "benchmarks"}
+OURS = {*MAY_IMPORT, "tests", "benchmarks"}
 # Packages of a worker beside the standard library: handlers and models run from an unpacked .mar.
 IN_A_WORKER = {"torch", "numpy", "PIL", "captum", "safetensors", "pydantic", "yaml", "orjson", "simplejpeg"}
-CLIENT = ROOT / "clients" / "python" / "src" / "torchlight_client"
 ENTRY = ROOT / "handlers" / "torchserve_handler.py"
 # The sub-packages of serving, from the bottom up. Each may import itself and the packages of earlier rows, but not the
 # others of its own row. `grpc` and `exporter` are beside the others: each is a process of its own.
@@ -37,7 +39,7 @@ SERVING_ORDER = [
 
 
 def sources(package: str) -> list[Path]:
-    paths = sorted((ROOT / package).rglob("*.py"))
+    paths = sorted((FOLDERS.get(package, ROOT) / package).rglob("*.py"))
     assert paths, f"{package} holds no Python file"
     return paths
 
@@ -66,7 +68,7 @@ def imported_modules(path: Path) -> set[str]:
 
 def modules_of(package: str) -> dict[str, Path]:
     """Return the file of each module of a package, by its dotted name; a sub-package by the name of its folder."""
-    paths = {path: path.relative_to(ROOT).with_suffix("").parts for path in sources(package)}
+    paths = {path: path.relative_to(FOLDERS.get(package, ROOT)).with_suffix("").parts for path in sources(package)}
     return {".".join(parts[:-1] if parts[-1] == "__init__" else parts): path for path, parts in paths.items()}
 
 
@@ -86,7 +88,7 @@ def test_archived_code_imports_only_what_a_worker_has(package: str) -> None:
 def test_the_client_needs_nothing_but_httpx() -> None:
     """NumPy and PIL are imported within functions only, for callers that have them."""
     optional = {"numpy", "PIL"}
-    for path in sorted(CLIENT.rglob("*.py")):
+    for path in sources("torchlight_client"):
         outside = imported(path) - sys.stdlib_module_names - {"torchlight_client", "httpx"}
         assert outside <= optional, path.name
         at_the_top = {name.partition(".")[0] for node in ast.parse(path.read_text()).body for name in _modules(node)}

@@ -56,7 +56,7 @@ def error_response(status: int, headers: Mapping[str, str], content: bytes, url:
     kind = {4: Rejected, 5: ServerFailed}.get(status // 100, ErrorResponse)
     try:
         body = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):  # not from Torchlight, but for example from a load balancer
         message = f"{url} answered {status} with no JSON object: is it a Torchlight server?"

@@ -154,7 +154,7 @@ def _map(response: HttpResponse, url: str, count: int | None, read: Callable[[di
         raise failures.error_response(response.status, response.headers, response.content, url)
     try:
         document = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise failures.invalid_response(url, "no JSON object")
