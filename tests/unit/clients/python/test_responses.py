@@ -229,7 +229,7 @@ def test_an_error_survives_pickling() -> None:
         (Say(404, b"<html>"), "answered 404 with no JSON object: is it a Torchlight server?"),
         (Say(200, b"[]"), "answered 200 with no JSON object: is it a Torchlight server?"),
         (Say(200, b"[" * 100_000), "answered 200 with no JSON object"),
-        (Say(502, b"[" * 100_000), "answered 502 with no JSON object"),
+        (Say(500, b"[" * 100_000), "answered 500 with no JSON object"),
         (Say(200, b"\xff\xfe"), "answered 200 with no JSON object"),
         (Say(302, b"", {"Location": "/elsewhere"}), "answered 302 with no JSON object"),
         (Say(200, {}), "JSON of another shape .KeyError: 'predictions'"),
