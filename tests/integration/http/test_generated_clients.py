@@ -42,15 +42,15 @@ def run(*command: str, folder: Path, path: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a package `torchlight_client`, made by openapi-python-client."""
+    """The folder of a package `generated_client`, made by openapi-python-client."""
     folder = tmp_path_factory.mktemp("python")
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--path", str(OPENAPI), "--meta", "none"]
     # Its last step formats the package with ruff.
     path = str(Path(sys.executable).parent)
-    output = run(*command, "--output-path", "torchlight_client", folder=folder, path=path)
+    output = run(*command, "--output-path", "generated_client", folder=folder, path=path)
     assert output.split("\n", 1)[0].startswith("Generating")
     assert not re.search("warning|error|skipp|unable", output, re.IGNORECASE), output
-    return folder / "torchlight_client"
+    return folder / "generated_client"
 
 
 def test_python_client_has_every_operation(generated: Path) -> None:
@@ -62,11 +62,11 @@ def test_python_client_gets_typed_answers(
     generated: Path, server: Server, digit: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(generated.parent))
-    package = importlib.import_module("torchlight_client")
-    models, types = (importlib.import_module(f"torchlight_client.{name}") for name in ("models", "types"))
+    package = importlib.import_module("generated_client")
+    models, types = (importlib.import_module(f"generated_client.{name}") for name in ("models", "types"))
 
     def operation(name: str) -> ModuleType:
-        return importlib.import_module(f"torchlight_client.api.default.{name}")
+        return importlib.import_module(f"generated_client.api.default.{name}")
 
     def file(content: bytes) -> Any:
         return types.File(payload=io.BytesIO(content), file_name="digit.png", mime_type="image/png")
