@@ -47,7 +47,7 @@ def unusable(url: str, error: Exception) -> TorchlightError:
 
 def invalid_response(url: str, reason: str) -> InvalidResponse:
     """Return the error for a response with status 200 that cannot be parsed."""
-    return InvalidResponse(f"{url} answered with {reason}: is it a Torchlight server?")
+    return InvalidResponse(f"{url} answered 200 with {reason}: is it a Torchlight server?")
 
 
 def error_response(status: int, headers: Mapping[str, str], content: bytes, url: str) -> ErrorResponse:
