@@ -1,5 +1,5 @@
-"""The metrics endpoint: a process of its own that answers `GET /metrics` for Prometheus on loopback.
+"""The metrics for Prometheus, which the web process (serving/web/) publishes at `/metrics` on loopback.
 
-TorchServe's endpoint has no histograms with buckets of our own, no help texts and no way to leave out a label. This
-process reads it on each scrape, and publishes proper metric families.
+TorchServe's endpoint has no histograms with buckets of our own, no help texts and no way to leave out a label. The
+collector reads it on each scrape, and publishes proper metric families.
 """

@@ -23,7 +23,6 @@ from serving.torchserve.worker_roles import Role
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "deploy" / "haproxy" / "haproxy.cfg.jinja"
 UPLOAD_FILTER = ROOT / "deploy" / "haproxy" / "upload_time.lua"
-OPENAPI = ROOT / "deploy" / "openapi.json"
 
 # Sockets through which HAProxy sends requests to itself: explanations with a deadline, and heavy predictions that a
 # predict worker hands on. They lie in the folder of the runtime API's socket.
@@ -40,6 +39,8 @@ VERY_HEAVY_MS = 100
 SHARE_MS = 2_000
 # Concurrent requests to TorchServe, where it queues them itself.
 AT_ONCE = 1024
+# Concurrent requests to the web process. The others wait in the proxy.
+WEB_AT_ONCE = 8
 # Maximum number of queued explanations, as in TorchServe's own queue by default.
 MAX_WAITING = 200
 # Minimum wait for an explanation, even with a shorter deadline: its worker then answers how long it needs.
@@ -105,6 +106,7 @@ class ProxyConfig:
     Attributes:
         backend_port: TorchServe's inference port on loopback.
         gateway_port: port of the gRPC gateway on loopback.
+        web_port: port of the web process on loopback.
         max_connections: connections from all clients. One address may have half of them.
         keep_alive_seconds: how long a connection may wait for its next request.
         only_model: the model for /invocations, which names none. Empty if there are several models.
@@ -117,6 +119,7 @@ class ProxyConfig:
     port: int
     backend_port: int
     gateway_port: int
+    web_port: int
     map_file: Path
     socket: Path
     max_request_size: int
@@ -152,8 +155,9 @@ def render(proxy: ProxyConfig) -> str:
         port=proxy.port,
         backend=f"127.0.0.1:{proxy.backend_port}",
         gateway=f"127.0.0.1:{proxy.gateway_port}",
+        web=f"127.0.0.1:{proxy.web_port}",
+        web_at_once=WEB_AT_ONCE,
         only_model=proxy.only_model,
-        openapi=_escaped(OPENAPI),
         version=VERSION,
         versions_map=_escaped(proxy.map_file),
         models_map=_escaped(proxy.map_file.with_name(routing.MODELS)),

@@ -44,7 +44,7 @@ class Ports:
         return self.public + 1
 
     @property
-    def metrics(self) -> int:
+    def web(self) -> int:
         return self.public + 2
 
     @property
@@ -74,7 +74,7 @@ class Ports:
             StartError: another process uses a port, or this user must not bind it.
         """
         addresses = [(host, self.public)]
-        loopback = (self.management, self.metrics, self.gateway, self.torchserve_metrics, self.inference)
+        loopback = (self.management, self.web, self.gateway, self.torchserve_metrics, self.inference)
         addresses += [("127.0.0.1", port) for port in (*loopback, self.grpc_inference, self.grpc_management)]
         for address, port in addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET

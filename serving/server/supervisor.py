@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from serving.errors import StartError, Unreachable
-from serving.exporter.exporter_process import Exporter
 from serving.grpc import gateway_command as gateway
 from serving.proxy import client_token, haproxy, routing
 from serving.proxy.haproxy import ProxyConfig, Tokens
@@ -37,6 +36,7 @@ from serving.server.stopped_workers import StoppedWorkers
 from serving.torchserve import executables, process, properties, registrations, tokens
 from serving.torchserve.management import Management
 from serving.torchserve.tokens import KeyFile
+from serving.web.web_process import WebProcess
 
 JAVA, HAPROXY, GATEWAY = "the model server (Java)", "the proxy (HAProxy)", "the gRPC gateway"
 POLL_SECONDS = 0.1
@@ -71,7 +71,7 @@ class Supervisor:
         self._stopped_workers = StoppedWorkers()
         start_again = f"torchlight serve --port {instance.ports.public}"
         self._children = Children(self._log.write, start_again, self._log.location)
-        self._exporter = Exporter(instance, self._logger.warning, self._log.write)
+        self._web = WebProcess(instance, self._logger.warning, self._log.write)
         self._hear_java = self._children.listener(JAVA)
 
     def run(self) -> int:
@@ -112,7 +112,7 @@ class Supervisor:
         for archive in launch.archives:
             self._logger.info(f"model: {archive.model} {archive.version} ({archive.path})")
         self._start_java()
-        self._exporter.start(self._socket if launch.proxy else None)
+        self._web.start(self._socket if launch.proxy else None)
         self._await_workers()
         registrations.scale(self._registrations, self._management(), START_SECONDS, self._logger.info)
         if haproxy:
@@ -198,6 +198,7 @@ class Supervisor:
             port=ports.public,
             backend_port=ports.inference,
             gateway_port=ports.gateway,
+            web_port=ports.web,
             map_file=Path(
                 routing.FILE_NAME
             ),  # HAProxy runs in the folder, because its commands allow no spaces in paths
@@ -251,7 +252,7 @@ class Supervisor:
                 self._end_message = f"{loss}; stopping everything, start again with `torchlight serve`"
                 self._logger.error(self._end_message)
                 return self._drain() or 1
-            self._children.reap(self._exporter.keep_running())
+            self._children.reap(self._web.keep_running())
             with suppress(Unreachable):  # HAProxy ended: see below
                 self._reconcile()
             self._stopped_workers.kill_overdue(self._poll, self._java.pid if self._java else 0, self._logger.info)
@@ -285,7 +286,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """End every process and remove the temporary folder."""
-        self._exporter.end()
+        self._web.end()
         for child in (self._haproxy, self._gateway):
             if child is not None:
                 processes.end(child, patience=0)

@@ -88,6 +88,7 @@ def running_proxy(
             port=port,
             backend_port=backend.server_port,
             gateway_port=port + 3,
+            web_port=port + 2,
             map_file=folder / "versions.map",
             socket=folder / "haproxy.sock",
             max_request_size=8_500_000,

@@ -33,6 +33,7 @@ SERVING_ORDER = [
     ("torchserve",),
     ("grpc", "proxy"),
     ("exporter", "rollout"),
+    ("web",),
     ("server",),
     ("docker", "tune"),
 ]

@@ -15,7 +15,7 @@ from scripts import cli
 from scripts.maintenance.openapi import components
 from scripts.maintenance.openapi.schema_types import ref
 from serving import VERSION
-from serving.proxy.haproxy import OPENAPI
+from serving.web.documents import OPENAPI
 
 _DESCRIPTION = """\
 Classify images and explain the predictions. PUT is the same as POST on every path. A path without a version uses the \

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from serving.proxy.haproxy import OPENAPI
+from serving.web.documents import OPENAPI
 from tests.support import docker_host
 from tests.support.server import Server
 

@@ -84,7 +84,7 @@ def scrape(server: Server) -> Samples:
 
 def scrape_text(server: Server) -> str:
     """The text of the metrics endpoint."""
-    return requests.get(f"http://127.0.0.1:{server.ports.metrics}/metrics", timeout=10).text
+    return requests.get(f"http://127.0.0.1:{server.ports.web}/metrics", timeout=10).text
 
 
 def by_label(found: Samples, name: str) -> dict[str, float]:
@@ -183,7 +183,7 @@ def test_prometheus_computes_a_quantile_from_a_histogram(
 ) -> None:
     quantile = "histogram_quantile(0.99, sum by (le) (rate(torchlight_inference_seconds_bucket[15s])))"
     prometheus.install()
-    with Prometheus(tmp_path, odd.ports.metrics) as server:
+    with Prometheus(tmp_path, odd.ports.web) as server:
         before = float(server.await_query("torchlight_inference_seconds_count")[0]["value"][1])
         for _ in range(20):
             assert requests.post(f"{odd.url}/predictions/digits", data=digit["1"], timeout=30).status_code == 200

@@ -25,6 +25,7 @@ def proxy(folder: Path, **settings: object) -> ProxyConfig:
         port=8080,
         backend_port=8085,
         gateway_port=8083,
+        web_port=8082,
         map_file=folder / "versions.map",
         socket=Path(tempfile.gettempdir()) / "haproxy.sock",
         max_request_size=8_500_000,
@@ -122,7 +123,7 @@ def test_rendered_configuration_has_only_the_digest_of_the_clients_token(tmp_pat
 def test_development_needs_no_token(tmp_path: Path) -> None:
     text = haproxy.render(proxy(tmp_path))
     assert "401" not in text
-    assert 'http-request set-header Authorization "Bearer what-torchserve-wants" unless is_grpc' in lines(text)
+    assert 'http-request set-header Authorization "Bearer what-torchserve-wants" if to_model' in lines(text)
 
 
 def test_forwarded_headers_are_those_that_the_handler_reads(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_forwarded_headers_are_those_that_the_handler_reads(tmp_path: Path) -> N
         "cookie",
     )
     assert [name for name in refused if allowed.match(name)] == []
-    rule = f"http-request del-header ^(?!({'|'.join(haproxy.FORWARDED_HEADERS)})$) -m reg unless is_grpc"
+    rule = f"http-request del-header ^(?!({'|'.join(haproxy.FORWARDED_HEADERS)})$) -m reg if to_model"
     assert rule in lines(haproxy.render(proxy(tmp_path)))
 
 

@@ -52,7 +52,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_ports_follow_from_the_public_port() -> None:
     ports = Ports(9000)
-    assert (ports.public, ports.management, ports.metrics) == (9000, 9001, 9002)
+    assert (ports.public, ports.management, ports.web) == (9000, 9001, 9002)
     assert ports.torchserve_metrics == 9004
     assert (ports.inference, ports.grpc_inference, ports.grpc_management) == (9005, 9006, 9007)
 

@@ -1,4 +1,4 @@
-"""The metrics endpoint over HTTP, with a TorchServe and a proxy that answer, hang or are not there."""
+"""The web process over HTTP, with a TorchServe and a proxy that answer, hang or are not there."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from wsgiref.simple_server import make_server
 
 import pytest
 import requests
-from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from serving.errors import Unreachable
 from serving.exporter import collector, torchserve
-from serving.exporter.collector import ServerCollector, Sources
-from serving.exporter.server import _Handler, _Server, application
+from serving.exporter.collector import Sources
 from serving.proxy.routing import Routing
 from serving.runtime.instance import Instance, Ports
 from serving.torchserve.management import Management, Version, Worker
+from serving.web.documents import OPENAPI
+from serving.web.server import Handler, Server, application
 
 TEXT = 'torchlight_requests_total{model_name="digits",model_version="1.0",kind="predict",Hostname="host",} 3.0\n'
 STATISTICS = [
@@ -37,11 +37,9 @@ STATISTICS = [
 
 
 @contextmanager
-def serving(sources: Sources, timeout: float = 1.0) -> Iterator[str]:
-    """The URL of an endpoint."""
-    registry = CollectorRegistry()
-    registry.register(ServerCollector(sources, timeout))
-    with make_server("127.0.0.1", 0, application(registry), _Server, _Handler) as server:
+def serving(sources: Sources) -> Iterator[str]:
+    """The URL of a web process, in a thread of this one."""
+    with make_server("127.0.0.1", 0, application(sources), Server, Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -119,6 +117,7 @@ def test_head_answers_the_headers_of_get(sources: Sources) -> None:
     [
         *((method, path, 404) for method in ("GET", "HEAD") for path in ("/", "/favicon.ico", "/metrics/x", "/models")),
         *((method, "/metrics", 405) for method in ("POST", "PUT", "DELETE", "OPTIONS")),
+        ("POST", "/openapi.json", 405),
     ],
 )
 def test_other_paths_and_methods_are_refused(sources: Sources, method: str, path: str, status: int) -> None:
@@ -126,6 +125,13 @@ def test_other_paths_and_methods_are_refused(sources: Sources, method: str, path
         answer = requests.request(method, url + path, timeout=5)
     assert answer.status_code == status
     assert answer.headers.get("Allow") == ("GET, HEAD" if status == 405 else None)
+
+
+def test_documents_are_answered_while_no_source_is_there(sources: Sources) -> None:
+    with serving(sources) as url:
+        answer = requests.get(f"{url}/openapi.json", timeout=5)
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.content == OPENAPI.read_bytes()
 
 
 def test_sources_that_are_not_there_are_down_and_the_rest_is_answered(
@@ -149,6 +155,7 @@ def test_sources_that_are_not_there_are_down_and_the_rest_is_answered(
 def test_a_server_without_a_proxy_says_nothing_of_one(sources: Sources) -> None:
     with serving(Sources(sources.instance, None, 0.0)) as url:
         text = requests.get(f"{url}/metrics", timeout=5).text
+        assert requests.get(f"{url}/openapi.json", timeout=5).status_code == 404
     assert "torchlight_requests_total" in text
     assert "torchlight_proxy" not in text
 

@@ -1,4 +1,4 @@
-"""Run the metrics endpoint for the supervisor: start its process, and start it again if it ends."""
+"""Run the web process for the supervisor: start it, and start it again if it ends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from serving.runtime import exit_status, processes
 from serving.runtime.instance import Instance
 
 ROOT = Path(__file__).resolve().parents[2]
-# Between two starts, so that an endpoint that cannot run costs little.
+# Between two starts, so that a process that cannot run costs little.
 PAUSE_SECONDS = 10.0
 
 
-class Exporter:
-    """The process of the metrics endpoint. Predictions do not depend on it, so its end does not end the server."""
+class WebProcess:
+    """The web process (serving/web/). Predictions do not depend on it, so its end does not end the server."""
 
     def __init__(self, instance: Instance, log: Callable[[str], None], on_line: Callable[[str], None]) -> None:
         """Start nothing yet.
@@ -44,7 +44,7 @@ class Exporter:
         if self._child is None:
             return []
         if self._child.poll() is not None and time.monotonic() - self._started >= PAUSE_SECONDS:
-            self._log(f"the metrics endpoint {exit_status.describe(self._child.returncode, 0)}; starting it again")
+            self._log(f"the web process {exit_status.describe(self._child.returncode, 0)}; starting it again")
             self._spawn()
         return [self._child.pid]
 
@@ -60,8 +60,8 @@ class Exporter:
 
 
 def command(instance: Instance, socket: Path | None, start: float) -> list[str]:
-    """Return the command line of the metrics endpoint."""
+    """Return the command line of the web process."""
     flags: dict[str, object] = {"--port": instance.ports.public, "--root": instance.folder.parent, "--start": start}
     if socket is not None:
         flags["--socket"] = socket
-    return [sys.executable, "-m", "serving.exporter.server", *(str(word) for flag in flags.items() for word in flag)]
+    return [sys.executable, "-m", "serving.web.server", *(str(word) for flag in flags.items() for word in flag)]
