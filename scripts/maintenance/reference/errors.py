@@ -93,7 +93,9 @@ ADVICE: Mapping[str, Advice] = {
     "Overloaded": Advice(
         "The model's queue is full, its workers are starting, or the batch took too long", "Send less at once", AFTER
     ),
-    "Unavailable": Advice("The model server accepts no connection now", "Wait", AFTER),
+    "Unavailable": Advice(
+        "The model server, or the process with /openapi.json, accepts no connection now", "Wait", AFTER
+    ),
     "GatewayTimeout": Advice("The model server did not answer in time", "Ask for less work"),
     "DeadlineExceeded": Advice(
         "When the request's turn came, too little of `deadline_ms` was left", "Use a longer deadline", YES

@@ -8,6 +8,7 @@ import socket
 import pytest
 import requests
 
+from serving.web.documents import OPENAPI
 from tests.integration.contract import Ask, failed, labels, ok, row, told
 from tests.integration.contract.bodies import elements, send_binary
 from tests.support.stub_backend import TOKEN, running_proxy
@@ -129,6 +130,23 @@ def content_encoding(ask: Ask) -> None:
         answer = ask.post(PREDICT, ask.digit["3"], headers={"Content-Encoding": encoding})
         failed(answer, 415, "UnsupportedEncoding")
     assert labels(ask.post(PREDICT, ask.digit["3"], headers={"Content-Encoding": "identity"})) == ["3"]
+
+
+@row("accept-encoding", "if-none-match", "has-etag")
+def documents(ask: Ask) -> None:
+    tags = {}
+    for coding, encoding in {"gzip": "gzip", "identity": None, "br, gzip;q=0": None}.items():
+        got = ask.get("/openapi.json", headers={"Accept-Encoding": coding})
+        assert got.headers.get("Content-Encoding") == encoding
+        assert got.content == OPENAPI.read_bytes()
+        assert (got.headers["Cache-Control"], got.headers["Vary"]) == ("no-cache", "Accept-Encoding")
+        tags[coding] = got.headers["ETag"]
+        current = ask.get("/openapi.json", headers={"Accept-Encoding": coding, "If-None-Match": got.headers["ETag"]})
+        assert (current.status_code, current.content, current.headers["ETag"]) == (304, b"", got.headers["ETag"])
+        assert ask.get("/openapi.json", headers={"If-None-Match": '"another"'}).status_code == 200
+    assert tags["gzip"] != tags["identity"] == tags["br, gzip;q=0"]
+    plain = ask.post(PREDICT, ask.digit["3"], headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in plain.headers
 
 
 @row("not-passed")
