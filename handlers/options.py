@@ -83,10 +83,14 @@ class PredictOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     top_k: Annotated[int, Field(ge=1, le=999_999), AS_WHOLE_NUMBER] = _option(
-        "X-Top-K", 5, "how many classes to list, most probable first (default: 5)"
+        "X-Top-K",
+        5,
+        "Number of classes to list, most probable first. The default is 5.",
     )
     timing: Switch = _option(
-        "X-Timing", False, "true: the answer's Server-Timing header has the milliseconds of each stage (default: false)"
+        "X-Timing",
+        False,
+        "With true, the response header Server-Timing has the milliseconds of each stage. The default is false.",
     )
 
 
@@ -99,65 +103,89 @@ class ExplainOptions(PredictOptions):
     method: str | None = _option(
         "X-Explain-Method",
         None,
-        "the attribution method (default: the model's own; with a deadline the best that it leaves time for)",
+        "Attribution method. The default is the method that the model's card names. With a deadline, it is the most "
+        "faithful method that fits into the time.",
     )
     target: ClassName | None = _option(
-        "X-Target", None, "the class to explain, by label or else by index (default: the predicted one)"
+        "X-Target",
+        None,
+        "Class to explain, by its label or its index. A label has priority over an index. The default is the "
+        "predicted class.",
     )
     contrast: ClassPair | None = _option(
-        "X-Contrast", None, "two classes: what speaks for the first and against the second; as A,B outside JSON"
+        "X-Contrast",
+        None,
+        "Two classes A and B. The explanation shows evidence for A and against B. In JSON this is a list, and "
+        "elsewhere the text `A,B`.",
     )
     steps: Annotated[int, Field(ge=1, le=2000), AS_WHOLE_NUMBER] | None = _option(
-        "X-Explain-Steps", None, "steps or samples of the method, each of which has bounds and a default of its own"
+        "X-Explain-Steps",
+        None,
+        "Number of steps or samples of the attribution method. Each method has its own bounds and its own default.",
     )
     baseline: str | None = _option(
         "X-Explain-Baseline",
         None,
-        "what the image is compared with, where the method compares (default: the method's own)",
+        "Image that the attribution method compares with. Only some methods use a baseline. Each of these has its "
+        "own default.",
     )
     smoothgrad_samples: Annotated[int, Field(ge=0, le=50), AS_WHOLE_NUMBER] = _option(
         "X-Explain-Smoothgrad-Samples",
         0,
-        "noisy copies of the image to average over (SmoothGrad), for methods of gradients (default: 0)",
+        "Number of noisy copies of the image whose attributions are averaged (SmoothGrad). Only gradient methods "
+        "support it. The default is 0.",
     )
     deadline_ms: Annotated[int, Field(ge=1, le=600_000), AS_WHOLE_NUMBER] | None = _option(
-        "X-Explain-Deadline", None, "milliseconds until the answer is needed, counted from the proxy"
+        "X-Explain-Deadline",
+        None,
+        "Milliseconds until the response is needed, counted from the arrival at the proxy. An explanation that is "
+        "late is answered 504 DeadlineExceeded.",
     )
     faithfulness: Switch = _option(
         "X-Explain-Faithfulness",
         False,
-        "true: measure whether the map beats a random and a centered one, by more passes (default: false)",
+        "With true, the response says how faithful the map is, compared with a random map and a map of the center. "
+        "This costs 128 passes. The default is false.",
     )
     counterfactual: Switch = _option(
         "X-Explain-Counterfactual",
         False,
-        "true: find the few patches that, blurred, change the class, by more passes (default: false)",
+        "With true, the response has a few patches that change the predicted class when they are blurred. This "
+        "costs about 100 passes. The default is false.",
     )
     neighbors: Annotated[int, Field(ge=0, le=20), AS_WHOLE_NUMBER] = _option(
         "X-Explain-Neighbors",
         3,
-        "how many of the nearest training images to show, if the archive has them (default: 3)",
+        "Number of nearest training images in the response. Archives without training images return none. The "
+        "default is 3.",
     )
     output: Output | None = _option(
         "X-Explain-Output",
         None,
-        "json, or one thing alone: the overlay, the heat map, the array (default: what Accept says, else json)",
+        "Content of the response: `json`, or only the overlay, the heat map or the array. The default follows the "
+        "Accept header, and is `json` without it.",
     )
     sign: Literal["both", "positive"] = _option(
-        "X-Explain-Sign", "both", "both: evidence for the class and against it; positive: for it alone (default: both)"
+        "X-Explain-Sign",
+        "both",
+        "Evidence in the overlay: `both` shows evidence for and against the class, `positive` only evidence for it. "
+        "The default is both.",
     )
     alpha: Annotated[float, Field(ge=0, le=1), AS_NUMBER] | None = _option(
-        "X-Explain-Alpha", None, "how opaque the strongest evidence is laid over the image (default: 0.85)"
+        "X-Explain-Alpha",
+        None,
+        "Opacity of the strongest evidence in the overlay, from 0 to 1. The default is 0.85.",
     )
     colormap: str | None = _option(
         "X-Explain-Colormap",
         None,
-        "the colors of the evidence; color-blind people can tell all of them apart (default: rdbu)",
+        "Colors of the evidence in the overlay. All of them are readable with color blindness. The default is rdbu.",
     )
     resolution: Literal["original", "model"] = _option(
         "X-Explain-Resolution",
         "original",
-        "original: the picture as it came, with a legend; model: the pixels of the network's input (default: original)",
+        "Resolution of the overlay. `original` has the size of the image that was sent, and a legend. `model` has "
+        "the size of the network's input. The default is original.",
     )
 
 

@@ -9,6 +9,12 @@ WORD: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+SWITCH: Schema = {"type": "boolean"}
+
+
+def described(shape: Schema, description: str) -> Schema:
+    """Return a schema with a description, which comes first so that readers of the file see it first."""
+    return {"description": description, **shape}
 
 
 def ref(kind: str, name: str) -> Schema:
@@ -30,6 +36,11 @@ def object_of(properties: Schema, required: list[str] | None = None, *, more: Sc
     if more is not True:
         document["additionalProperties"] = more
     return document
+
+
+def list_of(items: Schema) -> Schema:
+    """Return the schema of a list, which may be empty."""
+    return {"type": "array", "items": items}
 
 
 def many(items: Schema, max_items: int | None = None) -> Schema:

@@ -54,7 +54,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_python_client_has_every_operation(generated: Path) -> None:
-    modules = {path.stem.replace("_", "") for path in (generated / "api" / "default").glob("*.py")} - {"init"}
+    modules = {path.stem.replace("_", "") for path in (generated / "api").glob("*/*.py")} - {"init"}
     assert modules == {operation.lower() for operation in operations()}
 
 
@@ -66,7 +66,8 @@ def test_python_client_gets_typed_answers(
     models, types = (importlib.import_module(f"generated_client.{name}") for name in ("models", "types"))
 
     def operation(name: str) -> ModuleType:
-        return importlib.import_module(f"generated_client.api.default.{name}")
+        (module,) = (generated / "api").glob(f"*/{name}.py")
+        return importlib.import_module(f"generated_client.api.{module.parent.name}.{name}")
 
     def file(content: bytes) -> Any:
         return types.File(payload=io.BytesIO(content), file_name="digit.png", mime_type="image/png")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import string
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from handlers.options import OPTIONS
 from models.card import Limits
 from scripts import cli
 from scripts.maintenance.openapi.schemas import all_errors, handler_errors, option_schema, proxy_errors
-from serving.proxy.haproxy import OPENAPI, TEMPLATE
+from scripts.maintenance.reference.errors import ADVICE
+from serving.web.documents import OPENAPI
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +37,86 @@ def test_openapi_document_is_valid(document: dict[str, Any]) -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
 
-def test_the_front_proxy_can_send_it() -> None:
-    """HAProxy answers with a file that fits into one of its buffers, less what it keeps free for headers."""
-    set_ = re.search(r"^    tune\.bufsize (\d+)$", TEMPLATE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert OPENAPI.stat().st_size <= (int(set_[1]) if set_ else 16_384) - 1_024
+def test_openapi_file_is_indented_and_not_huge() -> None:
+    text = OPENAPI.read_text(encoding="utf-8")
+    assert len(text.encode()) < 400_000
+    assert text.startswith('{\n  "openapi": "3.1.0",\n')
+
+
+def is_sentence(text: str) -> bool:
+    """Return whether a text begins like a sentence, ends like one, and has a few words."""
+    return len(text.split()) >= 3 and text[0] in string.ascii_uppercase + "-`" and text.rstrip()[-1] in ".|"
+
+
+def resolved(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """Return a component in the place of a reference to it."""
+    if "$ref" not in value:
+        return value
+    component: Any = document
+    for step in value["$ref"].removeprefix("#/").split("/"):
+        component = component[step]
+    return dict(component)
+
+
+def properties_in(schema: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return the properties of a schema and of the schemas within it, with their paths."""
+    if isinstance(schema, list):
+        for index, item in enumerate(schema):
+            yield from properties_in(item, f"{path}[{index}]")
+    elif isinstance(schema, dict):
+        for key, value in schema.items():
+            if key in ("if", "then", "else"):  # rules about properties that are described above
+                continue
+            if key == "properties":
+                yield from ((f"{path}.{name}", shape) for name, shape in value.items())
+            yield from properties_in(value, f"{path}.{key}")
+
+
+def test_every_operation_has_a_summary_and_a_description(document: dict[str, Any]) -> None:
+    for path, item in document["paths"].items():
+        for method in item.keys() - {"parameters"}:
+            operation = item[method]
+            assert len(operation["summary"].split()) >= 3, path
+            assert is_sentence(operation["description"]), path
+            assert operation["tags"][0] in [tag["name"] for tag in document["tags"]], path
+
+
+@pytest.mark.parametrize("kind", ["parameters", "headers", "requestBodies", "responses", "schemas"])
+def test_every_component_has_a_description(document: dict[str, Any], kind: str) -> None:
+    components = document["components"][kind]
+    assert [name for name, component in components.items() if not is_sentence(component["description"])] == []
+
+
+def test_every_property_has_a_description(document: dict[str, Any]) -> None:
+    components = document["components"]
+    properties = dict(properties_in({kind: components[kind] for kind in ("requestBodies", "responses")}, ""))
+    properties |= dict(properties_in(components["schemas"], "schemas"))
+    assert len(properties) > 150
+    missing = [path for path, shape in properties.items() if "description" not in resolved(document, shape)]
+    assert missing == []
+    texts = {path: resolved(document, shape)["description"] for path, shape in properties.items()}
+    assert {path: text for path, text in texts.items() if not is_sentence(text)} == {}
+
+
+def test_every_json_body_has_examples_that_fit_its_schema(document: dict[str, Any]) -> None:
+    components = document["components"]
+    for kind in ("requestBodies", "responses"):
+        for name, component in components[kind].items():
+            content = component.get("content", {}).get("application/json")
+            if content is None or name == "Description":
+                continue
+            assert content["examples"], name
+            validator = OAS31Validator(content["schema"] | {"components": components})
+            for example in content["examples"].values():
+                assert [error.message for error in validator.iter_errors(example["value"])] == [], name
+
+
+def test_every_error_type_has_a_meaning_in_the_description(document: dict[str, Any]) -> None:
+    responses = document["components"]["responses"]
+    for kind, status in all_errors().items():
+        text = responses["Refused" if status < 500 else "Failed"]["description"]
+        assert f"| {status} | `{kind}` | {ADVICE[kind].when.partition('[')[0]}" in text
+        assert "](" not in text
 
 
 def test_each_option_is_there_in_each_of_its_places(document: dict[str, Any]) -> None:
@@ -106,7 +185,7 @@ def test_the_limits_are_there(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     assert schemas["File"]["maxLength"] == Limits().max_bytes
     assert schemas["PredictV1"]["properties"]["instances"]["maxItems"] == Limits().max_images
-    assert str(Limits().max_pixels) in schemas["File"]["description"]
+    assert f"{Limits().max_pixels:,} pixels" in schemas["File"]["description"]
 
 
 def test_operations_are_told_apart(document: dict[str, Any]) -> None:
