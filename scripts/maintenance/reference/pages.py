@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from scripts.maintenance.markdown import replace_block
-from scripts.maintenance.reference import configuration, errors, metrics, model_card
+from scripts.maintenance.reference import cli, configuration, errors, metrics, model_card
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "reference"
 PAGES: Mapping[str, Callable[[], Mapping[str, str]]] = {
+    "cli.md": cli.blocks,
     "configuration.md": configuration.blocks,
     "errors.md": errors.blocks,
     "metrics.md": metrics.blocks,

@@ -1,4 +1,4 @@
-"""The reference pages are what the code makes. So every key, metric and error type is on a page, with its meaning.
+"""The reference pages are what the code makes. So every flag, key, metric and error type is on a page.
 
 A change of the code that changes a page fails here until `make reference` has written the page again.
 """
@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from models.card import Card
+from scripts import cli
 from scripts.maintenance.openapi.schemas import all_errors
 from scripts.maintenance.reference import errors, keys, pages
 from serving.artifacts.model_config import ModelConfig
@@ -60,6 +61,15 @@ def test_each_key_has_a_meaning(model: type[BaseModel]) -> None:
 def test_each_metric_and_each_error_type_is_on_its_page() -> None:
     assert [each.name for each in DEFINITIONS if f"| `{each.name}` |" not in pages.render("metrics.md")] == []
     assert [kind for kind in all_errors() if f"| `{kind}` |" not in pages.render("errors.md")] == []
+
+
+def test_each_flag_of_each_command_is_on_its_page() -> None:
+    text = pages.render("cli.md")
+    for name, command in cli.commands().items():
+        section = re.split(r"\n#+ ", text.partition(f"# torchlight {name}\n")[2])[0]
+        arguments = command.assemble_argument_collection(parse_docstring=True)
+        flags = {flag for argument in arguments if argument.show for flag in argument.names if flag.startswith("--")}
+        assert {flag for flag in flags if f"`{flag}" not in section and f", {flag}" not in section} == set(), name
 
 
 def test_error_type_without_advice_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
