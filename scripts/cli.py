@@ -33,13 +33,15 @@ def _shown(default: object) -> str | None:
     return None if default is None or default is False or default in ((), "") else str(default)
 
 
+# A flag that is given twice has its last value, as a wrapper of a command may append flags.
+FLAGS = Parameter(negative=(), allow_repeating=True, show_default=_shown)
+
 app = App(
     name="torchlight",
     help=HELP,
     help_format="markdown",
     version=VERSION,
-    # A flag that is given twice has its last value, as a wrapper of a command may append flags.
-    default_parameter=Parameter(negative=(), allow_repeating=True, show_default=_shown),
+    default_parameter=FLAGS,
     result_action="return_value",
 )
 

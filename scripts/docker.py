@@ -29,7 +29,7 @@ from serving.server.launch_options import LOOPBACK
 
 ROOT = Path(__file__).resolve().parent.parent
 
-app = App(name="docker", version_flags=())
+app = App(name="docker", version_flags=(), default_parameter=cli.FLAGS)
 
 
 @app.command

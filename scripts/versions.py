@@ -27,7 +27,7 @@ from serving.rollout.versions import Versions
 from serving.runtime.instance import Instance, Ports
 from torchlight_client import TorchlightError
 
-app = App(name="versions", version_flags=())
+app = App(name="versions", version_flags=(), default_parameter=cli.FLAGS)
 AsJson = Annotated[bool, Parameter(name="--json")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,4 +22,6 @@ def blocks() -> Mapping[str, str]:
         text = generate_markdown_docs(app, generate_toc=False, no_root_title=True, exclude_commands=EXCLUDED)
     # The groups of commands begin below the usage and the description of the app, which the page has already.
     groups = text[text.index("\n**") :]
+    # The usage of a command repeats its heading, and cyclopts puts the name of the running process into it.
+    groups = re.sub(r"^```console\n.*?^```\n\n", "", groups, flags=re.MULTILINE | re.DOTALL)
     return {"commands": groups.replace(f"{REPOSITORY}/", "")}  # defaults of flags show paths of this checkout
