@@ -111,7 +111,7 @@ def test_a_training_that_was_stopped_is_not_begun_anew_unasked(halves: Dataset, 
     with pytest.raises(
         ReleaseError,
         match=r"a training of halves 1\.0 was stopped: resume it \(--resume\), restart it \(--restart\), or "
-        r"choose another VERSION",
+        r"choose another --version",
     ):
         made(halves, tmp_path)
     assert left(tmp_path) == before
