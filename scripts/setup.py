@@ -18,11 +18,11 @@ OLDEST = (3, 11)
 # With a CPU build of torch, .venv needs 1.7 GB, and pip needs space to unpack wheels.
 NEEDED_BYTES = 3 * 10**9
 
-# The command .venv/bin/torchlight. Its first lines make a shell run it by the Python of .venv, whose path may have
-# spaces. The project is not installed: the launcher finds it two folders above itself.
+# The command .venv/bin/torchlight. Its first lines make a shell run it by the Python beside it, whose path may have
+# spaces. The project is not installed: the launcher finds it two folders above its own.
 LAUNCHER = """\
 #!/bin/sh
-'''exec' "{python}" "$0" "$@"
+'''exec' "$(dirname "$(readlink -f "$0")")/python" "$0" "$@"
 ' '''
 import os
 import sys
@@ -133,13 +133,12 @@ def make_java_cache(python: str) -> None:
 def write_launcher() -> None:
     """Write .venv/bin/torchlight, unless it is there."""
     path = os.path.join(VENV, "bin", "torchlight")
-    content = LAUNCHER.format(python=os.path.join(VENV, "bin", "python"))
     if os.path.exists(path):
         with open(path) as file:
-            if file.read() == content:
+            if file.read() == LAUNCHER:
                 return
     with open(path + ".new", "w") as file:
-        file.write(content)
+        file.write(LAUNCHER)
     os.chmod(path + ".new", 0o755)
     os.replace(path + ".new", path)
 
