@@ -58,13 +58,6 @@ def test_each_row_of_the_contract_has_a_key() -> None:
     assert len([line for line in rows if " <!-- " in line]) == len(rows) - len(tables)
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
-def test_each_path_of_the_code_on_a_page_exists(page: Path) -> None:
-    folders = "benchmarks|clients|deploy|docs|handlers|models|scripts|serving|tests|training"
-    paths = re.findall(rf"`((?:{folders})/[^`\s]*)`", page.read_text(encoding="utf-8"))
-    assert [path for path in paths if not list(DOCS.parent.glob(path.rstrip("/")))] == []
-
-
 def test_each_option_has_its_row() -> None:
     documented = dict(ROWS_OF["Options"])
     for option in OPTIONS:

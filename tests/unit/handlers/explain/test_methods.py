@@ -42,8 +42,9 @@ class Watched(nn.Module):
         return logits
 
 
-def test_methods_are_eight_with_one_default() -> None:
-    assert list(METHODS) == ["deeplift", "kernelshap", "occlusion", "ig", "gradshap", "layercam", "gradcam", "ixg"]
+def test_methods_are_sorted_by_rank_and_include_the_default() -> None:
+    built_in = ["deeplift", "kernelshap", "occlusion", "ig", "gradshap", "layercam", "gradcam", "ixg"]
+    assert [name for name in METHODS if name in built_in] == built_in
     assert [method.name for method in METHODS.values()] == list(METHODS)
     assert Explanations().method in METHODS
 
