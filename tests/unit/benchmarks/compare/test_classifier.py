@@ -91,6 +91,7 @@ def test_program_gets_at_most_its_maximum_batch() -> None:
     assert sizes == [64, 6]
 
 
+@pytest.mark.slow
 def test_ceiling_counts_images_of_all_cores(model: Model) -> None:
     assert ceiling.measure(model, [photo(60, 40, "PNG")], 0.2, 1, compiled=False) > 0
 

@@ -101,6 +101,7 @@ def test_refused_and_wrong_responses_have_no_latency() -> None:
 
 
 @NEEDS_WRK
+@pytest.mark.slow
 def test_failed_system_is_excluded_and_others_continue(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "benchmarks")
 
@@ -133,6 +134,7 @@ def test_failed_system_is_excluded_and_others_continue(tmp_path: Path, caplog: p
 
 
 @NEEDS_WRK
+@pytest.mark.slow
 def test_system_is_paused_after_it_has_drained_its_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise TorchServe's timeouts are over when it resumes, and it ends busy workers."""
     starts, ends = count(1), count(1)

@@ -56,6 +56,7 @@ def repository_copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_registry_has_a_method_after_its_file_was_added(repository_copy: Path) -> None:
     (repository_copy / "handlers" / "explain" / "methods" / "constant.py").write_text(NEW_METHOD)
     result = run(PROGRAM, repository_copy)
@@ -71,6 +72,7 @@ def test_registry_has_a_method_after_its_file_was_added(repository_copy: Path) -
     }
 
 
+@pytest.mark.slow
 def test_registry_rejects_two_files_with_the_same_method_name(repository_copy: Path) -> None:
     path = repository_copy / "handlers" / "explain" / "methods" / "other.py"
     path.write_text(NEW_METHOD.replace("constant", "ig"))
@@ -78,6 +80,7 @@ def test_registry_rejects_two_files_with_the_same_method_name(repository_copy: P
     assert "two files of handlers.explain.methods have the same method name" in result.stderr
 
 
+@pytest.mark.slow
 def test_registry_does_not_import_captum() -> None:
     program = "import sys, handlers.explain.registry; print('captum' in sys.modules)"
     assert run(program, REPOSITORY).stdout == "False\n"

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from models.release import Release
 from training.data import Dataset
 
@@ -41,10 +43,12 @@ def imported(release: Release, content: bytes, folder: Path, *kinds: str) -> set
     return set(json.loads(worker.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 def test_predictions_import_neither_the_plug_in_nor_captum(release: Release, digits: Dataset, tmp_path: Path) -> None:
     assert imported(release, digits.test.images[0], tmp_path, "predict", "predict") == set()
 
 
+@pytest.mark.slow
 def test_the_first_explanation_imports_them(release: Release, digits: Dataset, tmp_path: Path) -> None:
     names = imported(release, digits.test.images[0], tmp_path, "predict", "explain")
     assert {"captum", "handlers.explain"} <= names

@@ -47,12 +47,14 @@ def test_a_split_other_than_test_has_a_folder_of_its_own(elsewhere: Path) -> Non
     assert Path("evaluations/colors-1.0-on-paint-calibration/report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_part_of_the_classes_will_do(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     painted.folder(elsewhere / "two", ("blue", "green"))
     figures = evaluate.run(evaluate.find("colors"), "two")
     assert [line.images for line in figures.classes] == [0, 2, 2]
 
 
+@pytest.mark.slow
 def test_images_of_another_kind_are_told_apart_or_not(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     painted.folder(elsewhere / "other", ("a", "b"))
     cli.main(["evaluate", "--model", "colors", "--data", "paint", "--ood-data", "other", "--out", "here"])

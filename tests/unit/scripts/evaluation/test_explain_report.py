@@ -21,6 +21,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_release_is_measured_and_gets_its_default(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["explain-report", "--model", "colors", "--data", "paint", "--images", "4"])
     output = capsys.readouterr().out

@@ -58,6 +58,7 @@ def test_each_key_has_a_meaning(model: type[BaseModel]) -> None:
     assert [key.name for key in keys.keys_of(model) if not re.search(r"\w{2}", key.meaning)] == []
 
 
+@pytest.mark.slow
 def test_each_metric_and_each_error_type_is_on_its_page() -> None:
     assert [each.name for each in DEFINITIONS if f"| `{each.name}` |" not in pages.render("metrics.md")] == []
     assert [kind for kind in all_errors() if f"| `{kind}` |" not in pages.render("errors.md")] == []

@@ -68,6 +68,7 @@ def sample() -> Sample:
     return draw(classifier(), split(), 4)
 
 
+@pytest.mark.slow
 def test_every_method_is_measured_or_unsupported(sample: Sample) -> None:
     model = classifier()
     explainer = AttributionPlugin(model).explainer

@@ -53,6 +53,7 @@ def all_wrong(data: Dataset) -> Report:
     return Report(test, data.train, f"the train split of {data.name}", recipe=recipe)
 
 
+@pytest.mark.slow
 def test_report_on_odd_names_is_whole(data: Dataset, tmp_path: Path) -> None:
     assert report.write(tmp_path, all_wrong(data)) == []
     names = {"confusion.png", "mistakes.png", "reliability.png", "metrics.json", "report.html"}
