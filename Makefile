@@ -142,7 +142,7 @@ test: setup-dev ## run every test, with a real TorchServe, HAProxy and Docker (a
 	@$(RUN) pytest -n auto --maxprocesses 4 tests/unit
 	@$(RUN) pytest tests/integration tests/e2e
 
-test-fast: setup-dev ## the unit tests but the slow ones, in under 3 minutes
+test-fast: setup-dev ## the unit tests but the slow ones, about 4 minutes on 2 cores
 	@$(RUN) pytest -n auto --maxprocesses 4 -m "unit and not slow" tests/unit
 
 measure: setup ## docs/benchmarks/end-to-end.md: cost of each step on this machine

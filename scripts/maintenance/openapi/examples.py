@@ -35,8 +35,8 @@ SUMMARIES = {
 
 _PREDICTION: dict[str, Any] = {
     "predictions": [
-        {"label": "3", "index": 3, "probability": 0.9033},
-        {"label": "7", "index": 7, "probability": 0.095733},
+        {"label": "3", "index": 3, "probability": 0.73625},
+        {"label": "7", "index": 7, "probability": 0.225828},
     ],
     "set": ["3"],
     "ood": {"score": 114.9, "threshold": 140.4, "method": "mahalanobis"},
@@ -54,11 +54,11 @@ _REFERRED: dict[str, Any] = {
     "reason": "ambiguous",
 }
 _EXPLANATION: dict[str, Any] = _PREDICTION | {
-    "predictions": [{"label": "3", "index": 3, "probability": 0.9033, "raw_probability": 0.9412}],
+    "predictions": [{"label": "3", "index": 3, "probability": 0.73625, "raw_probability": 0.9412}],
     "method": "ig",
     "steps": 50,
     "baseline": "blur",
-    "target": {"label": "3", "index": 3, "source": "predicted", "probability": 0.9033, "raw_probability": 0.9412},
+    "target": {"label": "3", "index": 3, "source": "predicted", "probability": 0.73625, "raw_probability": 0.9412},
     "target_logit": 8.4127,
     "baseline_logit": 1.2031,
     "completeness": {"delta": 0.0112, "ok": True},
@@ -87,7 +87,7 @@ INFERRED = {
     "id": "42",
     "outputs": [
         {"name": "label", "datatype": "BYTES", "shape": [2, 2], "data": ["3", "7", "4", "9"]},
-        {"name": "probability", "datatype": "FP32", "shape": [2, 2], "data": [0.9033, 0.095733, 0.61, 0.37]},
+        {"name": "probability", "datatype": "FP32", "shape": [2, 2], "data": [0.73625, 0.225828, 0.61, 0.37]},
         {"name": "decision", "datatype": "BYTES", "shape": [2], "data": ["accept", "refer"]},
     ],
 }
