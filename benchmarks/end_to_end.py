@@ -15,6 +15,8 @@ from pathlib import Path
 from benchmarks.report import put, table, where
 from models.release import find
 from scripts.command import command
+from serving.runtime.instance import Instance, Ports
+from serving.torchserve.tokens import KeyFile
 from torchlight_client import Client, Prediction
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -60,19 +62,18 @@ def measure(folder: Path, port: int, starts: int, requests: int) -> list[tuple[s
             run(folder, "scripts.stop", "--port", str(port))
     rows.append((f"from the command to READY, {starts} starts", spread(seconds, "s", 1)))
     try:
-        rows += measure_requests(port, requests)
+        rows += measure_requests(Instance(Ports(port), folder / ".run"), requests)
     finally:
         run(folder, "scripts.stop", "--port", str(port))
     return rows
 
 
-def measure_requests(port: int, requests: int) -> list[tuple[str, str]]:
+def measure_requests(instance: Instance, requests: int) -> list[tuple[str, str]]:
     """Measure one client with persistent connections. Paths are interleaved, so that noise affects all of them."""
+    token = KeyFile.of(instance).token("inference")  # TorchServe asks for its own token, which the proxy knows
+    torchserve_url = f"http://127.0.0.1:{instance.ports.inference}"
     # Without retries: a request that fails must not count as a slow one.
-    with (
-        Client(f"http://127.0.0.1:{port}", retries=0) as proxy,
-        Client(f"http://127.0.0.1:{port + 5}", retries=0) as direct,
-    ):
+    with Client(instance.url, retries=0) as proxy, Client(torchserve_url, token, retries=0) as direct:
         paths: dict[str, Callable[[], Prediction]] = {
             "direct": lambda: direct.predict("digits", IMAGE, "1.0"),
             "proxy": lambda: proxy.predict("digits", IMAGE),
