@@ -96,7 +96,7 @@ class ModelState(_StrictModel):
         self.phase = Phase.STABLE
 
     def remove(self, version: str) -> None:
-        """Remove a version that is not the default. A rollback to it that has begun is given up."""
+        """Remove a version. A rollback to it that has begun is given up."""
         self.versions.pop(version, None)
         if self.previous == version:
             self.previous = None
@@ -164,6 +164,18 @@ class State(_StrictModel):
             self.models[model] = ModelState(default=version, versions={version: version_state})
         else:
             versions[version] = version_state
+
+    def remove(self, model: str, version: str) -> None:
+        """Remove a version, and the model with its last one.
+
+        A model that was never promoted may lose its default. The next version then takes its place.
+        """
+        model_state = self.models[model]
+        model_state.remove(version)
+        if not model_state.versions:
+            del self.models[model]
+        elif model_state.default == version:
+            model_state.default = next(iter(model_state.versions))
 
     def copy_digests(self, before: State) -> None:
         """Copy the digests of an earlier state, so that a start can name the archives that changed since."""

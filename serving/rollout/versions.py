@@ -126,10 +126,14 @@ class Versions:
         """
         with self._command("promote", model, version) as (run, state):
             model_state = self._ready(state, model, version)
-            already = self._router.default(model) == version
+            routed = self._router.default(model)
+            already = routed == version
             if not already:
                 registered = model_state.versions[version].sha256
                 run.write("golden", answers=self._check_golden(model, version, registered))
+            if routed is None:  # the first promotion of a model has no version to go back to
+                model_state.default = version
+                self._state_file.save(state)
             self._commit(run, model, version)
             model_state.promote(version)
             self._state_file.save(state)
@@ -187,7 +191,7 @@ class Versions:
             self._registry.remove(model, version)
             run.write("unregistered")
             if model in state.models:
-                state.models[model].remove(version)
+                state.remove(model, version)
                 self._state_file.save(state)
             run.write("done")
 

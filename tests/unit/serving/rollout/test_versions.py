@@ -18,6 +18,7 @@ from serving.artifacts.store import Archive
 from serving.errors import ArchiveError, VersionError
 from serving.proxy import routing
 from serving.proxy.routing import Routing
+from serving.rollout import startup
 from serving.rollout import versions as versions_module
 from serving.rollout.journal import Journal
 from serving.rollout.registry import TorchServeRegistry
@@ -103,10 +104,10 @@ class World:
             clock=self.clock,
         )
 
-    def archive(self, version: str, content: str = "") -> None:
-        path = self.store / f"digits-{version}.mar"
+    def archive(self, version: str, content: str = "", model: str = "digits") -> None:
+        path = self.store / f"{model}-{version}.mar"
         with zipfile.ZipFile(path, "w") as mar:
-            manifest = {"model": {"modelName": "digits", "modelVersion": version}}
+            manifest = {"model": {"modelName": model, "modelVersion": version}}
             mar.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
             mar.writestr(FILE_NAME, ModelConfig().archived())
             mar.writestr("weights", content)
@@ -242,6 +243,61 @@ def test_the_default_is_not_retired(world: World) -> None:
 
 
 # ---- kills
+
+
+# ---- a model that is new on a running server
+
+
+@pytest.fixture
+def new_model(world: World) -> World:
+    """Cells 1.0 and 2.0 beside digits, registered and never promoted."""
+    for version in ("1.0", "2.0"):
+        world.archive(version, model="cells")
+        world.versions.register("cells", version)
+    return world
+
+
+def stored(world: World) -> State:
+    state = world.state_file.load()
+    assert state is not None
+    return state
+
+
+def test_first_promotion_of_a_model_leaves_nothing_to_roll_back_to(new_model: World) -> None:
+    new_model.versions.promote("cells", "2.0")
+    cells = stored(new_model).models["cells"]
+    assert (cells.default, cells.previous) == ("2.0", None)
+    assert routing.read(new_model.folder / routing.FILE_NAME)["cells"] == "2.0"
+    with pytest.raises(VersionError, match=r"nothing was promoted before 2\.0"):
+        new_model.versions.rollback("cells")
+
+
+def test_first_promotion_killed_after_its_commit_leaves_nothing_to_roll_back_to(
+    new_model: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: Routing, model: str, version: str) -> None:
+        commit(self, model, version)
+        raise Killed
+
+    commit = Routing.set_default
+    with monkeypatch.context() as patch:
+        patch.setattr(Routing, "set_default", killed)
+        with pytest.raises(Killed):
+            new_model.versions.promote("cells", "2.0")
+    new_model.versions.promote("cells", "2.0")
+    cells = stored(new_model).models["cells"]
+    assert (cells.default, cells.previous) == ("2.0", None)
+
+
+def test_retired_versions_of_a_model_without_a_promotion_leave_the_state(new_model: World) -> None:
+    new_model.versions.retire("cells", "1.0")
+    assert stored(new_model).models["cells"].default == "2.0"
+    new_model.versions.retire("cells", "2.0")
+    assert list(stored(new_model).models) == ["digits"]
+    archives, _ = startup.stored_archives(stored(new_model), new_model.store)
+    assert [(archive.model, archive.version) for archive in archives] == [("digits", "1.0")]
+    new_model.versions.retire("cells", "2.0")
+    assert new_model.messages[-1] == "cells 2.0 was retired already"
 
 
 def register(world: World) -> None:
