@@ -25,7 +25,7 @@ from serving.docker import container, errors, image
 from serving.errors import ContainerEnded, DockerError
 from serving.proxy import client_token, cors
 from serving.runtime.instance import http_url
-from serving.server.launch_options import LOOPBACK
+from serving.server.launch_options import development_note
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -183,12 +183,7 @@ def _welcome(options: container.ContainerOptions) -> str:
         f"stop:  torchlight docker stop --port {options.port}",
     ]
     if not options.production:
-        lines.append(
-            "requests need no token: only this machine can connect; "
-            "`torchlight docker serve --mode production` requires one"
-            if options.host in LOOPBACK
-            else f"WARNING: --host={options.host} lets everybody who reaches this machine use it: add --mode=production"
-        )
+        lines.append(development_note(options.host, "torchlight docker serve"))
     return "\n".join(lines)
 
 

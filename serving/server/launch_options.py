@@ -110,11 +110,12 @@ def welcome(launch: Launch, ports: Ports) -> str:
         )
         lines.append(f"TorchServe asks every client for its own token, which is new at each start: {file}")
     elif not launch.production:
-        lines.append(
-            "no token is asked for: this is for one machine; `torchlight serve --mode production` asks for one"
-        )
-        if launch.host not in LOOPBACK:
-            lines.append(
-                f"WARNING: --host={launch.host} lets anybody who reaches this machine use it: add --mode=production"
-            )
+        lines.append(development_note(launch.host, "torchlight serve"))
     return "\n".join(lines)
+
+
+def development_note(host: str, command: str) -> str:
+    """Return a sentence on who can send requests without a token in development mode."""
+    if host in LOOPBACK:
+        return f"requests need no token: only this machine can connect; `{command} --mode production` requires one"
+    return f"WARNING: --host={host} lets anybody who reaches this machine use it: add --mode=production"
