@@ -31,7 +31,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def java(folder: Path) -> Iterator[int]:
     model = folder / "tmp" / "models" / "1a2b"
     with subprocess.Popen([sys.executable, "-c", PARENT, str(model)], stdin=subprocess.PIPE) as parent:
-        while not file_presence._children(parent.pid):
+        # A forked child is still in its parent's folder for a moment: it changes the folder before it runs `cat`.
+        while {file_presence._working_folder(pid) for pid in file_presence._children(parent.pid)} != {model}:
             assert parent.poll() is None
         yield parent.pid
 
