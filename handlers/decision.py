@@ -9,8 +9,10 @@ from typing import Any, Literal
 import torch
 
 from handlers.engines import Outputs
-from handlers.uncertainty import DIGITS, UncertaintyEstimator, probabilities, set_sizes
-from models.card import Policy
+from handlers.ood import Detail
+from handlers.prediction_sets import membership
+from handlers.uncertainty import DIGITS, UncertaintyEstimator, probabilities
+from models.card import Conformal, Policy
 
 Decision = Literal["accept", "refer"]
 Reason = Literal["out_of_distribution", "ambiguous", "unsure"]
@@ -36,16 +38,19 @@ class Uncertainty:
     """The uncertainty of the prediction for one image.
 
     Attributes:
-        set: the prediction set: the labels of the classes that the image may show, most probable first.
+        set: the prediction set: the labels of the classes that the image may show, most probable first; None if the
+            model gives no sets.
         score: the OOD score, by `method`. Above `threshold` the image is out of distribution.
         reason: why a person should look at the image; None if the answer is accepted.
+        reason_detail: what is unlike the training images, if the image is referred for that.
     """
 
-    set: list[str]
+    set: list[str] | None
     score: float
     threshold: float
     method: str
     reason: Reason | None
+    reason_detail: Detail | None = None
 
     @property
     def decision(self) -> Decision:
@@ -55,7 +60,13 @@ class Uncertainty:
     def members(self) -> dict[str, Any]:
         """Return the JSON members for a response."""
         ood = {"score": self.score, "threshold": self.threshold, "method": self.method}
-        return {"set": self.set, "ood": ood, "decision": self.decision, "reason": self.reason}
+        return {
+            "set": self.set,
+            "ood": ood,
+            "decision": self.decision,
+            "reason": self.reason,
+            "reason_detail": self.reason_detail,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +115,37 @@ def predictions(
 def uncertainties(
     ranking: Ranking, outputs: Outputs, estimator: UncertaintyEstimator, classes: Sequence[str]
 ) -> list[Uncertainty]:
-    """Return the uncertainty of the predictions for N images."""
-    sizes = set_sizes(ranking.ranked, estimator.uncertainty.conformal).tolist()
-    ood, policy = estimator.uncertainty.ood, estimator.uncertainty.policy
+    """Return the uncertainty of the predictions for N images.
+
+    Args:
+        outputs: with pixel statistics, if the estimator's OOD score needs them.
+    """
+    conformal, ood, policy = estimator.uncertainty.conformal, estimator.uncertainty.ood, estimator.uncertainty.policy
+    sets = _sets(ranking, conformal, classes) if conformal else [None] * len(outputs.logits)
+    scores = estimator.scores(outputs)
     estimates = []
-    for row, (size, score) in enumerate(zip(sizes, estimator.scores(outputs), strict=True)):
-        listed = ranking.indices[row]
-        members = listed[:size] if size <= len(listed) else ranking.order[row, :size].tolist()
-        labels = [classes[index] for index in members]
+    for row, (labels, score) in enumerate(zip(sets, scores.values, strict=True)):
         top_probability = round(ranking.probabilities[row][0], DIGITS)
-        reason = _reason(policy, is_ood=score > ood.threshold, set_size=size, top_probability=top_probability)
-        estimates.append(Uncertainty(labels, score, ood.threshold, ood.score, reason))
+        set_size = 0 if labels is None else len(labels)
+        reason = _reason(policy, is_ood=score > ood.threshold, set_size=set_size, top_probability=top_probability)
+        detail = scores.detail(row) if reason == "out_of_distribution" else None
+        estimates.append(Uncertainty(labels, score, ood.threshold, ood.score, reason, detail))
     return estimates
+
+
+def _sets(ranking: Ranking, conformal: Conformal, classes: Sequence[str]) -> list[list[str]]:
+    """Return the labels of each prediction set, most probable first."""
+    members = membership(ranking.ranked, ranking.order, conformal)
+    sizes = members.sum(dim=1).tolist()
+    sets = []
+    for row, size in enumerate(sizes):
+        if len(conformal.thresholds) > 1:  # a less probable class may be in the set where a more probable one is not
+            indices = ranking.order[row][members[row]].tolist()
+        else:
+            listed = ranking.indices[row]
+            indices = listed[:size] if size <= len(listed) else ranking.order[row, :size].tolist()
+        sets.append([classes[index] for index in indices])
+    return sets
 
 
 def _reason(policy: Policy, *, is_ood: bool, set_size: int, top_probability: float) -> Reason | None:

@@ -72,7 +72,8 @@ class RequestMetrics:
         passes: stage and seconds of each run of a stage. A run for several requests is listed with the first of them.
         error: the type of the error that was answered, or nothing.
         predictions: label and probability of each image's top class.
-        decisions: decision of each image, its reason ("none" for accept), and the size of its prediction set.
+        decisions: decision of each image, its reason ("none" for accept), and the size of its prediction set, if it has
+            one.
         methods: the attribution method of each explanation.
     """
 
@@ -83,7 +84,7 @@ class RequestMetrics:
     passes: list[tuple[str, float]] = field(default_factory=list)
     error: str = ""
     predictions: list[tuple[str, float]] = field(default_factory=list)
-    decisions: list[tuple[str, str, int]] = field(default_factory=list)
+    decisions: list[tuple[str, str, int | None]] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
 
     def server_timing(self) -> str:
@@ -127,7 +128,8 @@ class MetricsBuffer:
                     self._totals[EXPLANATIONS.name, method] += 1
                 for decision, reason, size in request.decisions:
                     self._totals[DECISIONS.name, decision, reason] += 1
-                    self._observe(SET_SIZE, size)
+                    if size is not None:
+                        self._observe(SET_SIZE, size)
 
     def _observe(self, histogram: Histogram, value: float) -> None:
         self._counts[histogram.name][bisect_left(histogram.bounds, value)] += 1

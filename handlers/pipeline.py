@@ -23,6 +23,7 @@ from handlers.isolation import as_request_error, bisect_failures
 from handlers.metrics import RequestMetrics
 from handlers.modalities.image import images
 from handlers.modalities.image.decoding import decode_images
+from handlers.observation import observe
 from handlers.protocols import Response, Result
 from handlers.request import RawRequest, parse
 
@@ -148,7 +149,8 @@ class Pipeline:
         self._check_time()
         classifier, estimator = self.classifier, self.classifier.estimator
         with timed(states, "inference"):
-            outputs = classifier.engine.outputs(images.stack(pixels(states)))
+            stacked = images.stack(pixels(states))
+            outputs = observe(classifier.engine, stacked) if estimator else classifier.engine.outputs(stacked)
             max_rank = max(state.request.options.top_k for state in states)
             ranking = decision.rank(outputs.logits, classifier.temperature, max_rank)
             uncertainties: Sequence[Uncertainty | None] = (

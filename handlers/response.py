@@ -69,6 +69,7 @@ def observe(metrics: RequestMetrics, results: Sequence[Result]) -> None:
         metrics.predictions.append((top["label"], top["probability"]))
         if result.uncertainty is not None:
             uncertainty = result.uncertainty
-            metrics.decisions.append((uncertainty.decision, uncertainty.reason or "none", len(uncertainty.set)))
+            size = None if uncertainty.set is None else len(uncertainty.set)
+            metrics.decisions.append((uncertainty.decision, uncertainty.reason or "none", size))
         if result.explanation is not None:
             metrics.methods.append(result.explanation.fields["method"])

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from models import class_names, documents
 from models.documents import DocumentError
@@ -123,43 +132,101 @@ class Data(StrictModel):
     test: int
 
 
+class Calibration(StrictModel):
+    """Evidence that the temperature helps, from the calibration split. NLL is the mean negative log-likelihood in nats.
+
+    Attributes:
+        images: number of calibration images.
+        mistakes: how many of these the network predicts wrongly.
+        nll_raw: NLL without a temperature.
+        nll_cross_fitted: NLL of each fifth of the images, with the temperature that was fitted on the others.
+        gain_error: standard error of the difference of both.
+        verdict: `unproven` with fewer than 10 mistakes, or if the difference is below its standard error.
+    """
+
+    images: Annotated[int, Field(ge=1)]
+    mistakes: Annotated[int, Field(ge=0)]
+    nll_raw: FiniteFloat
+    nll_cross_fitted: FiniteFloat
+    gain_error: Annotated[FiniteFloat, Field(ge=0)]
+    verdict: Literal["proven", "unproven"]
+
+
 class Conformal(StrictModel):
     """Conformal prediction sets, which contain the correct class with probability `coverage`.
 
-    The most probable class is always in the set. The k-th class (k > 1) is in the set if the summed probability of the
-    classes before it, plus `penalty` for each rank beyond `free`, is at most `threshold`. `aps` has no penalty (Romano
-    et al. 2020, arXiv:2006.02544); `raps` has one (Angelopoulos et al. 2021, arXiv:2009.14193).
+    Each class has a score, and is in the set if its score is at most its threshold. The most probable class has score 0
+    and is always in the set. Scores of the others: `lac`: 1 - probability (Sadinle et al. 2019, arXiv:1609.00451);
+    `aps`: summed probability of the classes before it (Romano et al. 2020, arXiv:2006.02544); `raps`: the same plus
+    `penalty` for each rank beyond `free` (Angelopoulos et al. 2021, arXiv:2009.14193).
 
     Attributes:
-        method: `aps`, or `raps`, which keeps sets small.
+        method: `lac`, `aps` or `raps`.
         coverage: share of images whose prediction set must contain the correct class.
-        threshold: maximum of the summed probability and penalty for a class in the set.
-        penalty: added for each rank beyond `free`.
-        free: number of ranks without a penalty.
+        coverage_low: lower end of the 95 % interval of the coverage. It is known no better, because the calibration
+            images are a sample: Beta distribution (Vovk 2012, arXiv:1209.2673).
+        coverage_high: upper end of this interval.
+        thresholds: highest score of a class in the set: one for all classes, or one for each (class-conditional).
+        penalty: added for each rank beyond `free`; for `raps`.
+        free: number of ranks without a penalty; for `raps`.
     """
 
-    method: Literal["aps", "raps"]
+    method: Literal["lac", "aps", "raps"]
     coverage: Annotated[float, Field(gt=0, lt=1)]
-    threshold: Annotated[FiniteFloat, Field(ge=0)]
+    coverage_low: Share = 0.0
+    coverage_high: Share = 1.0
+    thresholds: Annotated[tuple[Annotated[FiniteFloat, Field(ge=0)], ...], Field(min_length=1)]
     penalty: Annotated[FiniteFloat, Field(ge=0)] = 0.0
     free: Annotated[int, Field(ge=0)] = 0
+
+
+class Scale(StrictModel):
+    """Scale of a score: the calibration images' median becomes 0, and `upper`, the 95 % quantile, becomes 1.
+
+    Attributes:
+        median: median of the calibration images.
+        upper: 95 % quantile of the calibration images.
+        logarithmic: take the logarithm of the score first; for distances, which may differ by powers of ten.
+    """
+
+    median: FiniteFloat
+    upper: FiniteFloat
+    logarithmic: bool = True
+
+    @model_validator(mode="after")
+    def rises(self) -> Scale:
+        """Check that the scale can be applied."""
+        if self.upper <= self.median or (self.logarithmic and self.median <= 0):
+            what = " and above 0, because the scale is logarithmic" if self.logarithmic else ""
+            raise ValueError(f"upper is {self.upper:g}: it must be above median, which is {self.median:g}{what}")
+        return self
 
 
 class OutOfDistribution(StrictModel):
     """Out-of-distribution (OOD) detection: an image is OOD if its score is above `threshold`.
 
-    `energy` is -logsumexp of the logits (Liu et al. 2020, arXiv:2010.03759); `mahalanobis` the squared distance of the
-    embedding from the nearest class mean (Lee et al. 2018, arXiv:1807.03888), which needs `uncertainty.safetensors`.
+    The score is the larger of two, each on its scale: the distance of the network's embedding from the training images,
+    and the distance of the input's pixel statistics (colors, brightness, sharpness) from theirs. The distance of an
+    embedding is `mahalanobis`, the squared distance from the nearest class mean (Lee et al. 2018, arXiv:1807.03888);
+    `mahalanobis_asinh`, the same of asinh(embedding); `relative_mahalanobis`, without the distance from the mean of all
+    (Ren et al. 2021, arXiv:2106.09022); or `energy`, -logsumexp of the logits (Liu et al. 2020, arXiv:2010.03759).
 
     Attributes:
-        score: score that is compared with the threshold.
+        score: distance of the embedding.
+        scale: scale of this distance.
+        pixel_scale: scale of the distance of the pixel statistics; null: they are not used.
         threshold: highest score of an image that is in distribution.
         false_positive_rate: share of the calibration images above the threshold.
+        choice: share of the battery's changed and foreign images that each distance detects; empty if the recipe names
+            the distance.
     """
 
-    score: Literal["energy", "mahalanobis"]
+    score: Literal["energy", "mahalanobis", "mahalanobis_asinh", "relative_mahalanobis"]
+    scale: Scale
+    pixel_scale: Scale | None = None
     threshold: FiniteFloat
     false_positive_rate: Annotated[float, Field(gt=0, lt=1)]
+    choice: dict[str, Share] = {}
 
 
 class Policy(StrictModel):
@@ -172,7 +239,7 @@ class Policy(StrictModel):
     """
 
     out_of_distribution: bool = True
-    max_set_size: Annotated[int, Field(ge=1)] | None = 1
+    max_set_size: Annotated[int, Field(ge=1)] | None = None
     min_probability: Share = 0.0
 
 
@@ -181,15 +248,29 @@ class UncertaintyCard(StrictModel):
 
     Attributes:
         temperature: divisor of the logits before softmax (Guo et al. 2017, arXiv:1706.04599).
-        conformal: prediction sets.
+        calibration: evidence that the temperature helps; null: not measured.
+        conformal: prediction sets; null: the model gives none.
+        no_sets_reason: why the model gives no prediction sets, in one sentence.
         ood: out-of-distribution detection.
+        refer: share of referred images that the policy was tuned for; null: the recipe sets the policy.
         policy: rules for the decision.
     """
 
     temperature: Annotated[FiniteFloat, Field(gt=0)] = 1.0
-    conformal: Conformal
+    calibration: Calibration | None = None
+    conformal: Conformal | None
+    no_sets_reason: str | None = None
     ood: OutOfDistribution
+    refer: Share | None = None
     policy: Policy = Policy()
+
+    @model_validator(mode="after")
+    def sets_have_a_rule(self) -> UncertaintyCard:
+        """Check that the policy does not refer by sets that do not exist."""
+        if self.conformal is None and self.policy.max_set_size is not None:
+            size = self.policy.max_set_size
+            raise ValueError(f"policy.max_set_size is {size}, but the model gives no prediction sets: set it to null")
+        return self
 
 
 class Explanations(StrictModel):

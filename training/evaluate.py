@@ -17,6 +17,7 @@ from handlers.decision import Uncertainty
 from handlers.engines import Engine, Outputs
 from handlers.errors import RequestError
 from handlers.modalities.image import images
+from handlers.observation import observe
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card, Input
 from training.data.dataset import DataError, Dataset, Split
@@ -131,15 +132,14 @@ def ood_scores(classifier: Classifier, split: Split) -> torch.Tensor | None:
     if classifier.estimator is None:
         return None
     split_outputs = outputs(classifier.engine, classifier.card.input, split)
-    return torch.tensor(classifier.estimator.scores(split_outputs), dtype=torch.float64)
+    return torch.tensor(classifier.estimator.scores(split_outputs).values, dtype=torch.float64)
 
 
 def outputs(engine: Engine, spec: Input, split: Split) -> Outputs:
-    """Return an engine's outputs for all images of `split`, on its device. Raises what `evaluate` raises."""
+    """Return an engine's outputs for all images of `split`, with pixel statistics. Raises what `evaluate` raises."""
     if not len(split):
         raise DataError("the split is empty: it has 0 images")
-    chunks = list(_chunks(engine, spec, split))
-    return Outputs(torch.cat([chunk.logits for chunk in chunks]), torch.cat([chunk.embeddings for chunk in chunks]))
+    return Outputs.cat(list(_chunks(engine, spec, split)))
 
 
 def matched(split: Split, classes: Sequence[str], card: Card) -> Split:
@@ -189,5 +189,5 @@ def _chunks(engine: Engine, spec: Input, split: Split) -> Iterator[Outputs]:
     ):
         for start in range(0, len(split), CHUNK):
             rows = range(start, min(start + CHUNK, len(split)))
-            yield engine.outputs(images.stack(list(threads.map(pixels, rows))))
+            yield observe(engine, images.stack(list(threads.map(pixels, rows))))
             bar.update(len(rows))

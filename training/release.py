@@ -21,6 +21,7 @@ from handlers.engines import Engine, Outputs
 from handlers.engines.eager import Eager
 from handlers.errors import RequestError
 from handlers.explain.methods import introspection
+from handlers.observation import observe
 from models.card import Architecture, Card, Data, Explanations, Metrics, UncertaintyCard
 from models.printable import printable
 from models.release import NEIGHBORS, REPORT, UNCERTAINTY, WEIGHTS, Release, sha256
@@ -138,12 +139,8 @@ def _fit(trained: Trained, engine: Engine) -> tuple[uncertainty.Fitted, dict[str
 
 def _scored(engine: Engine, source: BatchSource, training: Training) -> Scored:
     """Return the outputs and labels of a split, with the preprocessing that serves."""
-    logits, embeddings = [], []
-    for _, pixels in seen(source, training.spec):
-        batch = engine.outputs(pixels)
-        logits.append(batch.logits.cpu())
-        embeddings.append(batch.embeddings.cpu())
-    return Scored(Outputs(torch.cat(logits), torch.cat(embeddings)), source.labels.cpu())
+    chunks = [observe(engine, pixels).cpu() for _, pixels in seen(source, training.spec)]
+    return Scored(Outputs.cat(chunks), source.labels.cpu())
 
 
 def _metrics(trained: Trained, test: Outputs, fitted: UncertaintyCard) -> Metrics:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,10 +35,31 @@ def is_out_of_memory(error: Exception) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Outputs of the network for N images: float32 logits (N, classes), and embeddings (N, D), the head's input."""
+    """Outputs of the network for N images.
+
+    Attributes:
+        logits: float32 (N, classes).
+        embeddings: float32 (N, D), the head's input.
+        statistics: of the input's pixels, float64 (N, K), if they were computed; see handlers/observation.py.
+    """
 
     logits: torch.Tensor
     embeddings: torch.Tensor
+    statistics: torch.Tensor | None = None
+
+    @classmethod
+    def cat(cls, chunks: Sequence[Outputs]) -> Outputs:
+        """Return the outputs of several chunks as one."""
+        statistics = [chunk.statistics for chunk in chunks if chunk.statistics is not None]
+        return cls(
+            torch.cat([chunk.logits for chunk in chunks]),
+            torch.cat([chunk.embeddings for chunk in chunks]),
+            torch.cat(statistics) if len(statistics) == len(chunks) else None,
+        )
+
+    def cpu(self) -> Outputs:
+        """Return the outputs on the CPU."""
+        return Outputs(self.logits.cpu(), self.embeddings.cpu(), self.statistics)
 
 
 class Engine(ABC):

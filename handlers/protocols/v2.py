@@ -2,9 +2,9 @@
 
 One input tensor holds the images: BYTES [n] of encoded files, or pixels as UINT8 or FP32 [n, h, w, c] and the other
 shapes of handlers/modalities/image/arrays.py. The outputs are `label` BYTES [n, k], `index` INT64 [n, k] and
-`probability` FP32 [n, k];
-if the card has `uncertainty`, `set` BYTES [n] (the JSON text of a list), `ood_score` FP32 [n], `decision` BYTES [n] and
-`reason` BYTES [n] (empty for none); and for explanations `explanation` BYTES [n], the JSON text of each.
+`probability` FP32 [n, k]; if the card has `uncertainty`, `set` BYTES [n] (the JSON text of a list, or null),
+`ood_score` FP32 [n], `decision` BYTES [n], `reason` and `reason_detail` BYTES [n] (empty for none); and for
+explanations `explanation` BYTES [n], the JSON text of each.
 
 Source: the Open Inference Protocol specification, "Inference"; Triton, "Binary Tensor Data Extension".
 """
@@ -33,7 +33,13 @@ LENGTH_HEADER = "Inference-Header-Content-Length"
 PIXELS = {"UINT8": "<u1", "UINT16": "<u2", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
 # Outputs of shape [n, k] and their datatypes; and those of shape [n], of models whose card has `uncertainty`.
 OUTPUTS = {"label": "BYTES", "index": "INT64", "probability": "FP32"}
-UNCERTAINTY_OUTPUTS = {"set": "BYTES", "ood_score": "FP32", "decision": "BYTES", "reason": "BYTES"}
+UNCERTAINTY_OUTPUTS = {
+    "set": "BYTES",
+    "ood_score": "FP32",
+    "decision": "BYTES",
+    "reason": "BYTES",
+    "reason_detail": "BYTES",
+}
 EXPLANATION = "explanation"
 # In a shape: a dimension that is as large as the data makes it.
 FREE = -1
@@ -270,7 +276,9 @@ def _row(name: str, uncertainty: Uncertainty) -> str | float:
             return uncertainty.score
         case "decision":
             return uncertainty.decision
-    return uncertainty.reason or ""
+        case "reason":
+            return uncertainty.reason or ""
+    return uncertainty.reason_detail or ""
 
 
 def _binary(datatype: str, values: list[Any]) -> bytes:

@@ -13,6 +13,7 @@ from handlers.classifier import Classifier
 from handlers.engines import EAGER, Engine, EngineError, Outputs
 from handlers.engines.compiled import Program
 from handlers.engines.eager import Eager
+from handlers.observation import observe
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card, Compiled
 from models.golden import ANSWERS, FOLDER, Golden
@@ -165,12 +166,7 @@ class _Bench:
 
     def _evaluate(self, engine: Engine, source: BatchSource) -> Evaluation:
         """Evaluate an engine on a split, with uncertainty as served."""
-        logits, embeddings = [], []
-        for _, rows in seen(source, self.card.input):
-            outputs = engine.outputs(rows)
-            logits.append(outputs.logits)
-            embeddings.append(outputs.embeddings)
-        outputs = Outputs(torch.cat(logits), torch.cat(embeddings))
+        outputs = Outputs.cat([observe(engine, pixels) for _, pixels in seen(source, self.card.input)])
         estimator = UncertaintyEstimator.load(self.folder, self.card, engine)
         return Evaluation.of(self.card, estimator, outputs, source.labels.tolist())
 

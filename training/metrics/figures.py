@@ -187,12 +187,13 @@ def _quality(test: Evaluation, temperature: float) -> Quality:
 
 def _prediction_sets(test: Evaluation) -> PredictionSets | None:
     rule = test.card.uncertainty
-    if rule is None or test.uncertainties is None:
+    if rule is None or rule.conformal is None or test.uncertainties is None:
         return None
     names = test.card.classes
-    sizes = torch.tensor([len(entry.set) for entry in test.uncertainties])
-    pairs = zip(test.uncertainties, test.labels.tolist(), strict=True)
-    covered = torch.tensor([names[label] in entry.set for entry, label in pairs])
+    sets = [entry.set or [] for entry in test.uncertainties]
+    sizes = torch.tensor([len(labels) for labels in sets])
+    pairs = zip(sets, test.labels.tolist(), strict=True)
+    covered = torch.tensor([names[label] in labels for labels, label in pairs])
 
     def coverage(rows: torch.Tensor) -> Share:
         return share(int((covered & rows).sum()), int(rows.sum()))

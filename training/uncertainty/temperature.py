@@ -3,52 +3,127 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
+from scipy.optimize import minimize_scalar
 from torch.nn import functional
 
+from models.card import Calibration
+
 # Bounds of the temperature; trained networks are within them.
-COLDEST, HOTTEST = 0.05, 20.0
-STEPS = 100
+COLDEST, HOTTEST = 0.2, 5.0
+# Standard deviation of ln T before any image is seen: T is between 0.37 and 2.7 for two networks in three.
+PRIOR_DEVIATION = 0.5
+# With fewer mistakes, the images do not show whether the network is too cautious, so T is not below 1.
+MIN_MISTAKES = 10
+FOLDS = 5
 DIGITS = 4
 
 
-def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, tuple[str, ...]]:
-    """Return the T between COLDEST and HOTTEST with the lowest cross-entropy of logits / T, and remarks.
+@dataclass(frozen=True, slots=True)
+class Temperature:
+    """A fitted temperature.
 
-    If every calibration image is predicted correctly, plain labels would give T = 0, and the first mistake would cost
-    hundreds of nats. So targets are as in Platt 1999 ("Probabilistic Outputs for Support Vector Machines"), for C
-    classes: (N + 1) / (N + C) for the right one, 1 / (N + C) for each other, as sure as N images can make it.
+    Attributes:
+        value: divisor of the logits.
+        evidence: whether it helps, for the card.
+        remarks: sentences for the user.
+    """
+
+    value: float
+    evidence: Calibration
+    remarks: tuple[str, ...]
+
+
+def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> Temperature:
+    """Fit the temperature on images that the weights were not fitted on, and check on which it helps.
 
     Args:
         logits: (N, classes).
         labels: int64 (N,).
     """
     logits = logits.double()
-    count, classes = logits.shape
-    targets = (functional.one_hot(labels, classes).double() * count + 1) / (count + classes)
-    low, high = math.log(COLDEST), math.log(HOTTEST)
-    # log T = low + (high - low) * sigmoid(parameter): smooth, within the bounds, and T = 1 in the middle to begin with.
-    parameter = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [parameter], max_iter=STEPS, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+    value = fitted(logits, labels)
+    raw, crossed = _losses(logits, labels), _cross_fitted(logits, labels)
+    gains, count = raw - crossed, len(labels)
+    error = float(gains.std()) / math.sqrt(count) if count > 1 else 0.0
+    mistakes = count_mistakes(logits, labels)
+    unproven = mistakes < MIN_MISTAKES or float(gains.mean()) < error or not error
+    evidence = Calibration(
+        images=count,
+        mistakes=mistakes,
+        nll_raw=round(float(raw.mean()), 6),
+        nll_cross_fitted=round(float(crossed.mean()), 6),
+        gain_error=round(error, 6),
+        verdict="unproven" if unproven else "proven",
+    )
+    remarks = [unproven_sentence(evidence)] if unproven else []
+    if not COLDEST * 1.1 < value < HOTTEST / 1.1:
+        size = "small" if value < 1 else "large"
+        remarks.append(
+            f"the temperature is {value:g}, at its bound: the network's logits are too {size} for the {count} "
+            "calibration images, and probabilities are not calibrated"
+        )
+    return Temperature(value, evidence, tuple(remarks))
+
+
+def fitted(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    """Return the T between COLDEST and HOTTEST with the least summed cross-entropy of logits / T, plus a penalty.
+
+    The penalty is that of a normal distribution of ln T around 0. Without it, a few images without a mistake would make
+    T nearly 0, and the first mistake would cost hundreds of nats. Targets that are smoothed for this purpose (Platt
+    1999) act like a mistake for each class: of 360 digits, they make probabilities of 0.85 of which 99.7 % are right.
+
+    Args:
+        logits: float64 (N, classes).
+        labels: int64 (N,).
+    """
+
+    def penalized_loss(log_temperature: float) -> float:
+        loss = functional.cross_entropy(logits / math.exp(log_temperature), labels, reduction="sum")
+        return float(loss) + log_temperature**2 / (2 * PRIOR_DEVIATION**2)
+
+    floor = 1.0 if count_mistakes(logits, labels) < MIN_MISTAKES else COLDEST
+    bounds = (math.log(floor), math.log(HOTTEST))
+    best = minimize_scalar(penalized_loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    # The search never looks at the bounds themselves, and T = 1 exactly means that nothing changes.
+    log_temperature = min((float(best.x), bounds[0]), key=penalized_loss)
+    return round(math.exp(log_temperature), DIGITS)
+
+
+def count_mistakes(logits: torch.Tensor, labels: torch.Tensor) -> int:
+    """Return how many images are predicted wrongly."""
+    return int((logits.argmax(dim=1) != labels).sum())
+
+
+def unproven_sentence(evidence: Calibration) -> str:
+    """Return in words why it is not proven that the temperature helps."""
+    start = "it is unproven that calibration helps: "
+    if evidence.mistakes < MIN_MISTAKES:
+        return (
+            f"{start}{evidence.images} calibration images have {evidence.mistakes} mistakes, and {MIN_MISTAKES} are "
+            "needed to tell"
+        )
+    gain = evidence.nll_raw - evidence.nll_cross_fitted
+    return (
+        f"{start}on images that it was not fitted on, it lowers the loss by {gain:.4f} nats, and the standard error of "
+        f"this number is {evidence.gain_error:.4f}"
     )
 
-    def temperature() -> torch.Tensor:
-        return torch.exp(low + (high - low) * torch.sigmoid(parameter))
 
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(logits / temperature(), targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+def _losses(logits: torch.Tensor, labels: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    return functional.cross_entropy(logits / temperature, labels, reduction="none")
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    fitted = round(temperature().item(), DIGITS)
-    if COLDEST * 1.1 < fitted < HOTTEST / 1.1:
-        return fitted, ()
-    size = "small" if fitted < 1 else "large"
-    return fitted, (
-        f"the temperature is {fitted:g}, at its bound: the network's logits are too {size} for the {len(labels)} "
-        "calibration images, and probabilities are not calibrated",
-    )
+
+def _cross_fitted(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the loss of each image with the temperature that was fitted on the other folds, float64 (N,)."""
+    folds = min(FOLDS, len(labels))
+    # Splits may be ordered by class, so the folds are drawn.
+    fold = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0)) % folds
+    losses = torch.zeros(len(labels), dtype=torch.float64)
+    for number in range(folds):
+        held, rest = fold == number, fold != number
+        temperature = fitted(logits[rest], labels[rest]) if rest.any() else 1.0
+        losses[held] = _losses(logits[held], labels[held], temperature)
+    return losses
