@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors.torch import save
+from tqdm import tqdm
 
 from handlers import golden_answers
 from handlers.classifier import Classifier
@@ -21,11 +22,12 @@ from handlers.engines import Engine, Outputs
 from handlers.engines.eager import Eager
 from handlers.errors import RequestError
 from handlers.explain.methods import introspection
+from handlers.modalities.image.images import center_crop
 from handlers.observation import observe
 from models.card import Architecture, Card, Data, Explanations, Metrics, UncertaintyCard
 from models.printable import printable
 from models.release import NEIGHBORS, REPORT, UNCERTAINTY, WEIGHTS, Release, sha256
-from training import metrics, neighbors, report, uncertainty
+from training import battery, metrics, neighbors, report, uncertainty
 from training.cost import Spent, cost
 from training.data.dataset import Dataset, RawImage
 from training.evaluate import Evaluation, correct, losses, ood_scores, outputs
@@ -35,9 +37,11 @@ from training.loop.loader import BatchSource
 from training.loop.loop import Training
 from training.loop.measure import seen
 from training.recipe import FILE_NAME as RECIPE_FILE
-from training.uncertainty import Scored
+from training.uncertainty import Scored, ScoredBatterySet
 
 GOLDEN_IMAGES = 10
+# The report shows other foreign images than those that the OOD score is chosen on.
+BATTERY_SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,9 @@ def _fit(trained: Trained, engine: Engine) -> tuple[uncertainty.Fitted, dict[str
     """Return the fitted uncertainty, the tensors of the neighbor images, and remarks about both."""
     training, job = trained.training, trained.job
     train, calibration = (_scored(engine, source, training) for source in (training.train, training.calibration))
-    fitted = uncertainty.fit(train, calibration, job.recipe.uncertainty)
+    settings = job.recipe.uncertainty
+    sets = _battery(engine, training, job.dataset.name) if settings.ood == "auto" else ()
+    fitted = uncertainty.fit(train, calibration, settings, sets)
     try:
         neighbor_tensors = neighbors.tensors(job.dataset.train, training.spec, train.outputs.embeddings)
     except (OSError, RequestError) as error:  # a file that was deleted during the training
@@ -141,6 +147,19 @@ def _scored(engine: Engine, source: BatchSource, training: Training) -> Scored:
     """Return the outputs and labels of a split, with the preprocessing that serves."""
     chunks = [observe(engine, pixels).cpu() for _, pixels in seen(source, training.spec)]
     return Scored(Outputs.cat(chunks), source.labels.cpu())
+
+
+def _battery(engine: Engine, training: Training, dataset_name: str) -> list[ScoredBatterySet]:
+    """Return the outputs for the battery of calibration images, on which the OOD score is chosen."""
+    source, spec = training.calibration, training.spec
+    labels = source.labels.cpu()
+    chosen = battery.sample(labels)
+    pixels = center_crop(next(iter(source.batches([chosen]))), spec.size)
+    sets = battery.battery_sets(pixels, labels[chosen], spec, dataset_name, seed=BATTERY_SEED)
+    return [
+        ScoredBatterySet(entry.name, observe(engine, entry.pixels).cpu(), entry.labels)
+        for entry in tqdm(sets, desc="choose the OOD score", unit="set", disable=None, leave=False)
+    ]
 
 
 def _metrics(trained: Trained, test: Outputs, fitted: UncertaintyCard) -> Metrics:
