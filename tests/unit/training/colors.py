@@ -9,14 +9,31 @@ from handlers.classifier import Classifier
 from handlers.engines.eager import Eager
 from handlers.uncertainty import UncertaintyEstimator
 from models.architectures import Network
-from models.card import Architecture, Card, Conformal, Data, Input, Metrics, OutOfDistribution, Policy, UncertaintyCard
+from models.card import (
+    Architecture,
+    Card,
+    Conformal,
+    Data,
+    Input,
+    Metrics,
+    OutOfDistribution,
+    Policy,
+    Scale,
+    UncertaintyCard,
+)
 from training.data.dataset import Split
 
 NAMES = ("red", "green", "blue")
 UNCERTAINTY = UncertaintyCard(
     temperature=2.0,
-    conformal=Conformal(method="aps", coverage=0.9, threshold=0.8),
-    ood=OutOfDistribution(score="energy", threshold=-1.5, false_positive_rate=0.05),
+    conformal=Conformal(method="aps", coverage=0.9, thresholds=(0.8,)),
+    # This scale changes nothing: the score is the energy.
+    ood=OutOfDistribution(
+        score="energy",
+        scale=Scale(median=0, upper=1, logarithmic=False),
+        threshold=-1.5,
+        false_positive_rate=0.05,
+    ),
     policy=Policy(max_set_size=1),
 )
 
