@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from models.card import Card, Compiled
 from training.compile.gate import agreement
 from training.evaluate import Evaluation
-from training.metrics.figures import figures
+from training.metrics.calibration import bins
+from training.metrics.ood_detection import ood_detection
+from training.metrics.prediction_sets import prediction_sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,13 @@ class OnTest:
 
 def on_test(network: Evaluation, engine: Evaluation) -> OnTest:
     """Return the figures of an engine, given its predictions and those of the eager network."""
-    measured = figures(engine)
+    sets, detection = prediction_sets(engine), ood_detection(engine)
     return OnTest(
-        accuracy=measured.accuracy,
+        accuracy=engine.accuracy,
         agreement=agreement(network, engine),
-        calibration_error=measured.after.ece,
-        coverage=measured.prediction_sets.coverage.value if measured.prediction_sets else None,
-        false_positive_rate=measured.ood_detection.false_positive_rate.value if measured.ood_detection else None,
+        calibration_error=bins(engine.probabilities, engine.labels).error,
+        coverage=sets.coverage.value if sets else None,
+        false_positive_rate=detection.false_positive_rate.value if detection else None,
     )
 
 

@@ -6,7 +6,8 @@ import torch
 
 from models.card import Compiled, EngineQuality
 from training.evaluate import Evaluation
-from training.metrics.figures import Figures, figures
+from training.metrics.calibration import bins
+from training.metrics.prediction_sets import prediction_sets
 
 # Largest allowed decrease of accuracy and of coverage.
 ACCURACY = 0.005
@@ -41,16 +42,15 @@ def measure_quality(
     network: Evaluation, program: Evaluation, milliseconds: float, milliseconds_float32: float
 ) -> EngineQuality:
     """Compare the predictions of both for the same images; arguments as in `evaluated`."""
-    before, after = figures(network), figures(program)
     return EngineQuality(
         images=len(network),
-        accuracy=_rounded(after.accuracy),
-        accuracy_float32=_rounded(before.accuracy),
+        accuracy=_rounded(program.accuracy),
+        accuracy_float32=_rounded(network.accuracy),
         agreement=_rounded(agreement(network, program)),
-        calibration_error=_rounded(after.after.ece),
-        calibration_error_float32=_rounded(before.after.ece),
-        coverage=_coverage(after),
-        coverage_float32=_coverage(before),
+        calibration_error=_calibration_error(program),
+        calibration_error_float32=_calibration_error(network),
+        coverage=_coverage(program),
+        coverage_float32=_coverage(network),
         milliseconds=float(f"{milliseconds:.4g}"),
         milliseconds_float32=float(f"{milliseconds_float32:.4g}"),
     )
@@ -94,8 +94,13 @@ def degradation(quality: EngineQuality) -> str | None:
     return None
 
 
-def _coverage(measured: Figures) -> float | None:
-    return _rounded(measured.prediction_sets.coverage.value) if measured.prediction_sets else None
+def _calibration_error(predictions: Evaluation) -> float:
+    return _rounded(bins(predictions.probabilities, predictions.labels).error)
+
+
+def _coverage(predictions: Evaluation) -> float | None:
+    sets = prediction_sets(predictions)
+    return _rounded(sets.coverage.value) if sets else None
 
 
 def _rounded(share: float) -> float:

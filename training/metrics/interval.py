@@ -20,9 +20,9 @@ class Share:
     total: int
 
 
-def share(count: int, total: int) -> Share:
+def share(count: int, total: int, confidence: float = CONFIDENCE) -> Share:
     """Return the share with Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22:209); `total` is above 0."""
     value = count / total
-    interval = binomtest(count, total).proportion_ci(CONFIDENCE, method="wilson")
+    interval = binomtest(count, total).proportion_ci(confidence, method="wilson")
     # Rounding can put a bound on the wrong side of a share of 0 or 1.
     return Share(value, min(value, float(interval.low)), max(value, float(interval.high)), count, total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +11,25 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
-from training.metrics.figures import BINS, ClassFigures, Figures
-from training.report import words
+from training.metrics.calibration import BINS, FEW, ClassReliability
+from training.metrics.figures import ClassFigures, Figures
+from training.metrics.referral import SHARES
+from training.report import verdict, words
 from training.report.pictures.confusion import MAX_CLASSES, pairs
-from training.report.pictures.reliability import FEW
 from training.report.report import Report
+from training.report.sentences import calibration, ood, prediction_sets, referral, training
 from training.report.style import DPI
 
 FILE_NAME = "report.html"
-PICTURES = ("curves.png", "confusion.png", "mistakes.png", "reliability.png", "prediction_sets.png", "ood.png")
+PICTURES = (
+    "curves.png",
+    "confusion.png",
+    "mistakes.png",
+    "reliability.png",
+    "prediction_sets.png",
+    "referral.png",
+    "ood.png",
+)
 # Rows of the table of classes; of more classes those found least come first, and the rest in a second table.
 MAX_ROWS = 60
 TEMPLATE = "page.html.jinja"
@@ -27,7 +38,7 @@ FOLDER = Path(__file__).parent
 
 def write(folder: Path, report: Report, figures: Figures) -> None:
     """Write report.html into `folder`, with the pictures that are there."""
-    rows = _rows(figures)
+    rows, reliability = _rows(figures), _reliability(figures)
     text = template(TEMPLATE).render(
         report=report,
         card=report.test.card,
@@ -35,6 +46,10 @@ def write(folder: Path, report: Report, figures: Figures) -> None:
         found=figures,
         rows=rows[:MAX_ROWS],
         others=rows[MAX_ROWS:],
+        reliability=reliability[:MAX_ROWS],
+        other_reliability=reliability[MAX_ROWS:],
+        shares=SHARES,
+        **_sentences(report, figures),
         pictures={name: inlined(folder / name) for name in PICTURES if (folder / name).exists()},
         recipe=yaml.safe_dump(dict(report.recipe), sort_keys=False, allow_unicode=True) if report.recipe else None,
         many=len(figures.classes) > MAX_CLASSES,
@@ -42,6 +57,8 @@ def write(folder: Path, report: Report, figures: Figures) -> None:
         bins=BINS,
         few=FEW,
     )
+    # A line must not break between a number and its unit.
+    text = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
     (folder / FILE_NAME).write_text(text, encoding="utf-8")
 
 
@@ -55,7 +72,13 @@ def template(name: str, folder: Path = FOLDER) -> Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=words.percent, reach=words.reach, plain=words.plain, quantity=words.quantity, time=words.time
+        percent=words.percent,
+        portion=words.portion,
+        counted=words.counted,
+        reach=words.reach,
+        plain=words.plain,
+        quantity=words.quantity,
+        time=words.time,
     )
     return environment.get_template(name)
 
@@ -65,6 +88,41 @@ def _rows(figures: Figures) -> list[ClassFigures]:
     if len(figures.classes) <= MAX_ROWS:
         return list(figures.classes)
     return sorted(figures.classes, key=lambda entry: entry.recall.value if entry.recall else 2.0)
+
+
+def _reliability(figures: Figures) -> list[ClassReliability]:
+    """Return the classes in the card's order. Many classes are sorted by the difference, the largest first."""
+    rows = list(figures.reliability)
+    if len(rows) <= MAX_ROWS:
+        return rows
+
+    def key(row: ClassReliability) -> tuple[bool, float]:
+        if row.right is None or row.probability is None:
+            return True, 1.0
+        return row.verdict is None, -abs(row.probability - row.right.value)
+
+    return sorted(rows, key=key)
+
+
+def _sentences(report: Report, figures: Figures) -> dict[str, str | list[str] | None]:
+    """Return the sentences of the page that depend on its figures."""
+    rule, sets, detection = report.test.card.uncertainty, figures.prediction_sets, figures.ood_detection
+    settings = (report.recipe or {}).get("uncertainty", {})
+    return {
+        "verdict": verdict.sentences(report, figures),
+        "evidence": calibration.evidence(rule) if rule else None,
+        "calibration_check": calibration.check(figures.after, figures.images),
+        "worse": calibration.worse(figures),
+        "coverage_sentence": prediction_sets.coverage(sets, settings.get("coverage")) if sets else None,
+        "set_information": prediction_sets.information(sets) if sets else None,
+        "referral_effect": referral.effect(figures) if figures.referral else None,
+        "referral_words": referral.short(figures) if figures.referral else None,
+        "referral_area": referral.area(figures.referral) if figures.referral else None,
+        "details": referral.details(figures.decisions) if figures.decisions else None,
+        "false_alarms": ood.false_alarms(detection) if detection else None,
+        "chosen_score": ood.chosen_score(detection, settings.get("ood")) if detection else None,
+        "curves_sentence": training.curves(report.recipe, report.test.card.input),
+    }
 
 
 @dataclass(frozen=True, slots=True)

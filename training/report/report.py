@@ -10,7 +10,7 @@ from training.cost import Cost
 from training.data.dataset import Split
 from training.evaluate import Evaluation
 from training.loop.history import Epoch
-from training.metrics.figures import OodData
+from training.metrics.ood_detection import OodData
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Report:
         history: results of all epochs; empty if nothing was trained.
         recipe: recipe of the release.
         ood_data: out-of-distribution images. Without them, the report has no ROC of OOD scores.
+        caveat: sentence on why these figures may be too good, such as a split that the model was fitted on; None if
+            they are fair.
         data_warnings: problems of the data and remarks about the fitted uncertainty, one sentence each.
     """
 
@@ -34,4 +36,5 @@ class Report:
     recipe: Mapping[str, Any] | None = None
     ood_data: OodData | None = None
     cost: Cost | None = None
+    caveat: str | None = None
     data_warnings: Sequence[str] = ()

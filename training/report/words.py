@@ -13,9 +13,31 @@ def percent(value: float) -> str:
     return f"{round(100 * share, 2):g} %"
 
 
+def portion(share: Share) -> str:
+    """Return a share with as many digits as its count allows: 96 % of 24 images, 98.1 % of 360, 98.06 % of 3,600.
+
+    100 % is only for all, and 0 % only for none.
+    """
+    if share.count in (0, share.total):
+        return f"{100 * share.value:.0f} %"
+    decimals = min(2, max(0, int(log10(share.total)) - 1))
+    step = 10.0**-decimals
+    return f"{min(max(100 * share.value, step), 100 - step):.{decimals}f} %"
+
+
 def reach(share: Share) -> str:
     """Return the interval in words: 95.9 to 98.6 %."""
     return f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
+
+
+def counted(share: Share) -> str:
+    """Return a share with its count and its interval: 98.1 % (353 of 360; 96.0 to 99.1 %)."""
+    return f"{portion(share)} ({share.count:,} of {share.total:,}; {reach(share)})"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: 1 mistake, 2 mistakes, no mistake."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}" if count else f"no {noun}"
 
 
 def plain(value: float) -> str:

@@ -8,10 +8,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from models.card import Card
 from models.printable import printable
 from training.metrics.figures import Figures, figures
-from training.report import page
-from training.report.pictures import confusion, curves, mistakes, ood, prediction_sets, reliability
+from training.report import page, verdict
+from training.report.pictures import confusion, curves, mistakes, ood, prediction_sets, referral, reliability
 from training.report.report import Report
 
 METRICS = "metrics.json"
@@ -21,7 +22,7 @@ def write(folder: Path, report: Report) -> list[str]:
     """Write the report into `folder`, which is created if it does not exist. An older report is replaced.
 
     metrics.json holds what `document` returns. Without a history there is no curves.png. Without `uncertainty` in the
-    card there are no prediction_sets.png and ood.png. A plot that cannot be drawn is left out.
+    card there are no prediction_sets.png, referral.png and ood.png. A plot that cannot be drawn is left out.
 
     Returns:
         A sentence for each plot that could not be drawn.
@@ -63,6 +64,8 @@ def _pictures(report: Report, derived: Figures) -> dict[str, Callable[[Path], No
         draws["curves.png"] = lambda path: curves.draw(path, report.history)
     if (of_sets := derived.prediction_sets) is not None:
         draws["prediction_sets.png"] = lambda path: prediction_sets.draw(path, derived, of_sets)
+    if (of_referral := derived.referral) is not None:
+        draws["referral.png"] = lambda path: referral.draw(path, derived, of_referral)
     if (ood_detection := derived.ood_detection) is not None and (scores := report.test.scores) is not None:
         draws["ood.png"] = lambda path: ood.draw(path, scores, ood_detection, report.ood_data)
     return draws
@@ -74,12 +77,27 @@ def document(report: Report, derived: Figures) -> dict[str, Any]:
     Shares are objects of value, low and high (the 95 % interval), count and total; losses are in nats; what is not
     known is null.
 
-    - model, version, source: what answered which images
+    - model, version, source: what answered which images; caveat: why the figures may be too good
     - images, accuracy, right (the same as a share), loss
-    - before, after: nll, ece, brier, without the temperature and as served
-    - prediction_sets: method, target, coverage, mean_size, classes (coverage of each), sizes (size, images, coverage)
-    - ood_detection: method, threshold, target and measured false_positive_rate, ood_data (a name), auroc, detected
-    - decisions: accepted, accuracy (of what is accepted), reasons (how many are referred for each)
+    - verdict: sentences at the top of the page: what the model can be used for, and what not
+    - before, after: quality of the probabilities without the temperature and as served: nll, brier, ece with its 95 %
+      interval (ece_low, ece_high), and the ECE of a perfectly calibrated model on so many images (mean ece_calibrated,
+      95 % quantile ece_calibrated_high)
+    - change: nll after minus before, with its 95 % interval (low, high)
+    - calibration: the card's temperature, and its evidence from the calibration split: images, mistakes, nll_raw,
+      nll_cross_fitted, gain_error, verdict
+    - reliability: of the predictions of each class: mean probability, share that is right, and a verdict if they differ
+      by more than chance explains
+    - prediction_sets: method, target with the 95 % range over calibration splits (target_low, target_high), expected
+      (range on a test set of this size), coverage, mean_size, class_conditional, classes (coverage of each), sizes
+      (size, images, coverage); no_sets_reason: why there are none
+    - ood_detection: method, pixel_statistics, choice (share of the battery that each score detects), threshold, target
+      and measured false_positive_rate, expected (range on a test set of this size), ood_data (a name), auroc, detected
+    - decisions: accepted, accuracy (of what is accepted), reasons (number of referred images for each), details (number
+      of images that are out of distribution by their colors, brightness, sharpness or content)
+    - referral: risk-coverage curve: target (share to refer), policy and points (referred, accuracy of the others, caught
+      share of the mistakes), p_value and help of the policy, aurc, aurc_random, aurc_best, curve_referred,
+      curve_accuracy
     - classes: name, images, recall, precision, f1 of each; confusion: counts, row = labeled, column = answered
     - data: what the model was trained on, as in its card; data_warnings: sentences on what is wrong with it
     - cost, recipe, epochs: of the training
@@ -89,10 +107,21 @@ def document(report: Report, derived: Figures) -> dict[str, Any]:
         "model": card.name,
         "version": card.version,
         "source": report.source,
+        "caveat": report.caveat,
+        "verdict": verdict.sentences(report, derived),
         **asdict(derived),
+        "calibration": _calibration(card),
+        "no_sets_reason": card.uncertainty.no_sets_reason if card.uncertainty else None,
         "data": card.data.model_dump(),
         "data_warnings": list(report.data_warnings),
         "cost": asdict(report.cost) if report.cost else None,
         "recipe": dict(report.recipe) if report.recipe else None,
         "epochs": [asdict(epoch) for epoch in report.history],
     }
+
+
+def _calibration(card: Card) -> dict[str, Any] | None:
+    rule = card.uncertainty
+    if rule is None:
+        return None
+    return {"temperature": rule.temperature, **(rule.calibration.model_dump() if rule.calibration else {})}

@@ -45,7 +45,7 @@ def _matrix(path: Path, figures: Figures) -> None:
         shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
         # A root: of a good model nearly all is on the diagonal, and the rest would be white on white.
         axes.imshow(shares.sqrt().numpy(), cmap="Blues", vmin=0, vmax=1)
-        axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="answered", ylabel="labeled")
+        axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="labeled")
         size = 9 if len(names) <= 25 else 6
         crowded = max(map(len, names)) * len(names) > 9 * side
         axes.set_xticklabels(names, rotation=90 if crowded else 0, fontsize=size)
@@ -72,6 +72,6 @@ def _pairs(path: Path, figures: Figures) -> None:
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.12, y=0.01)
         axes.set_title(f"The most confused pairs of {len(figures.classes)} classes")
-        axes.set_xlabel("images labeled with the first class and answered with the second")
+        axes.set_xlabel("images labeled with the first class and predicted as the second")
         if not confused:
             axes.set(xticks=[], xlabel="there is no mistake")

@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from torchmetrics.functional import classification
 
-from training.metrics.figures import OodData, OodDetection, stacked
+from training.metrics.ood_detection import OodData, OodDetection, stacked
 from training.report.style import BLUE, GRAY, INK, ORANGE, logarithmic, picture, short
 
 

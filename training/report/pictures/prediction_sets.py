@@ -7,8 +7,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from training.metrics.figures import Figures, PredictionSets
+from training.metrics.figures import Figures
 from training.metrics.interval import Share
+from training.metrics.prediction_sets import PredictionSets
 from training.report.style import BLUE, ORANGE, picture, short
 
 # Bars that fit; of more classes those with the lowest coverage are drawn, of more sizes the largest share a bar.
@@ -44,7 +45,7 @@ def _sizes(axes: Axes, sets: PredictionSets, images: int) -> None:
 
 def _classes(axes: Axes, chosen: list[tuple[str, Share]], sets: PredictionSets) -> None:
     positions = range(len(chosen))[::-1]
-    axes.axvline(100 * sets.target, color=ORANGE, label=f"promised {sets.target:.0%}")
+    axes.axvline(100 * sets.target, color=ORANGE, label=f"target {100 * sets.target:.3g} %")
     values = [100 * coverage.value for _, coverage in chosen]
     reach = [
         [100 * (coverage.value - coverage.low) for _, coverage in chosen],
@@ -52,6 +53,6 @@ def _classes(axes: Axes, chosen: list[tuple[str, Share]], sets: PredictionSets) 
     ]
     axes.errorbar(values, positions, xerr=reach, fmt="o", color=BLUE, markersize=5, elinewidth=1.2, capsize=2)
     axes.set_yticks(positions, [short(name) for name, _ in chosen])
-    axes.set(xlabel="sets that hold the labeled class (%)", xlim=(min(40, *values) - 2 if values else 0, 102))
+    axes.set(xlabel="sets that contain the labeled class (%)", xlim=(min(40, *values) - 2 if values else 0, 102))
     axes.set_ylim(-0.7, len(chosen) - 0.3)
     axes.legend(loc="lower left", fontsize=8)

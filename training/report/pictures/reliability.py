@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,42 +10,10 @@ from matplotlib.ticker import NullLocator
 
 from handlers import uncertainty
 from training.evaluate import Evaluation
-from training.metrics.figures import BINS, Figures, Quality
+from training.metrics.calibration import BINS, FEW, Bins, Quality, bins
+from training.metrics.figures import Figures
+from training.metrics.interval import share
 from training.report.style import BLUE, GRAY, INK, ORANGE, PALE, logarithmic, picture
-
-# Images: a bar of fewer says little, and is drawn pale.
-FEW = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Bins:
-    """Answers by their probability, in BINS bins of equal width: how many, how probable, and how many were right.
-
-    Attributes:
-        confidence: mean probability of each bin, (BINS,), as accuracy: not a number where the bin is empty.
-    """
-
-    counts: torch.Tensor
-    confidence: torch.Tensor
-    accuracy: torch.Tensor
-
-    @property
-    def error(self) -> float:
-        """The expected calibration error."""
-        gaps = (self.confidence - self.accuracy).abs().nan_to_num()
-        return float((gaps * self.counts).sum() / self.counts.sum())
-
-
-def bins(probabilities: torch.Tensor, labels: torch.Tensor) -> Bins:
-    """Sort predictions into bins by probability, from probabilities (N, C) and labels (N,)."""
-    top, answered = probabilities.max(dim=1)
-    places = (top * BINS).long().clamp(max=BINS - 1)
-    counts = torch.bincount(places, minlength=BINS)
-    return Bins(
-        counts,
-        torch.bincount(places, weights=top, minlength=BINS) / counts,
-        torch.bincount(places, weights=(answered == labels).double(), minlength=BINS) / counts,
-    )
 
 
 def draw(path: Path, test: Evaluation, figures: Figures) -> None:
@@ -61,14 +28,18 @@ def draw(path: Path, test: Evaluation, figures: Figures) -> None:
         for column, (title, probabilities, quality) in enumerate(panels):
             binned = bins(probabilities, test.labels)
             _diagram(grid[0, column], binned)
-            grid[0, column].set_title(f"{title}\nexpected calibration error {quality.ece:.4f}")
+            grid[0, column].set_title(f"{title}\nexpected calibration error {quality.ece:.4f}{_chance(quality)}")
             grid[1, column].bar(_middles(), binned.counts.numpy(), width=0.9 / BINS, color=GRAY)
-            grid[1, column].set(yscale="log", ylim=(0.7, None), xlabel="probability of the answer")
+            grid[1, column].set(yscale="log", ylim=(0.7, None), xlabel="probability of the prediction")
             grid[1, column].yaxis.set_minor_locator(NullLocator())
             logarithmic(grid[1, column].yaxis)
         grid[0, 0].set_ylabel("share that is right")
         grid[1, 0].set_ylabel("images")
         grid[0, 0].legend(loc="upper left")
+
+
+def _chance(quality: Quality) -> str:
+    return "" if quality.is_off else ", within chance"
 
 
 def _middles() -> list[float]:
@@ -85,4 +56,8 @@ def _diagram(axes: Axes, binned: Bins) -> None:
         _middles(), gap, bottom=accuracy.numpy(), width=0.9 / BINS,
         facecolor="none", edgecolor=ORANGE, hatch="////", linewidth=1, label="gap to the probability",
     )  # fmt: skip
+    for middle, count, right in zip(_middles(), binned.counts.tolist(), accuracy.tolist(), strict=True):
+        if count:
+            interval = share(round(right * count), count)
+            axes.plot([middle, middle], [interval.low, interval.high], color=INK, linewidth=0.9)
     axes.set(xlim=(0, 1), ylim=(0, 1.001), aspect="auto")

@@ -7,7 +7,7 @@ import torch
 
 from handlers.engines import Outputs
 from handlers.uncertainty import UncertaintyEstimator
-from models.card import Card, Compiled, Conformal, EngineQuality, OutOfDistribution, UncertaintyCard
+from models.card import Card, Compiled, Conformal, EngineQuality, OutOfDistribution, Scale, UncertaintyCard
 from training.compile import gate
 from training.evaluate import Evaluation
 
@@ -24,6 +24,9 @@ KEPT = EngineQuality(
     milliseconds_float32=2.0,
 )
 ENTRY = Compiled(name="cpu-int8", torch="2.13.0", requires=("avx2",), compiled_on="a processor")
+ENERGY = OutOfDistribution(
+    score="energy", scale=Scale(median=0, upper=1, logarithmic=False), threshold=0.0, false_positive_rate=0.05
+)
 LABELS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
 
 
@@ -70,8 +73,8 @@ def answers(card: Card, classes: list[int], *, sure: float = 5.0) -> Evaluation:
 
 def test_the_figures_are_of_both_engines_on_the_same_images(card: Card) -> None:
     uncertainty = UncertaintyCard(
-        conformal=Conformal(method="aps", coverage=0.9, threshold=0.0),
-        ood=OutOfDistribution(score="energy", threshold=0.0, false_positive_rate=0.05),
+        conformal=Conformal(method="aps", coverage=0.9, thresholds=(0.0,)),
+        ood=ENERGY,
     )
     own = card.model_copy(update={"uncertainty": uncertainty})
     one_wrong, two_wrong = [1, *LABELS[1:]], [1, 0, *LABELS[2:]]
@@ -88,8 +91,8 @@ def test_the_figures_are_of_both_engines_on_the_same_images(card: Card) -> None:
 def test_probabilities_are_judged_with_the_cards_temperature(card: Card) -> None:
     uncertainty = UncertaintyCard(
         temperature=2.0,
-        conformal=Conformal(method="aps", coverage=0.9, threshold=0.0),
-        ood=OutOfDistribution(score="energy", threshold=0.0, false_positive_rate=0.05),
+        conformal=Conformal(method="aps", coverage=0.9, thresholds=(0.0,)),
+        ood=ENERGY,
     )
     own = card.model_copy(update={"uncertainty": uncertainty})
     found = gate.measure_quality(answers(own, LABELS), answers(own, LABELS, sure=4.0), 1.0, 2.0)

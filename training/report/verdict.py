@@ -1,0 +1,144 @@
+"""The verdict at the top of a report: what the model can be used for, and what not, derived from its figures by rules.
+
+A sentence says no more than the 95 % intervals of its figures allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from training.metrics.figures import ClassFigures, Figures
+from training.metrics.interval import Share
+from training.report.report import Report
+from training.report.words import plural, portion, reach
+
+# A wider interval of the accuracy, as a share, allows no statement but its lower end.
+MAX_WIDTH = 0.2
+# Smallest share of images that are accepted and wrong, for a warning about this kind of images.
+MIN_HARM = 0.1
+# Largest upper end of a recall, for a warning about the class.
+MAX_RECALL = 0.8
+# Warnings of each kind that fit into a sentence.
+MAX_WARNINGS = 4
+
+
+class Condition(Protocol):
+    """One kind of changed or foreign images, such as mirrored ones."""
+
+    @property
+    def title(self) -> str:
+        """Name for people, such as "tinted orange"."""
+
+    @property
+    def accepted(self) -> Share:
+        """Share of the images that are accepted."""
+
+    @property
+    def right(self) -> Share | None:
+        """Share of the accepted images that are right; None for foreign images, and where none is accepted."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """True if the images show none of the classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Warning:
+    """A kind of images that the model should not get, and the share of them that is accepted and wrong."""
+
+    text: str
+    harm: float
+
+
+def sentences(report: Report, figures: Figures, conditions: Sequence[Condition] = ()) -> list[str]:
+    """Return the verdict, one statement in each sentence.
+
+    Args:
+        conditions: results of the battery.
+    """
+    statements = [_caveat(report), _accuracy(figures), _referral(figures), _probabilities(figures)]
+    statements += [_classes(figures.classes), _not_for(figures, conditions)]
+    return [statement for statement in statements if statement]
+
+
+def _caveat(report: Report) -> str | None:
+    return f"Not a fair test: {report.caveat}." if report.caveat else None
+
+
+def _accuracy(figures: Figures) -> str:
+    right = figures.right
+    name, largest = max(((entry.name, entry.images) for entry in figures.classes), key=lambda pair: pair[1])
+    if right.low <= largest / right.total:
+        return (
+            f"Not shown to be of use: right on {portion(right)} of {plural(right.total, 'test image')} "
+            f"({reach(right)}), where always answering “{name}” is right on {100 * largest / right.total:.0f} %."
+        )
+    if right.high - right.low > MAX_WIDTH:
+        return (
+            f"Too few test images to say more than: right on {right.count} of {right.total}, so on at least "
+            f"{100 * right.low:.0f} % of new images like these."
+        )
+    return f"Right on {portion(right)} of new images like these ({reach(right)})."
+
+
+def _referral(figures: Figures) -> str | None:
+    referral = figures.referral
+    if referral is None:
+        return "Refers nothing to a person: the card has no uncertainty."
+    policy = referral.policy
+    if referral.help == "helps" and policy.accuracy is not None:
+        return (
+            f"With {portion(policy.referred)} referred to a person, {portion(policy.accuracy)} of the rest are right "
+            f"({reach(policy.accuracy)})."
+        )
+    return {
+        "does not help": "Referral does not find its mistakes.",
+        "refers nothing": "Refers no test image to a person.",
+        "cannot be shown": "Too few mistakes to show whether referral finds them.",
+        "helps": None,
+    }[referral.help]
+
+
+def _probabilities(figures: Figures) -> str | None:
+    after = figures.after
+    if not after.is_off:
+        return None
+    return f"Its probabilities are off by {100 * after.ece:.1f} points on average, more than chance explains."
+
+
+def _classes(classes: Iterable[ClassFigures]) -> str | None:
+    weak = sorted(
+        (entry.recall.value, f"“{entry.name}” ({portion(entry.recall)} recognized)")
+        for entry in classes
+        if entry.recall is not None and entry.recall.high < MAX_RECALL
+    )
+    return f"Weak on {_listed([text for _, text in weak])}." if weak else None
+
+
+def _not_for(figures: Figures, conditions: Sequence[Condition]) -> str | None:
+    if not conditions:
+        return None
+    warnings = [warning for condition in conditions if (warning := _warning(figures, condition))]
+    if not warnings:
+        return f"None of {len(conditions)} kinds of changed and foreign images is often accepted and wrong."
+    ordered = sorted(warnings, key=lambda warning: -warning.harm)
+    return f"Not for: {_listed([warning.text for warning in ordered])}."
+
+
+def _warning(figures: Figures, condition: Condition) -> _Warning | None:
+    accepted, right = condition.accepted, condition.right
+    if condition.is_foreign:
+        text = f"{condition.title} ({portion(accepted)} accepted)"
+        return _Warning(text, accepted.value) if accepted.value >= MIN_HARM else None
+    if right is None or right.high >= figures.right.low:
+        return None
+    harm = accepted.value * (1 - right.value)
+    text = f"{condition.title} images ({portion(right)} of the accepted are right)"
+    return _Warning(text, harm) if harm >= MIN_HARM else None
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = len(texts) - MAX_WARNINGS
+    return ", ".join(texts[:MAX_WARNINGS]) + (f" and {more} more" if more > 0 else "")
