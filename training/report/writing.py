@@ -95,8 +95,8 @@ def document(report: Report, derived: Figures) -> dict[str, Any]:
       and measured false_positive_rate, expected (range on a test set of this size), ood_data (a name), auroc, detected
     - decisions: accepted, accuracy (of what is accepted), reasons (number of referred images for each), details (number
       of images that are out of distribution by their colors, brightness, sharpness or content)
-    - referral: risk-coverage curve: target (share to refer), policy and points (referred, accuracy of the others, caught
-      share of the mistakes), p_value and help of the policy, aurc, aurc_random, aurc_best, curve_referred,
+    - referral: risk-coverage curve: target (share to refer), policy and points (referred, accuracy of the others, share
+      of the mistakes caught), p_value and help of the policy, aurc, aurc_random, aurc_best, curve_referred,
       curve_accuracy
     - classes: name, images, recall, precision, f1 of each; confusion: counts, row = labeled, column = answered
     - data: what the model was trained on, as in its card; data_warnings: sentences on what is wrong with it
