@@ -145,7 +145,7 @@ class ExplainOptions(PredictOptions):
         "X-Explain-Faithfulness",
         False,
         "With true, the response says how faithful the map is, compared with a random map and a map of the center. "
-        "This costs 128 passes. The default is false.",
+        "This costs 129 passes. The default is false.",
     )
     counterfactual: Switch = _option(
         "X-Explain-Counterfactual",

@@ -57,7 +57,10 @@ def main(
     for warning in explanation.raw["warnings"]:
         print(f"warning: {warning['message']}")
     label = explanation.target.label
-    print(f"{explanation.sentence} {out} shows it: red speaks for {label!r}, blue against it.")
+    if "no_evidence" in explanation.warnings:
+        print(f"{explanation.sentence} So {out} shows the image without color.")
+    else:
+        print(f"{explanation.sentence} {out} shows it: red speaks for {label!r}, blue against it.")
 
 
 def _options(assignments: tuple[str, ...]) -> dict[str, str]:

@@ -46,10 +46,11 @@ def fields(
     images: Sequence[ExplanationInput],
 ) -> list[dict[str, Any]]:
     """Return the members for each of N images."""
-    heats = torch.stack([attributions.heat(row) for row in range(len(images))])
-    faithfulness_by_row = _faithfulness(target_score, inputs, heats, images)
+    heats = torch.stack([attributions.visible_heat(row) for row in range(len(images))])
+    has_evidence = [attributions.has_evidence(row) for row in range(len(images))]
+    measured_rows = [row for row, image in enumerate(images) if image.options.faithfulness and has_evidence[row]]
+    faithfulness_by_row = _faithfulness(target_score, inputs, heats, measured_rows)
     neighbors_by_row = _neighbors(neighbors, images)
-    explained_classes = attributions.logits.argmax(dim=1).tolist()
     results = []
     for row, image in enumerate(images):
         image_regions = _in_image(regions.find(heats[row].cpu(), _size(image.view)), image.view)
@@ -57,14 +58,15 @@ def fields(
         sentence = regions.sentence(image_regions, card.classes[image.target.index], against)
         members: dict[str, Any] = {
             "regions": image_regions.members() | {"sentence": sentence},
-            "warnings": warnings.of(
-                image.context, explained_classes[row], attributions.completeness(row), faithfulness_by_row.get(row)
-            ),
+            "warnings": warnings.of(image.context, attributions, row, faithfulness_by_row.get(row)),
         }
-        if row in faithfulness_by_row:
-            members["faithfulness"] = faithfulness_by_row[row].members()
+        # Without evidence the order of the patches is arbitrary, so neither is measured.
+        if image.options.faithfulness:
+            members["faithfulness"] = faithfulness_by_row[row].members() if has_evidence[row] else None
         if image.options.counterfactual:
-            members["counterfactual"] = _counterfactual(target_score, card, inputs, heats, row, image)
+            members["counterfactual"] = (
+                _counterfactual(target_score, card, inputs, heats, row, image) if has_evidence[row] else None
+            )
         if row in neighbors_by_row:
             members["neighbors"] = neighbors_by_row[row]
         results.append(members)
@@ -97,16 +99,12 @@ def _in_image(view_regions: Regions, view: View) -> Regions:
 
 
 def _faithfulness(
-    target_score: TargetScore, inputs: AttributionInputs, heats: torch.Tensor, images: Sequence[ExplanationInput]
+    target_score: TargetScore, inputs: AttributionInputs, heats: torch.Tensor, rows: list[int]
 ) -> dict[int, Faithfulness]:
-    """Measure the rows whose requests ask for faithfulness."""
-    rows = [row for row, image in enumerate(images) if image.options.faithfulness]
+    """Measure the maps of these rows."""
     if not rows:
         return {}
-    pixels = inputs.images[rows]
-    measured = faithfulness.measure(
-        target_score.network, pixels, inputs.weights[rows], heats[rows], baselines.blur(pixels)
-    )
+    measured = faithfulness.measure(target_score.network, inputs.images[rows], inputs.weights[rows], heats[rows])
     return dict(zip(rows, measured, strict=True))
 
 

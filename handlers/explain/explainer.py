@@ -285,7 +285,7 @@ class Explainer:
     def _explanation(
         self, fields: dict[str, Any], result: Attribution, row: int, image: ExplanationInput, method: Method
     ) -> Explanation:
-        heat = result.heat(row)
+        heat = result.visible_heat(row)
         if not torch.isfinite(heat).all():
             raise InferenceFailed(f"method {method.name} returned NaN or infinity for this image")
         options, target, classes = image.options, image.target, self.card.classes

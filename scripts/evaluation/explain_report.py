@@ -82,7 +82,19 @@ def run(
 
 def table(figures: ExplanationFigures) -> str:
     """Format the figures of each method, best first."""
-    header = ["method", "gap", "low", "high", "vs random", "vs center", "debias", "complete", "randomization", "|rho|"]
+    header = [
+        "method",
+        "gap",
+        "low",
+        "high",
+        "vs random",
+        "vs center",
+        "debias",
+        "complete",
+        "randomization",
+        "|rho|",
+        "unsigned",
+    ]
     header += ["stability", "ms"]
     header += ["on object", "pointing game"] if figures.object_share is not None else []
     rows = [header]
@@ -98,7 +110,12 @@ def table(figures: ExplanationFigures) -> str:
         )
         complete = "-" if method.completeness is None else f"{method.completeness:.0%}"
         row = [method.name, *(f"{value:.3f}" for value in values), complete]
-        row += [f"{method.randomization_test:.3f}", f"{method.spearman:.3f}", f"{method.stability:.2f}"]
+        row += [
+            f"{method.randomization_test:.3f}",
+            f"{method.spearman:.3f}",
+            f"{method.unsigned:.3f}",
+            f"{method.stability:.2f}",
+        ]
         row += [f"{method.milliseconds:.3g}"]
         if method.relevance_mass is not None and method.pointing_game is not None:
             row += [f"{method.relevance_mass.value:.0%}", f"{method.pointing_game:.0%}"]

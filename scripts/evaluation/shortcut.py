@@ -84,7 +84,7 @@ def run(out: Path = OUT, images: int = IMAGES) -> tuple[TrainedModel, TrainedMod
     pair = (shapes.NAME, shapes.SPURIOUS)
     healthy, spurious = (_trained(out, *names, images) for names in (pair, pair[::-1]))
     # Use one method for both, so that only the models differ.
-    method = choose(healthy.figures).name
+    method = choose(healthy.figures).method.name
     header = (
         "trained on",
         "right on its own test split",

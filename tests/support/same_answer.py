@@ -22,7 +22,7 @@ from PIL import Image
 ABSOLUTE_TOLERANCE = {
     **dict.fromkeys(("probability", "raw_probability"), 2.1e-6),
     **dict.fromkeys(("target_logit", "baseline_logit", "delta"), 1e-4),
-    **dict.fromkeys(("deletion", "insertion", "gap", "versus_random", "versus_center"), 2.1e-4),
+    **dict.fromkeys(("deletion", "insertion", "gap", "versus_random", "versus_center", "insertion_start"), 2.1e-4),
     **dict.fromkeys(("share", "balance"), 1.1e-3),
     "distance": 1.1e-4,
 }

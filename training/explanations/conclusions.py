@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from training.explanations.default_method import NOISE, choose
-from training.explanations.figures import MAX_RANDOMIZATION, MIN_COMPLETENESS, ExplanationFigures
+from training.explanations.default_method import choose
+from training.explanations.figures import (
+    HIGH_UNSIGNED,
+    MAX_RANDOMIZATION,
+    MIN_COMPLETENESS,
+    ExplanationFigures,
+    MethodFigures,
+)
 
 # With a smaller share of the evidence on the object, the model uses something else.
 MIN_ON_OBJECT = 0.5
@@ -11,19 +17,20 @@ MIN_ON_OBJECT = 0.5
 
 def conclusions(figures: ExplanationFigures) -> list[str]:
     """Return what users should know before they rely on the explanations of a release, most important first."""
-    default, any_passes = choose(figures), any(method.passes_checks for method in figures.methods)
+    choice, any_passes = choose(figures), any(method.passes_checks for method in figures.methods)
     no_method = "no method passes the checks on this model: its maps have little to do with its predictions"
     return [
         *_on_object(figures),
         *([] if any_passes else [no_method]),
-        f"the default is {default.name}: {_reason(figures)}",
+        f"the default is {choice.method.name}: {choice.reason}",
+        _randomization(choice.method),
         *_failed_checks(figures),
         *(f"{name} does not fit this network: it {reason}" for name, reason in figures.unsupported.items()),
     ]
 
 
 def _on_object(figures: ExplanationFigures) -> list[str]:
-    relevance_mass = choose(figures).relevance_mass
+    relevance_mass = choose(figures).method.relevance_mass
     if relevance_mass is None or figures.object_share is None:
         return []
     chance = f"the object covers {figures.object_share:.0%} of the image"
@@ -35,17 +42,18 @@ def _on_object(figures: ExplanationFigures) -> list[str]:
     return [f"{relevance_mass.value:.0%} of the evidence lies on the object ({chance})"]
 
 
-def _reason(figures: ExplanationFigures) -> str:
-    default = choose(figures)
-    candidates = [method for method in figures.methods if method.passes_checks] or figures.methods
-    best = max(candidates, key=lambda method: method.gap.value)
-    group = "the methods that pass the checks" if default.passes_checks else "all methods"
-    if best == default:
-        return f"its gap, {default.gap.value:.3f}, is the best of {group}"
-    return (
-        f"its gap, {default.gap.value:.3f}, is within {NOISE} of the best of {group} ({best.name}, "
-        f"{best.gap.value:.3f}), and it needs fewer passes"
+def _randomization(default: MethodFigures) -> str:
+    """Say what the randomization test of the default method means with and without signs."""
+    result = (
+        f"maps of {default.name} have a rank correlation of {default.spearman:.2f} with those of networks with random "
+        f"weights, and of {default.unsigned:.2f} without their signs"
     )
+    if default.unsigned >= HIGH_UNSIGNED:
+        return (
+            f"{result}: how strong a map is at a place depends mostly on the image, so rely on its colors, and not on "
+            "its strength alone"
+        )
+    return f"{result}: both the colors and the strength of a map depend on the network"
 
 
 def _failed_checks(figures: ExplanationFigures) -> list[str]:

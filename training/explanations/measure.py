@@ -26,13 +26,14 @@ CHUNK = 16
 # The randomization test and stability cost a method several times over, so they use the first images of the sample.
 CHECKED_IMAGES = 16
 TIMED_IMAGES = 5
+GAP_DIGITS = 6
 
 
 def measure(classifier: Classifier, sample: Sample) -> tuple[ExplanationFigures, dict[str, torch.Tensor]]:
     """Measure every method that fits the network; return the figures, and the signed maps (N, H, W) by method.
 
     Each method explains an image of the sample once, and the first CHECKED_IMAGES eight times. Faithfulness and
-    remove-and-debias cost 41 more forward passes for each image.
+    remove-and-debias cost 41 more forward passes for each image. Maps without evidence are zeros.
     """
     explainer = AttributionPlugin(classifier).explainer
     evaluator = MethodEvaluator(classifier, explainer, sample)
@@ -51,6 +52,8 @@ def measure(classifier: Classifier, sample: Sample) -> tuple[ExplanationFigures,
         unsupported=dict(explainer.unsupported),
         random_gap=bootstrap.mean(evaluator.random_gap),
         center_gap=bootstrap.mean(evaluator.center_gap),
+        insertion_from_mean=float((~evaluator.start.blurred).double().mean()),
+        insertion_start=float(evaluator.start_probability.mean()),
         object_share=None if sample.masks is None else float(sample.masks.double().mean()),
     )
     return figures_of_all, maps
@@ -65,7 +68,10 @@ class MethodEvaluator:
         self.target_score = explainer.target_score
         networks = randomization_test.random_networks(classifier.card.architecture, classifier.engine.device)
         self.random_scores = [TargetScore(network, self.target_score.introspection) for network in networks]
-        arguments = (self.target_score.network, sample.images, sample.weights, sample.blurred)
+        network = self.target_score.network
+        self.start = faithfulness.insertion_start(network, sample.images, sample.weights)
+        self.start_probability = faithfulness.probabilities(network, self.start.images, sample.weights)
+        arguments = (network, sample.images, sample.weights, self.start.images)
         self.random_gap, self.center_gap = faithfulness.random_gap(*arguments), faithfulness.center_gap(*arguments)
 
     @property
@@ -75,7 +81,7 @@ class MethodEvaluator:
         return len(self.sample) + checked_images * (randomization_test.NETWORKS + stability.COPIES)
 
     def figures(self, method: Method, advance: Callable[[int], object]) -> tuple[MethodFigures, torch.Tensor]:
-        """Return the figures of one method, and its maps (N, H, W).
+        """Return the figures of one method, and its maps to show, (N, H, W).
 
         Args:
             advance: called with the number of images after each chunk.
@@ -85,7 +91,7 @@ class MethodEvaluator:
         maps = _maps(chunks)
         checks = [chunk.completeness(row) for chunk in chunks for row in range(len(chunk.values))]
         complete = [check["ok"] for check in checks if check]
-        curves = faithfulness.curves(network, sample.images, sample.weights, maps, sample.blurred)
+        curves = faithfulness.curves(network, sample.images, sample.weights, maps, self.start.images)
         deletion, insertion = curves.areas
         checked_images = sample.images[:CHECKED_IMAGES]
         similarities = [
@@ -101,12 +107,14 @@ class MethodEvaluator:
             for noisy in stability.noisy(checked_images, self.spec)
         ]
         masks, passes = sample.masks, attribution.passes(method, method.settings)
+        shown_maps = torch.stack([chunk.visible_heat(row) for chunk in chunks for row in range(len(chunk.values))])
         figures = MethodFigures(
             name=method.name,
             title=method.title,
             deletion=float(deletion.mean()),
             insertion=float(insertion.mean()),
             gap=bootstrap.mean(curves.gap),
+            gaps=tuple(round(gap, GAP_DIGITS) for gap in curves.gap.tolist()),
             versus_random=bootstrap.mean(curves.gap - self.random_gap),
             versus_center=bootstrap.mean(curves.gap - self.center_gap),
             remove_and_debias=float(
@@ -115,13 +123,14 @@ class MethodEvaluator:
             completeness=statistics.fmean(complete) if complete else None,
             randomization_test=statistics.fmean(similarity.value for similarity in similarities),
             spearman=statistics.fmean(similarity.spearman for similarity in similarities),
+            unsigned=statistics.fmean(similarity.unsigned for similarity in similarities),
             stability=float(torch.stack(changes).amax(dim=0).mean()),
             pointing_game=None if masks is None else float(pointing_game.hits(maps, masks).double().mean()),
             relevance_mass=None if masks is None else bootstrap.mean(pointing_game.relevance_mass(maps, masks)),
             passes=passes.forward + 2 * passes.backward,
             milliseconds=self._milliseconds(method),
         )
-        return figures, maps
+        return figures, shown_maps
 
     def _chunks(
         self, method: Method, target_score: TargetScore, images: torch.Tensor, advance: Callable[[int], object]

@@ -32,10 +32,13 @@ class Similarity:
     Attributes:
         value: similarity beyond chance, 0 to 1.
         spearman: mean absolute value of Spearman's correlation, without correction for chance.
+        unsigned: mean of Spearman's correlation of the absolute values. The signs of a map may depend on the network
+            while the strength at each pixel depends on the image alone. Then this is large, and `value` is small.
     """
 
     value: float
     spearman: float
+    unsigned: float
 
 
 def similarity(trained: torch.Tensor, random: torch.Tensor) -> Similarity:
@@ -54,4 +57,5 @@ def similarity(trained: torch.Tensor, random: torch.Tensor) -> Similarity:
     same = spearman(trained, random)
     other = spearman(trained.roll(1, dims=0), random)
     absolute = float(same.abs().mean())
-    return Similarity(max(abs(float(same.mean())), absolute - float(other.abs().mean())), absolute)
+    value = max(abs(float(same.mean())), absolute - float(other.abs().mean()))
+    return Similarity(value, absolute, float(spearman(trained.abs(), random.abs()).mean()))

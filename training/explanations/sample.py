@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from handlers.classifier import Classifier
-from handlers.explain.methods import baselines
 from handlers.modalities.image import images
 from training.data.dataset import DataError, Split
 from training.evaluate import Evaluation, evaluate
@@ -25,7 +24,6 @@ class Sample:
         test: predictions.
         images: normalized, float32 (N, 3, H, W).
         weights: float32 (N, classes), see handlers.explain.methods.method.TargetScore.
-        blurred: blurred images, (N, 3, H, W).
         masks: masks of the objects, bool (N, H, W); None if they are unknown.
     """
 
@@ -33,7 +31,6 @@ class Sample:
     test: Evaluation
     images: torch.Tensor
     weights: torch.Tensor
-    blurred: torch.Tensor
     masks: torch.Tensor | None
 
     def __len__(self) -> int:
@@ -71,4 +68,4 @@ def draw(classifier: Classifier, split: Split, count: int, seed: int = SEED) -> 
             raise DataError(
                 f"the mask of {pictures.name(empty[0])} is empty after resizing and cropping: leave the image out"
             )
-    return Sample(pictures, test, batch, weights, baselines.make("blur", batch, spec), masks)
+    return Sample(pictures, test, batch, weights, masks)

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from handlers.explain.evidence.faithfulness import MAX_START_PROBABILITY
 from models.card import Card
 from training.explanations.conclusions import conclusions
 from training.explanations.default_method import choose
-from training.explanations.figures import MAX_RANDOMIZATION, MIN_COMPLETENESS, ExplanationFigures
+from training.explanations.figures import HIGH_UNSIGNED, MAX_RANDOMIZATION, MIN_COMPLETENESS, ExplanationFigures
 from training.explanations.randomization_test import NETWORKS
 from training.explanations.remove_and_debias import SHARES
 from training.explanations.stability import COPIES, NOISE
@@ -51,6 +52,8 @@ def write(folder: Path, card: Card, source: str, figures: ExplanationFigures, ga
         gallery=gallery,
         url=_url,
         max_randomization=MAX_RANDOMIZATION,
+        high_unsigned=HIGH_UNSIGNED,
+        max_start=MAX_START_PROBABILITY,
         min_completeness=MIN_COMPLETENESS,
         networks=NETWORKS,
         shares=SHARES,
@@ -69,7 +72,7 @@ def document(card: Card, source: str, figures: ExplanationFigures) -> dict[str, 
         "model": card.name,
         "version": card.version,
         "source": source,
-        "default": choose(figures).name,
+        "default": choose(figures).method.name,
         "conclusions": conclusions(figures),
         **asdict(figures),
     }

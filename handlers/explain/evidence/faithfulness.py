@@ -1,12 +1,16 @@
 """Faithfulness of a map to the network: deletion and insertion of patches.
 
 See Petsiuk, Das, Saenko, "RISE", arXiv 1806.07421. Deletion removes patches from the image, those with most evidence
-first: the sooner the class is lost, the smaller the area under its curve. Insertion adds them to a blurred image in the
-same order: the sooner the class appears, the larger the area. The gap is insertion minus deletion; higher is better.
+first: the sooner the class is lost, the smaller the area under its curve. Insertion adds them to an image without the
+class in the same order: the sooner the class appears, the larger the area. The gap is insertion minus deletion; higher
+is better.
 
 Deleted patches get the mean color of the training images, which is 0 in a normalized image. Insertion starts from the
-blurred image. Both are as in the paper. A mean color hurts more than blur, so even a random map has a gap above 0. So a
-map is compared with a random map and with a map of the center, which do not depend on the network.
+blurred image, as in the paper. If the network still sees the class there, the curve says nothing about the map, so
+insertion starts from the mean color.
+
+A mean color hurts more than blur, so even a random map has a gap above 0. So a map is compared with a random map and
+with a map of the center, which do not depend on the network.
 """
 
 from __future__ import annotations
@@ -16,14 +20,16 @@ from typing import Any
 
 import torch
 
-from handlers.explain.methods import patches
+from handlers.explain.methods import baselines, patches
 from handlers.explain.methods.method import rows_at_once
 from handlers.explain.methods.patches import Logits
 
 # Points of a curve after the first. More points cost passes and change the areas by less than their noise.
 STEPS = 16
-# Forward passes of `measure` for one image: two curves of each of four maps.
-PASSES = 8 * STEPS
+# Forward passes of `measure` for one image: two curves of each of four maps, and the blurred image.
+PASSES = 8 * STEPS + 1
+# Insertion starts from the blurred image unless the class has a larger probability there.
+MAX_START_PROBABILITY = 0.5
 SEED = 0
 DIGITS = 4
 
@@ -59,11 +65,15 @@ class Faithfulness:
     """Faithfulness of the map of one image.
 
     Attributes:
+        insertion_baseline: name of the image that insertion starts from: blur or mean.
+        insertion_start: probability of the class in that image, before any patch is inserted.
         deletion, insertion: areas under the curves.
         versus_random, versus_center: gap of the map minus the gap of a random map, and of a map of the center. A map
             that is not above 0 here explains nothing about this network.
     """
 
+    insertion_baseline: str
+    insertion_start: float
     deletion: float
     insertion: float
     versus_random: float
@@ -76,27 +86,58 @@ class Faithfulness:
 
     def members(self) -> dict[str, Any]:
         """Return the members in JSON."""
-        names = ("deletion", "insertion", "gap", "versus_random", "versus_center")
-        return {name: round(getattr(self, name), DIGITS) for name in names}
+        names = ("deletion", "insertion", "gap", "versus_random", "versus_center", "insertion_start")
+        figures = {name: round(getattr(self, name), DIGITS) for name in names}
+        return {**figures, "insertion_baseline": self.insertion_baseline}
 
 
-def measure(
-    logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: torch.Tensor, blurred: torch.Tensor
-) -> list[Faithfulness]:
+@dataclass(frozen=True, slots=True)
+class InsertionStart:
+    """Images that insertion starts from.
+
+    Attributes:
+        images: normalized, (N, 3, H, W).
+        blurred: whether an image is the blurred one, bool (N,); the others are of the mean color.
+    """
+
+    images: torch.Tensor
+    blurred: torch.Tensor
+
+    def name(self, row: int) -> str:
+        """Return the name of one baseline, see handlers.explain.methods.baselines.NAMES."""
+        return "blur" if self.blurred[row] else "mean"
+
+
+def insertion_start(logits: Logits, images: torch.Tensor, weights: torch.Tensor) -> InsertionStart:
+    """Return the image that insertion starts from, for each of N images: blurred if that removes the class.
+
+    Args:
+        logits, images, weights: see `curves`.
+
+    Costs one forward pass for each image.
+    """
+    blurred = baselines.blur(images)
+    removed = probabilities(logits, blurred, weights) <= MAX_START_PROBABILITY
+    return InsertionStart(torch.where(removed[:, None, None, None], blurred, 0.0), removed)
+
+
+def measure(logits: Logits, images: torch.Tensor, weights: torch.Tensor, heats: torch.Tensor) -> list[Faithfulness]:
     """Measure the maps of N images, and compare them with random maps and with a map of the center.
 
     Args:
-        logits, images, weights, heats, blurred: see `curves`.
+        logits, images, weights, heats: see `curves`.
 
-    Costs 8 * STEPS forward passes for each image, in chunks that fit in memory.
+    Costs PASSES forward passes for each image, in chunks that fit in memory.
     """
-    map_curves = curves(logits, images, weights, heats, blurred)
+    start = insertion_start(logits, images, weights)
+    map_curves = curves(logits, images, weights, heats, start.images)
     gap = map_curves.gap
-    versus = [gap - trivial(logits, images, weights, blurred) for trivial in (random_gap, center_gap)]
-    return [Faithfulness(*row) for row in torch.stack([*map_curves.areas, *versus], dim=1).tolist()]
+    versus = [gap - trivial(logits, images, weights, start.images) for trivial in (random_gap, center_gap)]
+    figures = torch.stack([map_curves.insertion[:, 0], *map_curves.areas, *versus], dim=1).tolist()
+    return [Faithfulness(start.name(row), *values) for row, values in enumerate(figures)]
 
 
-def random_gap(logits: Logits, images: torch.Tensor, weights: torch.Tensor, blurred: torch.Tensor) -> torch.Tensor:
+def random_gap(logits: Logits, images: torch.Tensor, weights: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
     """Return the gap of random maps for N images, (N,); see `curves`.
 
     This is the mean over a map of noise and its negative, which has less than half the error of one map. All images get
@@ -104,15 +145,15 @@ def random_gap(logits: Logits, images: torch.Tensor, weights: torch.Tensor, blur
     """
     noise = torch.rand(patches.GRID, patches.GRID, generator=torch.Generator().manual_seed(SEED)).to(images)
     maps = patches.pixels(noise[None], *images.shape[2:]).expand_as(images[:, 0])
-    gap, negative_gap = (curves(logits, images, weights, noisy, blurred).gap for noisy in (maps, -maps))
+    gap, negative_gap = (curves(logits, images, weights, noisy, start).gap for noisy in (maps, -maps))
     return (gap + negative_gap) / 2
 
 
-def center_gap(logits: Logits, images: torch.Tensor, weights: torch.Tensor, blurred: torch.Tensor) -> torch.Tensor:
+def center_gap(logits: Logits, images: torch.Tensor, weights: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
     """Return the gap of a Gaussian map of the center for N images, (N,); see `curves`."""
     down, right = (torch.linspace(-1, 1, side, device=images.device) for side in images.shape[2:])
     maps = torch.exp(-2 * (down[:, None] ** 2 + right**2)).to(images).expand_as(images[:, 0])
-    return curves(logits, images, weights, maps, blurred).gap
+    return curves(logits, images, weights, maps, start).gap
 
 
 def curves(
@@ -120,7 +161,7 @@ def curves(
     images: torch.Tensor,
     weights: torch.Tensor,
     heats: torch.Tensor,
-    blurred: torch.Tensor,
+    start: torch.Tensor,
     steps: int = STEPS,
 ) -> Curves:
     """Compute the deletion and insertion curves of N images.
@@ -129,7 +170,7 @@ def curves(
         images: normalized, (N, 3, H, W).
         weights: weights of the score, (N, classes), see handlers.explain.methods.method.TargetScore.
         heats: signed maps (N, H, W).
-        blurred: the blurred images, (N, 3, H, W).
+        start: images that insertion starts from, (N, 3, H, W), see `insertion_start`.
         steps: at most the number of patches, 64.
 
     Costs 2 * steps forward passes for each image, in chunks that fit in memory.
@@ -149,13 +190,19 @@ def curves(
     def changed(part: slice) -> torch.Tensor:
         image_rows, size, insert = rows[part], sizes[part, None, None], inserts[part]
         selected = ranks[image_rows] < size
-        fill = torch.where(insert[:, None, None, None], blurred[image_rows], images.new_zeros(()))
+        fill = torch.where(insert[:, None, None, None], start[image_rows], images.new_zeros(()))
         return patches.without(images[image_rows], fill, selected ^ insert[:, None, None])
 
     points = probability(patches.chunked(logits, len(rows), changed, rows_at_once(images)), weights[rows])
     points = points.reshape(len(images), 2 * steps + 1)
     deletion = points[:, : steps + 1]
     return Curves(deletion, torch.cat([points[:, steps + 1 :], deletion[:, :1]], dim=1))
+
+
+def probabilities(logits: Logits, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return the probability of the explained class of each of N images, (N,); see `probability`."""
+    chunks = patches.chunked(logits, len(images), lambda rows: images[rows], rows_at_once(images))
+    return probability(chunks, weights)
 
 
 def probability(logits: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from handlers.decision import PredictionContext
 from handlers.explain.evidence.faithfulness import Faithfulness
+from handlers.explain.methods.attribution import MIN_EVIDENCE, Attribution
 
 # Below this probability, another class may well be right.
 MIN_CONFIDENCE = 0.5
@@ -18,6 +18,7 @@ KINDS: Mapping[str, str] = {
     "out_of_distribution": "the image is unlike those that the model was trained on",
     "low_confidence": f"the most probable class has a probability below {MIN_CONFIDENCE:g}",
     "engines_disagree": "the network that answered and the one that is explained name different classes",
+    "no_evidence": f"the attributions are less than {100 * MIN_EVIDENCE:g} % of the score, so the map is empty",
     "incomplete": "the attributions do not sum to the difference between the scores of image and baseline",
     "worse_than_trivial": "the map is less faithful than a random map or a map of the center",
 }
@@ -25,15 +26,15 @@ KINDS: Mapping[str, str] = {
 
 def of(
     context: PredictionContext,
-    explained_class: int,
-    completeness: Mapping[str, Any] | None,
+    attributions: Attribution,
+    row: int,
     faithfulness: Faithfulness | None,
 ) -> list[dict[str, str]]:
     """Return the warnings for one image; each has a type, which is a key of KINDS, and a message.
 
     Args:
-        explained_class: index of the most probable class by the explained network.
-        completeness: completeness of the attribution, as in the response.
+        attributions: attributions of the batch.
+        row: the image's row in them.
         faithfulness: faithfulness of the map, if it was measured.
     """
     messages: dict[str, str] = {}
@@ -46,10 +47,16 @@ def of(
     best = float(context.probabilities[context.predicted])
     if best < MIN_CONFIDENCE:
         messages["low_confidence"] = f"the most probable class has a probability of {best:.2f} only"
-    if explained_class != context.predicted:
+    if int(attributions.logits[row].argmax()) != context.predicted:
         messages["engines_disagree"] = (
             "the network that answered and the float32 one that is explained name different classes for this image"
         )
+    if not attributions.has_evidence(row):
+        messages["no_evidence"] = (
+            f"the absolute attributions sum to less than {100 * MIN_EVIDENCE:g} % of the score "
+            f"({float(attributions.target_logit[row]):.3g}), or of 1: they are noise, so the map is empty"
+        )
+    completeness = attributions.completeness(row)
     if completeness is not None and not completeness["ok"]:
         messages["incomplete"] = (
             f"the attributions miss the difference between the two scores by {abs(completeness['delta']):.3g}: "

@@ -10,6 +10,9 @@ import torch
 from handlers.explain.methods import smoothgrad
 from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore, rows_at_once
 
+# If the absolute values of a map sum to a smaller share of the score, or of 1 if that is larger, they are noise.
+MIN_EVIDENCE = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
@@ -33,6 +36,19 @@ class Attribution:
     def heat(self, row: int) -> torch.Tensor:
         """Return the signed map (H, W) of one image: the attribution summed over the channels."""
         return self.values[row].sum(dim=0)
+
+    def total(self, row: int) -> float:
+        """Return the sum of the absolute values of one image."""
+        return float(self.values[row].abs().sum())
+
+    def has_evidence(self, row: int) -> bool:
+        """Return whether the values of one image are more than noise, see MIN_EVIDENCE."""
+        return not self.total(row) < MIN_EVIDENCE * max(1.0, abs(float(self.target_logit[row])))
+
+    def visible_heat(self, row: int) -> torch.Tensor:
+        """Return the map (H, W) to show: zeros if there is no evidence, since any color would enlarge noise."""
+        heat = self.heat(row)
+        return heat if self.has_evidence(row) else torch.zeros_like(heat)
 
     def completeness(self, row: int) -> dict[str, Any] | None:
         """Check that the attribution of one image is complete; None if the method does not promise it.

@@ -100,6 +100,14 @@ def strip(caption: Caption, scale: Scale, width: int) -> Image.Image:
     _right(draw, right, 7, probability, _LARGE, _INK)
     _left(draw, left, 7, _title(caption, inner_width - _length(probability, _LARGE) - 2 * _MARGIN), _LARGE, _INK)
 
+    source = ", ".join(filter(None, (caption.title, caption.version)))
+    bottom = _BAR_TOP + _BAR_HEIGHT + 23
+    if not scale.top:
+        # Without evidence there is nothing to color, so a color scale would mislead.
+        _left(draw, left, _BAR_TOP, cut(_no_evidence(caption, scale.sign), inner_width, _SMALL), _SMALL, _INK)
+        _left(draw, left, bottom, cut(source, inner_width, _SMALL), _SMALL, _GRAY)
+        return image
+
     signed = scale.sign == "both"
     visible_colors = scale.colors if signed else scale.colors[len(scale.colors) // 2 :]
     bar = Image.fromarray(visible_colors[None]).resize((inner_width, _BAR_HEIGHT), Image.Resampling.NEAREST)
@@ -127,14 +135,16 @@ def strip(caption: Caption, scale: Scale, width: int) -> Image.Image:
     meaning = cut(meaning, inner_width // 2 - 2 * _MARGIN - _length(number, _SMALL), _SMALL)
     _right(draw, right, below_bar, meaning + number, _SMALL, _INK)
 
-    bottom_line = below_bar + 20
-    unit = caption.unit if scale.top else "no evidence anywhere"
-    _right(draw, right, bottom_line, unit, _SMALL, _GRAY)
-    source = ", ".join(filter(None, (caption.title, caption.version)))
-    _left(
-        draw, left, bottom_line, cut(source, inner_width - _length(unit, _SMALL) - 2 * _MARGIN, _SMALL), _SMALL, _GRAY
-    )
+    _right(draw, right, bottom, caption.unit, _SMALL, _GRAY)
+    source_width = inner_width - _length(caption.unit, _SMALL) - 2 * _MARGIN
+    _left(draw, left, bottom, cut(source, source_width, _SMALL), _SMALL, _GRAY)
     return image
+
+
+def _no_evidence(caption: Caption, sign: Sign) -> str:
+    relation = "for" if sign == "positive" else "for or against"
+    target = f"{caption.target}" if caption.against is None else f"{caption.target} rather than {caption.against}"
+    return f"No evidence {relation} {target}: nothing is colored"
 
 
 def cut(text: str, width: float, size: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from handlers.explain.evidence.faithfulness import MAX_START_PROBABILITY
 from handlers.explain.evidence.warnings import KINDS
 from handlers.explain.methods.baselines import NAMES as BASELINES
 from handlers.explain.registry import METHODS
@@ -120,16 +121,34 @@ SOMETIMES: dict[str, Any] = {
         "Whether the attributions sum to the difference of the logits. Present for methods with this property.",
     ),
     "faithfulness": described(
-        object_of(
-            {
-                "deletion": described(NUMBER, "Area under the curve when the strongest patches are removed first."),
-                "insertion": described(NUMBER, "Area under the curve when the strongest patches are inserted first."),
-                "gap": described(NUMBER, "Insertion minus deletion. A larger gap is a more faithful map."),
-                "versus_random": described(NUMBER, "The gap, minus the gap of a random map."),
-                "versus_center": described(NUMBER, "The gap, minus the gap of a map of the center."),
-            }
-        ),
-        "How faithful the map is to the network. Present if the option `faithfulness` is true.",
+        {
+            "anyOf": [
+                object_of(
+                    {
+                        "deletion": described(
+                            NUMBER, "Area under the curve when the strongest patches are removed first."
+                        ),
+                        "insertion": described(
+                            NUMBER, "Area under the curve when the strongest patches are inserted first."
+                        ),
+                        "gap": described(NUMBER, "Insertion minus deletion. A larger gap is a more faithful map."),
+                        "versus_random": described(NUMBER, "The gap, minus the gap of a random map."),
+                        "versus_center": described(NUMBER, "The gap, minus the gap of a map of the center."),
+                        "insertion_baseline": described(
+                            {"enum": ["blur", "mean"]},
+                            "Image that insertion starts from: the blurred image, or the mean color if the blurred "
+                            f"image keeps the class with a probability above {MAX_START_PROBABILITY:g}.",
+                        ),
+                        "insertion_start": described(
+                            SHARE, "Probability of the class in that image, before any patch is inserted."
+                        ),
+                    }
+                ),
+                {"type": "null"},
+            ]
+        },
+        "How faithful the map is to the network. It is null if there is no evidence. Present if the option "
+        "`faithfulness` is true.",
     ),
     "counterfactual": described(
         {
@@ -146,8 +165,8 @@ SOMETIMES: dict[str, Any] = {
                 {"type": "null"},
             ]
         },
-        "A few patches that change the prediction when they are blurred. It is null if no patches change it. Present "
-        "if the option `counterfactual` is true.",
+        "A few patches that change the prediction when they are blurred. It is null if no patches change it, or if "
+        "there is no evidence. Present if the option `counterfactual` is true.",
     ),
     "neighbors": described(
         list_of(

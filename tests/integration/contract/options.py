@@ -105,7 +105,10 @@ def deadline(ask: Ask) -> None:
 @row("faithfulness", "why-faithfulness")
 def faithfulness(ask: Ask) -> None:
     found = ok(ask.post(f"{EXPLAIN}?faithfulness=true", ask.digit["3"]))["faithfulness"]
-    assert list(found) == ["deletion", "insertion", "gap", "versus_random", "versus_center"]
+    areas = ["deletion", "insertion", "gap", "versus_random", "versus_center"]
+    assert list(found) == [*areas, "insertion_start", "insertion_baseline"]
+    assert 0 <= found["insertion_start"] <= 1
+    assert found["insertion_baseline"] in ("blur", "mean")
     assert abs(found["insertion"] - found["deletion"] - found["gap"]) < 2e-4
     assert "faithfulness" not in ok(ask.post(EXPLAIN, ask.digit["3"]))
 

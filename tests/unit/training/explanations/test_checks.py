@@ -48,6 +48,12 @@ def test_randomization_similarity_is_high_for_maps_of_the_image_of_either_sign_a
         1
     )
     assert randomization_test.similarity(image, noise(16, 8, 8, seed=1)).value < 0.1
+    assert abs(randomization_test.similarity(image, noise(16, 8, 8, seed=1)).unsigned) < 0.1
+    # Maps with new random signs pass with signs, and not without.
+    random_signs = noise(16, 8, 8, seed=2).sign()
+    flipped = randomization_test.similarity(image, image * random_signs)
+    assert flipped.value < 0.1
+    assert flipped.unsigned == pytest.approx(1)
     assert spearman(coarse[:16], coarse[16:]).abs().mean() > 0.3  # maps of few cells correlate by chance
     assert randomization_test.similarity(coarse[:16], coarse[16:]).value < 0.2
 

@@ -24,19 +24,24 @@ def mean(value: float, reach: float = 0.01) -> Mean:
     return Mean(value, value - reach, value + reach)
 
 
-def method(name: str, gap: float, passes: int = 10, randomization: float = 0.05, center: float = 0.2) -> MethodFigures:
+def method(
+    name: str, gap: float, passes: int = 10, randomization: float = 0.05, center: float = 0.2, noise: float = 0.0
+) -> MethodFigures:
+    """Figures with gaps of four images; `noise` is added to every second one and subtracted from the others."""
     return MethodFigures(
         name=name,
         title=name.upper(),
         deletion=0.1,
         insertion=0.1 + gap,
         gap=mean(gap),
+        gaps=(gap + noise, gap - noise, gap + noise, gap - noise),
         versus_random=mean(center + 0.1),
         versus_center=mean(center),
         remove_and_debias=0.3,
         completeness=1.0,
         randomization_test=randomization,
         spearman=randomization,
+        unsigned=0.61,
         stability=0.1,
         pointing_game=0.9,
         relevance_mass=mean(0.7),
@@ -46,23 +51,43 @@ def method(name: str, gap: float, passes: int = 10, randomization: float = 0.05,
 
 
 def figures_of(*methods: MethodFigures, **changes: object) -> ExplanationFigures:
-    figures = ExplanationFigures(32, 16, methods, {}, mean(0.1), mean(0.2), 0.25)
+    figures = ExplanationFigures(32, 16, methods, {}, mean(0.1), mean(0.2), 0.4, 0.07, 0.25)
     return replace(figures, **changes)  # type: ignore[arg-type]
 
 
-def test_default_is_the_cheapest_method_within_noise() -> None:
-    best, near, far = method("best", 0.5, 50), method("near", 0.485, 3), method("far", 0.47, 1)
-    assert choose(figures_of(best, near, far)) is near
+def test_default_is_the_cheapest_complete_method_that_is_not_significantly_below_the_best() -> None:
+    best = method("best", 0.5, 50)
+    # The gap of `near` is larger than the best for half of the images, and that of `below` is smaller for all of them.
+    near, below = method("near", 0.485, 3, noise=0.2), method("below", 0.485, 1)
+    assert choose(figures_of(best, below)).method is best
+    choice = choose(figures_of(best, near, below))
+    assert (choice.method, choice.best, choice.similar) == (near, best, (best, near))
+    assert choice.reason == (
+        "it is complete, its gap, 0.485, is not significantly below the best of the methods that pass the checks "
+        f"(best, 0.500; difference 0.015, 95 % interval {choice.behind.low:.3f} to {choice.behind.high:.3f}), and it "
+        "needs the fewest passes of 2 such methods"
+    )
+
+
+def test_default_is_complete_if_a_complete_method_is_not_significantly_worse() -> None:
+    best = replace(method("best", 0.5, 1), completeness=None)
+    often = replace(method("often", 0.5, 2), completeness=0.9)
+    complete = method("complete", 0.4, 100, noise=0.5)
+    assert choose(figures_of(best, often, complete)).method is complete
+    worse = method("worse", 0.4, 100)
+    choice = choose(figures_of(best, often, worse))
+    assert choice.method is best
+    assert choice.reason.startswith("no complete method is as faithful, its gap, 0.500, is the best of")
 
 
 @pytest.mark.parametrize("flaw", [{"randomization": 0.2}, {"center": 0.005}])
 def test_method_that_fails_a_check_is_not_the_default(flaw: dict[str, float]) -> None:
-    assert choose(figures_of(method("flawed", 0.9, **flaw), method("sound", 0.3))).name == "sound"  # type: ignore[arg-type]
+    assert choose(figures_of(method("flawed", 0.9, **flaw), method("sound", 0.3))).method.name == "sound"  # type: ignore[arg-type]
 
 
 def test_default_is_the_best_method_if_no_method_passes_the_checks() -> None:
     figures = figures_of(method("first", 0.3, randomization=0.5), method("second", 0.4, randomization=0.5))
-    assert choose(figures).name == "second"
+    assert choose(figures).method.name == "second"
     assert conclusions(figures)[1].startswith("no method passes the checks on this model")
 
 
@@ -71,7 +96,11 @@ def test_conclusions_name_the_methods_that_fail_each_check() -> None:
     unsupported = {"deeplift": "has no rule for GELU"}
     text = "\n".join(conclusions(figures_of(method("good", 0.5), flawed, unsupported=unsupported)))
     assert "70% of the evidence lies on the object" in text
-    assert "the default is good: its gap, 0.500, is the best of the methods that pass the checks" in text
+    assert (
+        "the default is good: it is complete, its gap, 0.500, is the best of the methods that pass the checks" in text
+    )
+    assert "maps of good have a rank correlation of 0.05 with those of networks with random weights" in text
+    assert "and of 0.61 without their signs: how strong a map is at a place depends mostly on the image" in text
     assert "networks with random weights (randomization test 0.2 or more): flawed (0.50)" in text
     assert "a map of the center, which does not depend on the model: flawed" in text
     assert "not shown to be better than a random map: flawed" in text
@@ -108,6 +137,9 @@ def test_page_has_all_figures_and_is_linked_from_the_report(tmp_path: Path) -> N
         "0.490 to 0.510",
         "arXiv 2304.13836",
         "labeled frog",
+        "the mean color instead for 40 % of these images",
+        "the class has a probability of 0.07 on average",
+        "0.610",
         "80 %",
     ):
         assert expected in text
