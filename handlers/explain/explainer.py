@@ -22,6 +22,8 @@ from handlers.explain.evidence.neighbors import Neighbors
 from handlers.explain.explanation import Explanation, ExplanationInput
 from handlers.explain.methods import attribution, baselines, introspection
 from handlers.explain.methods.attribution import Attribution
+from handlers.explain.methods.background import MAX_IMAGES, Background
+from handlers.explain.methods.introspection import Introspection
 from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore
 from handlers.explain.registry import METHODS
 from handlers.explain.rendering.legend import Caption, Class
@@ -32,12 +34,15 @@ from handlers.explain.scheduling.deadline import Candidate, DeadlineChoice
 from handlers.modalities.image.images import VIEW_SIDE, View
 from handlers.options import ExplainOptions
 from handlers.uncertainty import DIGITS
-from models.card import Card
+from models.card import Card, Explanations
+from models.release import NEIGHBORS
 
 logger = logging.getLogger(__name__)
 
 # Slower methods, measured on one image, are not run at load.
 QUICK_SECONDS = 0.3
+# Reason why a method is not offered.
+NO_TRAINING_IMAGES = "compares with training images, and this model has none"
 # Name of the renderer among the methods whose costs are learned.
 RENDER = "render"
 # Width and height of the image that measures the renderer.
@@ -70,10 +75,17 @@ class Explainer:
         self.card = card
         self.device = eager_network.device
         self.target_score = TargetScore(eager_network.network, facts)
-        reasons = {name: method.incompatibility(facts) for name, method in METHODS.items()}
+        has_training_images = folder is not None and NEIGHBORS in card.digests
+        reasons = {name: _incompatibility(method, facts, has_training_images) for name, method in METHODS.items()}
         self.unsupported = {name: reason for name, reason in reasons.items() if reason is not None}
         self.supported = {name: method for name, method in METHODS.items() if name not in self.unsupported}
         self.default = card.explanations.method
+        if self.unsupported.get(self.default) == NO_TRAINING_IMAGES:
+            # Whoever archives a model may leave its training images out, and must get a model that explains.
+            self.default = Explanations().method
+            logger.warning(
+                "the card's method %r %s: %r replaces it", card.explanations.method, NO_TRAINING_IMAGES, self.default
+            )
         if self.default not in self.supported:
             reason = self.unsupported.get(self.default, "does not exist")
             raise EngineError(f"the card's method {self.default!r} {reason}")
@@ -97,9 +109,9 @@ class Explainer:
         weights = torch.eye(1, classes, device=self.device)
         for method in self._ranked_methods:
             settings = method.settings
-            inputs = baselines.attribution_inputs(blank, weights, settings, self.card.input)
             for _ in range(2):
                 if self.costs.seconds(attribution.passes(method, settings), 1, method.name) <= QUICK_SECONDS:
+                    inputs = self.attribution_inputs(blank, weights, settings)
                     start = time.perf_counter()
                     attribution.attribute(method, self.target_score, inputs, settings)
                     self._observe(method, settings, 1, time.perf_counter() - start)
@@ -111,6 +123,14 @@ class Explainer:
     def neighbors(self) -> Neighbors | None:
         """Return the training images of the release, if it has them."""
         return Neighbors.load(self._folder, self.card) if self._folder else None
+
+    @cached_property
+    def background(self) -> Background | None:
+        """Return the training images that a method compares with, if the release has some; read on first use."""
+        if self.neighbors is None:
+            return None
+        files = self.neighbors.thumbnails(MAX_IMAGES)
+        return Background.of(files, self.card.input, self.target_score, self.device)
 
     # ---- before anything is computed
 
@@ -247,7 +267,14 @@ class Explainer:
             weights[row, image.target.index] = 1
             if image.target.against is not None:
                 weights[row, image.target.against] = -1
-        return baselines.attribution_inputs(batch, weights, settings, self.card.input)
+        return self.attribution_inputs(batch, weights, settings)
+
+    def attribution_inputs(
+        self, images: torch.Tensor, weights: torch.Tensor, settings: MethodSettings
+    ) -> AttributionInputs:
+        """Return N images with the weights of their scores, and with what the settings compare them with."""
+        background = self.background if settings.baseline == baselines.TRAINING_IMAGES else None
+        return baselines.attribution_inputs(images, weights, settings, self.card.input, background)
 
     def _fields(
         self, result: Attribution, row: int, image: ExplanationInput, config: AttributionConfig
@@ -301,6 +328,13 @@ class Explainer:
         )
         side = image.deadline_choice.side if image.deadline_choice else VIEW_SIDE
         return Explanation(fields, heat.cpu().numpy(), image.view, caption, style(options, side))
+
+
+def _incompatibility(method: Method, facts: Introspection, has_training_images: bool) -> str | None:
+    """Return why a method does not fit the model, worded to follow "method <name> "; None if it fits."""
+    if method.baseline == baselines.TRAINING_IMAGES and not has_training_images:
+        return NO_TRAINING_IMAGES
+    return method.incompatibility(facts)
 
 
 def style(options: ExplainOptions, side: int) -> Style:

@@ -77,6 +77,11 @@ def settings_of(options: ExplainOptions, method: Method) -> MethodSettings:
     if options.baseline is not None:
         if method.baseline is None:
             raise BadOption(f"baseline is {options.baseline!r}, and method {method.name} has none: leave it out")
+        if method.baseline == baselines.TRAINING_IMAGES:
+            raise BadOption(
+                f"baseline is {options.baseline!r}, and method {method.name} always compares with training images: "
+                "leave it out"
+            )
         settings = replace(settings, baseline=options.baseline)
     if options.smoothgrad_samples:
         if not method.supports_smoothgrad:

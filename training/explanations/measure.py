@@ -13,7 +13,7 @@ from tqdm import tqdm
 from handlers.classifier import Classifier
 from handlers.explain.evidence import faithfulness
 from handlers.explain.explainer import Explainer
-from handlers.explain.methods import attribution, baselines
+from handlers.explain.methods import attribution
 from handlers.explain.methods.attribution import Attribution
 from handlers.explain.methods.method import Method, TargetScore
 from handlers.explain.plugin import AttributionPlugin
@@ -65,7 +65,7 @@ class MethodEvaluator:
     def __init__(self, classifier: Classifier, explainer: Explainer, sample: Sample) -> None:
         self.sample = sample
         self.spec = classifier.card.input
-        self.target_score = explainer.target_score
+        self.explainer, self.target_score = explainer, explainer.target_score
         networks = randomization_test.random_networks(classifier.card.architecture, classifier.engine.device)
         self.random_scores = [TargetScore(network, self.target_score.introspection) for network in networks]
         network = self.target_score.network
@@ -140,7 +140,7 @@ class MethodEvaluator:
         for first in range(0, len(images), CHUNK):
             chunk = images[first : first + CHUNK]
             weights = self.sample.weights[first : first + len(chunk)]
-            inputs = baselines.attribution_inputs(chunk, weights, settings, self.spec)
+            inputs = self.explainer.attribution_inputs(chunk, weights, settings)
             yield attribution.attribute(method, target_score, inputs, settings)
             advance(len(chunk))
 

@@ -6,6 +6,7 @@ length of an embedding depends more on brightness and clarity than on the conten
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,19 @@ class Neighbors:
     def __len__(self) -> int:
         return len(self._labels)
 
+    def thumbnails(self, count: int) -> list[bytes]:
+        """Return the thumbnails of `count` images, or of all if there are fewer.
+
+        Any first few of them have the classes in proportion to those of all images.
+        """
+        sizes, ranks = Counter(self._labels), Counter[int]()
+        turns: list[float] = []
+        for label in self._labels:
+            turns.append((ranks[label] + 0.5) / sizes[label])
+            ranks[label] += 1
+        order = sorted(range(len(turns)), key=turns.__getitem__)
+        return [self._thumbnail(row) for row in order[:count]]
+
     def nearest(self, embeddings: torch.Tensor, count: int) -> list[list[Neighbor]]:
         """Return the `count` nearest images of each embedding, nearest first; fewer if the file has fewer.
 
@@ -122,5 +136,7 @@ class Neighbors:
 
     def _neighbor(self, row: int, distance: float) -> Neighbor:
         index = self._labels[row]
-        thumbnail = self._thumbnails[self._starts[row] : self._starts[row + 1]]
-        return Neighbor(self._classes[index], index, distance, thumbnail)
+        return Neighbor(self._classes[index], index, distance, self._thumbnail(row))
+
+    def _thumbnail(self, row: int) -> bytes:
+        return self._thumbnails[self._starts[row] : self._starts[row + 1]]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from handlers.explain.methods import smoothgrad
+from handlers.explain.methods.baselines import NAMES
 from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore, rows_at_once
 
 # If the absolute values of a map sum to a smaller share of the score, or of 1 if that is larger, they are noise.
@@ -22,7 +23,8 @@ class Attribution:
         values: signed: how much each input value adds to the score; (N, 3, H, W), or (N, 1, H, W) if the method does
             not separate channels.
         target_logit: scores of the images, (N,).
-        baseline_logit: scores of the baselines, (N,); None if the method has no baseline.
+        baseline_logit: scores of the baselines, (N,), or their mean over the training images that the method compares
+            with; None if the method has no baseline.
         logits: logits of the images by the explained network, (N, classes).
         complete: whether the values should sum to target_logit - baseline_logit.
     """
@@ -78,6 +80,8 @@ def attribute(
     rows = images if baselines is None else torch.cat([images, baselines])
     logits, *baseline_logits = torch.split(_logits(target_score, rows), len(images))
     target_logit = (logits * weights).sum(dim=1)
+    if inputs.background is not None:
+        baseline_logits = [inputs.background.logits.mean(dim=0, keepdim=True)]
     baseline_logit = (baseline_logits[0] * weights).sum(dim=1) if baseline_logits else None
     complete = method.complete and not settings.smoothgrad_samples
     return Attribution(values, target_logit, baseline_logit, logits, complete)
@@ -86,7 +90,8 @@ def attribute(
 def passes(method: Method, settings: MethodSettings) -> Passes:
     """Return the cost of `attribute` for one image, with noisy copies and the scores of image and baseline."""
     forward, backward = method.passes(settings)
-    copies, scores = max(1, settings.smoothgrad_samples), 1 if settings.baseline is None else 2
+    # The scores of training images are computed once, when they are read.
+    copies, scores = max(1, settings.smoothgrad_samples), 2 if settings.baseline in NAMES else 1
     return Passes(forward * copies + scores, backward * copies)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from handlers.explain.methods.background import Background
 from handlers.explain.methods.method import AttributionInputs, MethodSettings
 from models.card import Input
 
+# Baselines that a request may name.
 NAMES = ("blur", "mean", "black", "white", "noise")
+# The baseline of a method that compares with many training images, which a request cannot change.
+TRAINING_IMAGES = "training_images"
 SEED = 0
 
 
@@ -41,9 +45,20 @@ def make(name: str, images: torch.Tensor, spec: Input) -> torch.Tensor:
 
 
 def attribution_inputs(
-    images: torch.Tensor, weights: torch.Tensor, settings: MethodSettings, spec: Input
+    images: torch.Tensor, weights: torch.Tensor, settings: MethodSettings, spec: Input, background: Background | None
 ) -> AttributionInputs:
-    """Return N images with the weights of their scores, and with the baselines that the settings name."""
+    """Return N images with the weights of their scores, and with the baselines that the settings name.
+
+    Args:
+        background: training images of the model; None if it has none.
+
+    Raises:
+        ValueError: the settings name training images, and there are none.
+    """
+    if settings.baseline == TRAINING_IMAGES:
+        if background is None:
+            raise ValueError("the settings name training images, and there are none")
+        return AttributionInputs(images, weights, background=background.for_samples(settings.steps or 0))
     return AttributionInputs(images, weights, make(settings.baseline, images, spec) if settings.baseline else None)
 
 

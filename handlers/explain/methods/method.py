@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 
 from handlers.explain.methods.introspection import Introspection
 from handlers.explain.methods.linear_prefix import LinearPrefix
+
+if TYPE_CHECKING:
+    from handlers.explain.methods.background import Background
 
 # Largest number of rows in one pass: images times steps. More rows are no faster on a CPU; an unbounded tensor takes
 # 1.6 times as long.
@@ -56,7 +59,7 @@ class MethodSettings:
 
     Attributes:
         steps: number of steps or samples, see the method's StepRange.
-        baseline: one of handlers.explain.methods.baselines.NAMES.
+        baseline: one of handlers.explain.methods.baselines.NAMES, or TRAINING_IMAGES.
         smoothgrad_samples: number of noisy copies of the image to average over (SmoothGrad); 0 is off.
     """
 
@@ -72,12 +75,14 @@ class AttributionInputs:
     Attributes:
         images: normalized, float32 (N, 3, H, W); not made under inference_mode.
         weights: float32 (N, classes), see TargetScore.
-        baselines: (N, 3, H, W); None if the settings name no baseline.
+        baselines: (N, 3, H, W); None if the settings name no baseline, or the training images.
+        background: training images that all images are compared with; None unless the settings name them.
     """
 
     images: torch.Tensor
     weights: torch.Tensor
     baselines: torch.Tensor | None = None
+    background: Background | None = None
 
     @property
     def required_baselines(self) -> torch.Tensor:
@@ -90,6 +95,17 @@ class AttributionInputs:
             raise ValueError("the method needs a baseline, and the inputs have none")
         return self.baselines
 
+    @property
+    def required_background(self) -> Background:
+        """The training images, for a method that compares with them.
+
+        Raises:
+            ValueError: the settings do not name them.
+        """
+        if self.background is None:
+            raise ValueError("the method needs training images, and the inputs have none")
+        return self.background
+
     def split(self, rows: int) -> list[AttributionInputs]:
         """Return the same inputs in chunks of at most `rows` images."""
         return [
@@ -97,6 +113,7 @@ class AttributionInputs:
                 self.images[first : first + rows],
                 self.weights[first : first + rows],
                 None if self.baselines is None else self.baselines[first : first + rows],
+                self.background,
             )
             for first in range(0, len(self.images), rows)
         ]

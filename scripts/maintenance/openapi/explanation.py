@@ -7,6 +7,7 @@ from typing import Any
 from handlers.explain.evidence.faithfulness import MAX_START_PROBABILITY
 from handlers.explain.evidence.warnings import KINDS
 from handlers.explain.methods.baselines import NAMES as BASELINES
+from handlers.explain.methods.baselines import TRAINING_IMAGES
 from handlers.explain.registry import METHODS
 from scripts.maintenance.openapi.schema_types import (
     COUNT,
@@ -93,7 +94,11 @@ ALWAYS: dict[str, Any] = {
 SOMETIMES: dict[str, Any] = {
     "contrast": described(object_of(_CLASS), "In a contrast, the class that the target is compared with."),
     "steps": described(COUNT, "Number of steps or samples, if the method has them."),
-    "baseline": described({"enum": list(BASELINES)}, "Image that the method compared with, if it uses one."),
+    "baseline": described(
+        {"enum": [*BASELINES, TRAINING_IMAGES]},
+        f"What the method compared the image with, if it uses a baseline. `{TRAINING_IMAGES}` are some images that the "
+        "model was trained on.",
+    ),
     "smoothgrad_samples": described(COUNT, "Number of noisy copies that were averaged, for gradient methods."),
     "deadline": described(
         object_of(
@@ -105,7 +110,9 @@ SOMETIMES: dict[str, Any] = {
         ),
         "How the deadline chose the method. Present if the request has a deadline.",
     ),
-    "baseline_logit": described(NUMBER, "Logit of the class for the baseline, if the method uses one."),
+    "baseline_logit": described(
+        NUMBER, "Logit of the class for the baseline, if the method uses one. For training images it is the mean."
+    ),
     "completeness": described(
         object_of(
             {

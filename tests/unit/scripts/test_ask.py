@@ -72,6 +72,16 @@ def test_an_explanation_writes_its_picture(
     assert server.seen[0].path == "/explanations/digits?top_k=5&target=dog"
 
 
+def test_an_explanation_without_evidence_claims_no_colors(
+    images: list[str], server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    regions = {**WHY["regions"], "sentence": "There is no evidence."}
+    server.steps = [Say(body={**WHY, "regions": regions, "warnings": [{"type": "no_evidence", "message": "noise"}]})]
+    cli.main(["explain", "a.png", "--url", server.url, "--out", "why.png"])
+    output = capsys.readouterr().out
+    assert output.endswith("warning: noise\nThere is no evidence. So why.png shows the image without color.\n")
+
+
 def test_an_explanation_is_asked_for_with_any_option(images: list[str], server: Server) -> None:
     server.steps = [Say(body=WHY)]
     cli.main(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import nn
 
 from handlers.explain.methods import baselines
 from handlers.explain.methods.attribution import Attribution, attribute
+from handlers.explain.methods.background import MAX_IMAGES, Background
 from handlers.explain.methods.introspection import introspect
-from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, TargetScore
+from handlers.explain.methods.method import Method, MethodSettings, TargetScore
 from handlers.explain.registry import METHODS
 from models import architectures
 from models.card import Input
@@ -81,6 +84,15 @@ def ask(
 ) -> Attribution:
     """Explain images by a method, with its default settings unless `settings` is given."""
     chosen = settings or method.settings
-    baseline = baselines.make(chosen.baseline, shown, SPEC) if chosen.baseline else None
     target_score = TargetScore(explained, introspect(explained, shown.shape[2]))
-    return attribute(method, target_score, AttributionInputs(shown, weights, baseline), chosen)
+    training_images = background(explained, shown.shape[2]) if method.baseline == baselines.TRAINING_IMAGES else None
+    inputs = baselines.attribution_inputs(shown, weights, chosen, SPEC, training_images)
+    return attribute(method, target_score, inputs, chosen)
+
+
+@cache
+def background(explained: nn.Module, size: int) -> Background:
+    """Return random images in place of training images, with their logits by the network."""
+    drawn = nn.functional.interpolate(images(MAX_IMAGES, seed=7), (size, size))
+    with torch.no_grad():
+        return Background(drawn, torch.cat([explained(chunk) for chunk in drawn.split(1)]))

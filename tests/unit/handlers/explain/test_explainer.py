@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from handlers.classifier import Classifier
 from handlers.engines import EngineError, Outputs
@@ -17,7 +20,7 @@ from handlers.explain.registry import METHODS
 from handlers.explain.scheduling.costs import Costs, Pass
 from models import architectures
 from models.card import Architecture, Explanations
-from tests.unit.handlers.asking import body, explainer, request, respond
+from tests.unit.handlers.asking import body, explainer, picture, request, respond
 from tests.unit.handlers.modalities.image.test_scaled_decode import jpeg, photo
 from training.data import Dataset
 
@@ -63,8 +66,8 @@ def test_a_transformer_has_the_methods_that_are_right_for_it(
     refused = ask(transformer, contents[0], method="gradcam")
     assert (refused["code"], refused["type"]) == (400, "BadOption")
     assert refused["message"].startswith("method gradcam ")
-    assert "on this model there are kernelshap, occlusion, ig, gradshap, ixg" in refused["message"]
-    assert {"gradcam", "layercam", "deeplift"} == set(explainer(transformer).unsupported)
+    assert "on this model there are kernelshap, occlusion, ig, ixg" in refused["message"]
+    assert {"gradcam", "layercam", "deeplift", "gradshap"} == set(explainer(transformer).unsupported)
     for name in explainer(transformer).supported:
         assert ask(transformer, contents[0], method=name)["method"] == name
 
@@ -102,6 +105,32 @@ def test_a_card_that_names_what_is_not_there_is_an_error(
     card = classifier.card.model_copy(update={"explanations": explanations})
     with pytest.raises(EngineError, match=says):
         Explainer(card, classifier.engine)
+
+
+def colorless(png: str) -> bool:
+    return bool(np.ptp(picture(png), axis=2).max() == 0)
+
+
+def test_an_image_without_evidence_has_no_color_and_no_claims(
+    classifier: Classifier, contents: Sequence[bytes]
+) -> None:
+    """An image of one gray is its own blurred copy, so only rounding is left of the difference."""
+    file = io.BytesIO()
+    Image.new("RGB", (48, 48), (90, 90, 90)).save(file, "PNG")
+    options = {"faithfulness": "true", "counterfactual": "true", "method": "ig"}
+    result = ask(classifier, file.getvalue(), **options)
+    assert "no_evidence" in [warning["type"] for warning in result["warnings"]]
+    regions = result["regions"]
+    assert (regions["for"], regions["against"], regions["balance"]) == ([], [], None)
+    label = result["target"]["label"]
+    assert regions["sentence"] == f'There is no evidence for or against "{label}".'
+    assert (result["faithfulness"], result["counterfactual"]) == (None, None)
+    assert colorless(result["overlay_png"])
+    assert colorless(result["heatmap_png"])
+    usual = ask(classifier, contents[0], **options)
+    assert "no_evidence" not in [warning["type"] for warning in usual["warnings"]]
+    assert usual["faithfulness"]["insertion_baseline"] in ("blur", "mean")
+    assert not colorless(usual["overlay_png"])
 
 
 def test_a_deadline_gets_the_best_method_that_fits(classifier: Classifier, contents: Sequence[bytes]) -> None:

@@ -15,7 +15,7 @@ from handlers.explain.methods import attribution
 from handlers.explain.methods.method import MAX_ROWS, Method, Passes, rows_at_once
 from handlers.explain.registry import METHODS
 from models.card import Explanations
-from tests.unit.handlers.explain.asking import ALL, COMPLETE, SIZE, ask, images, network, targets
+from tests.unit.handlers.explain.asking import ALL, COMPLETE, SIZE, ask, background, images, network, targets
 
 MIXED = (3, 0, (1, 4), 3, (4, 1))
 
@@ -60,7 +60,7 @@ def test_a_batch_of_any_targets_is_answered_as_each_image_alone(name: str, metho
     for row in range(5):
         alone = ask(method, explained, shown[row : row + 1], weights[row : row + 1])
         assert torch.allclose(
-            together.values[row], alone.values[0], rtol=1e-3, atol=1e-4 * float(alone.values.abs().max())
+            together.values[row], alone.values[0], rtol=1e-3, atol=5e-4 * float(alone.values.abs().max())
         )
         assert torch.allclose(together.logits[row], alone.logits[0], atol=1e-5)
     assert not torch.allclose(together.values[0], together.values[3], rtol=0.1)
@@ -151,6 +151,8 @@ def test_a_large_image_is_explained_though_one_row_goes_through_at_once(method: 
 @pytest.mark.parametrize("method", ALL, ids=by_name)
 def test_method_passes_match_its_declared_cost(method: Method) -> None:
     watched = Watched(network("cnn"))
+    background(watched, SIZE)
+    watched.rows.clear()
     ask(method, watched, images(3), targets(0, 0, 0))
     scanned = 1
     assert sum(watched.rows) - scanned == 3 * attribution.passes(method, method.settings).forward
@@ -167,7 +169,9 @@ def test_noisy_copies_cost_as_many_times_as_much() -> None:
 def test_values_add_up_to_what_the_image_adds(name: str, method: Method) -> None:
     if method.name == "deeplift" and name == "vit_tiny":
         return  # which it refuses
-    result = ask(method, network(name), images(5), targets(*MIXED))
+    # Expected gradients divide the samples among many baselines, so their sum needs more of them.
+    settings = replace(method.settings, steps=500) if method.name == "gradshap" else method.settings
+    result = ask(method, network(name), images(5), targets(*MIXED), settings)
     assert result.baseline_logit is not None
     difference = result.target_logit - result.baseline_logit
     sums = result.values.sum(dim=(1, 2, 3))

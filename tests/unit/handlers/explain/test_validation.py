@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.errors import BadOption
+from handlers.explain.methods.baselines import TRAINING_IMAGES
 from handlers.explain.methods.method import MethodSettings
 from handlers.explain.registry import METHODS
 from handlers.explain.validation import Target, check_choices, check_drawing_options, method_of, settings_of, target_of
@@ -75,6 +76,9 @@ def test_options_that_a_method_lacks_are_refused(name: str) -> None:
     if method.baseline is None:
         with pytest.raises(BadOption, match=f"baseline is 'blur', and method {name} has none"):
             settings_of(ExplainOptions(baseline="blur"), method)
+    if method.baseline == TRAINING_IMAGES:
+        with pytest.raises(BadOption, match=f"method {name} always compares with training images: leave it out"):
+            settings_of(ExplainOptions(baseline="blur"), method)
     if not method.supports_smoothgrad:
         with pytest.raises(BadOption, match=f"smoothgrad_samples is 5, and method {name} does not use gradients"):
             settings_of(ExplainOptions(smoothgrad_samples=5), method)
@@ -122,6 +126,7 @@ def test_drawing_options_without_a_picture_are_refused() -> None:
     [
         (ExplainOptions(method="IG"), "method 'IG' does not exist: there is deeplift, kernelshap, occlusion"),
         (ExplainOptions(baseline="gray"), "baseline 'gray' does not exist: there is blur, mean"),
+        (ExplainOptions(baseline=TRAINING_IMAGES), "baseline 'training_images' does not exist: there is blur, mean"),
         (ExplainOptions(colormap="jet"), "colormap 'jet' does not exist: there is rdbu"),
     ],
 )

@@ -48,6 +48,23 @@ def test_neighbors_are_as_many_as_requested_or_stored(
     assert [len(row) for row in Neighbors(tensors, CLASSES).nearest(torch.rand(3, 2), count)] == [expected] * 3
 
 
+def test_first_thumbnails_have_the_classes_in_proportion() -> None:
+    labels = [0] * 6 + [1] * 3
+    stored = Neighbors(
+        {
+            EMBEDDINGS: torch.ones(9, 2).half(),
+            LABELS: torch.tensor(labels, dtype=torch.int32),
+            THUMBNAILS: torch.arange(9, dtype=torch.uint8),
+            ENDS: torch.arange(1, 10),
+        },
+        CLASSES,
+    )
+    rows = [content[0] for content in stored.thumbnails(20)]
+    assert sorted(rows) == list(range(9))
+    for count in (3, 6):
+        assert sorted(labels[row] for row in rows[:count]) == [0] * (2 * count // 3) + [1] * (count // 3)
+
+
 def test_each_image_of_a_batch_has_the_neighbors_it_has_alone() -> None:
     torch.manual_seed(1)
     count = 2000

@@ -25,6 +25,27 @@ def test_the_map_is_the_sum_over_channels_with_its_sign() -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "target_logit", "has_evidence"),
+    [
+        (0.011, 0.5, True),
+        (0.009, 0.5, False),  # 1 % of 1
+        (0.09, -10, False),  # 1 % of 10
+        (0.11, -10, True),
+        (0.0, 0.0, False),
+        (float("nan"), 1.0, True),  # the method failed, which is another error
+    ],
+)
+def test_values_below_one_percent_of_the_score_are_no_evidence(
+    size: float, target_logit: float, has_evidence: bool
+) -> None:
+    values = torch.tensor([size / 2, -size / 2]).view(1, 1, 1, 2)
+    result = Attribution(values, torch.tensor([target_logit]), None, torch.zeros(1, 2), complete=False)
+    assert result.has_evidence(0) is has_evidence
+    assert bool(result.visible_heat(0).any()) is has_evidence
+    assert torch.equal(result.heat(0), values[0, 0]) or size != size
+
+
+@pytest.mark.parametrize(
     ("total", "target_logit", "baseline_logit", "delta", "ok"),
     [
         (8, 10, 2, 0, True),

@@ -9,6 +9,7 @@ import torch
 from captum.attr import IntegratedGradients
 from torch import nn
 
+from handlers.explain.methods.background import Background
 from handlers.explain.methods.baselines import blur
 from handlers.explain.methods.introspection import Introspection
 from handlers.explain.methods.linear_prefix import LinearPrefix
@@ -37,6 +38,11 @@ def built(name: str) -> tuple[nn.Module, torch.Tensor]:
     else:
         explained, shown = used(network(name)), images(2)
     return explained.double(), shown.double()
+
+
+def one_baseline(explained: nn.Module, shown: torch.Tensor, weights: torch.Tensor) -> AttributionInputs:
+    """Return inputs whose only baseline, and only training image, is the blurred image."""
+    return AttributionInputs(shown, weights, blur(shown), Background(blur(shown), explained(blur(shown))))
 
 
 def test_every_architecture_is_looked_at_here() -> None:
@@ -91,7 +97,7 @@ def test_the_first_layers_are_gone_through_three_times_whatever_the_steps(name: 
 
     handle = next(target_score.prefix.layers.children()).register_forward_hook(count)
     method = METHODS[name]
-    inputs = AttributionInputs(shown, targets(1), blur(shown))
+    inputs = one_baseline(explained, shown, targets(1))
     method.attribute(target_score, inputs, replace(method.settings, steps=40))
     handle.remove()
     assert calls == 3  # the image, its baseline, and the way back
@@ -159,6 +165,6 @@ def test_a_network_without_a_linear_beginning_goes_the_long_way(name: str, expla
     assert list(target_score.prefix.layers.children()) == []
     assert target_score.prefix.remainder is explained
     method, weights = METHODS[name], targets(1)
-    attributions = method.attribute(target_score, AttributionInputs(shown, weights, blur(shown)), method.settings)
+    attributions = method.attribute(target_score, one_baseline(explained, shown, weights), method.settings)
     difference = ((explained(shown) - explained(blur(shown))) * weights).sum()
     assert float(attributions.sum()) == pytest.approx(float(difference), abs=0.05 * max(1.0, abs(float(difference))))

@@ -72,7 +72,15 @@ def test_everything_that_the_caption_says_is_seen(other: Caption) -> None:
 
 def test_the_ends_of_the_scale_are_written_below_it() -> None:
     assert not np.array_equal(strip(Caption("", FROG), top=0.25), strip(Caption("", FROG), top=0.5))
-    assert strip(Caption("", FROG), top=0).shape == (HEIGHT, 512, 3)
+
+
+@pytest.mark.parametrize("sign", ["both", "positive"])
+def test_legend_without_evidence_has_words_and_no_color_scale(sign: Sign) -> None:
+    empty = strip(Caption("Grad-CAM", FROG, None, 0.5, "1.0"), sign, top=0)
+    assert empty.shape == (HEIGHT, 512, 3)
+    assert np.ptp(empty, axis=2).max() == 0
+    other = strip(Caption("Grad-CAM", Class(3, "cat"), None, 0.5, "1.0"), sign, top=0)
+    assert not np.array_equal(empty[30:60], other[30:60]), "the class without evidence is named"
 
 
 def test_a_narrow_picture_stands_in_the_middle_above_the_strip() -> None:
