@@ -35,10 +35,10 @@ def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: Me
     places = positions(len(background), (settings.steps or 0) // len(background)).to(images)
     end, rows = prefix.features(images)[:, None, None], max(1, rows_at_once(images) // count)
     group = max(1, rows // places.shape[1])
-    for bases, lines in zip(background.split(group), places.split(group), strict=True):
+    for bases, lines in zip(torch.split(background, group), torch.split(places, group), strict=True):
         start = prefix.features(bases)[None, :, None]
         slope = start.new_zeros(count, len(bases), *start.shape[3:])
-        for part in lines.split(max(1, rows // len(bases)), dim=1):
+        for part in torch.split(lines, max(1, rows // len(bases)), dim=1):
             points = torch.lerp(start, end, part.view(1, *part.shape, *[1] * (end.ndim - 3)))
             shape, points = points.shape, points.flatten(0, 2).requires_grad_()
             scores = target_score.from_features(points, weights.repeat_interleave(part.numel(), dim=0))
