@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,14 +94,27 @@ def rows(metrics: Mapping[str, Any], run: Run) -> str:
     calibration_target, coverage_target, detection_target = (
         ("", "", "") if run is FOLDER else ("below 0.02", "within 1 point", "at least 80%")
     )
-    sets, ood, decisions = metrics["prediction_sets"], metrics["ood_detection"], metrics["decisions"]
-    lines: Sequence[tuple[str, str, str]] = (
+    sets, ood, referral = metrics["prediction_sets"], metrics["ood_detection"], metrics["referral"]
+    after = metrics["after"]
+    lines: list[tuple[str, str, str]] = [
         ("accuracy", share(metrics["right"]), f"at least {run.min_accuracy:.1%}"),
         ("training, CPU seconds", f"{metrics['cost']['cpu_seconds']:.0f}", ""),
         ("calibration error (ECE), as trained", f"{metrics['before']['ece']:.4f}", ""),
-        ("calibration error (ECE), after temperature scaling", f"{metrics['after']['ece']:.4f}", calibration_target),
-        (f"coverage of the prediction sets (target {sets['target']:.0%})", share(sets["coverage"]), coverage_target),
-        ("mean size of the prediction sets", f"{sets['mean_size']:.2f}", ""),
+        (
+            "calibration error (ECE), after temperature scaling",
+            f"{after['ece']:.4f} ({after['ece_low']:.4f} to {after['ece_high']:.4f})",
+            calibration_target,
+        ),
+        ("ECE of a perfectly calibrated model, 95 % quantile", f"{after['ece_calibrated_high']:.4f}", ""),
+    ]
+    if sets is None:
+        lines.append(("prediction sets", f"none: {metrics['no_sets_reason']}", ""))
+    else:
+        target = f"coverage of the prediction sets (target {sets['target']:.1%})"
+        lines.append((target, share(sets["coverage"]), coverage_target))
+        lines.append(("mean size of the prediction sets", f"{sets['mean_size']:.2f}", ""))
+    policy = referral["policy"]
+    lines += [
         (
             f"false positive rate of OOD detection (expected {ood['target']:.0%})",
             share(ood["false_positive_rate"]),
@@ -109,9 +122,10 @@ def rows(metrics: Mapping[str, Any], run: Run) -> str:
         ),
         (f"images of {ood['ood_data']} detected as OOD by {ood['method']}", share(ood["detected"]), detection_target),
         ("AUROC of this detection", f"{ood['auroc']:.3f}", ""),
-        ("accepted predictions", share(decisions["accepted"]), ""),
-        ("accuracy of the accepted predictions", share(decisions["accuracy"]), ""),
-    )
+        ("referred predictions", share(policy["referred"]), ""),
+        ("mistakes caught by referral", share(policy["caught"]), ""),
+        ("accuracy of the accepted predictions", share(policy["accuracy"]), ""),
+    ]
     return table([run.name, "measured (95 % interval)", "target"], [list(line) for line in lines])
 
 

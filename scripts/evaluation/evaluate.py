@@ -23,9 +23,17 @@ from training.evaluate import caveat, evaluate, matched, ood_scores
 from training.loop.distributed import own_device
 from training.metrics.figures import Figures
 from training.metrics.interval import Share
-from training.report.words import percent, reach
+from training.report import verdict
+from training.report.words import portion, reach
 
 ROOT = Path("evaluations")
+# What the measured referral shows, for the table.
+HELP = {
+    "helps": "more than chance",
+    "does not help": "not more than chance, so referral does not help",
+    "cannot be shown": "too few mistakes to show whether referral helps",
+    "refers nothing": "nothing is referred",
+}
 
 
 def main(
@@ -76,19 +84,19 @@ def run(
     figures = metrics.figures(test, other := _ood_data(classifier, ood_data))
     suffix = "" if split == "test" else f"-{split}"
     out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{dataset.name}{suffix}")
-    problems = report.write(
-        out,
-        report.Report(
-            test=test,
-            pictures=pictures,
-            source=f"the {split} split of {dataset.name}",
-            recipe=_recipe(release),
-            ood_data=other,
-            data_warnings=[*([caveat_sentence] if caveat_sentence else []), *data_warnings],
-        ),
+    content = report.Report(
+        test=test,
+        pictures=pictures,
+        source=f"the {split} split of {dataset.name}",
+        recipe=_recipe(release),
+        ood_data=other,
+        caveat=caveat_sentence,
+        data_warnings=[*([caveat_sentence] if caveat_sentence else []), *data_warnings],
     )
+    problems = report.write(out, content, figures)
     print(f"{card.name} {card.version} on the {split} split of {dataset.name}, {figures.images} images")
     print(table(figures))
+    print(" ".join(verdict.sentences(content, figures)))
     if caveat_sentence:
         print(f"note: {caveat_sentence}")
     for problem in problems:
@@ -115,36 +123,41 @@ def splits(dataset: Dataset) -> dict[str, data.dataset.Split]:
 
 
 def table(figures: Figures) -> str:
-    """Format the most important figures; shares have a 95 % interval."""
+    """Format the most important figures; shares have their count and a 95 % interval."""
+    after, before = figures.after, figures.before
     rows = [("accuracy", *_share(figures.right)), ("loss", f"{figures.loss:.4f}", "nats")]
-    rows.append(("calibration error", f"{figures.after.ece:.4f}", f"{figures.before.ece:.4f} without the temperature"))
-    if figures.prediction_sets:
-        value, interval = _share(figures.prediction_sets.coverage)
-        promised = (
-            f"{figures.prediction_sets.target:.0%} promised, {figures.prediction_sets.mean_size:.2f} classes on average"
+    rows.append(
+        (
+            "calibration error",
+            f"{after.ece:.4f}",
+            f"{after.ece_low:.4f} to {after.ece_high:.4f}; a perfectly calibrated model shows up to "
+            f"{after.ece_calibrated_high:.4f}"
+            + (f"; {before.ece:.4f} without the temperature" if figures.change else ""),
         )
-        rows.append(("coverage of prediction sets", value, f"{interval}; {promised}"))
-    if figures.decisions:
-        rows.append(("accepted", *_share(figures.decisions.accepted)))
-        if figures.decisions.accuracy:
-            rows.append(("accuracy of accepted", *_share(figures.decisions.accuracy)))
-    if figures.ood_detection:
-        rows.append(("false positive rate", *_share(figures.ood_detection.false_positive_rate)))
-        if figures.ood_detection.detected:
-            value, interval = _share(figures.ood_detection.detected)
-            rows.append(
-                (
-                    f"detected of {figures.ood_detection.ood_data}",
-                    value,
-                    f"{interval}; AUROC {figures.ood_detection.auroc:.4f}",
-                )
-            )
+    )
+    if (sets := figures.prediction_sets) is not None:
+        value, detail = _share(sets.coverage)
+        target = f"{100 * sets.target:.3g} % is the target, {sets.mean_size:.2f} classes on average"
+        rows.append(("coverage of prediction sets", value, f"{detail}; {target}"))
+    if (referral := figures.referral) is not None:
+        rows.append(("referred", *_share(referral.policy.referred)))
+        if referral.policy.caught:
+            value, detail = _share(referral.policy.caught)
+            rows.append(("mistakes caught", value, f"{detail}; {HELP[referral.help]}"))
+        if referral.policy.accuracy:
+            rows.append(("accuracy of accepted", *_share(referral.policy.accuracy)))
+    if (detection := figures.ood_detection) is not None:
+        value, detail = _share(detection.false_positive_rate)
+        rows.append(("false alarms", value, f"{detail}; {100 * detection.target:g} % is the target"))
+        if detection.detected:
+            value, detail = _share(detection.detected)
+            rows.append((f"detected of {detection.ood_data}", value, f"{detail}; AUROC {detection.auroc:.4f}"))
     width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value:>8}  {detail}" for name, value, detail in rows)
 
 
 def _share(share: Share) -> tuple[str, str]:
-    return percent(share.value), reach(share)
+    return portion(share), f"{share.count} of {share.total}, {reach(share)}"
 
 
 def _recipe(release: Release) -> dict[str, object] | None:

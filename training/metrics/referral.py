@@ -22,6 +22,8 @@ SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 # Points of the curve.
 MAX_POINTS = 400
 SEED = 0
+# Fewer mistakes do not show that a policy fails to catch them.
+MIN_MISTAKES = 3
 
 Help = Literal["helps", "does not help", "cannot be shown", "refers nothing"]
 
@@ -50,8 +52,8 @@ class Referral:
         policy: result of the card's policy.
         p_value: probability that as many images, chosen at random, contain at least as many mistakes
             (hypergeometric); None without mistakes.
-        help: whether the policy catches more mistakes than chance. `cannot be shown`: there are so few mistakes that
-            even all of them would not prove it.
+        help: whether the policy catches more mistakes than chance. `cannot be shown`: it does not, but there are so few
+            mistakes that a policy which catches half of them might not either.
         points: results for SHARES of the images.
         aurc: area under the risk-coverage curve: mean share of mistakes over all shares of accepted images.
         aurc_random: this area for a random order: the share of mistakes.
@@ -117,17 +119,17 @@ def referral(
 def referral_order(top: torch.Tensor, uncertainties: Sequence[Uncertainty]) -> torch.Tensor:
     """Return the indices of the images, the first to refer first, int64 (N,).
 
-    Images that the policy refers as out of distribution come first, the highest score first; then those with too large
-    a set; then all others, the least probable first. So the images that the policy refers are the first ones. Equal
-    images are in a random order, because the order of files often follows the classes.
+    Images that the policy refers come first: those out of distribution, the highest score first; those with too large a
+    set; and those that are too improbable. All others follow, the least probable first. Equal images are in a random
+    order, because the order of files often follows the classes.
     """
-    ranks = {"out_of_distribution": 0, "ambiguous": 1}
+    ranks = {"out_of_distribution": 0, "ambiguous": 1, "unsure": 2, None: 3}
     probabilities = top.round(decimals=DIGITS).tolist()
     shuffled = torch.randperm(len(top), generator=torch.Generator().manual_seed(SEED)).tolist()
 
     def key(index: int) -> tuple[int, float]:
         entry = uncertainties[index]
-        rank = ranks.get(entry.reason or "", 2)
+        rank = ranks[entry.reason]
         return rank, -entry.score if rank == 0 else probabilities[index]
 
     return torch.tensor(sorted(shuffled, key=key))
@@ -140,8 +142,8 @@ def _help(images: int, mistakes: int, referred: int, p_value: float | None) -> H
         return "cannot be shown"
     if p_value <= 1 - CONFIDENCE:
         return "helps"
-    all_caught = float(hypergeom.sf(min(mistakes, referred) - 1, images, mistakes, referred))
-    return "does not help" if all_caught <= 1 - CONFIDENCE else "cannot be shown"
+    half = float(hypergeom.sf((mistakes + 1) // 2 - 1, images, mistakes, referred))
+    return "does not help" if mistakes >= MIN_MISTAKES and half <= 1 - CONFIDENCE else "cannot be shown"
 
 
 def _best_area(images: int, mistakes: int) -> float:

@@ -58,7 +58,8 @@ def sentences(report: Report, figures: Figures, conditions: Sequence[Condition] 
     Args:
         conditions: results of the battery.
     """
-    statements = [_caveat(report), _accuracy(figures), _referral(figures), _probabilities(figures)]
+    images = "these images" if report.caveat else "new images like these"
+    statements = [_caveat(report), _accuracy(figures, images), _referral(figures), _probabilities(figures)]
     statements += [_classes(figures.classes), _not_for(figures, conditions)]
     return [statement for statement in statements if statement]
 
@@ -67,7 +68,7 @@ def _caveat(report: Report) -> str | None:
     return f"Not a fair test: {report.caveat}." if report.caveat else None
 
 
-def _accuracy(figures: Figures) -> str:
+def _accuracy(figures: Figures, images: str) -> str:
     right = figures.right
     name, largest = max(((entry.name, entry.images) for entry in figures.classes), key=lambda pair: pair[1])
     if right.low <= largest / right.total:
@@ -78,9 +79,9 @@ def _accuracy(figures: Figures) -> str:
     if right.high - right.low > MAX_WIDTH:
         return (
             f"Too few test images to say more than: right on {right.count} of {right.total}, so on at least "
-            f"{100 * right.low:.0f} % of new images like these."
+            f"{100 * right.low:.0f} % of {images}."
         )
-    return f"Right on {portion(right)} of new images like these ({reach(right)})."
+    return f"Right on {portion(right)} of {images} ({reach(right)})."
 
 
 def _referral(figures: Figures) -> str | None:

@@ -18,11 +18,14 @@ from training.report.report import Report
 METRICS = "metrics.json"
 
 
-def write(folder: Path, report: Report) -> list[str]:
+def write(folder: Path, report: Report, derived: Figures | None = None) -> list[str]:
     """Write the report into `folder`, which is created if it does not exist. An older report is replaced.
 
     metrics.json holds what `document` returns. Without a history there is no curves.png. Without `uncertainty` in the
     card there are no prediction_sets.png, referral.png and ood.png. A plot that cannot be drawn is left out.
+
+    Args:
+        derived: figures of the report; None: they are derived here.
 
     Returns:
         A sentence for each plot that could not be drawn.
@@ -35,7 +38,7 @@ def write(folder: Path, report: Report) -> list[str]:
         # Paths in the recipe may contain bytes that are not Unicode. JSON and HTML must be Unicode.
         paths = {key: printable(str(report.recipe[key])) for key in ("data", "weights") if report.recipe.get(key)}
         report = replace(report, recipe={**report.recipe, **paths})
-    derived = figures(report.test, report.ood_data)
+    derived = derived or figures(report.test, report.ood_data)
     # One line for each member: a confusion matrix of 1,000 classes has a million numbers.
     members = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document(report, derived).items()]
     (folder / METRICS).write_text("{\n" + ",\n".join(members) + "\n}\n", encoding="utf-8")

@@ -19,7 +19,7 @@ def effect(figures: Figures) -> str:
         return f"Whether referral helps cannot be shown: {refers}, but there is no mistake among all {images:,}."
     catches = f"{refers} and catches {policy.caught.count} of {plural(policy.caught.total, 'mistake')}"
     if referral.help == "cannot be shown":
-        few = "With so few mistakes, catching all of them would not show more than chance."
+        few = "These are too few mistakes to tell a policy that finds them from chance."
         return f"Whether referral helps cannot be shown: {catches}. {few}"
     at_random = policy.referred.value * policy.caught.total
     chance = f"As many images chosen at random would hold {at_random:.1f} of them on average"

@@ -27,7 +27,12 @@ def test_a_release_is_measured_on_any_folder(elsewhere: Path, capsys: pytest.Cap
     output = capsys.readouterr().out.splitlines()
     metrics = json.loads(Path("evaluations/colors-1.0-on-paint/metrics.json").read_text(encoding="utf-8"))
     assert output[0] == "colors 1.0 on the test split of paint, 6 images"
-    assert output[1].split()[:2] == ["accuracy", f"{round(100 * metrics['accuracy'], 2):g}"]
+    right = metrics["right"]
+    assert output[1].split()[:2] == ["accuracy", f"{100 * metrics['accuracy']:.0f}"]
+    assert f"{right['count']} of 6, " in output[1]
+    assert any(line.strip().startswith("calibration error") and "perfectly calibrated" in line for line in output)
+    assert " ".join(metrics["verdict"]) in output
+    assert metrics["verdict"][0].startswith("Not a fair test: colors 1.0 was trained on another data set")
     assert output[-2].startswith("note: colors 1.0 was trained on another data set or split")
     assert output[-1] == "evaluations/colors-1.0-on-paint/report.html"
     assert output[-2].removeprefix("note: ") in metrics["data_warnings"]
