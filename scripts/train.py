@@ -24,7 +24,6 @@ from scripts.command import UsageError, say
 from training import data, recipe
 from training.data.dataset import Split
 from training.data.left_out import capped
-from training.data.ood_data import ood_data
 from training.loop import checkpoint
 from training.loop.distributed import own_device, world
 from training.loop.history import Observer
@@ -58,7 +57,7 @@ class TrainFlags:
         resume: continue the stopped training of this version
         restart: delete the checkpoint and start again
         device: cpu, cuda:0, ... (default: the GPU if there is one)
-        ood_data: out-of-distribution images, to measure OOD detection (default: digits; for digits, patches of photos)
+        ood_data: out-of-distribution images of your own, to measure how many are detected
         tensorboard: write event files for TensorBoard into this folder
     """
 
@@ -154,7 +153,7 @@ def run(flags: TrainFlags, model: str, version: str, chosen: Recipe) -> Release 
             world=processes,
             observers=observers,
             data_warnings=data_warnings,
-            ood_data=_ood_data(flags.ood_data, dataset, log),
+            ood_data=_ood_data(flags.ood_data, log),
             log=log,
         )
         try:
@@ -193,9 +192,9 @@ def _stopped(model: str, version: str | None) -> str:
     return version
 
 
-def _ood_data(argument: str | None, dataset: data.Dataset, log: Callable[[str], None]) -> tuple[str, Split]:
+def _ood_data(argument: str | None, log: Callable[[str], None]) -> tuple[str, Split] | None:
     if argument is None:
-        return ood_data(dataset)
+        return None
     other, data_warnings = data.load(argument)
     for sentence in capped(data_warnings):
         log(sentence)

@@ -124,14 +124,24 @@ class Augmentation(StrictModel):
     Attributes:
         crop: pixels by which the crop moves beyond the image's edges, which are mirrored.
         flip: swap left and right with probability 0.5.
+        quarter_turns: turn by 0, 90, 180 or 270 degrees, each with the same probability.
         color: share by which brightness, contrast and saturation change at most.
+        tint: share by which red, green and blue each become darker at most: other lamps, stains and white balances.
+        gray: probability of an image without color.
+        invert: probability of a negative.
+        blur: largest standard deviation of a Gaussian blur in pixels; each image gets one from 0 to this.
         cutout: side in pixels of a square that is blanked (DeVries and Taylor 2017, arXiv:1708.04552).
         mixup: alpha of the Beta distribution that mixes two images and labels (Zhang et al. 2018, arXiv:1710.09412).
     """
 
     crop: Annotated[int, Field(ge=0)] = 0
     flip: bool = False
+    quarter_turns: bool = False
     color: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    tint: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    gray: Share = 0.0
+    invert: Share = 0.0
+    blur: Rate = 0.0
     cutout: Annotated[int, Field(ge=0)] = 0
     mixup: Rate = 0.0
 
@@ -217,10 +227,10 @@ class Recipe(StrictModel):
 
     @model_validator(mode="after")
     def augmentation_fits_the_picture(self) -> Recipe:
-        """Check that padding and cutout are smaller than the image."""
-        for name in ("crop", "cutout"):
+        """Check that padding, cutout and blur are smaller than the image."""
+        for name in ("crop", "cutout", "blur"):
             if (pixels := getattr(self.augmentation, name)) >= self.input.size:
-                raise ValueError(f"augmentation.{name} is {pixels}: it must be below input.size, {self.input.size}")
+                raise ValueError(f"augmentation.{name} is {pixels:g}: it must be below input.size, {self.input.size}")
         return self
 
     @model_validator(mode="after")

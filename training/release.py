@@ -36,6 +36,7 @@ from training.loop.job import TrainingJob
 from training.loop.loader import BatchSource
 from training.loop.loop import Training
 from training.loop.measure import seen
+from training.metrics.battery import measure_battery
 from training.recipe import FILE_NAME as RECIPE_FILE
 from training.uncertainty import Scored, ScoredBatterySet
 
@@ -216,6 +217,7 @@ def _report(written: Written, trained: Trained) -> report.Report:
         history=trained.history,
         recipe=job.recipe.model_dump(mode="json"),
         ood_data=ood_data,
+        battery=measure_battery(classifier, job.dataset.test, job.ood_data),
         cost=cost(trained.spent, classifier.eager_network.network, test.card.input.size, weights),
         data_warnings=(*job.data_warnings, *written.remarks),
     )

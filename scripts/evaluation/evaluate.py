@@ -17,10 +17,11 @@ from handlers.classifier import Classifier
 from models.release import Release, find
 from scripts import cli
 from training import data, metrics, recipe, report
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, Split
 from training.data.left_out import capped
 from training.evaluate import caveat, evaluate, matched, ood_scores
 from training.loop.distributed import own_device
+from training.metrics.battery import measure_battery
 from training.metrics.figures import Figures
 from training.metrics.interval import Share
 from training.report import verdict
@@ -53,7 +54,7 @@ def main(
         version: version of the release (default: the newest)
         data: data set, as for `torchlight train`; a subset of the classes is enough (default: the data of the release)
         split: split of the data set
-        ood_data: out-of-distribution images, to measure how many are detected
+        ood_data: out-of-distribution images of your own, to measure how many are detected
         out: folder for the report (default: one below evaluations/)
         device: cpu, cuda:0, ... (default: a GPU if there is one)
     """
@@ -81,7 +82,10 @@ def run(
     caveat_sentence = caveat(card, dataset, split)
     classifier = Classifier.load(release.folder, own_device(device))
     test = evaluate(classifier, pictures)
-    figures = metrics.figures(test, other := _ood_data(classifier, ood_data))
+    other = _ood_data(ood_data)
+    scores = _ood_scores(classifier, other)
+    figures = metrics.figures(test, scores)
+    battery = measure_battery(classifier, pictures, other)
     suffix = "" if split == "test" else f"-{split}"
     out = out or ROOT / re.sub(r"[^\w.-]+", "-", f"{card.name}-{card.version}-on-{dataset.name}{suffix}")
     content = report.Report(
@@ -89,7 +93,8 @@ def run(
         pictures=pictures,
         source=f"the {split} split of {dataset.name}",
         recipe=_recipe(release),
-        ood_data=other,
+        ood_data=scores,
+        battery=battery,
         caveat=caveat_sentence,
         data_warnings=[*([caveat_sentence] if caveat_sentence else []), *data_warnings],
     )
@@ -117,7 +122,7 @@ def own_data(release: Release) -> str:
     return str(release_recipe["data"])
 
 
-def splits(dataset: Dataset) -> dict[str, data.dataset.Split]:
+def splits(dataset: Dataset) -> dict[str, Split]:
     """Return the splits of a data set by name."""
     return {"train": dataset.train, "calibration": dataset.calibration, "test": dataset.test}
 
@@ -165,19 +170,26 @@ def _recipe(release: Release) -> dict[str, object] | None:
     return recipe.load(str(path)).model_dump(mode="json") if path.exists() else None
 
 
-def _ood_data(classifier: Classifier, argument: str | None) -> metrics.OodData | None:
+def _ood_data(argument: str | None) -> tuple[str, Split] | None:
     if argument is None:
         return None
     other, data_warnings = data.load(argument)
     for sentence in capped(data_warnings):
         print(sentence)
-    scores = ood_scores(classifier, other.test)
+    return other.name, other.test
+
+
+def _ood_scores(classifier: Classifier, ood_data: tuple[str, Split] | None) -> metrics.OodData | None:
+    if ood_data is None:
+        return None
+    name, split = ood_data
+    scores = ood_scores(classifier, split)
     if scores is None:
         card = classifier.card
         raise ValueError(
             f"{card.name} {card.version} has no `uncertainty` in its card, so it has no OOD score: leave --ood-data out"
         )
-    return metrics.OodData(other.name, scores)
+    return metrics.OodData(name, scores)
 
 
 if __name__ == "__main__":

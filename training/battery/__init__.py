@@ -5,6 +5,7 @@ none of the classes, such as screenshots. The OOD score is chosen on a battery o
 shows a battery of the test images.
 """
 
+from training.battery.foreign import network_input
 from training.battery.sets import COUNT, BatterySet, battery_sets, sample
 
-__all__ = ["COUNT", "BatterySet", "battery_sets", "sample"]
+__all__ = ["COUNT", "BatterySet", "battery_sets", "network_input", "sample"]

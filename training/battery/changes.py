@@ -12,10 +12,10 @@ from functools import partial
 
 import torch
 
+from training.data.pixels import gaussian_blur, luminance, rounded
+
 Change = Callable[[torch.Tensor], torch.Tensor]
 
-# Weights of red, green and blue in the luminance of Rec. ITU-R BT.601, as in Pillow's gray images.
-LUMINANCE = (0.299, 0.587, 0.114)
 # Factors of red, green and blue: a warm lamp or another stain, and cold light.
 ORANGE = (1.0, 0.72, 0.4)
 BLUE = (0.55, 0.8, 1.0)
@@ -41,44 +41,27 @@ def inverted(pixels: torch.Tensor) -> torch.Tensor:
     return 255 - pixels
 
 
-def gray(pixels: torch.Tensor) -> torch.Tensor:
-    """Return the luminance in all three channels."""
-    weights = torch.tensor(LUMINANCE, device=pixels.device).view(1, 3, 1, 1)
-    return _rounded((pixels.float() * weights).sum(dim=1, keepdim=True)).expand_as(pixels).contiguous()
-
-
 def tinted(pixels: torch.Tensor, factors: tuple[float, float, float]) -> torch.Tensor:
     """Return the images with red, green and blue scaled by `factors`, as by a filter before the lens."""
-    return _rounded(pixels.float() * torch.tensor(factors, device=pixels.device).view(1, 3, 1, 1))
+    return rounded(pixels.float() * torch.tensor(factors, device=pixels.device).view(1, 3, 1, 1))
 
 
 def blurred(pixels: torch.Tensor) -> torch.Tensor:
     """Return the images out of focus: a Gaussian whose standard deviation is BLUR of the side; edges are mirrored."""
-    smoothing = _gaussian(pixels.shape[-1]).to(pixels.device)
-    return _rounded(smoothing @ pixels.float() @ smoothing.T)
-
-
-def _gaussian(side: int) -> torch.Tensor:
-    """Return the matrix (side, side) that blurs one axis: at large sizes it is much faster than a convolution."""
-    deviation = BLUR * side
-    reach = min(max(1, round(3 * deviation)), side - 1)
-    offsets = torch.arange(-reach, reach + 1)
-    weights = torch.exp(-0.5 * (offsets / deviation) ** 2)
-    mirrored_columns = side - 1 - (side - 1 - (torch.arange(side)[:, None] + offsets).abs()).abs()
-    matrix = torch.zeros(side, side)
-    return matrix.scatter_add_(1, mirrored_columns, (weights / weights.sum()).expand(side, -1))
+    side = pixels.shape[-1]
+    return gaussian_blur(pixels, torch.full((len(pixels),), BLUR * side))
 
 
 def scaled(pixels: torch.Tensor, factor: float) -> torch.Tensor:
     """Return the images with all values scaled by `factor`, as by the exposure of a camera."""
-    return _rounded(pixels.float() * factor)
+    return rounded(pixels.float() * factor)
 
 
 def noisy(pixels: torch.Tensor) -> torch.Tensor:
     """Return the images with Gaussian noise, as of a camera in the dark. The same input gets the same noise."""
     generator = torch.Generator().manual_seed(SEED)
     noise = torch.randn(pixels.shape, generator=generator).to(pixels.device)
-    return _rounded(pixels.float() + NOISE * noise)
+    return rounded(pixels.float() + NOISE * noise)
 
 
 def rotated(pixels: torch.Tensor) -> torch.Tensor:
@@ -98,7 +81,7 @@ def mirrored(pixels: torch.Tensor) -> torch.Tensor:
 
 CHANGES = (
     NamedChange("inverted", "inverted", inverted),
-    NamedChange("gray", "gray", gray),
+    NamedChange("gray", "gray", luminance),
     NamedChange("tinted_orange", "tinted orange", partial(tinted, factors=ORANGE)),
     NamedChange("tinted_blue", "tinted blue", partial(tinted, factors=BLUE)),
     NamedChange("blurred", "blurred", blurred),
@@ -109,7 +92,3 @@ CHANGES = (
     NamedChange("upside_down", "upside down", upside_down),
     NamedChange("mirrored", "mirrored", mirrored),
 )
-
-
-def _rounded(values: torch.Tensor) -> torch.Tensor:
-    return values.round().clamp(0, 255).to(torch.uint8)

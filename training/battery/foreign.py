@@ -62,8 +62,8 @@ def handwritten_digits(count: int, spec: Input, seed: int) -> Iterable[ImageInpu
 
 
 def photo_pieces(count: int, spec: Input, seed: int) -> Iterable[np.ndarray]:
-    """Yield pieces of photos at the resolution of the photo."""
-    return (pixels for pixels, _ in patches.pieces(count, seed))
+    """Return pieces of photos at the resolution of the photo."""
+    return patches.pieces(count, seed)
 
 
 def drawn_screenshots(count: int, spec: Input, seed: int) -> Iterable[np.ndarray]:

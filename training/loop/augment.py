@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from handlers.modalities.image import images
 from models.card import Input
+from training.data.pixels import gaussian_blur, luminance, rounded
 from training.recipe import Augmentation
 
 
@@ -40,7 +41,9 @@ def augment(
     how: Augmentation,
     rng: AugmentationRng,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Crop, flip, change colors, cut out and mix.
+    """Crop, flip, turn, change colors, blur, cut out and mix.
+
+    A change that is off draws no random numbers, so a recipe without it trains as before.
 
     Args:
         images_before_crop: uint8 (N, 3, spec.pre_crop_size, spec.pre_crop_size).
@@ -50,8 +53,18 @@ def augment(
         Normalized float32 (N, 3, spec.size, spec.size), and targets (N, classes), each row of sum 1.
     """
     pixels = crop(images_before_crop, spec.size, how.crop, rng, flip=how.flip)
+    if how.quarter_turns:
+        pixels = quarter_turns(pixels, rng)
     if how.color:
         pixels = color(pixels, how.color, rng)
+    if how.tint:
+        pixels = tint(pixels, how.tint, rng)
+    if how.gray:
+        pixels = gray(pixels, how.gray, rng)
+    if how.invert:
+        pixels = invert(pixels, how.invert, rng)
+    if how.blur:
+        pixels = gaussian_blur(pixels, how.blur * rng.uniform())
     batch = images.normalize(pixels, spec)
     targets = functional.one_hot(labels, classes).float()
     if how.cutout:
@@ -89,7 +102,35 @@ def color(pixels: torch.Tensor, strength: float, rng: AugmentationRng) -> torch.
     values = middle + (values - middle) * contrast
     gray = values.mean(dim=1, keepdim=True)
     values = gray + (values - gray) * saturation
-    return values.round().clamp(0, 255).to(torch.uint8)
+    return rounded(values)
+
+
+def quarter_turns(pixels: torch.Tensor, rng: AugmentationRng) -> torch.Tensor:
+    """Turn each image by 0, 90, 180 or 270 degrees, each with the same probability."""
+    turns = rng.integers(4)
+    turned = pixels.clone()
+    for count in (1, 2, 3):
+        rows = (turns == count).nonzero().flatten().to(pixels.device)
+        turned[rows] = pixels[rows].rot90(count, (-2, -1))
+    return turned
+
+
+def tint(pixels: torch.Tensor, strength: float, rng: AugmentationRng) -> torch.Tensor:
+    """Scale red, green and blue of each image by factors from 1 - strength to 1."""
+    factors = 1 - strength * rng.uniform(3, 1, 1)
+    return rounded(pixels.float() * factors.to(pixels.device))
+
+
+def gray(pixels: torch.Tensor, probability: float, rng: AugmentationRng) -> torch.Tensor:
+    """Remove the colors of each image with this probability."""
+    chosen = (rng.uniform(1, 1, 1) < probability).to(pixels.device)
+    return torch.where(chosen, luminance(pixels), pixels)
+
+
+def invert(pixels: torch.Tensor, probability: float, rng: AugmentationRng) -> torch.Tensor:
+    """Replace each image by its negative with this probability."""
+    chosen = (rng.uniform(1, 1, 1) < probability).to(pixels.device)
+    return torch.where(chosen, 255 - pixels, pixels)
 
 
 def cutout(batch: torch.Tensor, side: int, rng: AugmentationRng) -> torch.Tensor:

@@ -34,8 +34,7 @@ class TrainingJob:
         world: the processes that train together; the first one logs and writes.
         observers: called with the progress of the training.
         data_warnings: problems of the data, one sentence each, for the report.
-        ood_data: name and images of an out-of-distribution data set. Without it the report does not measure OOD
-            detection.
+        ood_data: name and images of the user's out-of-distribution data, one more set of the report's battery.
         log: called with each message for the user.
     """
 

@@ -6,15 +6,17 @@ import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
+from training.metrics.advice import blind_spots
 from training.metrics.calibration import BINS, FEW, ClassReliability
 from training.metrics.figures import ClassFigures, Figures
 from training.metrics.referral import SHARES
-from training.report import verdict, words
+from training.report import battery, verdict, words
 from training.report.pictures.confusion import MAX_CLASSES, pairs
 from training.report.report import Report
 from training.report.sentences import calibration, ood, prediction_sets, referral, training
@@ -56,6 +58,7 @@ def write(folder: Path, report: Report, figures: Figures) -> None:
         pairs=pairs(figures, 5),
         bins=BINS,
         few=FEW,
+        **_battery(report, figures),
     )
     # A line must not break between a number and its unit.
     text = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
@@ -122,6 +125,17 @@ def _sentences(report: Report, figures: Figures) -> dict[str, str | list[str] | 
         "false_alarms": ood.false_alarms(detection) if detection else None,
         "chosen_score": ood.chosen_score(detection, settings.get("ood")) if detection else None,
         "curves_sentence": training.curves(report.recipe, report.test.card.input),
+    }
+
+
+def _battery(report: Report, figures: Figures) -> dict[str, Any]:
+    """Return what the page shows of the battery."""
+    if report.battery is None:
+        return {}
+    return {
+        "battery_rows": battery.rows(report.battery),
+        "accepted_wrongly": verdict.accepted_wrongly(figures, report.battery.conditions),
+        "blind_spots": blind_spots(report.battery, report.test.card.input.size, report.recipe),
     }
 
 

@@ -10,6 +10,7 @@ from training.cost import Cost
 from training.data.dataset import Split
 from training.evaluate import Evaluation
 from training.loop.history import Epoch
+from training.metrics.battery import Battery
 from training.metrics.ood_detection import OodData
 
 
@@ -26,6 +27,7 @@ class Report:
         ood_data: out-of-distribution images. Without them, the report has no ROC of OOD scores.
         caveat: sentence on why these figures may be too good, such as a split that the model was fitted on; None if
             they are fair.
+        battery: figures for changed and foreign images; None: the report has none.
         data_warnings: problems of the data and remarks about the fitted uncertainty, one sentence each.
     """
 
@@ -37,4 +39,5 @@ class Report:
     ood_data: OodData | None = None
     cost: Cost | None = None
     caveat: str | None = None
+    battery: Battery | None = None
     data_warnings: Sequence[str] = ()

@@ -6,8 +6,7 @@ A sentence says no more than the 95 % intervals of its figures allow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from training.metrics.figures import ClassFigures, Figures
 from training.metrics.interval import Share
@@ -32,8 +31,8 @@ class Condition(Protocol):
         """Name for people, such as "tinted orange"."""
 
     @property
-    def accepted(self) -> Share:
-        """Share of the images that are accepted."""
+    def accepted(self) -> Share | None:
+        """Share of the images that are accepted; None if the card has no `uncertainty`."""
 
     @property
     def right(self) -> Share | None:
@@ -44,20 +43,12 @@ class Condition(Protocol):
         """True if the images show none of the classes."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Warning:
-    """A kind of images that the model should not get, and the share of them that is accepted and wrong."""
-
-    text: str
-    harm: float
+Kind = TypeVar("Kind", bound=Condition)
 
 
-def sentences(report: Report, figures: Figures, conditions: Sequence[Condition] = ()) -> list[str]:
-    """Return the verdict, one statement in each sentence.
-
-    Args:
-        conditions: results of the battery.
-    """
+def sentences(report: Report, figures: Figures) -> list[str]:
+    """Return the verdict, one statement in each sentence."""
+    conditions = report.battery.conditions if report.battery else ()
     images = "these images" if report.caveat else "new images like these"
     statements = [_caveat(report), _accuracy(figures, images), _referral(figures), _probabilities(figures)]
     statements += [_classes(figures.classes), _not_for(figures, conditions)]
@@ -118,26 +109,39 @@ def _classes(classes: Iterable[ClassFigures]) -> str | None:
     return f"Weak on {_listed([text for _, text in weak])}." if weak else None
 
 
-def _not_for(figures: Figures, conditions: Sequence[Condition]) -> str | None:
-    if not conditions:
-        return None
-    warnings = [warning for condition in conditions if (warning := _warning(figures, condition))]
-    if not warnings:
-        return f"None of {len(conditions)} kinds of changed and foreign images is often accepted and wrong."
-    ordered = sorted(warnings, key=lambda warning: -warning.harm)
-    return f"Not for: {_listed([warning.text for warning in ordered])}."
+def accepted_wrongly(figures: Figures, conditions: Iterable[Kind]) -> list[Kind]:
+    """Return the kinds of images that are often accepted and wrong, the worst first."""
+    harms = [(_harm(figures, condition), condition) for condition in conditions]
+    ordered = sorted(harms, key=lambda pair: -pair[0])
+    return [condition for harm, condition in ordered if harm >= MIN_HARM]
 
 
-def _warning(figures: Figures, condition: Condition) -> _Warning | None:
+def _harm(figures: Figures, condition: Condition) -> float:
+    """Return the share of the images that is accepted and wrong; 0 if the accepted ones may be right as usual."""
     accepted, right = condition.accepted, condition.right
+    if accepted is None:
+        return 0.0
     if condition.is_foreign:
-        text = f"{condition.title} ({portion(accepted)} accepted)"
-        return _Warning(text, accepted.value) if accepted.value >= MIN_HARM else None
+        return accepted.value
     if right is None or right.high >= figures.right.low:
+        return 0.0
+    return accepted.value * (1 - right.value)
+
+
+def _not_for(figures: Figures, conditions: Sequence[Condition]) -> str | None:
+    judged = [condition for condition in conditions if condition.accepted is not None]
+    if not judged:
         return None
-    harm = accepted.value * (1 - right.value)
-    text = f"{condition.title} images ({portion(right)} of the accepted are right)"
-    return _Warning(text, harm) if harm >= MIN_HARM else None
+    warnings = accepted_wrongly(figures, judged)
+    if not warnings:
+        return f"None of {len(judged)} kinds of changed and foreign images is often accepted and wrong."
+    return f"Not for: {_listed([_warning(condition) for condition in warnings])}."
+
+
+def _warning(condition: Condition) -> str:
+    if condition.right is None:
+        return f"{condition.title} ({portion(condition.accepted)} accepted)" if condition.accepted else condition.title
+    return f"{condition.title} images ({portion(condition.right)} of the accepted are right)"
 
 
 def _listed(texts: Sequence[str]) -> str:

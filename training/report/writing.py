@@ -10,6 +10,7 @@ from typing import Any
 
 from models.card import Card
 from models.printable import printable
+from training.metrics.advice import blind_spots
 from training.metrics.figures import Figures, figures
 from training.report import page, verdict
 from training.report.pictures import confusion, curves, mistakes, ood, prediction_sets, referral, reliability
@@ -101,11 +102,15 @@ def document(report: Report, derived: Figures) -> dict[str, Any]:
     - referral: risk-coverage curve: target (share to refer), policy and points (referred, accuracy of the others, share
       of the mistakes caught), p_value and help of the policy, aurc, aurc_random, aurc_best, curve_referred,
       curve_accuracy
+    - battery: of each set name, title, images, accepted, right_accepted (right among accepted), accepted_wrong (of all
+      images), accuracy, lost and gained (against the unchanged images), reasons and reason_details (of referred ones)
+    - blind_spots: changes that cost accuracy: name, title, accuracy, unchanged (accuracy), switch (recipe value), is_on
     - classes: name, images, recall, precision, f1 of each; confusion: counts, row = labeled, column = answered
     - data: what the model was trained on, as in its card; data_warnings: sentences on what is wrong with it
     - cost, recipe, epochs: of the training
     """
     card = report.test.card
+    spots = blind_spots(report.battery, card.input.size, report.recipe) if report.battery else ()
     return {
         "model": card.name,
         "version": card.version,
@@ -115,6 +120,8 @@ def document(report: Report, derived: Figures) -> dict[str, Any]:
         **asdict(derived),
         "calibration": _calibration(card),
         "no_sets_reason": card.uncertainty.no_sets_reason if card.uncertainty else None,
+        "battery": [asdict(entry) for entry in report.battery.sets] if report.battery else None,
+        "blind_spots": [asdict(spot) for spot in spots],
         "data": card.data.model_dump(),
         "data_warnings": list(report.data_warnings),
         "cost": asdict(report.cost) if report.cost else None,

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from models.card import Input
-from training.loop.augment import AugmentationRng, augment, color, crop, cutout, mixup
+from training.data.pixels import gaussian_blur
+from training.loop.augment import (
+    AugmentationRng,
+    augment,
+    color,
+    crop,
+    cutout,
+    gray,
+    invert,
+    mixup,
+    quarter_turns,
+    tint,
+)
 from training.recipe import Augmentation
 
 SPEC = Input(size=8, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-EVERYTHING = Augmentation(crop=2, flip=True, color=0.3, cutout=3)
+EVERYTHING = Augmentation(
+    crop=2, flip=True, quarter_turns=True, color=0.3, tint=0.4, gray=0.3, invert=0.3, blur=1.5, cutout=3
+)
 
 
 def draws(count: int, seed: int = 0, rows: slice | None = None) -> AugmentationRng:
@@ -70,6 +88,60 @@ def test_color_changes_within_its_strength() -> None:
     vivid[:, 0] = 120
     changed = color(vivid, 0.5, draws(50)).float()
     assert float((changed[:, 0] - changed[:, 1]).std()) > 5, "saturation differs"
+
+
+def test_quarter_turns_are_all_four_alike_often() -> None:
+    corner = torch.zeros(1000, 3, 6, 6, dtype=torch.uint8)
+    corner[:, :, 0, 0] = 255
+    turned = quarter_turns(corner, draws(1000))
+    counts = turned[:, 0, [0, 5, 5, 0], [0, 0, 5, 5]].eq(255).sum(dim=0).tolist()
+    assert sum(counts) == 1000
+    assert all(200 < count < 300 for count in counts)
+
+
+def test_tint_darkens_each_color_by_itself_within_its_strength() -> None:
+    values = tint(torch.full((300, 3, 2, 2), 200, dtype=torch.uint8), 0.5, draws(300))[:, :, 0, 0].float()
+    assert 100 <= float(values.min()) < 103
+    assert 197 < float(values.max()) <= 200
+    assert abs(float(torch.corrcoef(values.T)[0, 1])) < 0.2
+
+
+@pytest.mark.parametrize("change", [gray, invert])
+def test_change_with_a_probability_leaves_the_others_alone(change: Any) -> None:
+    vivid = torch.tensor([200, 100, 50], dtype=torch.uint8).view(1, 3, 1, 1).expand(1000, 3, 2, 2)
+    changed = change(vivid, 0.3, draws(1000))[:, :, 0, 0]
+    expected = [124, 124, 124] if change is gray else [55, 155, 205]
+    rows, counts = changed.unique(dim=0, return_counts=True)
+    assert sorted(rows.tolist()) == sorted([[200, 100, 50], expected])
+    assert 250 < min(counts.tolist()) < 350
+    assert torch.equal(change(vivid, 0.0, draws(1000)), vivid)
+
+
+def test_blur_has_a_deviation_for_each_image() -> None:
+    checks = 255 * (torch.arange(12)[:, None] + torch.arange(12)).remainder(2).to(torch.uint8).expand(3, 3, 12, 12)
+    blurred = gaussian_blur(checks, torch.tensor([0.0, 0.5, 2.0]))
+    assert torch.equal(blurred[0], checks[0])
+    deviations = blurred.float().std(dim=(1, 2, 3)).tolist()
+    assert deviations[0] > deviations[1] > deviations[2]
+    alone = gaussian_blur(checks[1:2], torch.tensor([0.5]))
+    assert torch.equal(alone[0], blurred[1]), "the blur of an image does not depend on its batch"
+
+
+def test_blur_equals_that_of_scipy() -> None:
+    pixels = torch.randint(0, 256, (1, 3, 20, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    expected = gaussian_filter(pixels[0].double().numpy(), (0, 1.5, 1.5), mode="mirror", truncate=3.4)
+    assert np.abs(gaussian_blur(pixels, torch.tensor([1.5]))[0].double().numpy() - expected).max() < 1.5
+
+
+@pytest.mark.parametrize("name", ["quarter_turns", "tint", "gray", "invert", "blur"])
+def test_switch_changes_images_and_keeps_their_targets(name: str) -> None:
+    pixels = torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8)
+    how = Augmentation.model_validate({name: 0.9 if name != "quarter_turns" else True})
+    batch, targets = augment(pixels, torch.arange(12) % 3, 3, SPEC, how, draws(12))
+    plain, plain_targets = augment(pixels, torch.arange(12) % 3, 3, SPEC, Augmentation(), draws(12))
+    changed = (batch != plain).flatten(1).any(dim=1)
+    assert changed.sum() > 5
+    assert torch.equal(targets, plain_targets)
 
 
 def test_cutout_blanks_one_square(uncropped: torch.Tensor) -> None:
