@@ -107,12 +107,14 @@ def _reliability(figures: Figures) -> list[ClassReliability]:
     return sorted(rows, key=key)
 
 
-def _sentences(report: Report, figures: Figures) -> dict[str, str | list[str] | None]:
+def _sentences(report: Report, figures: Figures) -> dict[str, Any]:
     """Return the sentences of the page that depend on its figures."""
     rule, sets, detection = report.test.card.uncertainty, figures.prediction_sets, figures.ood_detection
     settings = (report.recipe or {}).get("uncertainty", {})
     return {
         "verdict": verdict.sentences(report, figures),
+        # A temperature of 1 changes nothing, so there is no before and after.
+        "changed": rule is not None and rule.temperature != 1,
         "evidence": calibration.evidence(rule) if rule else None,
         "calibration_check": calibration.check(figures.after, figures.images),
         "worse": calibration.worse(figures),

@@ -20,7 +20,7 @@ def draw(path: Path, test: Evaluation, figures: Figures) -> None:
     """Draw two diagrams, without and with the temperature; one if the card has no uncertainty."""
     before, after = uncertainty.probabilities(test.logits), test.probabilities
     panels: list[tuple[str, torch.Tensor, Quality]] = [("As served", after, figures.after)]
-    if test.card.uncertainty:
+    if test.temperature != 1:
         title = f"After, divided by a temperature of {test.temperature:.3g}"
         panels = [("Before calibration", before, figures.before), (title, after, figures.after)]
     with picture(path, 4.6 * len(panels), 5.2) as figure:

@@ -14,14 +14,19 @@ def evidence(rule: UncertaintyCard) -> str:
     fit = rule.calibration
     if fit is None:
         return f"The temperature is {rule.temperature:.3g}. The card does not say on what evidence."
+    if rule.temperature == 1:
+        return f"The temperature is 1, so calibration changes nothing. {_verdict(fit)}."
     gain = fit.nll_raw - fit.nll_cross_fitted
     change = "lowers" if gain > 0 else "raises" if gain < 0 else "does not change"
     by = f" by {abs(gain):.4f} nats, from {fit.nll_raw:.4f} to {fit.nll_cross_fitted:.4f}" if gain else ""
     return (
-        f"The temperature is {rule.temperature:.3g}. {fit.verdict.capitalize()}: {_reason(fit)}. On calibration images "
-        f"that it was not fitted on, a temperature {change} the negative log-likelihood{by} (standard error "
-        f"{fit.gain_error:.4f})."
+        f"The temperature is {rule.temperature:.3g}. {_verdict(fit)}. On calibration images that it was not fitted on, "
+        f"a temperature {change} the negative log-likelihood{by} (standard error {fit.gain_error:.4f})."
     )
+
+
+def _verdict(fit: Calibration) -> str:
+    return f"{fit.verdict.capitalize()}: {_reason(fit)}"
 
 
 def _reason(fit: Calibration) -> str:

@@ -6,7 +6,7 @@ from training.metrics.ood_detection import OodDetection
 from training.report.words import counted
 
 AGREEMENTS = {
-    "within": "so it is as expected",
+    "within": "so this is as expected",
     "below": "so there are fewer false alarms than expected",
     "above": "so there are more false alarms than expected: these images are not like the calibration images",
 }
@@ -37,11 +37,18 @@ def chosen_score(detection: OodDetection, setting: str | None) -> str:
     if detection.choice:
         ranked = sorted(detection.choice.items(), key=lambda item: -item[1])
         shares = ", ".join(f"{_title(score)} {100 * caught:.0f} %" for score, caught in ranked)
-        why = f" It detects most of the changed and foreign images that were made from the calibration split: {shares}."
+        best = "No score detects more" if _ties(detection) else "It detects most"
+        why = f" {best} of the changed and foreign images that were made from the calibration split: {shares}."
     else:
         why = " The recipe names it." if setting == detection.method else ""
     pixels = " Statistics of the pixels (colors, brightness, sharpness) have a score too, and the larger one counts."
     return f"Score of the embedding: {name}.{why}{pixels if detection.pixel_statistics else ''}"
+
+
+def _ties(detection: OodDetection) -> bool:
+    """Return whether another score detects as much as the chosen one, in whole percents."""
+    percents = sorted((round(100 * caught) for caught in detection.choice.values()), reverse=True)
+    return len(percents) > 1 and percents[0] == percents[1]
 
 
 def _title(score: str) -> str:

@@ -42,6 +42,10 @@ def test_evidence_of_the_temperature() -> None:
     assert "a temperature does not change the negative log-likelihood (" in evidence(
         nll_cross_fitted=0.09, verdict="unproven"
     )
+    unchanged = RULE.model_copy(update={"temperature": 1.0, "calibration": EVIDENCE})
+    assert calibration.evidence(unchanged).startswith(
+        "The temperature is 1, so calibration changes nothing. Proven: 40"
+    )
     assert "does not say on what evidence" in calibration.evidence(RULE.model_copy(update={"calibration": None}))
 
 
@@ -146,7 +150,7 @@ DETECTION = OodDetection(
 def test_false_alarms_are_beside_their_target() -> None:
     assert ood.false_alarms(DETECTION) == (
         "False alarms on the test images: 1.0 % (4 of 400; 0.4 to 2.5 %); the target is 1 %. On 400 images, 0.0 "
-        "to 2.5 % is expected, so it is as expected."
+        "to 2.5 % is expected, so this is as expected."
     )
     assert "more false alarms than expected" in ood.false_alarms(replace(DETECTION, false_positive_rate=share(40, 400)))
     assert "too few calibration images" in ood.false_alarms(replace(DETECTION, expected=None))
@@ -158,6 +162,8 @@ def test_choice_of_the_score_has_its_reason() -> None:
         "were made from the calibration split: Mahalanobis distance 63 %, energy 40 %. Statistics of the pixels "
         "(colors, brightness, sharpness) have a score too, and the larger one counts."
     )
+    tied = replace(DETECTION, choice={"energy": 0.998, "mahalanobis": 1.0})
+    assert "No score detects more of the changed" in ood.chosen_score(tied, "auto")
     named = replace(DETECTION, choice={}, pixel_statistics=False)
     assert (
         ood.chosen_score(named, "mahalanobis") == "Score of the embedding: Mahalanobis distance. The recipe names it."
