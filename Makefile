@@ -42,7 +42,7 @@ WHERE = $(call flag,--port,PORT)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev train evaluate explain-report shortcut-demo optimize tune compare archive serve stop predict explain models register promote retire rollback history java-cache samples \
-	wheelhouse docker-build docker-serve docker-logs docker-stop test test-fast measure measure-training measure-explanations measure-performance measure-worker \
+	wheelhouse docker-build docker-serve docker-logs docker-stop test test-fast measure measure-training measure-explanations measure-performance measure-uncertainty measure-worker \
 	measure-bad-inputs measure-attacks reference openapi check \
 	fix clean
 
@@ -150,6 +150,9 @@ measure: setup ## docs/benchmarks/end-to-end.md: cost of each step on this machi
 
 measure-training: setup ## docs/benchmarks/training.md: train the recipes on CIFAR-10, about an hour [CIFAR10=folder FOLDER= ONLY=tuned]
 	@$(RUN) benchmarks.training $(call flag,--cifar10,CIFAR10) $(call flag,--folder,FOLDER) $(call flag,--only,ONLY)
+
+measure-uncertainty: setup ## docs/explanation/uncertainty.md: is what answers say of themselves true; several networks, some 15 minutes [DATA=folder]
+	@$(RUN) benchmarks.uncertainty $(call flag,--data,DATA)
 
 measure-explanations: setup ## docs/benchmarks/explanations.md: cost of explanations, deadlines, effect on predictions, some 5 minutes [ONLY=costs RELEASE= IMAGES=]
 	@$(RUN) benchmarks.explanations $(call flag,--only,ONLY) $(call flag,--release,RELEASE) $(call flag,--images,IMAGES)
