@@ -72,7 +72,8 @@ def _accuracy(figures: Figures, images: str) -> str:
             f"Too few test images to say more than: right on {right.count} of {right.total}, so on at least "
             f"{100 * right.low:.0f} % of {images}."
         )
-    return f"Right on {portion(right)} of {images} ({reach(right)})."
+    start = "Wrong on most images: right on" if right.high < 0.5 else "Right on"
+    return f"{start} {portion(right)} of {images} ({reach(right)})."
 
 
 def _referral(figures: Figures) -> str | None:
@@ -86,7 +87,7 @@ def _referral(figures: Figures) -> str | None:
             f"({reach(policy.accuracy)})."
         )
     return {
-        "does not help": "Referral does not find its mistakes.",
+        "does not help": "Referral finds no more of its mistakes than chance.",
         "refers nothing": "Refers no test image to a person.",
         "cannot be shown": "Too few mistakes to show whether referral finds them.",
         "helps": None,
@@ -97,7 +98,8 @@ def _probabilities(figures: Figures) -> str | None:
     after = figures.after
     if not after.is_off:
         return None
-    return f"Its probabilities are off by {100 * after.ece:.1f} points on average, more than chance explains."
+    interval = f"{100 * after.ece_low:.1f} to {100 * after.ece_high:.1f}"
+    return f"Its probabilities are off by {100 * after.ece:.1f} points on average ({interval}), beyond chance."
 
 
 def _classes(classes: Iterable[ClassFigures]) -> str | None:
@@ -134,7 +136,7 @@ def _not_for(figures: Figures, conditions: Sequence[Condition]) -> str | None:
         return None
     warnings = accepted_wrongly(figures, judged)
     if not warnings:
-        return f"None of {len(judged)} kinds of changed and foreign images is often accepted and wrong."
+        return f"None of {len(judged)} kinds of changed and foreign images is shown to be often accepted and wrong."
     return f"Not for: {_listed([_warning(condition) for condition in warnings])}."
 
 

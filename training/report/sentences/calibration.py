@@ -59,7 +59,8 @@ def worse(figures: Figures) -> str | None:
         return None
     values = []
     if after.ece > before.ece:
-        values.append(f"the calibration error is {after.ece:.4f} after and {before.ece:.4f} before")
+        overlap = "their 95 % intervals overlap" if after.ece_low <= before.ece_high else "more than chance explains"
+        values.append(f"the calibration error is {after.ece:.4f} after and {before.ece:.4f} before ({overlap})")
     if after.nll > before.nll:
         chance = "more than chance explains" if change.low > 0 else "which chance may explain"
         values.append(

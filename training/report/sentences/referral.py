@@ -24,7 +24,7 @@ def effect(figures: Figures) -> str:
     at_random = policy.referred.value * policy.caught.total
     chance = f"As many images chosen at random would hold {at_random:.1f} of them on average"
     if referral.help == "does not help":
-        return f"Referral does not help: {catches}. {chance}, so chance explains this."
+        return f"Referral by this policy does not help: {catches}. {chance}, so chance explains this."
     caught = f"{portion(policy.caught)}, 95 % interval {reach(policy.caught)}"
     rest = f"{counted(policy.accuracy)} of the other images are right" if policy.accuracy else "No image is left"
     return (

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
+import torch
+
+from tests.unit.training.colors import card
 from tests.unit.training.report.models import evaluation, report_of
 from training.evaluate import Evaluation
+from training.metrics.battery import Battery, SetFigures
 from training.metrics.interval import Share, share
 from training.report.verdict import sentences
 
 
-@dataclass(frozen=True)
-class Kind:
-    title: str
-    accepted: Share
-    right: Share | None = None
-    is_foreign: bool = False
+def kind(title: str, accepted: Share, right: Share | None = None, *, is_foreign: bool = False) -> SetFigures:
+    wrong = share(accepted.count - (right.count if right else 0), accepted.total)
+    accuracy = None if is_foreign else share(right.count if right else 0, accepted.total)
+    return SetFigures(title, title, accepted.total, accepted, right, wrong, accuracy, None, None, {}, {})
 
 
-def verdict(test: Evaluation, *kinds: Kind, caveat: str | None = None) -> str:
-    return " ".join(sentences(*report_of(test, caveat), kinds))
+def verdict(test: Evaluation, *kinds: SetFigures, caveat: str | None = None) -> str:
+    report, figures = report_of(test, caveat)
+    unchanged = kind("unchanged", share(1, 1), share(1, 1))
+    battery = Battery((unchanged, *kinds), ()) if kinds else None
+    return " ".join(sentences(replace(report, battery=battery), figures))
 
 
 def test_good_model_says_how_often_it_is_right_and_what_referral_gains() -> None:
@@ -36,6 +41,13 @@ def test_weak_model_is_not_shown_to_be_of_use() -> None:
     assert "“cat” is right on 50 %." in text
 
 
+def test_model_that_is_wrong_on_most_images_says_so() -> None:
+    labels = torch.arange(400) % 4
+    predicted = torch.where(torch.arange(400) < 160, labels, (labels + 1) % 4)
+    test = Evaluation(card(("a", "b", "c", "d")), labels, 0.5 * torch.eye(4)[predicted])
+    assert verdict(test).startswith("Wrong on most images: right on 40.0 % of new images like these (35.3 to 44.9 %).")
+
+
 def test_perfect_model_on_few_images_says_what_they_show() -> None:
     text = verdict(evaluation([], 24, sure=0.99))
     assert text.startswith("Right on 100 % of new images like these (86.2 to 100.0 %).")
@@ -45,7 +57,9 @@ def test_perfect_model_on_few_images_says_what_they_show() -> None:
 
 def test_referral_without_effect_is_said() -> None:
     wrong = list(range(40))
-    assert "Referral does not find its mistakes." in verdict(evaluation(wrong, 400, referred=tuple(range(380, 400))))
+    assert "Referral finds no more of its mistakes than chance." in verdict(
+        evaluation(wrong, 400, referred=tuple(range(380, 400)))
+    )
     assert "Too few mistakes to show whether referral finds them." in verdict(
         evaluation([0], 100, referred=(1, 2, 3, 4, 5), sure=0.99)
     )
@@ -54,7 +68,7 @@ def test_referral_without_effect_is_said() -> None:
 
 
 def test_probabilities_that_are_off_are_said() -> None:
-    assert "Its probabilities are off by 24.9 points on average" in verdict(
+    assert "Its probabilities are off by 24.9 points on average (20." in verdict(
         evaluation(list(range(100)), 400, sure=0.999)
     )
     assert "probabilities" not in verdict(evaluation(list(range(20)), 400, sure=0.95))
@@ -69,12 +83,12 @@ def test_weak_class_is_named() -> None:
 def test_kinds_of_images_that_are_accepted_and_wrong_are_named_worst_first() -> None:
     text = verdict(
         evaluation([], 400, sure=0.999),
-        Kind("gray", share(190, 200), share(185, 190)),
-        Kind("mirrored", share(150, 200), share(84, 150)),
-        Kind("photos of other things", share(62, 200), is_foreign=True),
-        Kind("screenshots", share(3, 200), is_foreign=True),
-        Kind("tinted orange", share(200, 200), share(66, 200)),
-        Kind("dimmed", share(0, 200), None),
+        kind("gray", share(190, 200), share(185, 190)),
+        kind("mirrored", share(150, 200), share(84, 150)),
+        kind("photos of other things", share(62, 200), is_foreign=True),
+        kind("screenshots", share(3, 200), is_foreign=True),
+        kind("tinted orange", share(200, 200), share(66, 200)),
+        kind("dimmed", share(0, 200), None),
     )
     assert text.endswith(
         "Not for: tinted orange images (33.0 % of the accepted are right), mirrored images (56.0 % of the accepted are "
@@ -83,8 +97,8 @@ def test_kinds_of_images_that_are_accepted_and_wrong_are_named_worst_first() -> 
 
 
 def test_kinds_that_are_no_problem_are_not_praised_beyond_their_number() -> None:
-    text = verdict(evaluation([], 400, sure=0.999), Kind("gray", share(190, 200), share(190, 190)))
-    assert text.endswith("None of 1 kinds of changed and foreign images is often accepted and wrong.")
+    text = verdict(evaluation([], 400, sure=0.999), kind("gray", share(190, 200), share(190, 190)))
+    assert text.endswith("None of 1 kinds of changed and foreign images is shown to be often accepted and wrong.")
 
 
 def test_unfair_split_is_said_first() -> None:

@@ -64,6 +64,10 @@ def test_worse_after_calibration_is_said() -> None:
     assert text is not None
     assert text.startswith("Worse after calibration than before on the test images: the calibration error is 0.2")
     assert "more than chance explains" in text
+    slightly = RULE.model_copy(update={"temperature": 1.05})
+    text = calibration.worse(figures_of(list(range(20)), 400, sure=0.95, rule=slightly))
+    assert text is not None
+    assert "before (their 95 % intervals overlap)" in text
     sure = RULE.model_copy(update={"temperature": 2.0})
     assert calibration.worse(figures_of(list(range(100)), 400, sure=0.999, rule=sure)) is None
     assert calibration.worse(figures_of(list(range(20)), 400, rule=None)) is None
@@ -116,8 +120,8 @@ def test_effect_of_referral() -> None:
     assert referral.short(helps) == "97.5 % of all images are right"
     useless = figures_of(list(range(40)), 400, referred=tuple(range(380, 400)))
     assert referral.effect(useless) == (
-        "Referral does not help: the policy refers 20 of 400 images (5.0 %) and catches 0 of 40 mistakes. As many "
-        "images chosen at random would hold 2.0 of them on average, so chance explains this."
+        "Referral by this policy does not help: the policy refers 20 of 400 images (5.0 %) and catches 0 of 40 "
+        "mistakes. As many images chosen at random would hold 2.0 of them on average, so chance explains this."
     )
     assert "so referral does not help" in referral.short(useless)
     perfect = figures_of([], 400, referred=(1, 2))
