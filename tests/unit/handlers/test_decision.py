@@ -11,6 +11,7 @@ from handlers.decision import Uncertainty
 from handlers.engines import Outputs
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import Conformal, OutOfDistribution, Policy, UncertaintyCard
+from tests.support.scales import UNSCALED
 
 CLASSES = ("cat", "dog", "fish")
 NO_EMBEDDINGS = torch.zeros(1, 1)
@@ -58,8 +59,8 @@ def test_a_huge_logit_is_certain_and_not_nan() -> None:
 def judged(threshold: float = 0.6, ood_threshold: float = 0.0, **policy: Any) -> Uncertainty:
     """Fish 0.5, dog 0.375, cat 0.125, with an energy of -log 8 = -2.079."""
     uncertainty = UncertaintyCard(
-        conformal=Conformal(method="aps", coverage=0.9, threshold=threshold),
-        ood=OutOfDistribution(score="energy", threshold=ood_threshold, false_positive_rate=0.05),
+        conformal=Conformal(method="aps", coverage=0.9, thresholds=(threshold,)),
+        ood=OutOfDistribution(score="energy", scale=UNSCALED, threshold=ood_threshold, false_positive_rate=0.05),
         policy=Policy(**policy),
     )
     outputs = Outputs(torch.tensor([[0.0, math.log(3), math.log(4)]]), NO_EMBEDDINGS)

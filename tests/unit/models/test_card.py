@@ -10,8 +10,13 @@ from pydantic import ValidationError
 from models.card import Card, CardError, Limits
 
 UNCERTAINTY = {
-    "conformal": {"method": "aps", "coverage": 0.9, "threshold": 0.5},
-    "ood": {"score": "energy", "threshold": -2.0, "false_positive_rate": 0.05},
+    "conformal": {"method": "aps", "coverage": 0.9, "thresholds": [0.5]},
+    "ood": {
+        "score": "energy",
+        "scale": {"median": 0.0, "upper": 1.0, "logarithmic": False},
+        "threshold": -2.0,
+        "false_positive_rate": 0.05,
+    },
 }
 
 

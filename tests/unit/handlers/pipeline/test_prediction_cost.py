@@ -18,6 +18,7 @@ from handlers.engines.eager import Eager
 from handlers.modalities.image import images
 from models.architectures import Network
 from models.card import Conformal, OutOfDistribution, UncertaintyCard
+from tests.support.scales import UNSCALED
 from tests.unit.handlers.asking import request, respond
 from tests.unit.training.colors import card
 from training.data import Dataset
@@ -48,8 +49,8 @@ def some(digits: Dataset) -> Sequence[bytes]:
 
 def sure(classes: int) -> Classifier:
     uncertainty = UncertaintyCard(
-        conformal=Conformal(method="raps", coverage=0.9, threshold=0.9, penalty=0.01),
-        ood=OutOfDistribution(score="energy", threshold=0, false_positive_rate=0.05),
+        conformal=Conformal(method="raps", coverage=0.9, thresholds=(0.9,), penalty=0.01),
+        ood=OutOfDistribution(score="energy", scale=UNSCALED, threshold=0, false_positive_rate=0.05),
     )
     about = card(tuple(f"class {number}" for number in range(classes)), uncertainty)
     return Classifier(about, Eager(Sure(classes), about.input, torch.device("cpu")))

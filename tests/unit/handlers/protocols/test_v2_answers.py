@@ -14,6 +14,7 @@ from handlers.protocols import Result, v2
 from handlers.protocols.native import members
 from handlers.protocols.v2 import V2Encoder, parse, split
 from models.card import Card, Conformal, Limits, OutOfDistribution, UncertaintyCard
+from tests.support.scales import UNSCALED
 from tests.unit.handlers.protocols.results import explained, found
 
 CONTENTS = [b"\x89PNG\x00 and so on", b"", b"\xff" * 300]
@@ -140,8 +141,8 @@ def test_explanations_are_an_output_when_requested(kind: str) -> None:
 
 def test_the_metadata_name_them_where_the_card_has_trust(card: Card) -> None:
     uncertainty = UncertaintyCard(
-        conformal=Conformal(method="aps", coverage=0.9, threshold=0.5),
-        ood=OutOfDistribution(score="energy", threshold=0.0, false_positive_rate=0.05),
+        conformal=Conformal(method="aps", coverage=0.9, thresholds=(0.5,)),
+        ood=OutOfDistribution(score="energy", scale=UNSCALED, threshold=0.0, false_positive_rate=0.05),
     )
     outputs = v2.metadata(card.model_copy(update={"uncertainty": uncertainty}))["outputs"]
     assert [(one["name"], one["datatype"], one["shape"]) for one in outputs[3:]] == [

@@ -18,13 +18,14 @@ from serving.artifacts import store
 from serving.artifacts.archive import archive, prove
 from serving.artifacts.model_config import HandlerConfig, ModelConfig
 from serving.errors import ArchiveError
+from tests.support.scales import UNSCALED
 
 pytestmark = pytest.mark.slow
 
 ENERGY = UncertaintyCard(
     temperature=2.0,
-    conformal=Conformal(method="aps", coverage=0.9, threshold=0.5),
-    ood=OutOfDistribution(score="energy", threshold=0.0, false_positive_rate=0.05),
+    conformal=Conformal(method="aps", coverage=0.9, thresholds=(0.5,)),
+    ood=OutOfDistribution(score="energy", scale=UNSCALED, threshold=0.0, false_positive_rate=0.05),
 )
 
 

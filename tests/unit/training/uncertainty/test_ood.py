@@ -2,93 +2,124 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
-from sklearn.covariance import ledoit_wolf
 
-from handlers.uncertainty import MEANS, UNIT, WHITENING, Mahalanobis, energy, significant, straightened
-from training.uncertainty.ood import UNIT_SHARE, fit_mahalanobis, fit_threshold, shrunk_covariance
+from handlers.engines import Outputs
+from handlers.modalities.image.pixel_statistics import pixel_statistics
+from handlers.ood import OodDetector
+from training.uncertainty.ood import FittedOod, OodRule, detected_share, fit_ood, fit_threshold, scale
+from training.uncertainty.scored import Scored, ScoredBatterySet
 
-CPU = torch.device("cpu")
-MIXING = torch.tensor([[2.0, 0.5, 0.0, 0.0], [0.0, 1.0, 0.3, 0.0], [0.0, 0.0, 0.1, 0.0], [1.0, 0.0, 0.0, 3.0]])
-CENTRES = torch.tensor([[5.0, 0.0, 0.0, -1.0], [-5.0, 2.0, 0.0, 0.0], [0.0, 0.0, 1.0, 40.0]])
+HEAD = torch.eye(3, 4)
+RULE = OodRule(score="mahalanobis", pixel_statistics=True, false_positive_rate=0.05)
 
 
-def embeddings(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Three classes in four dimensions that differ in scale and hang together."""
+def pictures(count: int, seed: int) -> torch.Tensor:
+    """Gray noise around a gray level of its own in each image, uint8 (count, 3, 16, 16)."""
     generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(3, (count,), generator=generator)
-    return CENTRES[labels] + torch.randn(count, 4, generator=generator) @ MIXING, labels
+    levels = torch.randint(90, 160, (count, 1, 1, 1), generator=generator)
+    return (levels + torch.randint(-30, 31, (count, 1, 16, 16), generator=generator)).expand(-1, 3, -1, -1).byte()
 
 
-def test_scores_are_those_of_a_loop_over_images_and_classes() -> None:
-    seen, labels = embeddings(400)
-    scores = Mahalanobis.of(fit_mahalanobis(seen, labels, classes=3), CPU)
-    points = torch.cat([seen[:20], 10 * torch.randn(20, 4, generator=torch.Generator().manual_seed(1))])
-    unit = UNIT_SHARE * seen.double().square().mean().sqrt().item()
-    array, of = np.arcsinh(seen.double().numpy() / unit), labels.numpy()
-    means = [array[of == label].mean(axis=0) for label in range(3)]
-    residuals = np.array([row - means[label] for row, label in zip(array, of, strict=True)])
-    inverse = np.linalg.inv(ledoit_wolf(residuals, assume_centered=True)[0])
-    expected = [
-        min((row - mean) @ inverse @ (row - mean) for mean in means)
-        for row in np.arcsinh(points.double().numpy() / unit)
-    ]
-    assert scores(points).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-4)
+def split(count: int, seed: int, pixels: torch.Tensor | None = None, shift: float = 0.0) -> Scored:
+    """Three classes along three of four axes; the fourth does not reach the logits."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    embeddings = 3 * torch.eye(4)[labels] + 0.5 * torch.randn(count, 4, generator=generator)
+    embeddings[:, 3] += shift
+    statistics = pixel_statistics(pictures(count, seed) if pixels is None else pixels)
+    return Scored(Outputs(embeddings @ HEAD.T, embeddings, statistics), labels)
 
 
-@pytest.mark.parametrize(("count", "width"), [(30, 50), (500, 4), (5000, 8)])
-def test_the_covariance_is_the_one_of_scikit_learn(count: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.uncertainty.ood.ROWS", 64)
-    generator = torch.Generator().manual_seed(0)
-    points = torch.randn(count, width, generator=generator) @ torch.randn(width, width, generator=generator)
-    labels = torch.arange(count) % 2
-    means = torch.stack([points[labels == label].double().mean(dim=0) for label in range(2)])
-    expected, _ = ledoit_wolf((points.double() - means[labels]).numpy(), assume_centered=True)
-    assert np.allclose(shrunk_covariance(points, labels, means).numpy(), expected, rtol=1e-9, atol=1e-12)
+TRAIN, CALIBRATION = split(600, 0), split(300, 1)
 
 
-def test_the_tensors_are_float32_and_whiten() -> None:
-    seen, labels = embeddings(5000)
-    tensors = fit_mahalanobis(seen, labels, classes=3)
-    assert {name: (value.dtype, tuple(value.shape)) for name, value in tensors.items()} == {
-        MEANS: (torch.float32, (3, 4)),
-        WHITENING: (torch.float32, (4, 4)),
-        UNIT: (torch.float32, (1,)),
-    }
-    straight = straightened(seen, tensors[UNIT]).float()
-    covariance = shrunk_covariance(straight, labels, tensors[MEANS].double())
-    whitening = tensors[WHITENING].double()
-    assert torch.allclose(whitening.T @ covariance @ whitening, torch.eye(4, dtype=torch.float64), atol=1e-5)
+def flagged(fitted: FittedOod, scored: Scored) -> tuple[float, str]:
+    """Return the share that is detected, and the detail of the first image."""
+    scores = OodDetector(fitted.card, fitted.tensors)(scored.outputs)
+    return sum(value > fitted.card.threshold for value in scores.values) / len(scored.labels), scores.detail(0)
 
 
-def test_a_dimension_that_never_moved_is_no_division_by_zero() -> None:
-    seen, labels = embeddings(400)
-    seen = torch.cat([seen, torch.zeros(400, 2)], dim=1)
-    scores = Mahalanobis.of(fit_mahalanobis(seen, labels, classes=3), CPU)
-    moved = seen[:1].clone()
-    moved[0, 5] = 1
-    assert bool(scores(seen).isfinite().all())
-    assert scores(moved).item() > 2 * scores(seen).max().item(), (
-        "a change in a constant dimension is out of distribution"
-    )
+@pytest.mark.parametrize("score", ["mahalanobis", "mahalanobis_asinh", "relative_mahalanobis", "energy"])
+@pytest.mark.parametrize("with_pixels", [False, True])
+def test_false_alarms_on_new_images_are_as_asked(score: str, with_pixels: bool) -> None:
+    fitted = fit_ood(TRAIN, split(1500, 1), OodRule(score, with_pixels, 0.1))  # type: ignore[arg-type]
+    share, _ = flagged(fitted, split(2000, 2))
+    assert share == pytest.approx(0.1, abs=0.045)
 
 
-def test_embeddings_that_do_not_differ_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"do not differ within their classes: .* choose `ood: energy`"):
-        fit_mahalanobis(torch.ones(10, 4), torch.arange(10) % 2, classes=2)
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda pixels: (pixels * torch.tensor([1.0, 0.7, 0.4]).view(1, 3, 1, 1)).byte(), "colors"),
+        (lambda pixels: (pixels * 0.4).byte(), "brightness"),
+        (lambda pixels: pixels.float().mean(dim=(2, 3), keepdim=True).expand(-1, -1, 16, 16).byte(), "sharpness"),
+    ],
+    ids=["orange", "dark", "flat"],
+)
+def test_changed_pixels_are_detected_and_named_though_the_embedding_is_ordinary(change, kind: str) -> None:  # type: ignore[no-untyped-def]
+    fitted = fit_ood(TRAIN, CALIBRATION, RULE)
+    share, detail = flagged(fitted, split(60, 3, change(pictures(60, 3))))
+    assert share == 1
+    assert detail == kind or (kind == "sharpness" and detail == "brightness"), "a flat image has no contrast either"
 
 
-def test_a_class_without_images_is_named() -> None:
-    with pytest.raises(ValueError, match="class 2 has no training image"):
-        fit_mahalanobis(torch.randn(10, 4), torch.arange(10) % 2, classes=3)
+def test_other_content_is_detected_though_the_pixels_are_ordinary() -> None:
+    fitted = fit_ood(TRAIN, CALIBRATION, RULE)
+    assert flagged(fitted, split(60, 3, shift=6.0)) == (1, "content")
 
 
-def test_energy_is_the_negative_log_of_the_sum_of_exponentials() -> None:
-    logits = torch.tensor([[1.0, 2.0, 3.0], [-800.0, 0.0, 800.0]])
-    assert energy(logits).tolist() == pytest.approx([-math.log(math.e + math.e**2 + math.e**3), -800])
-    assert energy(logits).dtype == torch.float64
+def test_without_pixel_statistics_changed_pixels_are_not_seen() -> None:
+    fitted = fit_ood(TRAIN, CALIBRATION, OodRule("mahalanobis", pixel_statistics=False, false_positive_rate=0.05))
+    assert fitted.card.pixel_scale is None
+    share, _ = flagged(fitted, split(60, 3, (pictures(60, 3) * 0.4).byte()))
+    assert share < 0.3
+
+
+def battery(shift: float) -> list[ScoredBatterySet]:
+    """Foreign images that only the fourth axis of the embedding shows."""
+    return [ScoredBatterySet("foreign", split(50, 5, shift=shift).outputs, None)]
+
+
+def test_auto_chooses_the_score_that_detects_the_battery() -> None:
+    auto = OodRule(score="auto", pixel_statistics=True, false_positive_rate=0.05)
+    fitted = fit_ood(TRAIN, CALIBRATION, auto, battery(4.0))
+    assert set(fitted.card.choice) == {"mahalanobis", "relative_mahalanobis", "mahalanobis_asinh", "energy"}
+    assert fitted.card.choice[fitted.card.score] == max(fitted.card.choice.values()) > 0.9
+    assert fitted.card.choice["energy"] < 0.3, "the logits do not show it"
+
+
+def test_auto_without_a_battery_is_the_first_score() -> None:
+    fitted = fit_ood(TRAIN, CALIBRATION, OodRule("auto", True, 0.05))
+    assert (fitted.card.score, fitted.card.choice) == ("mahalanobis", {})
+
+
+def test_auto_takes_energy_where_no_covariance_can_be_had() -> None:
+    alike = Scored(Outputs(TRAIN.outputs.logits, torch.ones(600, 4), TRAIN.outputs.statistics), TRAIN.labels)
+    assert fit_ood(alike, CALIBRATION, OodRule("auto", True, 0.05), battery(4.0)).card.score == "energy"
+
+
+def test_changed_images_that_are_predicted_correctly_need_not_be_detected() -> None:
+    fitted = fit_ood(TRAIN, CALIBRATION, RULE)
+    changed = split(60, 3)
+    right = ScoredBatterySet("mirrored", changed.outputs, changed.labels)
+    assert not right.to_refer.any()
+    assert detected_share(fitted, [right]) == 0
+    assert detected_share(fitted, [right, *battery(6.0)]) == 1, "a set that nothing need be detected of does not count"
+
+
+@pytest.mark.parametrize(("images", "rate"), [(199, 0.05), (200, 0.01)])
+def test_auto_rate_is_lower_where_it_can_be_measured(images: int, rate: float) -> None:
+    rule = OodRule("energy", pixel_statistics=False, false_positive_rate="auto")
+    assert fit_ood(TRAIN, split(images, 1), rule).card.false_positive_rate == rate
+
+
+def test_scale_maps_median_to_0_and_the_95_percent_quantile_to_1() -> None:
+    fitted = scale(torch.arange(101.0), logarithmic=False)
+    assert (fitted.median, fitted.upper) == (50, 95)
+    alike = scale(torch.ones(10), logarithmic=True)
+    assert alike.upper > alike.median, "or the scale would divide by zero"
 
 
 @pytest.mark.slow
@@ -97,27 +128,16 @@ def test_new_images_alarm_exactly_as_often_as_promised(count: int, false_positiv
     seeds, alarms = 4000, 0
     generator = torch.Generator().manual_seed(0)
     for _ in range(seeds):
-        scores = 100 * torch.rand(count + 1, generator=generator, dtype=torch.float64) ** 2
+        scores = (100 * torch.rand(count + 1, generator=generator, dtype=torch.float64) ** 2).tolist()
         threshold, _ = fit_threshold(scores[:-1], false_positive_rate)
-        alarms += significant(scores[-1:])[0] > threshold
+        alarms += scores[-1] > threshold
     promised = 1 - math.ceil(round((count + 1) * (1 - false_positive_rate), 9)) / (count + 1)
     assert promised <= false_positive_rate + 1e-9
     assert alarms / seeds == pytest.approx(promised, abs=3 * math.sqrt(promised * (1 - promised) / seeds) + 1e-3)
 
 
-def test_too_few_images_give_the_largest_score_and_say_so() -> None:
-    threshold, (remark,) = fit_threshold(torch.arange(10.0), 0.05)
+def test_too_few_images_give_the_largest_score_and_a_remark() -> None:
+    threshold, (remark,) = fit_threshold([float(score) for score in range(10)], 0.05)
     assert threshold == 9
     assert "10 calibration images are too few for a false positive rate of 0.05" in remark
     assert "one image in 11" in remark
-
-
-def test_scores_are_rounded_to_four_significant_digits() -> None:
-    assert significant(torch.tensor([123456.0, -7.37941, 0.000123449, 0.0])) == [123500.0, -7.379, 0.0001234, 0.0]
-
-
-def test_straightened_is_linear_near_nothing_and_a_logarithm_far_from_it() -> None:
-    near, far = straightened(torch.tensor([[0.001, -0.002]]), torch.tensor([2.0])), torch.tensor([[1e4, -1e5]])
-    assert near[0].tolist() == pytest.approx([0.0005, -0.001], rel=1e-4)
-    found = straightened(far, torch.tensor([2.0]))[0].tolist()
-    assert found == pytest.approx([math.log(1e4), -math.log(1e5)], rel=1e-4)

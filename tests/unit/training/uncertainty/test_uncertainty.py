@@ -8,9 +8,11 @@ from pydantic import ValidationError
 
 from handlers import decision
 from handlers.engines import Outputs
-from handlers.uncertainty import Mahalanobis, UncertaintyEstimator, straightened
-from models.card import Policy, UncertaintyCard
+from handlers.modalities.image.pixel_statistics import pixel_statistics
+from handlers.uncertainty import UncertaintyEstimator
+from models.card import UncertaintyCard
 from training.uncertainty import Fitted, Scored, UncertaintySettings, fit
+from training.uncertainty.referral import PolicySettings
 
 HEAD = torch.tensor([[4.0, 0.0, 0.0, 0.0], [0.0, 4.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]])
 
@@ -20,93 +22,116 @@ def split(count: int, seed: int) -> Scored:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 3
     embeddings = torch.eye(4)[labels] + 0.4 * torch.randn(count, 4, generator=generator)
-    return Scored(Outputs(embeddings @ HEAD.T, embeddings), labels)
+    pixels = torch.randint(0, 256, (count, 3, 8, 8), generator=generator).byte()
+    return Scored(Outputs(embeddings @ HEAD.T, embeddings, pixel_statistics(pixels)), labels)
 
 
 TRAIN, CALIBRATION, TEST = split(900, 0), split(900, 1), split(3000, 2)
-
-
-def estimator(fitted: Fitted) -> UncertaintyEstimator:
-    return UncertaintyEstimator(
-        fitted.uncertainty, Mahalanobis.of(fitted.tensors, torch.device("cpu")) if fitted.tensors else None
-    )
+FIXED = PolicySettings(min_probability=0.0)
 
 
 def judged(fitted: Fitted, outputs: Outputs) -> list[decision.Uncertainty]:
     ranking = decision.rank(outputs.logits, fitted.uncertainty.temperature)
-    return decision.uncertainties(ranking, outputs, estimator(fitted), ("0", "1", "2"))
+    estimator = UncertaintyEstimator(fitted.uncertainty, fitted.tensors)
+    return decision.uncertainties(ranking, outputs, estimator, ("0", "1", "2"))
 
 
 @pytest.mark.parametrize("ood", ["mahalanobis", "energy"])
-def test_fitted_coverage_holds_on_new_images(ood: str) -> None:
+def test_fitted_coverage_and_false_alarms_hold_on_new_images(ood: Any) -> None:
     fitted = fit(TRAIN, CALIBRATION, UncertaintySettings(coverage=0.95, ood=ood, false_positive_rate=0.1))
-    found = judged(fitted, TEST.outputs)
-    covered = [str(label) in one.set for one, label in zip(found, TEST.labels.tolist(), strict=True)]
-    alarms = [one.reason == "out_of_distribution" for one in found]
+    answers = judged(fitted, TEST.outputs)
+    covered = [str(label) in (answer.set or ()) for answer, label in zip(answers, TEST.labels.tolist(), strict=True)]
+    alarms = [answer.reason == "out_of_distribution" for answer in answers]
     assert sum(covered) / 3000 == pytest.approx(0.95, abs=0.025)  # two splits' chance together
     assert sum(alarms) / 3000 == pytest.approx(0.1, abs=0.035)
-    assert fitted.remarks == ()
 
 
-def test_an_image_unlike_any_is_told_from_the_embedding_though_the_network_is_sure_of_it() -> None:
+@pytest.mark.parametrize("refer", [0.05, "20%", " 5 % "])
+def test_share_to_refer_holds_on_new_images(refer: Any) -> None:
+    settings = UncertaintySettings(refer=refer)
+    fitted = fit(TRAIN, CALIBRATION, settings)
+    referred = [answer.decision == "refer" for answer in judged(fitted, TEST.outputs)]
+    assert sum(referred) / 3000 == pytest.approx(settings.refer, abs=0.025)
+    assert fitted.uncertainty.refer == settings.refer
+
+
+def test_referral_catches_mistakes() -> None:
+    answers = judged(fit(TRAIN, CALIBRATION, UncertaintySettings(refer=0.2)), TEST.outputs)
+    wrong = (TEST.outputs.logits.argmax(dim=1) != TEST.labels).tolist()
+    caught = [answer.decision == "refer" for answer, is_wrong in zip(answers, wrong, strict=True) if is_wrong]
+    assert sum(caught) / len(caught) > 0.5, "a fifth is referred"
+
+
+def test_sure_answer_to_an_image_with_another_embedding_is_referred_for_its_content() -> None:
     outlier = torch.tensor([[1.0, 0.0, 0.0, 900.0]])  # the fourth axis speaks for no class
-    outputs = Outputs(outlier @ HEAD.T, outlier)
-    (found,) = judged(fit(TRAIN, CALIBRATION, UncertaintySettings()), outputs)
-    assert (found.set, found.decision, found.reason) == (["0"], "refer", "out_of_distribution")
-    (unseen,) = judged(fit(TRAIN, CALIBRATION, UncertaintySettings(ood="energy")), outputs)
-    assert unseen.reason is None, "energy knows the logits alone"
+    outputs = Outputs(outlier @ HEAD.T, outlier, TEST.outputs.statistics[:1])
+    (answer,) = judged(fit(TRAIN, CALIBRATION, UncertaintySettings(policy=FIXED)), outputs)
+    assert (answer.decision, answer.reason, answer.reason_detail) == ("refer", "out_of_distribution", "content")
+    (unseen,) = judged(fit(TRAIN, CALIBRATION, UncertaintySettings(ood="energy", policy=FIXED)), outputs)
+    assert (unseen.reason, unseen.reason_detail) == (None, None), "energy knows the logits alone"
 
 
-def test_mahalanobis_is_the_only_score_with_a_file() -> None:
-    assert fit(TRAIN, CALIBRATION, UncertaintySettings(ood="energy")).tensors == {}
-    assert {value.dtype for value in fit(TRAIN, CALIBRATION, UncertaintySettings()).tensors.values()} == {torch.float32}
+def test_energy_without_pixel_statistics_needs_no_tensors() -> None:
+    assert fit(TRAIN, CALIBRATION, UncertaintySettings(ood="energy", pixel_statistics=False)).tensors == {}
+    with_pixels = fit(TRAIN, CALIBRATION, UncertaintySettings(ood="energy")).tensors
+    assert set(with_pixels) == {"pixel_mean", "pixel_deviation", "pixel_precision"}
 
 
 def test_means_come_from_the_training_images_and_thresholds_from_the_calibration_images() -> None:
-    fitted = fit(TRAIN, CALIBRATION, UncertaintySettings())
-    straight = straightened(TRAIN.outputs.embeddings, fitted.tensors["unit"])
-    means = [straight[TRAIN.labels == label].mean(dim=0).float() for label in range(3)]
+    fitted = fit(TRAIN, CALIBRATION, UncertaintySettings(false_positive_rate=0.05))
+    means = [TRAIN.outputs.embeddings[TRAIN.labels == label].mean(dim=0) for label in range(3)]
     assert torch.allclose(fitted.tensors["means"], torch.stack(means), atol=1e-5)
-    alarms = [one.reason == "out_of_distribution" for one in judged(fitted, CALIBRATION.outputs)]
+    alarms = [answer.reason == "out_of_distribution" for answer in judged(fitted, CALIBRATION.outputs)]
     assert sum(alarms) / 900 == pytest.approx(0.05, abs=0.003)
 
 
-def test_the_settings_stand_in_the_card() -> None:
+def test_settings_are_in_the_card() -> None:
     settings = UncertaintySettings(
-        coverage=0.8, conformal="aps", false_positive_rate=0.2, policy=Policy(min_probability=0.5)
+        coverage=0.8, conformal="aps", ood="mahalanobis", false_positive_rate=0.2, policy={"min_probability": 0.5}
     )
     uncertainty = fit(TRAIN, CALIBRATION, settings).uncertainty
+    assert uncertainty.conformal is not None
     assert (uncertainty.conformal.method, uncertainty.conformal.coverage, uncertainty.conformal.penalty) == (
         "aps",
         0.8,
         0,
     )
-    assert (uncertainty.ood.score, uncertainty.ood.false_positive_rate, uncertainty.policy.min_probability) == (
-        "mahalanobis",
-        0.2,
-        0.5,
-    )
+    assert (uncertainty.ood.score, uncertainty.ood.false_positive_rate) == ("mahalanobis", 0.2)
+    assert (uncertainty.refer, uncertainty.policy.min_probability) == (None, 0.5)
     assert UncertaintyCard.model_validate_json(uncertainty.model_dump_json()) == uncertainty
 
 
-def test_too_few_calibration_images_are_remarked_on_and_still_give_a_trust() -> None:
+def test_auto_coverage_is_above_the_accuracy() -> None:
+    fitted = fit(TRAIN, CALIBRATION, UncertaintySettings())
+    right = float((CALIBRATION.outputs.logits.argmax(dim=1) == CALIBRATION.labels).double().mean())
+    assert fitted.uncertainty.conformal is not None
+    assert fitted.uncertainty.conformal.coverage > right
+    assert fitted.uncertainty.conformal.thresholds[0] > 0
+
+
+def test_few_calibration_images_give_remarks_and_answers_without_sets() -> None:
     fitted = fit(TRAIN, split(6, 3), UncertaintySettings())
-    assert len(fitted.remarks) >= 2
-    assert all(len(one.set) == 3 for one in judged(fitted, TEST.outputs))
+    assert len(fitted.remarks) == 3, "calibration, sets and false alarms"
+    assert fitted.uncertainty.no_sets_reason is not None
+    assert all(answer.set is None for answer in judged(fitted, TEST.outputs))
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"coverage": 1.0}, "coverage"),
+        ({"coverage": "high"}, "coverage"),
         ({"false_positive_rate": 0}, "false_positive_rate"),
         ({"ood": "magic"}, "ood"),
         ({"penalti": 0.1}, "penalti"),
         ({"conformal": "aps", "penalty": 0.1}, "penalty and free are of raps, and conformal is aps"),
         ({"policy": {"max_set_size": 0}}, "max_set_size"),
+        ({"refer": "150%"}, "refer"),
+        ({"refer": "few%"}, "refer"),
+        ({"refer": -0.1}, "refer"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], words: str) -> None:
+def test_impossible_settings_are_errors(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         UncertaintySettings(**settings)
 
