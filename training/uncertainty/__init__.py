@@ -52,7 +52,7 @@ class UncertaintySettings(StrictModel):
         ood: distance of the embedding for OOD detection; see OutOfDistribution in models/card.py. `auto`: the one that
             detects most changed and foreign images.
         pixel_statistics: detect images with other colors, brightness or sharpness too.
-        false_positive_rate: share of in-distribution images that may be detected as OOD. `auto`: 0.01 from 200
+        false_positive_rate: share of in-distribution images that may be detected as OOD. `auto`: 0.01 from 100
             calibration images on, 0.05 below.
         refer: share of images to refer to a person, such as 0.05 or 5%; for `policy.min_probability: auto`.
         policy: rules for referring a prediction to a person.

@@ -16,8 +16,9 @@ from training.uncertainty.distances import DistanceError, embedding_tensors, pix
 from training.uncertainty.scored import Scored, ScoredBatterySet
 
 Score = Literal["mahalanobis", "relative_mahalanobis", "mahalanobis_asinh", "energy"]
-# False positive rates of `auto`: the lower one takes enough calibration images to be measured.
-RATE, LOW_RATE, LOW_RATE_IMAGES = 0.05, 0.01, 200
+# False positive rates of `auto`: the lower one takes 99 calibration images, see `conservative_rank`. With 0.05, alarms
+# use up the images that may be referred, and fewer mistakes are caught (docs/explanation/uncertainty.md).
+RATE, LOW_RATE, LOW_RATE_IMAGES = 0.05, 0.01, 100
 # Share of the calibration images that become 1 on a scale.
 UPPER = 0.95
 # Images of a battery's set that must be referred, for the set to count.

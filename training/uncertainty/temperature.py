@@ -15,8 +15,8 @@ from models.card import Calibration
 COLDEST, HOTTEST = 0.05, 20.0
 # Standard deviation of ln T before any image is seen: T is between 0.37 and 2.7 for two networks in three.
 PRIOR_DEVIATION = 0.5
-# Share of labels that may be wrong. It bounds what one image can do: a mistake that the network is sure of would otherwise
-# cost so much that it alone decides.
+# Share of labels that may be wrong. It bounds what one image can do: a mistake that the network is sure of would cost
+# so much otherwise that it alone decides.
 LABEL_NOISE = 0.001
 # The log-likelihood falls by this much within one standard error of its maximum (Wilks 1938, Ann. Math. Stat. 9:60).
 STANDARD_ERROR_LOSS = 0.5
