@@ -110,13 +110,16 @@ def measure_battery(
     figures: list[SetFigures] = []
     examples: list[torch.Tensor] = []
     unchanged: torch.Tensor | None = None
+    shown = 0
     # disable=None: no progress bar if stderr is not a terminal, so that logs stay readable.
     with tqdm(desc="battery", unit="set", disable=None, leave=False) as bar:
         for entry in _sets(classifier, split, ood_data, count):
             predicted = _predicted(classifier, entry)
             unchanged = predicted.right if unchanged is None else unchanged
             figures.append(_figures(entry, predicted, unchanged))
-            examples.append(entry.pixels[0 if entry.labels is not None else min(EXAMPLE, len(entry.pixels) - 1)])
+            if not examples:
+                shown = _least_symmetric(entry.pixels)
+            examples.append(entry.pixels[shown if entry.labels is not None else min(EXAMPLE, len(entry.pixels) - 1)])
             bar.update()
     return Battery(tuple(figures), tuple(examples))
 
@@ -131,6 +134,12 @@ def _sets(classifier: Classifier, split: Split, ood_data: tuple[str, Split] | No
         name, other = ood_data
         indices = sample(torch.zeros(len(other), dtype=torch.long), count).tolist()
         yield BatterySet("ood_data", name, network_input([other.images[index] for index in indices], spec), None)
+
+
+def _least_symmetric(pixels: torch.Tensor) -> int:
+    """Return the index of the image that a mirror changes most: as an example it shows what each change does."""
+    differences = (pixels.float() - pixels.flip(-1).float()).abs().mean(dim=(1, 2, 3))
+    return int(differences.argmax())
 
 
 def _predicted(classifier: Classifier, entry: BatterySet) -> Evaluation:

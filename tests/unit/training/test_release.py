@@ -137,6 +137,12 @@ def test_data_warnings_and_ood_data_reach_the_report(tmp_path: Path, monkeypatch
     assert list(found.data_warnings[1:]) == said != [], "12 images are too few, which is said"
     assert found.ood_data is not None
     assert (found.ood_data.name, len(found.ood_data.scores)) == ("noise", 9)
+    assert found.battery is not None
+    assert (found.battery.sets[0].images, found.battery.sets[-1].title, found.battery.sets[-1].images) == (
+        20,
+        "noise",
+        9,
+    )
     assert found.cost is not None
     assert (found.cost.weight_bytes, found.cost.seconds > 0) == (
         (tmp_path / "h/1.0/weights.safetensors").stat().st_size,

@@ -38,8 +38,15 @@ def _histogram(axes: Axes, own: np.ndarray, ood_detection: OodDetection, ood_dat
             axes.hist(
                 values.clip(low, high), edges.tolist(), weights=weights, color=color, alpha=0.65, label=short(name, 30)
             )
-    axes.axvline(ood_detection.threshold, color=INK, linewidth=1.3, linestyle="--", label="the card's threshold")
-    axes.set(xlabel=f"{ood_detection.method} score", ylabel="images (%)", xscale="log" if wide else "linear")
+    # The line ends below the legend.
+    axes.axvline(
+        ood_detection.threshold, ymax=0.74, color=INK, linewidth=1.3, linestyle="--", label="the card's threshold"
+    )
+    axes.set(
+        xlabel="OOD score (1: 95 % quantile of the calibration images)",
+        ylabel="images (%)",
+        xscale="log" if wide else "linear",
+    )
     if wide:
         logarithmic(axes.xaxis)
     axes.set_title("OOD scores")

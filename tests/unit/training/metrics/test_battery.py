@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from models.card import OutOfDistribution, Policy
-from tests.unit.training.colors import UNCERTAINTY, classifier, split
+from tests.unit.training.colors import UNCERTAINTY, classifier, plain, split
 from training.data.dataset import Split
 from training.metrics import battery as battery_figures
 from training.metrics.battery import Battery, SetFigures, measure_battery
@@ -56,6 +57,15 @@ def test_example_of_each_set_is_one_of_its_images(trusting: Battery) -> None:
     assert all(example.shape == (3, 8, 8) and example.dtype == torch.uint8 for example in trusting.examples)
     names = [entry.name for entry in trusting.sets]
     assert trusting.examples[names.index("inverted")][:, 0, 0].tolist() == [55, 225, 225]
+
+
+def test_example_is_the_image_that_a_mirror_changes_most() -> None:
+    half = np.zeros((8, 8, 3), dtype=np.uint8)
+    half[:, :4, 0] = 200
+    battery = measure_battery(classifier(), Split([plain(*GREEN), half, plain(*RED)], [1, 0, 0]), count=3)
+    assert torch.equal(battery.examples[0], torch.from_numpy(half).permute(2, 0, 1))
+    mirrored = [entry.name for entry in battery.sets].index("mirrored")
+    assert torch.equal(battery.examples[mirrored], battery.examples[0].flip(-1))
 
 
 def test_referred_images_are_counted_by_reason_and_detail(monkeypatch: pytest.MonkeyPatch) -> None:
