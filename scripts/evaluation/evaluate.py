@@ -137,7 +137,7 @@ def table(figures: Figures) -> str:
             f"{after.ece:.4f}",
             f"{after.ece_low:.4f} to {after.ece_high:.4f}; a perfectly calibrated model shows up to "
             f"{after.ece_calibrated_high:.4f}"
-            + (f"; {before.ece:.4f} without the temperature" if figures.change else ""),
+            + (f"; {before.ece:.4f} without the temperature" if after != before else ""),
         )
     )
     if (sets := figures.prediction_sets) is not None:

@@ -9,7 +9,7 @@ from training.metrics.referral import Referral
 from training.report.style import BLUE, GRAY, INK, PALE, picture
 
 # Smallest share of referred images, in percent, at which the picture ends: further right, few images are left.
-MIN_END = 50
+MIN_END = 30
 
 
 def draw(path: Path, figures: Figures, referral: Referral) -> None:
@@ -25,18 +25,18 @@ def draw(path: Path, figures: Figures, referral: Referral) -> None:
         axes.plot(shares, accuracy, color=BLUE, drawstyle="steps-post", label="this model")
         at_random = 100 * figures.right.value
         axes.axhline(at_random, color=GRAY, linestyle="--", linewidth=1.3, label="referral at random")
-        low = min(at_random, *accuracy)
+        low, high = min(at_random, *accuracy), max(at_random, *best)
         if policy.accuracy is not None:
             x, y = 100 * policy.referred.value, 100 * policy.accuracy.value
             axes.plot([x, x], [100 * policy.accuracy.low, 100 * policy.accuracy.high], color=INK, linewidth=1.2)
             label = f"the card's policy: {y:.1f} % at {x:.1f} % referred"
             axes.plot([x], [y], "o", color=INK, markersize=7, label=label)
-            low = min(low, 100 * policy.accuracy.low)
-        margin = 0.08 * (100 - low) + 0.1
+            low, high = min(low, 100 * policy.accuracy.low), max(high, 100 * policy.accuracy.high)
+        margin = 0.08 * (high - low) + 0.1
         axes.set(
             xlabel="images referred to a person (%)",
             ylabel="accuracy of the other images (%)",
             xlim=(-1, end),
-            ylim=(low - margin, 100 + margin / 2),
+            ylim=(low - margin, high + margin / 2),
         )
-        figure.legend(loc="outside right upper", fontsize=8)
+        axes.legend(loc="best", fontsize=8)
