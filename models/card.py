@@ -24,7 +24,7 @@ from pydantic import (
 
 from models import class_names, documents
 from models.documents import DocumentError
-from models.value_range import FULL_RANGE, Range16
+from models.window import FULL_RANGE, Window
 
 FILE_NAME = "card.yaml"
 
@@ -71,7 +71,8 @@ class Input(StrictModel):
         size: side of the network's input in pixels.
         resize: makes the image square. `stretch` uses all of it; `crop` uses the center of its center square.
         crop: share of that square's side for `resize: crop` (torchvision's 224 of 256 is 0.875).
-        range_16bit: values of a 16-bit gray image that become 0 and 255; values beyond are clipped.
+        window: values of a 16-bit gray image that become 0 and 255; values beyond are clipped. `percentiles`: measure
+            them in each image.
         mean: mean of red, green and blue in the training images, as shares of 255.
         std: standard deviation of red, green and blue, as shares of 255.
     """
@@ -79,7 +80,7 @@ class Input(StrictModel):
     size: Annotated[int, Field(ge=4, le=4096)]
     resize: Literal["stretch", "crop"] = "stretch"
     crop: Annotated[float, Field(gt=0.1, le=1)] = 1.0
-    range_16bit: Range16 = FULL_RANGE
+    window: Window = FULL_RANGE
     mean: tuple[float, float, float]
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from models import architectures, documents
 from models.card import Architecture, Share, StrictModel, describe
 from models.documents import DocumentError
-from models.value_range import FULL_RANGE, Range16
+from models.window import FULL_RANGE, Window
 from training.uncertainty import UncertaintySettings
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -39,13 +39,14 @@ class InputSettings(StrictModel):
         size: side of the network's input in pixels.
         resize: makes the image square. `stretch` uses the whole image; `crop` uses the center of its center square.
         crop: share of that square's side, for `resize: crop`.
-        range_16bit: values of a 16-bit gray image that become black and white. Values beyond are clipped.
+        window: values of a 16-bit gray image that become black and white; values beyond are clipped. `percentiles`:
+            measure them in each image.
     """
 
     size: Annotated[int, Field(ge=4, le=4096)] = 24
     resize: Literal["stretch", "crop"] = "stretch"
     crop: Annotated[float, Field(gt=0.1, le=1)] = 1.0
-    range_16bit: Range16 = FULL_RANGE
+    window: Window = FULL_RANGE
 
     @model_validator(mode="after")
     def crop_needs_its_rule(self) -> InputSettings:

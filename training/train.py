@@ -77,7 +77,7 @@ def train(job: TrainingJob) -> Release | None:
     if not job.world.first:
         job = replace(job, observers=())
     sixteen_bits = job.dataset.sixteen_bits
-    if sixteen_bits and (warning := sixteen_bits.warning(job.recipe.input.range_16bit)):
+    if sixteen_bits and (warning := sixteen_bits.warning(job.recipe.input.window)):
         job.log(f"warning: {warning}")
         job = replace(job, data_warnings=(*job.data_warnings, warning))
     folder = check(job.model, job.version, job.root, resume=job.resume, restart=job.restart)

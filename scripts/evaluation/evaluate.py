@@ -74,7 +74,7 @@ def run(
     """Evaluate, print a table and write the report."""
     dataset, data_warnings = data.load(argument)
     card = release.card
-    if dataset.sixteen_bits and (lost := dataset.sixteen_bits.warning(card.input.range_16bit)):
+    if dataset.sixteen_bits and (lost := dataset.sixteen_bits.warning(card.input.window)):
         data_warnings.append(lost)
     for sentence in capped(data_warnings, ", which the report will have"):
         print(sentence)

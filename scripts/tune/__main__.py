@@ -31,8 +31,9 @@ from serving.tune.search import Point, Result, Search
 from serving.tune.server import Server
 from serving.tune.settings import WorkerSettings
 from torchlight_client import Client
-from training.data.checks import Listed, readable
+from training.data.checks import readable
 from training.data.left_out import capped, sentences
+from training.data.listed import Listed
 from training.data.listing import SUFFIXES, list_images
 
 # Images of a folder to use: each one is predicted alone first, which takes time.

@@ -14,7 +14,6 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 from tqdm import tqdm
 
 from handlers.errors import RequestError
@@ -22,26 +21,18 @@ from handlers.modalities.image import images
 from models import class_names
 from models.class_names import ClassNameError
 from models.printable import printable
-from training.data import pixel_digest, sixteen_bits
+from training.data import appearance, pixel_digest
+from training.data.appearance import NOTHING_SEEN, Appearance
 from training.data.dataset import DataError
+from training.data.labels import MIN_IMAGES
 from training.data.left_out import LeftOut, listed
+from training.data.listed import Listed
 
-# Images of a class; fewer cannot be split into training, calibration and test.
-MIN_IMAGES = 5
 # Classes that a message names.
 MAX_NAMED = 20
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A file that is said to hold an image: its path relative to the data set's root, its class, its split."""
-
-    name: str
-    label: str
-    split: str = "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +42,7 @@ class Item:
     Attributes:
         digest: SHA-256 of its bytes.
         pixels: digest of some rows of its pixels, `pixel_digest.sample`; of all where others have the same.
-        values: lowest and highest value of a gray image of 16 bits; None of any other image.
+        appearance: what the checks of the whole data set need of it.
     """
 
     name: str
@@ -59,13 +50,13 @@ class Item:
     split: str
     digest: bytes
     pixels: bytes
-    values: tuple[int, int] | None = None
+    appearance: Appearance = NOTHING_SEEN
 
 
 def readable(root: Path, entries: Sequence[Listed]) -> tuple[list[Item], list[LeftOut]]:
     """Decode all files in several threads; return the good ones in order, and the others with the reason."""
 
-    def look(entry: Listed) -> Item | LeftOut:
+    def item(entry: Listed) -> Item | LeftOut:
         path = root / entry.name
         try:
             if path.is_dir():
@@ -75,17 +66,17 @@ def readable(root: Path, entries: Sequence[Listed]) -> tuple[list[Item], list[Le
             if (size := path.stat().st_size) > images.LIMITS.max_bytes:
                 return LeftOut(path, f"the file has {size:,} bytes: at most {images.LIMITS.max_bytes:,} are read")
             content = path.read_bytes()
-            pixels, values = _decoded(content)
+            pixels, shown = appearance.look(content)
         except RequestError as error:
             return LeftOut(path, printable(str(error)))
         except OSError as error:
             return LeftOut(path, error.strerror or printable(str(error)))
         digest = hashlib.sha256(content).digest()
-        return Item(entry.name, entry.label, entry.split, digest, pixel_digest.sample(pixels), values)
+        return Item(entry.name, entry.label, entry.split, digest, pixel_digest.sample(pixels), shown)
 
     items: list[Item] = []
     left_out: list[LeftOut] = []
-    for result in _parallel(look, entries, "check images"):
+    for result in _parallel(item, entries, "check images"):
         if isinstance(result, Item):
             items.append(result)
         else:
@@ -93,28 +84,41 @@ def readable(root: Path, entries: Sequence[Listed]) -> tuple[list[Item], list[Le
     return items, left_out
 
 
-def distinct(root: Path, items: Sequence[Item]) -> tuple[list[Item], list[LeftOut]]:
+def distinct(root: Path, items: Sequence[Item]) -> tuple[list[Item], list[LeftOut], list[str]]:
     """Return each image once: the first of equal `items`, and none of them if their labels differ.
 
     Images are the same if their pixels are, whatever their files (pixel_digest.py).
+
+    Returns:
+        The images that stay, those that are left out, and sentences about images that were in several splits.
     """
     items = _told_apart(root, items)
     labels: dict[bytes, set[str]] = {}
     for item in items:
         labels.setdefault(item.pixels, set()).add(item.label)
-    seen: dict[bytes, str] = {}
+    seen: dict[bytes, Item] = {}
     unique: list[Item] = []
     left_out: list[LeftOut] = []
+    across: Counter[tuple[str, str]] = Counter()
     for item in items:
         if len(labels[item.pixels]) > 1:
             both = " and ".join(sorted(labels[item.pixels]))
             left_out.append(LeftOut(root / item.name, f"the same image is labeled {both}"))
         elif item.pixels in seen:
-            left_out.append(LeftOut(root / item.name, f"the same image as {printable(root / seen[item.pixels])}"))
+            first = seen[item.pixels]
+            left_out.append(LeftOut(root / item.name, f"the same image as {printable(root / first.name)}"))
+            across[item.split, first.split] += item.split != first.split
         else:
-            seen[item.pixels] = item.name
+            seen[item.pixels] = item
             unique.append(item)
-    return unique, left_out
+    totals = Counter(item.split for item in items)
+    findings = [
+        f"{count:,} of {totals[split]:,} {split} images have the same pixels as images of {first_split}: they are left "
+        f"out of {split}"
+        for (split, first_split), count in across.items()
+        if count
+    ]
+    return unique, left_out, findings
 
 
 def _told_apart(root: Path, items: Sequence[Item]) -> list[Item]:
@@ -127,27 +131,12 @@ def _told_apart(root: Path, items: Sequence[Item]) -> list[Item]:
 
     def look(item: Item) -> bytes:
         try:
-            return pixel_digest.full(_decoded((root / item.name).read_bytes())[0])
+            return pixel_digest.full(appearance.look((root / item.name).read_bytes())[0])
         except (RequestError, OSError) as error:
             raise DataError(f"{printable(root / item.name)} changed while it was checked: {error}") from None
 
     wholes = dict(zip(first, _parallel(look, list(first.values()), "compare images"), strict=True))
     return [replace(item, pixels=wholes.get(item.digest, item.pixels)) for item in items]
-
-
-def _decoded(content: bytes) -> tuple[np.ndarray, tuple[int, int] | None]:
-    """Return the pixels of an image, and the lowest and highest value if it is gray with 16 bits.
-
-    Raises:
-        RequestError: it cannot be served.
-    """
-    picture = images.decode(content)
-    values = sixteen_bits.values(content)
-    if values is None:
-        return np.asarray(picture), None
-    # Two images of 12 bits can differ and yet have the same 8, unless their 16 bits are made from 8.
-    same = not (values % 257).any()
-    return np.asarray(picture) if same else values, sixteen_bits.extent(values)
 
 
 def _parallel(function: Callable[[T], R], arguments: Sequence[T], title: str) -> list[R]:

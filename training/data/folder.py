@@ -11,10 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.printable import printable
-from training.data.checks import Listed
 from training.data.dataset import DataError, Dataset
 from training.data.labeled import build
 from training.data.left_out import LeftOut
+from training.data.listed import Listed
 from training.data.listing import SUFFIXES, Contents, contents_of, list_images
 from training.data.order import natural
 from training.data.split import SPLIT_SEED, called

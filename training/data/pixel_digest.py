@@ -2,7 +2,7 @@
 
 Two images have one digest if their decoded pixels are equal, without tolerance: after EXIF orientation, on white where
 they are transparent, gray or RGB. So a copy is found with other compression, other metadata, another palette, or as
-PNG instead of a lossless WebP. A lossy copy, such as a JPEG that was saved again, has other pixels and is not found.
+PNG instead of a lossless WebP. A lossy copy, such as a JPEG that was saved again, has other pixels: see near_copies.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ ROWS = 16
 
 def sample(pixels: np.ndarray) -> bytes:
     """Return a digest of some rows of an image (H, W) or (H, W, 3): equal images have the same, few others have."""
-    return _digest(pixels[:: max(1, len(pixels) // ROWS)], len(pixels))
+    return _digest(rows(pixels), len(pixels))
+
+
+def rows(pixels: np.ndarray) -> np.ndarray:
+    """Return the rows that `sample` looks at, (R, W) or (R, W, 3): ROWS of them, or up to twice as many."""
+    return pixels[:: max(1, len(pixels) // ROWS)]
 
 
 def full(pixels: np.ndarray) -> bytes:

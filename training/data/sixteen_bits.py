@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from models.window import Percentiles
+
 # Shades of gray, of the 256, that the values must spread over to avoid a warning.
 _ENOUGH_SHADES = 64
 
@@ -21,13 +23,16 @@ class SixteenBits:
     low: int
     high: int
 
-    def warning(self, value_range: tuple[int, int]) -> str | None:
-        """Return a warning about the detail that is lost when `value_range` becomes 0 to 255; None if enough is left.
+    def warning(self, window: tuple[int, int] | Percentiles) -> str | None:
+        """Return a warning about the detail that is lost when `window` becomes 0 to 255; None if enough is left.
 
         Args:
-            value_range: `range_16bit` of the recipe's or card's input.
+            window: `input.window` of the recipe or card. Percentiles follow the values of each image, so they never
+                cause a warning.
         """
-        black, white = value_range
+        if isinstance(window, Percentiles):
+            return None
+        black, white = window
         visible = min(self.high, white) - max(self.low, black)
         shades = max(0, round(255 * visible / (white - black))) + 1
         needed = min(_ENOUGH_SHADES, self.high - self.low + 1)
@@ -36,12 +41,13 @@ class SixteenBits:
             return None
         # What microscopes and X-ray detectors give: 10, 12 or 14 bits in the lower part of 16.
         bits = max(8, self.high.bit_length())
-        how = f"set input.range_16bit to the values that matter, such as [{self.low}, {self.high}]"
+        how = f"set input.window to the values that matter, such as [{self.low}, {self.high}]"
         how += f" or [0, {2**bits - 1}]" if bits < 16 else ""
         what = f"{shades:,} shades of gray are left of them" if not lost else "some are beyond it"
         return (
-            f"{self.images:,} gray images of 16 bits use the values {self.low} to {self.high}, while input.range_16bit "
-            f"is [{black}, {white}]: {what}; {how} (--set input.range_16bit=[{self.low},{self.high}])"
+            f"{self.images:,} gray images of 16 bits use the values {self.low} to {self.high}, while input.window is "
+            f"[{black}, {white}]: {what}; {how} (--set input.window=[{self.low},{self.high}]), or to percentiles of "
+            "each image (--set 'input.window={percentiles: [1, 99]}')"
         )
 
 
@@ -52,6 +58,11 @@ def values(content: bytes) -> np.ndarray | None:
         return None
     with Image.open(io.BytesIO(content)) as image:
         return np.asarray(image)
+
+
+def is_cut(content: bytes) -> bool:
+    """Return whether an image is a PNG of 16 bits that is not gray alone: Pillow reads the upper 8 bits."""
+    return content.startswith(b"\x89PNG") and content[24:25] == b"\x10" and content[25:26] != b"\0"
 
 
 def extent(values: np.ndarray) -> tuple[int, int]:

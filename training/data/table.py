@@ -16,10 +16,10 @@ from pathlib import Path
 
 from models.printable import printable
 from training.data import split
-from training.data.checks import Listed
 from training.data.dataset import DataError, Dataset
 from training.data.labeled import build
 from training.data.left_out import LeftOut
+from training.data.listed import Listed
 from training.data.split import SPLIT_SEED
 
 NEEDED, OPTIONAL = ("path", "label"), "split"
@@ -49,7 +49,9 @@ def load(table: Path, seed: int = SPLIT_SEED) -> tuple[Dataset, list[str]]:
     listed: list[Listed] = []
     for line, cells in rows[1:]:
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
-        if len(cells) != len(header) or not row["path"] or not row["label"]:
+        if len(cells) == len(header) and row["path"] and not row["label"]:
+            left_out.append(LeftOut(table.parent / row["path"], "its label is empty"))
+        elif len(cells) != len(header) or not row["path"]:
             reason = f"line {line}: {','.join(cells)!r:.200} is not a path and a label"
             left_out.append(LeftOut(table, reason))
         else:

@@ -71,8 +71,8 @@ class _Decoder:
 
     def decode(self, source: ImageInput) -> DecodedImage:
         """Decode the next image."""
-        span = self._spec.range_16bit
-        opened = images.open(source, self._limits) if isinstance(source, bytes) else images.from_array(source, span)
+        window = self._spec.window
+        opened = images.open(source, self._limits) if isinstance(source, bytes) else images.from_array(source, window)
         sent_side = max(opened.size)
         self._pixels += opened.width * opened.height
         if self._pixels > (limit := self._limits.max_request_pixels):
@@ -80,6 +80,6 @@ class _Decoder:
         if isinstance(source, bytes):
             self._milliseconds += cost.decode_ms(opened)
             cost.check(self._headers, self._milliseconds)
-        picture = images.load(opened, self._spec.pre_crop_size, span) if isinstance(source, bytes) else opened
+        picture = images.load(opened, self._spec.pre_crop_size, window) if isinstance(source, bytes) else opened
         view = images.view(picture, self._spec, sent_side) if self._with_views else None
         return DecodedImage(images.pixels(picture, self._spec), view)

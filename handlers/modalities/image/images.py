@@ -20,7 +20,7 @@ from torch.nn import functional
 from handlers.errors import CorruptImage, ImageTooLarge, MissingImage, RequestError, UnsupportedImage
 from handlers.modalities.image import formats, jpeg
 from models.card import Input, Limits
-from models.value_range import FULL_RANGE
+from models.window import FULL_RANGE, Percentiles
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 # Transparent pixels are laid on white, as a viewer would show them on a page.
@@ -40,6 +40,7 @@ Source = bytes | bytearray | memoryview
 # Pillow's, RGB or `L`; of most JPEGs an array, uint8 (H, W, 3) or (H, W).
 Picture = Image.Image | np.ndarray
 Form = TypeVar("Form", Image.Image, np.ndarray)
+AnyWindow = tuple[int, int] | Percentiles
 
 
 def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
@@ -80,7 +81,7 @@ def open(content: Source, limits: Limits = LIMITS) -> Image.Image:  # noqa: A001
     return image
 
 
-def load(image: Image.Image, size: int | None = None, range_16bit: tuple[int, int] = FULL_RANGE) -> Picture:
+def load(image: Image.Image, size: int | None = None, window: AnyWindow = FULL_RANGE) -> Picture:
     """Decode an opened image into a picture; its metadata is dropped.
 
     The orientation in EXIF, or else in XMP, is applied, 16 bits of gray are scaled to 8, transparency is composited on
@@ -89,7 +90,7 @@ def load(image: Image.Image, size: int | None = None, range_16bit: tuple[int, in
     Args:
         size: of the network's input. A much larger JPEG is then decoded smaller (`jpeg.reduce`): never below twice
             `size`, nor below VIEW_SIDE.
-        range_16bit: the values of a gray image of 16 bits that become 0 and 255.
+        window: the values of a gray image of 16 bits that become 0 and 255.
 
     Raises:
         CorruptImage: cut short or corrupt.
@@ -106,14 +107,14 @@ def load(image: Image.Image, size: int | None = None, range_16bit: tuple[int, in
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
         raise _undecodable(image, file, error) from None
-    return _opaque(_upright(image), range_16bit)
+    return _opaque(_upright(image), window)
 
 
 def decode(
-    content: Source, size: int | None = None, limits: Limits = LIMITS, range_16bit: tuple[int, int] = FULL_RANGE
+    content: Source, size: int | None = None, limits: Limits = LIMITS, window: AnyWindow = FULL_RANGE
 ) -> Picture:
     """Encoded image -> picture: `open`, then `load`, with what both raise."""
-    return load(open(content, limits), size, range_16bit)
+    return load(open(content, limits), size, window)
 
 
 def _unidentified(content: Source) -> RequestError:
@@ -139,19 +140,39 @@ def _named(format_: formats.Format) -> str:
     return f"the file's format is {format_.name}, which is not decoded here: send a JPEG, PNG or WebP image"
 
 
-def from_array(array: np.ndarray, range_16bit: tuple[int, int] = FULL_RANGE) -> Image.Image:
+def from_array(array: np.ndarray, window: AnyWindow = FULL_RANGE) -> Image.Image:
     """uint8 or uint16 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) -> picture; a fourth channel is transparency."""
     if array.dtype == np.uint16:
         alpha = _eight_bits(array[..., 3:], FULL_RANGE) if array.ndim == 3 else None
-        array = _eight_bits(array[..., :3] if array.ndim == 3 else array, range_16bit)
+        array = _eight_bits(array[..., :3] if array.ndim == 3 else array, window)
         array = array if alpha is None else np.concatenate([array, alpha], axis=2)
     return _opaque(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
 
 
-def _eight_bits(wide: np.ndarray, range_16bit: tuple[int, int]) -> np.ndarray:
-    """Values of 16 bits -> uint8: the range becomes 0 to 255, and values outside are clipped."""
-    black, white = range_16bit
+def _eight_bits(wide: np.ndarray, window: AnyWindow, ignored: int | None = None) -> np.ndarray:
+    """Values of 16 bits -> uint8: the window becomes 0 to 255, and values outside are clipped.
+
+    Args:
+        ignored: the value of transparent pixels, which becomes 255 and does not count for percentiles.
+    """
+    black, white = bounds(wide, window, ignored)
+    if ignored is not None:
+        wide = np.where(wide == ignored, np.uint16(white), wide)
     return ((wide.astype(np.float32) - black) / ((white - black) / 255) + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def bounds(wide: np.ndarray, window: AnyWindow, ignored: int | None = None) -> tuple[int, int]:
+    """Return the values of one image that become black and white; they differ, also in an image of one value.
+
+    A percentile is a value that occurs: the nearest rank, as in numpy.percentile(method="nearest").
+    """
+    if not isinstance(window, Percentiles):
+        return window
+    values = wide.reshape(-1) if ignored is None else wide[wide != ignored]
+    if not len(values):
+        return FULL_RANGE
+    black, white = (int(value) for value in np.percentile(values, window.percentiles, method="nearest"))
+    return (black, white) if black < white else (min(black, FULL_RANGE[1] - 1), min(black, FULL_RANGE[1] - 1) + 1)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -174,11 +195,9 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _opaque(image: Image.Image, range_16bit: tuple[int, int] = FULL_RANGE) -> Image.Image:
+def _opaque(image: Image.Image, window: AnyWindow = FULL_RANGE) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":  # 16-bit gray: convert("RGB") would clip it, not scale it
-        wide = np.asarray(image, dtype=np.float32)
-        wide = np.where(wide == image.info.get("transparency", -1), range_16bit[1], wide)
-        return Image.fromarray(_eight_bits(wide, range_16bit))
+        return Image.fromarray(_eight_bits(np.asarray(image), window, image.info.get("transparency")))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, BACKGROUND), layer).convert("RGB")
@@ -267,8 +286,8 @@ def _interpolated(array: np.ndarray, size: int) -> torch.Tensor:
 def picture(source: Source | np.ndarray, spec: Input, limits: Limits = LIMITS) -> Picture:
     """Convert an encoded image or an array to a picture, with the errors of `open`, `load` and `from_array`."""
     if isinstance(source, np.ndarray):
-        return from_array(source, spec.range_16bit)
-    return decode(source, spec.pre_crop_size, limits, spec.range_16bit)
+        return from_array(source, spec.window)
+    return decode(source, spec.pre_crop_size, limits, spec.window)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,9 @@ def keys_of(model: type[BaseModel], prefix: str = "", values: BaseModel | None =
         is_list = described.get("type") == "array"
         if nested and is_list:
             kind = "list of mappings"
+            if "prefixItems" in described:  # a list of values, or a mapping in its place
+                kind, allowed = _type_and_allowed(described, schema)
+                is_list, kind = False, f"{kind}, or mapping"
         yield Key(f"{prefix}{name}", f"{kind} or null" if null else kind, _text(default), allowed, meanings[name])
         if nested:
             inner = default if isinstance(default, BaseModel) else None
@@ -103,7 +106,7 @@ def _nested(annotation: Any) -> type[BaseModel] | None:
 def _without_null(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
     """Return the schema without the alternative null, and whether null is allowed."""
     alternatives = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
-    return (alternatives[0], True) if alternatives else (schema, False)
+    return (alternatives[0], len(alternatives) < len(schema["anyOf"])) if alternatives else (schema, False)
 
 
 def _type_and_allowed(described: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str]:

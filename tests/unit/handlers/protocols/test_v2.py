@@ -62,7 +62,7 @@ def test_pixels_come_in_each_of_these_types_and_forms(datatype: str, form: str) 
         seen = pixels(tensor([2, 4, 5, 3], datatype, size=values.nbytes), values.tobytes())
     else:
         seen = pixels(tensor([2, 4, 5, 3], datatype, (values.ravel() if form == "flat" else values).tolist()))
-    # Values of 16 bits stay as they are: which of them the network sees is the model's own (models/value_range.py).
+    # Values of 16 bits stay as they are: which of them the network sees is the model's own (models/window.py).
     assert np.array_equal(seen, values if datatype == "UINT16" else PIXELS)
 
 

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from handlers.modalities.image import images
-from tests.unit.training.data.test_folder import fill
-from training.data import folder, pixel_digest
+from models.window import Percentiles
+from tests.unit.training.data.test_folder import fill, picture
+from training.data import DataError, folder, pixel_digest, table
 from training.data.folder import load
 from training.data.sixteen_bits import SixteenBits
 
@@ -65,7 +66,35 @@ def test_copy_of_a_training_image_is_not_measured(tmp_path: Path, kind: str, pla
     (tmp_path / place / "cat" / "copy").write_bytes(copy)
     dataset, data_warnings = load(tmp_path)
     assert [len(split) for split in (dataset.train, dataset.calibration, dataset.test)] == [13, 6 * 2, 6 * 2]
-    assert data_warnings[1] == f"left out: {tmp_path}/{place}/cat/copy: the same image as {tmp_path}/train/cat/original"
+    split = {"test": "test", "val": "calibration"}[place]
+    assert data_warnings == [
+        f"1 of 13 {split} images have the same pixels as images of train: they are left out of {split}",
+        "left out: 1 in all, beside 37 images that are used",
+        f"left out: {tmp_path}/{place}/cat/copy: the same image as {tmp_path}/train/cat/original",
+    ]
+
+
+def test_copies_in_a_table_with_splits_are_not_measured(tmp_path: Path) -> None:
+    rows = []
+    for number in range(24):
+        (tmp_path / f"{number}.png").write_bytes(picture(number))
+        rows.append(f"{number}.png,{'cat' if number % 2 else 'dog'},{'train' if number < 20 else 'test'}")
+    for number in range(4):
+        (tmp_path / f"copy{number}.webp").write_bytes(
+            saved(Image.open(io.BytesIO(picture(number))), "WEBP", lossless=True)
+        )
+        rows.append(f"copy{number}.webp,{'cat' if number % 2 else 'dog'},test")
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows]))
+    dataset, data_warnings = table.load(tmp_path / "list.csv")
+    assert sorted(dataset.test.names) == ["20.png", "21.png", "22.png", "23.png"]
+    assert data_warnings[0] == "4 of 8 test images have the same pixels as images of train: they are left out of test"
+
+
+def test_test_split_of_copies_alone_is_an_error_that_says_so(tmp_path: Path) -> None:
+    fill(tmp_path / "train", cat=6, dog=6)
+    fill(tmp_path / "test", cat=6, dog=6)
+    with pytest.raises(DataError, match=r"no image of cat, dog.*12 of 12 test images have the same pixels as images"):
+        load(tmp_path)
 
 
 def test_copy_under_another_class_leaves_out_both(tmp_path: Path) -> None:
@@ -98,8 +127,8 @@ def test_images_of_other_sizes_with_the_same_bytes_are_two() -> None:
     assert len({pixel_digest.full(flat.reshape(shape)) for shape in ((4, 9), (9, 4), (6, 6), (2, 18))}) == 4
 
 
-def test_lossy_copy_is_another_image() -> None:
-    """Its pixels differ: documented, not covered."""
+def test_lossy_copy_has_other_pixels() -> None:
+    """test_near_copies.py shows that it is found all the same."""
     lossy = np.asarray(images.decode(saved(PHOTO, "JPEG", quality=90)))
     assert pixel_digest.sample(lossy) != pixel_digest.sample(NOISE)
 
@@ -110,10 +139,10 @@ def twelve_bits(number: int, high: int) -> bytes:
 
 
 def test_images_of_12_bits_are_told_apart_though_8_bits_of_them_are_equal(tmp_path: Path) -> None:
-    for label, high in (("healthy", 450), ("ill", 480)):  # in 8 bits both are 2 everywhere
+    for first, label, high in ((0, "healthy", 450), (9, "ill", 480)):  # in 8 bits both are 2 everywhere
         (tmp_path / label).mkdir()
         for number in range(9):
-            (tmp_path / label / f"{number}.png").write_bytes(twelve_bits(number, high))
+            (tmp_path / label / f"{number}.png").write_bytes(twelve_bits(first + number, high))
     dataset, data_warnings = folder.load(tmp_path)
     assert (sum(map(len, (dataset.train, dataset.calibration, dataset.test))), data_warnings) == (18, [])
     assert dataset.sixteen_bits == SixteenBits(18, 400, 479)
@@ -122,9 +151,10 @@ def test_images_of_12_bits_are_told_apart_though_8_bits_of_them_are_equal(tmp_pa
 def test_range_that_loses_shades_is_said_with_the_one_to_set() -> None:
     detector = SixteenBits(18, 400, 599)
     assert detector.warning((0, 65_535)) == (
-        "18 gray images of 16 bits use the values 400 to 599, while input.range_16bit is [0, 65535]: 2 shades of gray "
-        "are left of them; set input.range_16bit to the values that matter, such as [400, 599] or [0, 1023] "
-        "(--set input.range_16bit=[400,599])"
+        "18 gray images of 16 bits use the values 400 to 599, while input.window is [0, 65535]: 2 shades of gray are "
+        "left of them; set input.window to the values that matter, such as [400, 599] or [0, 1023] "
+        "(--set input.window=[400,599]), or to percentiles of each image "
+        "(--set 'input.window={percentiles: [1, 99]}')"
     )
     assert "13 shades" in str(SixteenBits(18, 400, 599).warning((0, 4_095)))
     assert "some are beyond it" in str(detector.warning((400, 500)))
@@ -132,3 +162,4 @@ def test_range_that_loses_shades_is_said_with_the_one_to_set() -> None:
     assert detector.warning((350, 700)) is None
     assert SixteenBits(5, 0, 65_000).warning((0, 65_535)) is None
     assert SixteenBits(5, 7, 8).warning((7, 8)) is None
+    assert detector.warning(Percentiles(percentiles=(1, 99))) is None

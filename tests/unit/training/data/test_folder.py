@@ -158,7 +158,7 @@ def test_an_image_of_the_test_split_that_was_trained_on_is_not_tested(tmp_path: 
     shutil.copy(tmp_path / "pets" / "train" / "cat" / "7.png", tmp_path / "pets" / "test" / "cat" / "seven.png")
     dataset, data_warnings = load(tmp_path / "pets")
     assert len(dataset.test) == 6
-    assert "seven.png: the same image as" in data_warnings[1]
+    assert "seven.png: the same image as" in data_warnings[2]
 
 
 def test_unequal_classes_are_said(tmp_path: Path) -> None:
