@@ -24,7 +24,7 @@ def calibration_table(results: Sequence[CalibrationResult]) -> str:
         ]
         for result in results
     ]
-    return table([*columns, "splits where the gain is proven"], _with(rows, [mean(r.proven) for r in results]))
+    return table(columns, rows)
 
 
 def sets_table(results: Sequence[SetResult]) -> str:
@@ -97,7 +97,3 @@ def _detected(shares: Sequence[Share]) -> str:
 
 def _range(values: Sequence[float]) -> str:
     return f" ({min(values):.0%} to {max(values):.0%})" if len(values) > 1 else ""
-
-
-def _with(rows: Sequence[Sequence[str]], shares: Sequence[float]) -> list[list[str]]:
-    return [[*row, f"{share:.0%}"] for row, share in zip(rows, shares, strict=True)]

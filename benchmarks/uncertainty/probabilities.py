@@ -17,7 +17,7 @@ from handlers.uncertainty import probabilities
 from models.card import Conformal
 from training.metrics.calibration import bins
 from training.uncertainty.conformal import CONFIDENCE, SetRule, conservative_rank, fit_sets
-from training.uncertainty.temperature import fit_temperature
+from training.uncertainty.temperature import fitted
 
 RULE = SetRule(method="lac", coverage="auto", class_conditional=False)
 
@@ -28,7 +28,6 @@ class CalibrationResult:
 
     Attributes:
         worse: of each network, the share of splits whose held-out NLL is higher than without the temperature.
-        proven: of each split, whether the fit says that calibration helps.
         nll: of each split, mean held-out NLL without and with the temperature, in nats.
         ece: expected calibration error of the held-out predictions of all splits together, without and with it.
     """
@@ -36,7 +35,6 @@ class CalibrationResult:
     data: str
     images: int
     worse: list[float] = field(default_factory=list)
-    proven: list[bool] = field(default_factory=list)
     nll: list[tuple[float, float]] = field(default_factory=list)
     ece: tuple[float, float] = (0.0, 0.0)
 
@@ -74,20 +72,18 @@ def measure(
         logits, every_label = network.pool.outputs.logits.double(), network.pool.labels
         worse = []
         for chosen, held in resplits(len(every_label), images, splits, network.seed):
-            fitted = fit_temperature(logits[chosen], every_label[chosen])
+            temperature = fitted(logits[chosen], every_label[chosen])
             nll = tuple(
-                float(functional.cross_entropy(logits[held] / value, every_label[held]))
-                for value in (1.0, fitted.value)
+                float(functional.cross_entropy(logits[held] / value, every_label[held])) for value in (1.0, temperature)
             )
             calibration.nll.append((nll[0], nll[1]))
-            calibration.proven.append(fitted.evidence.verdict == "proven")
             worse.append(nll[1] > nll[0] + 1e-9)
-            rows = probabilities(logits[held], fitted.value)
+            rows = probabilities(logits[held], temperature)
             raw_rows.append(probabilities(logits[held]))
             fitted_rows.append(rows)
             labels.append(every_label[held])
             sets.splits += 1
-            conformal = fit_sets(probabilities(logits[chosen], fitted.value), every_label[chosen], RULE).conformal
+            conformal = fit_sets(probabilities(logits[chosen], temperature), every_label[chosen], RULE).conformal
             if conformal is not None:
                 _add(sets, conformal, rows, every_label[held])
         if worse:
