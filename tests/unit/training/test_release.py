@@ -37,7 +37,7 @@ def test_a_release_holds_what_the_design_says(release: Release) -> None:
         "report/report.html",
         *(
             f"report/{name}.png"
-            for name in ("confusion", "curves", "mistakes", "ood", "prediction_sets", "reliability")
+            for name in ("confusion", "curves", "mistakes", "ood", "prediction_sets", "referral", "reliability")
         ),
     }
 

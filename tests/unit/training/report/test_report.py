@@ -16,6 +16,7 @@ from handlers.engines import Outputs
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import UncertaintyCard
 from tests.unit.training.colors import UNCERTAINTY, card
+from tests.unit.training.report.models import RULE, evaluation
 from training import metrics, report
 from training.cost import Cost
 from training.data.dataset import Split
@@ -213,3 +214,48 @@ def test_the_worst_mistakes_are_those_it_was_surest_of() -> None:
     test = Evaluation(card(), torch.tensor([1, 0, 2, 1]), logits)
     assert mistakes.worst(test) == [2, 3, 0]
     assert mistakes.worst(test, 2) == [2, 3]
+
+
+def text_of(folder: Path) -> str:
+    return " ".join(Page((folder / "report.html").read_text(encoding="utf-8")).text.split())
+
+
+def test_card_without_sets_has_the_reason_and_no_picture(tmp_path: Path) -> None:
+    policy = UNCERTAINTY.policy.model_copy(update={"max_set_size": None})
+    rule = UNCERTAINTY.model_copy(
+        update={"conformal": None, "no_sets_reason": "30 images are too few", "policy": policy}
+    )
+    made(answered(3, rule), tmp_path)
+    assert "This release returns no prediction sets: 30 images are too few." in text_of(tmp_path)
+    assert not (tmp_path / "prediction_sets.png").exists()
+    document = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert (document["prediction_sets"], document["no_sets_reason"]) == (None, "30 images are too few")
+
+
+def test_temperature_of_one_has_no_before_and_after(tmp_path: Path) -> None:
+    made(answered(3, UNCERTAINTY.model_copy(update={"temperature": 1.0})), tmp_path)
+    text = text_of(tmp_path)
+    assert "as served" in text
+    assert "before" not in text.partition("Reliability by class")[0].partition("Calibration error")[2]
+
+
+@pytest.mark.slow
+def test_worse_figures_after_calibration_are_marked(tmp_path: Path) -> None:
+    made(evaluation(list(range(20)), 400, rule=RULE.model_copy(update={"temperature": 3.0})), tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<p class="bad">Worse after calibration than before on the test images' in text
+    assert len(re.findall(r'<td class="n bad">[\d.]+ \(worse\)</td>', text)) == 3
+
+
+@pytest.mark.slow
+def test_referral_that_does_not_help_is_marked(tmp_path: Path) -> None:
+    made(evaluation(list(range(40)), 400, referred=tuple(range(380, 400))), tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<p class="bad">Referral by this policy does not help' in text
+    assert "so referral does not help" in text
+
+
+def test_no_text_claims_more_than_its_figure(whole: Path, bare: Path) -> None:
+    for text in (text_of(whole), text_of(bare)):
+        for claim in ("sees no alternative", "no alternative", "augmented training images", "images detected"):
+            assert claim not in text
