@@ -1,4 +1,4 @@
-"""What the figures show about the calibration of probabilities."""
+"""Sentences about the calibration of probabilities."""
 
 from __future__ import annotations
 

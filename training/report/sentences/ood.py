@@ -1,4 +1,4 @@
-"""What the figures show about out-of-distribution scores."""
+"""Sentences about out-of-distribution scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the figures show about prediction sets."""
+"""Sentences about prediction sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the figures show about referral."""
+"""Sentences about referral."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def effect(figures: Figures) -> str:
     if referral.help == "does not help":
         return f"Referral by this policy does not help: {catches}. {chance}, so chance explains this."
     caught = f"{portion(policy.caught)}, 95 % interval {reach(policy.caught)}"
-    rest = f"{counted(policy.accuracy)} of the other images are right" if policy.accuracy else "No image is left"
+    accepted = f"{counted(policy.accuracy)} of the other images are right" if policy.accuracy else "No image is left"
     return (
-        f"Referral helps: {catches} ({caught}). {chance} (p {_p(referral)}). {rest}; of all images, "
+        f"Referral helps: {catches} ({caught}). {chance} (p {_p(referral)}). {accepted}; of all images, "
         f"{counted(figures.right)}."
     )
 

@@ -1,4 +1,4 @@
-"""What the curves of a training show."""
+"""Sentences about the curves of a training."""
 
 from __future__ import annotations
 

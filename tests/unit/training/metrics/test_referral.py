@@ -1,4 +1,4 @@
-"""The risk-coverage curve, against orders whose figures are computed by hand."""
+"""The risk-coverage curve, on orders with known figures."""
 
 from __future__ import annotations
 
