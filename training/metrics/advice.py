@@ -29,6 +29,7 @@ class BlindSpot:
         title: its name for people.
         accuracy: share of right predictions under the change.
         unchanged: share of right predictions for the same images as they are.
+        accepted: share of the predictions under the change that are accepted; None if the card has no `uncertainty`.
         switch: recipe value to set, such as "augmentation.flip=true"; None if the recipe has no switch for it.
         is_on: True if the recipe had that switch on already.
     """
@@ -37,6 +38,7 @@ class BlindSpot:
     title: str
     accuracy: Share
     unchanged: Share
+    accepted: Share | None
     switch: str | None
     is_on: bool
 
@@ -62,6 +64,7 @@ def blind_spots(battery: Battery, size: int, recipe: Mapping[str, Any] | None = 
                     title=figures.title,
                     accuracy=figures.accuracy,
                     unchanged=unchanged,
+                    accepted=figures.accepted,
                     switch=f"augmentation.{key}={value}" if key else None,
                     is_on=bool(key and augmentation.get(key)),
                 )

@@ -104,7 +104,8 @@ def document(report: Report, derived: Figures) -> dict[str, Any]:
       curve_accuracy
     - battery: of each set name, title, images, accepted, right_accepted (right among accepted), accepted_wrong (of all
       images), accuracy, lost and gained (against the unchanged images), reasons and reason_details (of referred ones)
-    - blind_spots: changes that cost accuracy: name, title, accuracy, unchanged (accuracy), switch (recipe value), is_on
+    - blind_spots: changes that cost accuracy: name, title, accuracy, unchanged (accuracy), accepted, switch (recipe
+      value), is_on
     - classes: name, images, recall, precision, f1 of each; confusion: counts, row = labeled, column = answered
     - data: what the model was trained on, as in its card; data_warnings: sentences on what is wrong with it
     - cost, recipe, epochs: of the training

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,9 @@ def test_page_says_what_the_model_is_blind_to_and_which_switch_helps(trusting: P
     blind = text(trusting).split("What the model is blind to")[1]
     assert "--set augmentation.invert=0.2" in blind
     assert "a mirrored b is a d" in blind
+    assert re.search(
+        r"inverted 0 % 0\.0 to \d+\.\d % 100 % 100 % --set augmentation\.invert", blind.replace("\xa0", " ")
+    )
     assert "augmentation.flip" not in blind
 
 
