@@ -13,6 +13,7 @@ from handlers.engines import EAGER, Engine, EngineError, Outputs, named
 from handlers.engines.eager import Eager
 from handlers.modalities.image import images
 from handlers.modalities.image.images import ImageInput
+from handlers.observation import observe
 from handlers.uncertainty import UncertaintyEstimator
 from models.card import Card, Limits, Policy
 
@@ -81,14 +82,14 @@ class Classifier:
         return Eager.load(self.folder, self.card, self.engine.device)
 
     def outputs(self, sources: Sequence[ImageInput]) -> Outputs:
-        """Return the logits and embeddings of encoded images or arrays.
+        """Return the outputs and pixel statistics of encoded images or arrays.
 
         Raises:
             RequestError: an image cannot be decoded.
         """
         spec = self.card.input
         pixels = [images.pixels(images.picture(source, spec), spec) for source in sources]
-        return self.engine.outputs(images.stack(pixels))
+        return observe(self.engine, images.stack(pixels))
 
     def logits(self, sources: Sequence[ImageInput]) -> torch.Tensor:
         """Return the logits (N, classes) of `outputs`, with the same exceptions."""

@@ -35,13 +35,14 @@ SUMMARIES = {
 
 _PREDICTION: dict[str, Any] = {
     "predictions": [
-        {"label": "3", "index": 3, "probability": 0.73625},
-        {"label": "7", "index": 7, "probability": 0.225828},
+        {"label": "3", "index": 3, "probability": 0.939575},
+        {"label": "7", "index": 7, "probability": 0.060349},
     ],
-    "set": ["3"],
-    "ood": {"score": 114.9, "threshold": 140.4, "method": "mahalanobis"},
+    "set": ["3", "7"],
+    "ood": {"score": 1.1912, "threshold": 2.1348, "method": "relative_mahalanobis"},
     "decision": "accept",
     "reason": None,
+    "reason_detail": None,
 }
 _REFERRED: dict[str, Any] = {
     "predictions": [
@@ -49,16 +50,17 @@ _REFERRED: dict[str, Any] = {
         {"label": "9", "index": 9, "probability": 0.37},
     ],
     "set": ["4", "9"],
-    "ood": {"score": 98.2, "threshold": 140.4, "method": "mahalanobis"},
+    "ood": {"score": 1.5665, "threshold": 2.1348, "method": "relative_mahalanobis"},
     "decision": "refer",
-    "reason": "ambiguous",
+    "reason": "unsure",
+    "reason_detail": None,
 }
 _EXPLANATION: dict[str, Any] = _PREDICTION | {
-    "predictions": [{"label": "3", "index": 3, "probability": 0.73625, "raw_probability": 0.9412}],
+    "predictions": [{"label": "3", "index": 3, "probability": 0.939575, "raw_probability": 0.9412}],
     "method": "ig",
     "steps": 50,
     "baseline": "blur",
-    "target": {"label": "3", "index": 3, "source": "predicted", "probability": 0.73625, "raw_probability": 0.9412},
+    "target": {"label": "3", "index": 3, "source": "predicted", "probability": 0.939575, "raw_probability": 0.9412},
     "target_logit": 8.4127,
     "baseline_logit": 1.2031,
     "completeness": {"delta": 0.0112, "ok": True},

@@ -12,6 +12,7 @@ from handlers import errors, options
 from handlers.decision import Decision, Reason
 from handlers.errors import RequestError
 from handlers.explain.validation import CHOICES
+from handlers.ood import Detail
 from handlers.options import OPTIONS, Option
 from handlers.protocols import v1, v2
 from models.card import Limits, OutOfDistribution
@@ -196,14 +197,17 @@ _REQUESTED_OUTPUT = object_of(
 )
 _UNCERTAINTY = {
     "set": described(
-        many(WORD),
+        many(WORD) | {"type": ["array", "null"]},
         "The prediction set: labels, most probable first. It contains the right class as often as the model's card "
-        "promises (`coverage`).",
+        "promises (`coverage`). It is null if the model gives no sets; its card has the reason.",
     ),
     "ood": described(
         object_of(
             {
-                "score": described(NUMBER, "Distance of the image from the training images."),
+                "score": described(
+                    NUMBER,
+                    "Distance of the image from the training images: 0 is typical, and a higher score is less alike.",
+                ),
                 "threshold": described(NUMBER, "An image with a score above this is out of distribution."),
                 "method": described(_METHOD, "Method of the score."),
             }
@@ -218,6 +222,11 @@ _UNCERTAINTY = {
         {"enum": [*get_args(Reason), None]},
         "Reason to refer the image. `out_of_distribution`: it is unlike the training images. `ambiguous`: the "
         "prediction set is too large. `unsure`: the probability is too small. It is null for `accept`.",
+    ),
+    "reason_detail": described(
+        {"enum": [*get_args(Detail), None]},
+        "What is unlike the training images, for the reason `out_of_distribution`: the image's colors, its brightness, "
+        "its sharpness, or its content. Otherwise it is null.",
     ),
 }
 _CLASS_PROBABILITY = object_of(

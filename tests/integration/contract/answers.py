@@ -6,17 +6,18 @@ import base64
 import io
 import json
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import requests
 from PIL import Image
 
+from handlers.ood import Detail
 from models.card import Card, UncertaintyCard
 from tests.integration.contract import Ask, ok, row
 
-JUDGED = ["set", "ood", "decision", "reason"]
+JUDGED = ["set", "ood", "decision", "reason", "reason_detail"]
 WHY = {
     "predictions",
     *JUDGED,
@@ -35,7 +36,7 @@ WHY = {
     "heatmap_png",
 }
 OUTPUTS = ["label", "index", "probability"]
-UNCERTAINTY_OUTPUTS = ["set", "ood_score", "decision", "reason"]
+UNCERTAINTY_OUTPUTS = ["set", "ood_score", "decision", "reason", "reason_detail"]
 
 
 def assert_classes(found: list[dict[str, Any]], label: str, *raw: str) -> None:
@@ -49,9 +50,10 @@ def assert_classes(found: list[dict[str, Any]], label: str, *raw: str) -> None:
 def assert_judged(found: dict[str, Any]) -> None:
     assert found["set"] == [one["label"] for one in found["predictions"]][: len(found["set"])] != []
     assert list(found["ood"]) == ["score", "threshold", "method"]
-    assert (found["decision"], found["reason"]) in {
-        ("accept", None),
-        *(("refer", reason) for reason in ("out_of_distribution", "ambiguous", "unsure")),
+    assert (found["decision"], found["reason"], found["reason_detail"]) in {
+        ("accept", None, None),
+        *(("refer", reason, None) for reason in ("ambiguous", "unsure")),
+        *(("refer", "out_of_distribution", detail) for detail in get_args(Detail)),
     }
 
 
@@ -145,6 +147,7 @@ def answer_v2(ask: Ask) -> None:
         ("ood_score", "FP32", [2]),
         ("decision", "BYTES", [2]),
         ("reason", "BYTES", [2]),
+        ("reason_detail", "BYTES", [2]),
     ]
     rows = list(zip(*(one["data"] for one in body["outputs"][:3]), strict=True))
     for start, label in ((0, "6"), (3, "0")):
@@ -224,17 +227,15 @@ def answer_probability(ask: Ask) -> None:
 
 @row("answer-set")
 def answer_set(ask: Ask) -> None:
-    """The classes as long as the probability of those before, with the penalty for their rank, is in the threshold."""
+    """The most probable class, and each other whose probability is not too far from 1."""
     conformal = uncertainty(ask).conformal
+    assert conformal is not None
+    assert conformal.method == "lac"
+    (threshold,) = conformal.thresholds
     for label in "0123456789":
         body = ok(ask.post("/predictions/digits?top_k=10", ask.digit[label]))
-        before, expected = 0.0, []
-        for rank, one in enumerate(body["predictions"], start=1):
-            score = before + conformal.penalty * max(0, rank - conformal.free)
-            if rank == 1 or score <= conformal.threshold:
-                expected.append(one["label"])
-            before += one["probability"]
-        assert body["set"] == expected
+        first, *others = body["predictions"]
+        assert body["set"] == [first["label"], *(one["label"] for one in others if 1 - one["probability"] <= threshold)]
 
 
 def judged(ask: Ask) -> list[dict[str, Any]]:
@@ -253,7 +254,7 @@ def answer_ood(ask: Ask) -> None:
     assert other["score"] > ood.threshold
 
 
-@row("answer-decision", "answer-reason")
+@row("answer-decision", "answer-reason", "answer-reason-detail")
 def answer_decision(ask: Ask) -> None:
     policy = uncertainty(ask).policy
     found = []
@@ -266,6 +267,8 @@ def answer_decision(ask: Ask) -> None:
         if policy.out_of_distribution and body["ood"]["score"] > body["ood"]["threshold"]:
             reason = "out_of_distribution"
         assert (body["decision"], body["reason"]) == ("refer" if reason else "accept", reason)
+        assert (body["reason_detail"] is None) == (reason != "out_of_distribution")
         found.append(reason)
     assert found[-1] == "out_of_distribution"
+    assert judged(ask)[-1]["reason_detail"] in ("sharpness", "content"), "a checkerboard is no digit"
     assert found.count(None) >= 5

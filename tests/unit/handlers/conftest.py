@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 from handlers import golden_answers
 from handlers.classifier import Classifier
 from handlers.torchserve_handler import ImageClassifier
-from models.card import Policy
 from models.release import UNCERTAINTY, Release, sha256
 from tests.unit.handlers.torchserve.stand_in import Context
 from training.data import Dataset
 from training.uncertainty import Scored, UncertaintySettings, fit
+from training.uncertainty.referral import PolicySettings
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,13 @@ def release_with_uncertainty(
     train, calibration = (
         Scored(plain.outputs(split.images), torch.tensor(split.labels)) for split in (digits.train, digits.calibration)
     )
-    fitted = fit(train, calibration, UncertaintySettings(coverage=0.99, policy=Policy(max_set_size=2)))
+    fitted = fit(
+        train,
+        calibration,
+        UncertaintySettings(
+            coverage=0.99, policy=PolicySettings(max_set_size=2, min_probability=0.0), ood="mahalanobis"
+        ),
+    )
     save_file(fitted.tensors, folder / UNCERTAINTY)
     digests = release.card.digests | {UNCERTAINTY: sha256(folder / UNCERTAINTY)}
     card = release.card.model_copy(update={"uncertainty": fitted.uncertainty, "digests": digests})

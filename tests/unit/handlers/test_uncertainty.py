@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import shutil
 from collections.abc import Sequence
@@ -12,20 +13,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from handlers import golden_answers
 from handlers.classifier import Classifier
 from handlers.engines import Outputs
+from handlers.ood import OodError
 from handlers.request import Kind, Part, RawRequest
-from handlers.uncertainty import UncertaintyError, UncertaintyEstimator
-from models.card import Card, Policy
+from handlers.uncertainty import UncertaintyError
+from models.card import Card, OutOfDistribution, Policy
 from models.golden import GoldenError
 from models.release import UNCERTAINTY, Release
+from tests.support.scales import UNSCALED
 from tests.unit.handlers.asking import body, request, respond
 from training.data import Dataset
 
-MEMBERS = ["set", "ood", "decision", "reason"]
+MEMBERS = ["set", "ood", "decision", "reason", "reason_detail"]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,8 @@ def test_an_answer_has_these_members_more(has_uncertainty: Classifier, some: Seq
         assert list(document) == ["model", "version", "request_id", "predictions", *MEMBERS]
         assert list(document["ood"]) == ["score", "threshold", "method"]
         assert document["ood"]["method"] == "mahalanobis"
-        assert document["set"] == [entry["label"] for entry in document["predictions"]][: len(document["set"])]
+        labels = [entry["label"] for entry in document["predictions"]]
+        assert document["set"] is None or document["set"] == labels[: len(document["set"])]
         assert (document["decision"] == "accept") == (document["reason"] is None)
 
 
@@ -114,6 +119,7 @@ def test_every_protocol_says_the_same(has_uncertainty: Classifier, some: Sequenc
         assert outputs["ood_score"]["data"][place] == members["ood"]["score"]
         assert outputs["decision"]["data"][place] == members["decision"]
         assert outputs["reason"]["data"][place] == (members["reason"] or "")
+        assert outputs["reason_detail"]["data"][place] == (members["reason_detail"] or "")
         if kind == "explain":
             text = json.loads(outputs["explanation"]["data"][place])
             assert {name: text[name] for name in MEMBERS} == members
@@ -179,7 +185,7 @@ def test_tensors_that_the_card_does_not_vouch_for_are_refused(own: Path) -> None
 def test_tensors_of_another_network_are_refused(own: Path) -> None:
     tensors = load_file(own / UNCERTAINTY)
     save_file(
-        {"means": tensors["means"][:, :9].contiguous(), "whitening": torch.eye(9), "unit": torch.ones(1)},
+        tensors | {"means": tensors["means"][:, :9].contiguous(), "whitening": torch.eye(9)},
         own / UNCERTAINTY,
     )
     with pytest.raises(
@@ -190,20 +196,37 @@ def test_tensors_of_another_network_are_refused(own: Path) -> None:
 
 def test_a_file_without_the_tensors_is_refused(own: Path) -> None:
     save_file({"other": torch.zeros(1)}, own / UNCERTAINTY)
-    with pytest.raises(UncertaintyError, match=r"cannot be used: 'means'"):
+    with pytest.raises(UncertaintyError, match=r"cannot be used: the score mahalanobis needs the tensor 'means'"):
         Classifier.load(own)
 
 
-def test_a_card_that_wants_tensors_is_not_served_without(has_uncertainty: Classifier) -> None:
-    with pytest.raises(
-        UncertaintyError, match=r"Mahalanobis scores, which need the tensors of uncertainty\.safetensors"
-    ):
+def test_card_that_needs_tensors_is_not_served_without(has_uncertainty: Classifier) -> None:
+    with pytest.raises(OodError, match="the score mahalanobis needs the tensor 'means'"):
         Classifier(has_uncertainty.card, has_uncertainty.engine)
 
 
-def test_energy_needs_no_file(has_uncertainty: Classifier) -> None:
-    assert has_uncertainty.card.uncertainty is not None
-    ood = has_uncertainty.card.uncertainty.ood.model_copy(update={"score": "energy", "threshold": -3.0})
-    estimator = UncertaintyEstimator(has_uncertainty.card.uncertainty.model_copy(update={"ood": ood}))
+def test_tensors_of_other_pixel_statistics_are_refused(own: Path) -> None:
+    tensors = load_file(own / UNCERTAINTY)
+    save_file(tensors | {"pixel_mean": torch.zeros(3, dtype=torch.float64)}, own / UNCERTAINTY)
+    with pytest.raises(UncertaintyError, match=r"3 pixel statistics are stored, and this code computes 14; restore"):
+        Classifier.load(own)
+
+
+def test_tinted_images_are_referred_for_their_colors(has_uncertainty: Classifier, some: Sequence[bytes]) -> None:
+    pixels = np.asarray(Image.open(io.BytesIO(some[0])).convert("RGB")) * np.array([1.0, 0.7, 0.4])
+    document = {"instances": [pixels.astype(np.uint8).tolist()]}
+    asked = RawRequest("predict", (Part("body", json.dumps(document).encode(), "application/json"),), {})
+    (found,) = body(respond(has_uncertainty, [asked])[0])["predictions"]
+    assert (found["reason"], found["reason_detail"]) == ("out_of_distribution", "colors")
+
+
+def test_energy_without_pixel_statistics_needs_no_file(own: Path) -> None:
+    card = Card.load(own)
+    assert card.uncertainty is not None
+    ood = OutOfDistribution(score="energy", scale=UNSCALED, threshold=-3.0, false_positive_rate=0.05)
+    card.model_copy(update={"uncertainty": card.uncertainty.model_copy(update={"ood": ood})}).save(own)
+    (own / UNCERTAINTY).unlink()
+    classifier = Classifier.load(own)
+    assert classifier.estimator is not None
     logits = torch.tensor([[2.0, 0.0], [4.0, 0.0]])
-    assert estimator.scores(Outputs(logits, torch.zeros(2, 5))) == [-2.127, -4.018]
+    assert classifier.estimator.scores(Outputs(logits, torch.zeros(2, 5))).values == [-2.1269, -4.0181]

@@ -44,17 +44,20 @@ class OodScore:
 class Prediction:
     """Prediction for one image.
 
-    `set`, `ood`, `decision` and `reason` are None if the model's card has no `uncertainty`.
+    `set`, `ood`, `decision`, `reason` and `reason_detail` are None if the model's card has no `uncertainty`.
 
     Attributes:
         request_id: id of the request in the server's log; empty if the server sends none.
         engine: the engine that computed it: `eager`, or the name of a compiled engine.
         predictions: the requested number of classes, the most probable first.
         raw: the same as JSON.
-        set: the prediction set: labels of the classes that the image may show, the most probable first.
+        set: the prediction set: labels of the classes that the image may show, the most probable first; None if the
+            model gives no sets.
         ood: out-of-distribution score of the image.
         decision: `accept`, or `refer` to a person.
         reason: reason for a referral: `out_of_distribution`, `ambiguous` or `unsure`; else None.
+        reason_detail: what is unlike the training images, if that is the reason: `colors`, `brightness`, `sharpness` or
+            `content`.
     """
 
     model: str
@@ -67,6 +70,7 @@ class Prediction:
     ood: OodScore | None = None
     decision: str | None = None
     reason: str | None = None
+    reason_detail: str | None = None
 
     @property
     def best(self) -> Class:
@@ -185,7 +189,9 @@ def _uncertainty(raw: dict[str, Any]) -> dict[str, Any]:
     if "decision" not in raw:
         return {}
     ood = OodScore(raw["ood"]["score"], raw["ood"]["threshold"], raw["ood"]["method"])
-    return {"set": tuple(raw["set"]), "ood": ood, "decision": raw["decision"], "reason": raw["reason"]}
+    labels = None if raw["set"] is None else tuple(raw["set"])
+    fields = {name: raw[name] for name in ("decision", "reason", "reason_detail")}
+    return {"set": labels, "ood": ood, **fields}
 
 
 def _explanation(raw: dict[str, Any]) -> Explanation:

@@ -76,13 +76,23 @@ def test_a_prediction_says_which_engine_computed_it(serve: Serve, connect: Conne
 
 def test_a_judgement_is_typed_and_none_where_there_is_none(serve: Serve, connect: Connect) -> None:
     ood = {"score": 3.5, "threshold": 2.0, "method": "energy"}
-    judged = {"set": ["cat", "dog"], "ood": ood, "decision": "refer", "reason": "out_of_distribution"}
-    connected = connect(serve(Say(body=ONE | judged), Say(body=WHY | judged), Say(body=ONE)).url)
+    judged = {
+        "set": ["cat", "dog"],
+        "ood": ood,
+        "decision": "refer",
+        "reason": "out_of_distribution",
+        "reason_detail": "colors",
+    }
+    without_sets = judged | {"set": None}
+    connected = connect(
+        serve(Say(body=ONE | judged), Say(body=WHY | judged), Say(body=ONE), Say(body=ONE | without_sets)).url
+    )
     for answer in (connected.predict("pets", PNG), connected.explain("pets", PNG)):
         assert (answer.set, answer.ood) == (("cat", "dog"), OodScore(3.5, 2.0, "energy"))
-        assert (answer.decision, answer.reason) == ("refer", "out_of_distribution")
+        assert (answer.decision, answer.reason, answer.reason_detail) == ("refer", "out_of_distribution", "colors")
     bare = connected.predict("pets", PNG)
-    assert (bare.set, bare.ood, bare.decision, bare.reason) == (None, None, None, None)
+    assert (bare.set, bare.ood, bare.decision, bare.reason, bare.reason_detail) == (None, None, None, None, None)
+    assert connected.predict("pets", PNG).set is None
 
 
 def test_incomplete_uncertainty_is_rejected_as_a_response(serve: Serve, connect: Connect) -> None:

@@ -36,6 +36,7 @@ JUDGED: dict[str, Any] = {
     "ood": {"score": 1.5, "threshold": 1.0, "method": "energy"},
     "decision": "refer",
     "reason": "ambiguous",
+    "reason_detail": None,
 }
 
 

@@ -113,6 +113,7 @@ def test_judgements_are_outputs_with_an_element_for_each_image(card: Card) -> No
         {"name": "ood_score", "datatype": "FP32", "shape": [2], "data": [1.5, 0.25]},
         {"name": "decision", "datatype": "BYTES", "shape": [2], "data": ["refer", "accept"]},
         {"name": "reason", "datatype": "BYTES", "shape": [2], "data": ["ambiguous", ""]},
+        {"name": "reason_detail", "datatype": "BYTES", "shape": [2], "data": ["", ""]},
     ]
     content = V2Encoder("", dict.fromkeys(v2.UNCERTAINTY_OUTPUTS, True)).encode(card, "r-1", results)
     read = http.InferenceServerClient.parse_response_body(
@@ -121,6 +122,13 @@ def test_judgements_are_outputs_with_an_element_for_each_image(card: Card) -> No
     assert read.as_numpy("ood_score").tolist() == [1.5, 0.25]
     assert read.as_numpy("reason").tolist() == [b"ambiguous", b""]
     assert [json.loads(text) for text in read.as_numpy("set")] == [["dog", "Küken"], ["7"]]
+
+
+def test_missing_set_is_null_and_a_foreign_image_has_its_detail(card: Card) -> None:
+    foreign = Uncertainty(None, 1.5, 1.0, "energy", "out_of_distribution", "colors")
+    names = dict.fromkeys(("set", "reason", "reason_detail"), False)
+    body = V2Encoder("", names).encode(card, "r-1", [Result(found("dog"), foreign)]).body
+    assert [output["data"] for output in json.loads(body)["outputs"]] == [["null"], ["out_of_distribution"], ["colors"]]
 
 
 @pytest.mark.parametrize("kind", ["predict", "explain"])
@@ -150,6 +158,7 @@ def test_the_metadata_name_them_where_the_card_has_trust(card: Card) -> None:
         ("ood_score", "FP32", [-1]),
         ("decision", "BYTES", [-1]),
         ("reason", "BYTES", [-1]),
+        ("reason_detail", "BYTES", [-1]),
     ]
 
 
