@@ -1,4 +1,4 @@
-"""Training images that are stored in a release, so that explanations can show the nearest ones."""
+"""Training images in a release. Explanations show the nearest ones, and GradientSHAP compares with some of them."""
 
 from __future__ import annotations
 

@@ -106,7 +106,8 @@ class Explanation(Prediction):
         warnings: types of warnings, such as `low_confidence`, that limit what the explanation shows.
         target_logit, baseline_logit: the target's logit for the image and for the baseline; in a
             contrast, the difference of two logits.
-        overlay_png: the heat map over the image, as a PNG file; red supports the target, blue opposes it.
+        overlay_png: the heat map over the image, as a PNG file; red supports the target, blue opposes it. It has no
+            color if `warnings` has `no_evidence`.
         heatmap_png: the heat map without the image, as a PNG file with one pixel for each value.
         raw: the JSON without the two PNG files.
     """
