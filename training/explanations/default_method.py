@@ -38,7 +38,9 @@ class Choice:
     @property
     def reason(self) -> str:
         """Return why this method is the default, as a clause."""
-        complete = "it is complete" if self.method.is_complete else "no complete method is as faithful"
+        complete = "no complete method is as faithful"
+        if self.method.is_complete:
+            complete = f"it is complete for {self.method.completeness:.0%} of the images"
         gap = f"its gap, {self.method.gap.value:.3f}, is "
         if self.method == self.best:
             gap += f"the best of {self.group}"
@@ -49,7 +51,7 @@ class Choice:
             )
         rivals = sum(method.is_complete == self.method.is_complete for method in self.similar)
         cheapest = "" if rivals == 1 else f", and it needs the fewest passes of {rivals} such methods"
-        return f"{complete}, {gap}{cheapest}"
+        return f"{complete}; {gap}{cheapest}"
 
 
 def choose(figures: ExplanationFigures) -> Choice:

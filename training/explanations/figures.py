@@ -10,8 +10,8 @@ from training.explanations.bootstrap import Mean
 MAX_RANDOMIZATION = 0.2
 # From this unsigned similarity on, the strength of a map at a pixel depends on the image more than on the network.
 HIGH_UNSIGNED = 0.3
-# Smallest share of images for which a method that promises completeness should be complete.
-MIN_COMPLETENESS = 0.99
+# A method counts as complete if it is for this share of the images; responses have a warning for the others.
+MIN_COMPLETENESS = 0.95
 
 
 @dataclass(frozen=True, slots=True)

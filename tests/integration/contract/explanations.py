@@ -77,6 +77,11 @@ def why_warnings(ask: Ask) -> None:
     kinds = [one["type"] for one in ok(ask.post("/explanations/digits", board()))["warnings"]]
     assert "out_of_distribution" in kinds
     assert explained(ask)["warnings"] == []
+    gray = io.BytesIO()
+    Image.new("RGB", (32, 32), (90, 90, 90)).save(gray, "PNG")
+    empty = ok(ask.post("/explanations/digits?method=ig", gray.getvalue()))
+    assert "no_evidence" in [one["type"] for one in empty["warnings"]]
+    assert empty["regions"]["balance"] is None
 
 
 @row("why-milliseconds")

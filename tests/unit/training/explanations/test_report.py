@@ -63,7 +63,8 @@ def test_default_is_the_cheapest_complete_method_that_is_not_significantly_below
     choice = choose(figures_of(best, near, below))
     assert (choice.method, choice.best, choice.similar) == (near, best, (best, near))
     assert choice.reason == (
-        "it is complete, its gap, 0.485, is not significantly below the best of the methods that pass the checks "
+        "it is complete for 100% of the images; its gap, 0.485, is not significantly below the best of the methods "
+        "that pass the checks "
         f"(best, 0.500; difference 0.015, 95 % interval {choice.behind.low:.3f} to {choice.behind.high:.3f}), and it "
         "needs the fewest passes of 2 such methods"
     )
@@ -77,7 +78,7 @@ def test_default_is_complete_if_a_complete_method_is_not_significantly_worse() -
     worse = method("worse", 0.4, 100)
     choice = choose(figures_of(best, often, worse))
     assert choice.method is best
-    assert choice.reason.startswith("no complete method is as faithful, its gap, 0.500, is the best of")
+    assert choice.reason.startswith("no complete method is as faithful; its gap, 0.500, is the best of")
 
 
 @pytest.mark.parametrize("flaw", [{"randomization": 0.2}, {"center": 0.005}])
@@ -97,7 +98,7 @@ def test_conclusions_name_the_methods_that_fail_each_check() -> None:
     text = "\n".join(conclusions(figures_of(method("good", 0.5), flawed, unsupported=unsupported)))
     assert "70% of the evidence lies on the object" in text
     assert (
-        "the default is good: it is complete, its gap, 0.500, is the best of the methods that pass the checks" in text
+        "the default is good: it is complete for 100% of the images; its gap, 0.500, is the best of the methods" in text
     )
     assert "maps of good have a rank correlation of 0.05 with those of networks with random weights" in text
     assert "and of 0.61 without their signs: how strong a map is at a place depends mostly on the image" in text
