@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     for seed, source in tqdm(trainings, desc="train", unit="network"):
         networks.train(source, seed, arguments.keep)
     text = "\n\n".join(_sections(sources, arguments.networks, arguments.keep, foreign))
-    head = f"By `make measure-uncertainty`{_shown(arguments.data)} {report.where()}."
+    head = f"By `{_shown(arguments)}` {report.where()}."
     report.put(arguments.page, "uncertainty", f"{head}\n\n{text}")
     print(text)
 
@@ -111,9 +111,14 @@ def _images(folder: Path) -> list[bytes]:
     return [(folder / name).read_bytes() for name in listed]
 
 
-def _shown(data: list[str]) -> str:
-    """Return the data sets of the user in words; their folders are of no use to readers."""
-    return f" with {', '.join(networks.name_of(source) for source in data)}" if data else ""
+def _shown(arguments: argparse.Namespace) -> str:
+    """Return the command, with the names of folders: their paths are of no use to readers."""
+    words = ["python -m benchmarks.uncertainty", *(f"--data {networks.name_of(source)}" for source in arguments.data)]
+    if arguments.foreign:
+        words.append(f"--foreign {arguments.foreign.resolve().name}")
+    if arguments.networks != NETWORKS:
+        words.append(f"--networks {arguments.networks}")
+    return " ".join(words)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,6 @@ def test_tables_are_written_and_networks_are_kept(tmp_path: Path, monkeypatch: p
     benchmark.main(flags)
     assert kept.stat().st_mtime_ns == time, "a kept network was trained again"
     text = written.read_text()
-    assert text.count("By `make measure-uncertainty`") == 1
+    assert text.count("By `python -m benchmarks.uncertainty --networks 1`") == 1
     for part in ("## Measured", "**Calibration**", "**Prediction sets**", "**Referral**", "| mirrored |"):
         assert part in text
