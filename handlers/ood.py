@@ -6,6 +6,7 @@ content, and that of the input's pixel statistics, which shows other colors, bri
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -73,15 +74,23 @@ class Mahalanobis:
 
 
 class RelativeMahalanobis:
-    """Mahalanobis distance minus the distance from the mean of all images (Ren et al. 2021, arXiv:2106.09022)."""
+    """Mahalanobis distance minus the distance from the mean of all images (Ren et al. 2021, arXiv:2106.09022).
 
-    def __init__(self, nearest: Mahalanobis, background: Mahalanobis) -> None:
+    Args:
+        nearest: distance from the nearest class mean.
+        mean: of all embeddings, (1, D).
+        whitening: (D, D), of the covariance of all embeddings.
+    """
+
+    def __init__(self, nearest: Mahalanobis, mean: torch.Tensor, whitening: torch.Tensor) -> None:
         self._nearest = nearest
-        self._background = background
+        self._whitening = whitening.double()
+        self._shift = mean.double() @ self._whitening
 
     def __call__(self, outputs: Outputs) -> torch.Tensor:
         """Return the distances, float64 (N,); they may be below 0."""
-        return self._nearest(outputs) - self._background(outputs)
+        white = torch.addmm(self._shift, outputs.embeddings.double(), self._whitening, beta=-1)
+        return self._nearest(outputs).sub_(torch.linalg.vecdot(white, white))
 
 
 def distance(score: str, tensors: Mapping[str, torch.Tensor]) -> Distance:
@@ -98,7 +107,7 @@ def distance(score: str, tensors: Mapping[str, torch.Tensor]) -> Distance:
         )
         if score != "relative_mahalanobis":
             return nearest
-        return RelativeMahalanobis(nearest, Mahalanobis(tensors[BACKGROUND_MEAN], tensors[BACKGROUND_WHITENING]))
+        return RelativeMahalanobis(nearest, tensors[BACKGROUND_MEAN], tensors[BACKGROUND_WHITENING])
     except KeyError as error:
         raise OodError(f"the score {score} needs the tensor {error}") from None
 
@@ -115,6 +124,9 @@ class PixelDistance:
     def __init__(self, mean: torch.Tensor, deviation: torch.Tensor, precision: torch.Tensor) -> None:
         self._mean, self._deviation = mean.double().cpu(), deviation.double().cpu()
         self._precision = precision.double().cpu()
+        # With these, the squared length of (statistics @ whitening - shift) is the distance.
+        self._whitening = torch.linalg.cholesky(self._precision) / self._deviation[:, None]
+        self._shift = (self._mean @ self._whitening)[None]
         # For each kind of statistic: where they are, and the inverse of their block of the precision matrix.
         self._groups: dict[Detail, tuple[torch.Tensor, torch.Tensor]] = {}
         kinds: tuple[Detail, ...] = ("colors", "brightness", "sharpness")
@@ -139,8 +151,8 @@ class PixelDistance:
 
     def __call__(self, statistics: torch.Tensor) -> torch.Tensor:
         """Return the distances of statistics (N, K), float64 (N,)."""
-        values = (statistics - self._mean) / self._deviation
-        distances: torch.Tensor = torch.linalg.vecdot(values @ self._precision, values)
+        white = torch.addmm(self._shift, statistics, self._whitening, beta=-1)
+        distances: torch.Tensor = torch.linalg.vecdot(white, white)
         return distances
 
     def main_kind(self, statistics: torch.Tensor) -> Detail:
@@ -156,10 +168,10 @@ class PixelDistance:
 
 def scaled(distances: torch.Tensor, scale: Scale) -> torch.Tensor:
     """Return distances (N,) on the card's scale, float64 (N,): 0 is the median of calibration images, 1 their 95 %."""
-    ends = torch.tensor([scale.median, scale.upper], dtype=torch.float64)
+    median, upper = scale.median, scale.upper
     if scale.logarithmic:
-        distances, ends = distances.clamp(min=1e-12).log(), ends.log()
-    return (distances - ends[0]) / (ends[1] - ends[0])
+        distances, median, upper = distances.clamp(min=1e-12).log_(), math.log(median), math.log(upper)
+    return (distances - median) / (upper - median)
 
 
 @dataclass(frozen=True, slots=True)
