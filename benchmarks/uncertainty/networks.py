@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -93,6 +94,7 @@ def load(name: str, seed: int, folder: Path) -> MeasuredNetwork:
 
     Raises:
         OSError: it is not in the folder.
+        ValueError: it is from another revision of this code.
     """
     path = kept(folder, name, seed)
     with safe_open(path, "pt") as file:
@@ -102,7 +104,10 @@ def load(name: str, seed: int, folder: Path) -> MeasuredNetwork:
     prefix = "weights."
     weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     network.load_state_dict(weights)
-    spec = Input.model_validate(header["input"])
+    try:
+        spec = Input.model_validate(header["input"])
+    except ValidationError:
+        raise ValueError(f"{path} is from another revision of this code: remove it, and it is trained again") from None
     engine = Eager(network, spec, CPU)
     train_split, pool = (
         Scored(_observed(engine, tensors[f"{split}.pixels"]), tensors[f"{split}.labels"]) for split in ("train", "pool")

@@ -1,13 +1,16 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from benchmarks.uncertainty import __main__ as benchmark
 from benchmarks.uncertainty import networks, page, probabilities
 from benchmarks.uncertainty.resplits import resplits
 from handlers.engines import Outputs
+from models import architectures
 from training.data.arrays import Arrays
 from training.data.dataset import Dataset, Split
 from training.uncertainty import Scored
@@ -48,6 +51,15 @@ def test_temperature_of_an_overconfident_network_lowers_loss_and_calibration_err
 
 def test_pools_that_are_too_small_have_no_result() -> None:
     assert probabilities.measure([calibrated_network(400, scale=1.0)], images=360, splits=5) is None
+
+
+def test_kept_network_of_another_revision_is_refused(tmp_path: Path) -> None:
+    header = {"architecture": "cnn", "arguments": {"image_size": 8, "classes": 2}, "input": {"former": 1}}
+    network = architectures.build("cnn", image_size=8, classes=2)
+    tensors = {f"weights.{name}": value for name, value in network.state_dict().items()}
+    save_file(tensors, networks.kept(tmp_path, "drawn", 0), {"header": json.dumps(header)})
+    with pytest.raises(ValueError, match=r"drawn-0\.safetensors is from another revision of this code: remove it"):
+        networks.load("drawn", 0, tmp_path)
 
 
 @pytest.mark.slow
