@@ -123,12 +123,14 @@ def uncertainties(
     conformal, ood, policy = estimator.uncertainty.conformal, estimator.uncertainty.ood, estimator.uncertainty.policy
     sets = _sets(ranking, conformal, classes) if conformal else [None] * len(outputs.logits)
     scores = estimator.scores(outputs)
+    foreign = policy.out_of_distribution and any(score > ood.threshold for score in scores.values)
+    details: Sequence[Detail | None] = scores.details() if foreign else [None] * len(sets)
     estimates = []
     for row, (labels, score) in enumerate(zip(sets, scores.values, strict=True)):
         top_probability = round(ranking.probabilities[row][0], DIGITS)
         set_size = 0 if labels is None else len(labels)
         reason = _reason(policy, is_ood=score > ood.threshold, set_size=set_size, top_probability=top_probability)
-        detail = scores.detail(row) if reason == "out_of_distribution" else None
+        detail = details[row] if reason == "out_of_distribution" else None
         estimates.append(Uncertainty(labels, score, ood.threshold, ood.score, reason, detail))
     return estimates
 

@@ -155,15 +155,16 @@ class PixelDistance:
         distances: torch.Tensor = torch.linalg.vecdot(white, white)
         return distances
 
-    def main_kind(self, statistics: torch.Tensor) -> Detail:
-        """Return the kind of statistics (K,) that explains most of the distance.
+    def main_kinds(self, statistics: torch.Tensor) -> list[Detail]:
+        """Return the kind of statistics (N, K) that explains most of each distance.
 
         It is the kind without which the rest is nearest: the distance falls by w' B^-1 w, where w is the part of
         precision @ values and B the block of the precision matrix that belong to the kind.
         """
-        pull = self._precision @ ((statistics - self._mean) / self._deviation)
-        falls = {kind: pull[at] @ inverse @ pull[at] for kind, (at, inverse) in self._groups.items()}
-        return max(falls, key=lambda kind: float(falls[kind]))
+        pull = (statistics - self._mean) / self._deviation @ self._precision
+        falls = [torch.linalg.vecdot(pull[:, at] @ inverse, pull[:, at]) for at, inverse in self._groups.values()]
+        kinds = list(self._groups)
+        return [kinds[index] for index in torch.stack(falls).argmax(dim=0).tolist()]
 
 
 def scaled(distances: torch.Tensor, scale: Scale) -> torch.Tensor:
@@ -180,11 +181,11 @@ class OodScores:
 
     Attributes:
         values: rounded to SCORE_DIGITS.
-        detail: returns what is unlike the training images, of the image in a row.
+        details: returns what is most unlike the training images, for each image.
     """
 
     values: list[float]
-    detail: Callable[[int], Detail]
+    details: Callable[[], list[Detail]]
 
 
 class OodDetector:
@@ -203,15 +204,17 @@ class OodDetector:
         """Return the scores of N images; `outputs.statistics` are needed if the card has a `pixel_scale`."""
         content = scaled(self._distance(outputs).cpu(), self._card.scale)
         if self._pixel_distance is None or self._card.pixel_scale is None:
-            return OodScores(_rounded(content), lambda row: "content")
+            return OodScores(_rounded(content), lambda: ["content"] * len(content))
         statistics, pixel_distance = outputs.statistics, self._pixel_distance
         assert statistics is not None, "handlers.observation.observe adds them"
         pixels = scaled(pixel_distance(statistics), self._card.pixel_scale)
 
-        def detail(row: int) -> Detail:
-            return "content" if content[row] >= pixels[row] else pixel_distance.main_kind(statistics[row])
+        def details() -> list[Detail]:
+            kinds = pixel_distance.main_kinds(statistics)
+            by_content = (content >= pixels).tolist()
+            return ["content" if is_content else kind for is_content, kind in zip(by_content, kinds, strict=True)]
 
-        return OodScores(_rounded(torch.maximum(content, pixels)), detail)
+        return OodScores(_rounded(torch.maximum(content, pixels)), details)
 
 
 def _rounded(scores: torch.Tensor) -> list[float]:

@@ -38,7 +38,7 @@ TRAIN, CALIBRATION = split(600, 0), split(300, 1)
 def flagged(fitted: FittedOod, scored: Scored) -> tuple[float, str]:
     """Return the share that is detected, and the detail of the first image."""
     scores = OodDetector(fitted.card, fitted.tensors)(scored.outputs)
-    return sum(value > fitted.card.threshold for value in scores.values) / len(scored.labels), scores.detail(0)
+    return sum(value > fitted.card.threshold for value in scores.values) / len(scored.labels), scores.details()[0]
 
 
 @pytest.mark.parametrize("score", ["mahalanobis", "mahalanobis_asinh", "relative_mahalanobis", "energy"])
