@@ -13,8 +13,8 @@ from handlers.engines import EAGER, Engine, EngineError, Outputs, named
 from handlers.engines.eager import Eager
 from handlers.modalities.image import images
 from handlers.modalities.image.images import ImageInput
-from handlers.observation import observe
 from handlers.uncertainty import UncertaintyEstimator
+from handlers.uncertainty.observation import observe
 from models.card import Card, Limits, Policy
 
 

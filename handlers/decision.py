@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 
 from handlers.engines import Outputs
-from handlers.ood import Detail
-from handlers.prediction_sets import membership
 from handlers.uncertainty import DIGITS, UncertaintyEstimator, probabilities
+from handlers.uncertainty.ood import Detail
+from handlers.uncertainty.prediction_sets import membership
 from models.card import Conformal, Policy
 
 Decision = Literal["accept", "refer"]

@@ -23,9 +23,9 @@ from handlers.isolation import as_request_error, bisect_failures
 from handlers.metrics import RequestMetrics
 from handlers.modalities.image import images
 from handlers.modalities.image.decoding import decode_images
-from handlers.observation import observe
 from handlers.protocols import Response, Result
 from handlers.request import RawRequest, parse
+from handlers.uncertainty.observation import observe
 
 # Images of fewer bytes are decoded sooner than they are handed to another thread.
 THREADED_BYTES = 16_000

@@ -388,7 +388,7 @@ class Card(StrictModel):
         digests: SHA-256 of each file with tensors or compiled code, by its path in the release.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: Name
     version: Version
     description: str = ""
@@ -428,6 +428,11 @@ class Card(StrictModel):
             raise CardError(f"{path}: no such file; a release folder has one") from None
         except DocumentError as error:
             raise CardError(str(error)) from None
+        if isinstance(content, dict) and content.get("schema_version") == 1:
+            raise CardError(
+                f"{path}: schema_version is 1: an older Torchlight trained this model, and its uncertainty means something "
+                "else today: train it again"
+            )
         try:
             return cls.model_validate(content)
         except ValidationError as error:

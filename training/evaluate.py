@@ -17,8 +17,8 @@ from handlers.decision import Uncertainty
 from handlers.engines import Engine, Outputs
 from handlers.errors import RequestError
 from handlers.modalities.image import images
-from handlers.observation import observe
 from handlers.uncertainty import UncertaintyEstimator
+from handlers.uncertainty.observation import observe
 from models.card import Card, Input
 from training.data.dataset import DataError, Dataset, Split
 

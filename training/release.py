@@ -23,7 +23,7 @@ from handlers.engines.eager import Eager
 from handlers.errors import RequestError
 from handlers.explain.methods import introspection
 from handlers.modalities.image.images import center_crop
-from handlers.observation import observe
+from handlers.uncertainty.observation import observe
 from models.card import Architecture, Card, Data, Explanations, Metrics, UncertaintyCard
 from models.printable import printable
 from models.release import NEIGHBORS, REPORT, UNCERTAINTY, WEIGHTS, Release, sha256

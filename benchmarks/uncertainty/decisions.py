@@ -10,9 +10,9 @@ import torch
 from benchmarks.uncertainty.networks import MeasuredNetwork, rows
 from benchmarks.uncertainty.resplits import resplits
 from handlers import decision
-from handlers.observation import observe
-from handlers.ood import OodDetector
 from handlers.uncertainty import UncertaintyEstimator
+from handlers.uncertainty.observation import observe
+from handlers.uncertainty.ood import OodDetector
 from training.battery import BatterySet, battery_sets
 from training.battery.foreign import network_input
 from training.metrics.interval import Share, share

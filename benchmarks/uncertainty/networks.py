@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from handlers.engines import Outputs
 from handlers.engines.eager import Eager
-from handlers.observation import observe
+from handlers.uncertainty.observation import observe
 from models import architectures
 from models.card import Input
 from training import data, recipe
@@ -118,7 +118,7 @@ def load(name: str, seed: int, folder: Path) -> MeasuredNetwork:
 def rows(scored: Scored, indices: torch.Tensor) -> Scored:
     """Return the images with these indices, int64 (n,)."""
     outputs = scored.outputs
-    assert outputs.statistics is not None, "handlers.observation.observe adds them"
+    assert outputs.statistics is not None, "handlers.uncertainty.observation.observe adds them"
     chosen = Outputs(outputs.logits[indices], outputs.embeddings[indices], outputs.statistics[indices])
     return Scored(chosen, scored.labels[indices])
 

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from benchmarks.uncertainty.networks import MeasuredNetwork
 from benchmarks.uncertainty.resplits import resplits
-from handlers.prediction_sets import membership
 from handlers.uncertainty import probabilities
+from handlers.uncertainty.prediction_sets import membership
 from models.card import Conformal
 from training.metrics.calibration import bins
 from training.uncertainty.conformal import CONFIDENCE, SetRule, conservative_rank, fit_sets

@@ -40,7 +40,7 @@ class Outputs:
     Attributes:
         logits: float32 (N, classes).
         embeddings: float32 (N, D), the head's input.
-        statistics: of the input's pixels, float64 (N, K), if they were computed; see handlers/observation.py.
+        statistics: of the input's pixels, float64 (N, K), if they were computed (handlers/uncertainty/observation.py).
     """
 
     logits: torch.Tensor

@@ -130,7 +130,7 @@ class Explainer:
         if self.neighbors is None:
             return None
         files = self.neighbors.thumbnails(MAX_IMAGES)
-        return Background.of(files, self.card.input, self.target_score, self.device)
+        return Background.of(files, self.card.input, self.target_score.network, self.device)
 
     # ---- before anything is computed
 

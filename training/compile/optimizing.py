@@ -13,8 +13,8 @@ from handlers.classifier import Classifier
 from handlers.engines import EAGER, Engine, EngineError, Outputs
 from handlers.engines.compiled import Program
 from handlers.engines.eager import Eager
-from handlers.observation import observe
 from handlers.uncertainty import UncertaintyEstimator
+from handlers.uncertainty.observation import observe
 from models.card import Card, Compiled
 from models.golden import ANSWERS, FOLDER, Golden
 from models.release import REPORT, Release, verify_digests

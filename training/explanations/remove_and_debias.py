@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 
 from handlers.explain.evidence.faithfulness import probability
-from handlers.explain.methods.method import rows_at_once
 from handlers.explain.methods.patches import Logits
+from handlers.explain.methods.row_limit import rows_at_once
 
 SHARES = (0.2, 0.4, 0.6, 0.8)
 NOISE = 0.01

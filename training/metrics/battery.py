@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from handlers.classifier import Classifier
 from handlers.engines import MAX_ROWS, Outputs
-from handlers.observation import observe
+from handlers.uncertainty.observation import observe
 from training.battery import COUNT, BatterySet, battery_sets, network_input, sample
 from training.data.dataset import Split
 from training.evaluate import Evaluation

@@ -1,6 +1,6 @@
 """Fit the uncertainty on the calibration split, never on test: temperature, prediction sets, OOD score, policy.
 
-handlers/uncertainty.py applies it. Fitting uses the same functions, so the fitted uncertainty is the served one.
+handlers/uncertainty/ applies it. Fitting uses the same functions, so the fitted uncertainty is the served one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
 from handlers import uncertainty as applied
-from handlers.ood import OodDetector
+from handlers.uncertainty.ood import OodDetector
 from models.card import Share, StrictModel, UncertaintyCard
 from training.uncertainty.conformal import SetRule, fit_sets
 from training.uncertainty.ood import OodRule, Score, fit_ood

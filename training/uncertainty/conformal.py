@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from scipy.stats import beta
 
-from handlers.prediction_sets import set_scores
+from handlers.uncertainty.prediction_sets import set_scores
 from models.card import Conformal
 
 # Of `coverage: auto`.

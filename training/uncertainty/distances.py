@@ -1,11 +1,11 @@
-"""Fitting of the distances of OOD detection to the training images; handlers/ood.py computes them."""
+"""Fitting of the distances of OOD detection to the training images; handlers/uncertainty/ood.py computes them."""
 
 from __future__ import annotations
 
 import torch
 
 from handlers.modalities.image.pixel_statistics import STATISTICS
-from handlers.ood import (
+from handlers.uncertainty.ood import (
     BACKGROUND_MEAN,
     BACKGROUND_WHITENING,
     MEANS,
@@ -32,7 +32,7 @@ class DistanceError(ValueError):
 def embedding_tensors(
     score: str, embeddings: torch.Tensor, labels: torch.Tensor, classes: int
 ) -> dict[str, torch.Tensor]:
-    """Return the tensors of handlers.ood.distance, float32, fitted to embeddings (N, D) and labels (N,).
+    """Return the tensors of handlers.uncertainty.ood.distance, float32, fitted to embeddings (N, D) and labels (N,).
 
     Raises:
         DistanceError: a class has no image, or all images of each class have the same embedding.
@@ -64,7 +64,7 @@ def embedding_tensors(
 
 
 def pixel_tensors(statistics: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return the tensors of handlers.ood.PixelDistance, float64, fitted to statistics (N, K) of training images."""
+    """Return the tensors of PixelDistance (handlers/uncertainty/ood.py), float64, of training statistics (N, K)."""
     mean = statistics.mean(dim=0)
     least = [MIN_LOG_DEVIATION if name.startswith("log") else MIN_DEVIATION for name in STATISTICS]
     deviation = statistics.std(dim=0, correction=0).maximum(torch.tensor(least, dtype=torch.float64))

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 import torch
 
-from handlers.ood import OodDetector, PixelDistance
-from handlers.ood import distance as embedding_distance
+from handlers.uncertainty.ood import OodDetector, PixelDistance
+from handlers.uncertainty.ood import distance as embedding_distance
 from models.card import OutOfDistribution, Scale
 from training.uncertainty.conformal import conservative_rank
 from training.uncertainty.distances import DistanceError, embedding_tensors, pixel_tensors
@@ -131,5 +131,5 @@ def fit_threshold(scores: Sequence[float], false_positive_rate: float) -> tuple[
 
 
 def _statistics(scored: Scored) -> torch.Tensor:
-    assert scored.outputs.statistics is not None, "handlers.observation.observe adds them"
+    assert scored.outputs.statistics is not None, "handlers.uncertainty.observation.observe adds them"
     return scored.outputs.statistics

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from handlers.prediction_sets import membership
 from handlers.uncertainty import DIGITS
+from handlers.uncertainty.prediction_sets import membership
 from models.card import Conformal, Policy, Share, StrictModel
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from handlers.explain.methods import patches
-from handlers.explain.methods.method import rows_at_once
 from handlers.explain.methods.patches import Logits
+from handlers.explain.methods.row_limit import rows_at_once
 from handlers.explain.rendering.regions import Box, Edges, in_pixels
 
 ROUNDS = 6

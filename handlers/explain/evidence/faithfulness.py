@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 from handlers.explain.methods import baselines, patches
-from handlers.explain.methods.method import rows_at_once
 from handlers.explain.methods.patches import Logits
+from handlers.explain.methods.row_limit import rows_at_once
 
 # Points of a curve after the first. More points cost passes and change the areas by less than their noise.
 STEPS = 16

@@ -9,7 +9,8 @@ import torch
 
 from handlers.explain.methods import smoothgrad
 from handlers.explain.methods.baselines import NAMES
-from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore, rows_at_once
+from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore
+from handlers.explain.methods.row_limit import rows_at_once
 
 # If the absolute values of a map sum to a smaller share of the score, or of 1 if that is larger, they are noise.
 MIN_EVIDENCE = 0.01

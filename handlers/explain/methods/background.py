@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
-from handlers.explain.methods.method import TargetScore, rows_at_once
+from handlers.explain.methods.row_limit import rows_at_once
 from handlers.modalities.image import images
 from models.card import Input
 
@@ -34,7 +35,7 @@ class Background:
     logits: torch.Tensor
 
     @classmethod
-    def of(cls, files: Sequence[bytes], spec: Input, target_score: TargetScore, device: torch.device) -> Background:
+    def of(cls, files: Sequence[bytes], spec: Input, network: nn.Module, device: torch.device) -> Background:
         """Decode images and run them through the network.
 
         Args:
@@ -45,7 +46,7 @@ class Background:
         """
         batch = images.batch([_pixels(content, spec.size) for content in files], spec, device)
         with torch.no_grad():
-            logits = torch.cat([target_score.network(chunk) for chunk in torch.split(batch, rows_at_once(batch))])
+            logits = torch.cat([network(chunk) for chunk in torch.split(batch, rows_at_once(batch))])
         return cls(batch, logits)
 
     def for_samples(self, samples: int) -> Background:

@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from handlers.explain.methods.introspection import Introspection
-from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore, rows_at_once
+from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore
+from handlers.explain.methods.row_limit import rows_at_once
 
 if TYPE_CHECKING:
     from captum.attr import DeepLift

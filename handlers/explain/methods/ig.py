@@ -11,8 +11,8 @@ from handlers.explain.methods.method import (
     StepRange,
     TargetScore,
     passes_per_step,
-    rows_at_once,
 )
+from handlers.explain.methods.row_limit import rows_at_once
 
 
 def attribute(target_score: TargetScore, inputs: AttributionInputs, settings: MethodSettings) -> torch.Tensor:

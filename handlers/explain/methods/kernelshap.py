@@ -8,15 +8,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from handlers.explain.methods.method import (
-    AttributionInputs,
-    Method,
-    MethodSettings,
-    Passes,
-    StepRange,
-    TargetScore,
-    rows_at_once,
-)
+from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, StepRange, TargetScore
+from handlers.explain.methods.row_limit import rows_at_once
 
 GRID = 6  # patches along a side
 SEED = 0

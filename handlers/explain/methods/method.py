@@ -19,12 +19,6 @@ from handlers.explain.methods.linear_prefix import LinearPrefix
 if TYPE_CHECKING:
     from handlers.explain.methods.background import Background
 
-# Largest number of rows in one pass: images times steps. More rows are no faster on a CPU; an unbounded tensor takes
-# 1.6 times as long.
-MAX_ROWS = 64
-# Fewer rows for images larger than 64 pixels: 64 rows of ResNet-50 at 224 pixels keep gigabytes for the backward pass.
-MAX_PIXELS = MAX_ROWS * 64 * 64
-
 
 class TargetScore(nn.Module):
     """The number that is explained: a weighted sum of the network's logits.
@@ -117,11 +111,6 @@ class AttributionInputs:
             )
             for first in range(0, len(self.images), rows)
         ]
-
-
-def rows_at_once(images: torch.Tensor) -> int:
-    """Return how many images of this shape, (N, 3, H, W), go through the network in one pass."""
-    return max(1, min(MAX_ROWS, MAX_PIXELS // (images.shape[2] * images.shape[3])))
 
 
 class Passes(NamedTuple):

@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore, rows_at_once
+from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, Passes, TargetScore
+from handlers.explain.methods.row_limit import rows_at_once
 
 # The side of a window is a WINDOW-th of the image's side, and it moves by a STRIDE-th: at most 7 windows along a side.
 WINDOW, STRIDE = 4, 8

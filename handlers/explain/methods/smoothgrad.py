@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, TargetScore, rows_at_once
+from handlers.explain.methods.method import AttributionInputs, Method, MethodSettings, TargetScore
+from handlers.explain.methods.row_limit import rows_at_once
 
 # Standard deviation, as a share of the image's range. The paper uses 0.1 to 0.2 for ImageNet. On CIFAR-10, the maps of
 # ResNet-9 were more faithful with 0.05 and less faithful with 0.15.

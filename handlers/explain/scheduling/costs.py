@@ -12,7 +12,8 @@ from functools import partial
 
 import torch
 
-from handlers.explain.methods.method import MAX_ROWS, Passes, TargetScore, rows_at_once
+from handlers.explain.methods.method import Passes, TargetScore
+from handlers.explain.methods.row_limit import MAX_ROWS, rows_at_once
 
 BUDGET = 2.0  # seconds for the measurement, approximately
 RUNS = 5

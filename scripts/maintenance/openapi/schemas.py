@@ -12,9 +12,9 @@ from handlers import errors, options
 from handlers.decision import Decision, Reason
 from handlers.errors import RequestError
 from handlers.explain.validation import CHOICES
-from handlers.ood import Detail
 from handlers.options import OPTIONS, Option
 from handlers.protocols import v1, v2
+from handlers.uncertainty.ood import Detail
 from models.card import Limits, OutOfDistribution
 from scripts.maintenance.openapi.explanation import ALWAYS, SOMETIMES
 from scripts.maintenance.openapi.schema_types import (

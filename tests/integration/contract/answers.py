@@ -13,7 +13,7 @@ import pytest
 import requests
 from PIL import Image
 
-from handlers.ood import Detail
+from handlers.uncertainty.ood import Detail
 from models.card import Card, UncertaintyCard
 from tests.integration.contract import Ask, ok, row
 

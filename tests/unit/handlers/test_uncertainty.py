@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from handlers import golden_answers
 from handlers.classifier import Classifier
 from handlers.engines import Outputs
-from handlers.ood import OodError
 from handlers.request import Kind, Part, RawRequest
 from handlers.uncertainty import UncertaintyError
+from handlers.uncertainty.ood import OodError
 from models.card import Card, OutOfDistribution, Policy
 from models.golden import GoldenError
 from models.release import UNCERTAINTY, Release

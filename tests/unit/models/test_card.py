@@ -43,7 +43,7 @@ def test_class_names_that_yaml_would_take_for_something_else_stay_text(
 def test_a_card_can_be_read_by_people(card: Card, tmp_path: Path) -> None:
     card.save(tmp_path)
     lines = (tmp_path / "card.yaml").read_text(encoding="utf-8").splitlines()
-    assert lines[:3] == ["schema_version: 1", "name: pets", "version: '1.0'"]
+    assert lines[:3] == ["schema_version: 2", "name: pets", "version: '1.0'"]
 
 
 def test_a_card_cannot_be_changed_in_memory(card: Card) -> None:
@@ -64,7 +64,8 @@ def test_a_card_cannot_be_changed_in_memory(card: Card) -> None:
         ({"name": "x" * 65}, ["name", "xxx"]),
         ({"classes": ["cat", "dog", "cat"]}, ["classes", "'cat'"]),
         ({"classes": ["cat"]}, ["classes", "'cat'"]),
-        ({"schema_version": 2}, ["schema_version", "2"]),
+        ({"schema_version": 1}, ["schema_version is 1", "an older Torchlight", "train it again"]),
+        ({"schema_version": 3}, ["schema_version", "3"]),
         ({"limits": {"max_byte": 5}}, ["limits.max_byte", "not permitted"]),
         ({"limits": {"max_images": 0}}, ["limits.max_images", "0"]),
         ({"limits": {"max_pixels": "many"}}, ["limits.max_pixels", "'many'"]),

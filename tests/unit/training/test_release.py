@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from handlers.classifier import Classifier
 from handlers.modalities.image import images
+from handlers.uncertainty.observation import observe
 from models.card import Card
 from models.release import Release, find, sha256, verify_digests
 from tests.unit.training.halves import split
@@ -82,14 +83,19 @@ def test_trust_is_fitted_on_what_is_served(release: Release, classifier: Classif
 
     def scored(part: Any) -> uncertainty.Scored:
         pixels = [images.pixels(images.decode(content), release.card.input) for content in part.images]
-        return uncertainty.Scored(classifier.engine.outputs(images.stack(pixels)), torch.tensor(part.labels))
+        return uncertainty.Scored(observe(classifier.engine, images.stack(pixels)), torch.tensor(part.labels))
 
-    fitted = uncertainty.fit(scored(digits.train), scored(digits.calibration), uncertainty.UncertaintySettings())
     found = release.card.uncertainty
     assert found is not None
+    settings = uncertainty.UncertaintySettings(ood=found.ood.score)
+    fitted = uncertainty.fit(scored(digits.train), scored(digits.calibration), settings)
     assert found.temperature == pytest.approx(fitted.uncertainty.temperature, rel=1e-3)
     assert found.ood.threshold == pytest.approx(fitted.uncertainty.ood.threshold, rel=1e-3)
-    assert found.conformal.threshold == pytest.approx(fitted.uncertainty.conformal.threshold, abs=1e-3)
+    assert found.ood.choice[found.ood.score] == max(found.ood.choice.values())
+    assert found.policy.min_probability == pytest.approx(fitted.uncertainty.policy.min_probability, abs=1e-3)
+    assert found.conformal is not None
+    assert fitted.uncertainty.conformal is not None
+    assert found.conformal.thresholds == pytest.approx(fitted.uncertainty.conformal.thresholds, abs=1e-3)
 
 
 def test_pixels_are_normalized_by_what_was_trained_on(release: Release, digits: Dataset) -> None:

@@ -12,7 +12,8 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from handlers.explain.methods import attribution
-from handlers.explain.methods.method import MAX_ROWS, Method, Passes, rows_at_once
+from handlers.explain.methods.method import Method, Passes
+from handlers.explain.methods.row_limit import MAX_ROWS, rows_at_once
 from handlers.explain.registry import METHODS
 from models.card import Explanations
 from tests.unit.handlers.explain.asking import ALL, COMPLETE, SIZE, ask, background, images, network, targets

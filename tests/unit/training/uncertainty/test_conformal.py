@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from handlers.prediction_sets import membership, set_scores
+from handlers.uncertainty.prediction_sets import membership, set_scores
 from models.card import Conformal
 from training.uncertainty.conformal import SetRule, auto_coverage, conservative_rank, coverage_interval, fit_sets
 

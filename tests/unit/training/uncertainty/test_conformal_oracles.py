@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from handlers.prediction_sets import membership, set_scores
 from handlers.uncertainty import DIGITS
+from handlers.uncertainty.prediction_sets import membership, set_scores
 from models.card import Conformal
 from training.uncertainty.conformal import SetRule, fit_sets
 

@@ -7,7 +7,7 @@ from sklearn.covariance import ledoit_wolf
 
 from handlers.engines import Outputs
 from handlers.modalities.image.pixel_statistics import STATISTICS, pixel_statistics
-from handlers.ood import MEANS, UNIT, WHITENING, PixelDistance, distance, straightened
+from handlers.uncertainty.ood import MEANS, UNIT, WHITENING, PixelDistance, distance, straightened
 from training.uncertainty.distances import UNIT_SHARE, embedding_tensors, pixel_tensors
 from training.uncertainty.gaussian import shrunk_covariance
 

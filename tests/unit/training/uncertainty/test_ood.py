@@ -7,7 +7,7 @@ import torch
 
 from handlers.engines import Outputs
 from handlers.modalities.image.pixel_statistics import pixel_statistics
-from handlers.ood import OodDetector
+from handlers.uncertainty.ood import OodDetector
 from training.uncertainty.ood import FittedOod, OodRule, detected_share, fit_ood, fit_threshold, scale
 from training.uncertainty.scored import Scored, ScoredBatterySet
 

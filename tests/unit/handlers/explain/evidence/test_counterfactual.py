@@ -5,7 +5,7 @@ import torch
 
 from handlers.explain.evidence import counterfactual
 from handlers.explain.evidence.counterfactual import Counterfactual
-from handlers.explain.methods.method import MAX_ROWS
+from handlers.explain.methods.row_limit import MAX_ROWS
 
 IMAGE, BLURRED = torch.ones(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
 PAIR = [(2, 3), (2, 4)]

@@ -8,7 +8,7 @@ from torch import nn
 
 from handlers.explain.evidence import faithfulness
 from handlers.explain.methods.baselines import blur
-from handlers.explain.methods.method import MAX_ROWS
+from handlers.explain.methods.row_limit import MAX_ROWS
 
 FOR, AGAINST = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from handlers.explain.methods.attribution import Attribution
 from handlers.explain.methods.baselines import blur
-from handlers.explain.methods.method import MAX_ROWS
+from handlers.explain.methods.row_limit import MAX_ROWS
 from handlers.explain.registry import METHODS
 from tests.unit.handlers.explain.asking import CLASSES, ask, images, linear_network, slopes, targets
 

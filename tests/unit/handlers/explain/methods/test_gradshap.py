@@ -116,7 +116,7 @@ def test_sum_is_the_score_minus_the_mean_score_of_the_baselines(
 def test_first_training_images_have_all_classes(explainer: Explainer, classifier: Classifier) -> None:
     assert explainer.neighbors is not None
     files = explainer.neighbors.thumbnails(20)
-    background = Background.of(files, classifier.card.input, explainer.target_score, torch.device("cpu"))
+    background = Background.of(files, classifier.card.input, explainer.target_score.network, torch.device("cpu"))
     predicted = background.logits.argmax(dim=1).tolist()
     assert len(set(predicted[:10])) >= 9, "the network may be wrong about one of them"
     assert background.images.shape == (20, 3, classifier.card.input.size, classifier.card.input.size)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from handlers.explain.methods import patches
-from handlers.explain.methods.method import MAX_ROWS
+from handlers.explain.methods.row_limit import MAX_ROWS
 
 
 def test_the_evidence_of_a_patch_is_the_mean_of_its_pixels() -> None:

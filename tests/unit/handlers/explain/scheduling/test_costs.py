@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from handlers.explain.methods.introspection import Introspection
-from handlers.explain.methods.method import MAX_ROWS, Passes, TargetScore
+from handlers.explain.methods.method import Passes, TargetScore
+from handlers.explain.methods.row_limit import MAX_ROWS
 from handlers.explain.scheduling.costs import BUDGET, Costs, Pass
 
 

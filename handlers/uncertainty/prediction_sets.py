@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import torch
 
-from handlers.uncertainty import DIGITS
+from handlers.uncertainty.estimator import DIGITS
 from models.card import Conformal
 
 

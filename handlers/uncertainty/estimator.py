@@ -1,9 +1,4 @@
-"""Uncertainty of an answer: calibrated probabilities, prediction sets and OOD scores.
-
-Fitting (training/uncertainty/) and serving compute these with the same functions, for a whole batch, in float64. The
-remaining noise is that of the network's float32, whose last bits change with the batch. Values are rounded before they
-are compared with a threshold.
-"""
+"""Estimator of the uncertainty of answers, loaded from a release."""
 
 from __future__ import annotations
 
@@ -14,8 +9,8 @@ import torch
 from safetensors import SafetensorError
 
 from handlers.engines import Engine, Outputs
-from handlers.observation import observe
-from handlers.ood import OodDetector, OodError, OodScores
+from handlers.uncertainty.observation import observe
+from handlers.uncertainty.ood import OodDetector, OodError, OodScores
 from models.card import Card, Policy, UncertaintyCard
 from models.release import UNCERTAINTY, WEIGHTS
 from models.tensors import load_tensors

@@ -206,7 +206,7 @@ class OodDetector:
         if self._pixel_distance is None or self._card.pixel_scale is None:
             return OodScores(_rounded(content), lambda: ["content"] * len(content))
         statistics, pixel_distance = outputs.statistics, self._pixel_distance
-        assert statistics is not None, "handlers.observation.observe adds them"
+        assert statistics is not None, "handlers.uncertainty.observation.observe adds them"
         pixels = scaled(pixel_distance(statistics), self._card.pixel_scale)
 
         def details() -> list[Detail]:
