@@ -430,8 +430,8 @@ class Card(StrictModel):
             raise CardError(str(error)) from None
         if isinstance(content, dict) and content.get("schema_version") == 1:
             raise CardError(
-                f"{path}: schema_version is 1: an older Torchlight trained this model, and its uncertainty means something "
-                "else today: train it again"
+                f"{path}: schema_version is 1: an older Torchlight trained this model, and its uncertainty means "
+                "something else today: train it again"
             )
         try:
             return cls.model_validate(content)
