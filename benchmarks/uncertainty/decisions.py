@@ -129,9 +129,9 @@ def measure_detection(
             fitted = fit_ood(network.train, rows(network.pool, calibration), OodRule("auto", True, rate), choice)
             detector = OodDetector(fitted.card, fitted.tensors)
             chosen = fitted.card.score
-            for own, others in resplits(len(network.pool.labels), half, splits, network.seed):
+            for own, held_out in resplits(len(network.pool.labels), half, splits, network.seed):
                 again = fit_ood(network.train, rows(network.pool, own), OodRule(chosen, True, rate))
-                values = OodDetector(again.card, again.tensors)(rows(network.pool, others).outputs).values
+                values = OodDetector(again.card, again.tensors)(rows(network.pool, held_out).outputs).values
                 add(rate, torch.tensor(values) > again.card.threshold)
             for scored, entry in sets:
                 detected = torch.tensor(detector(scored.outputs).values) > fitted.card.threshold

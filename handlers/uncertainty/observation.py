@@ -1,4 +1,4 @@
-"""What is observed of images: the network's outputs, and the statistics of its input."""
+"""Observation of images: the network's outputs, and the statistics of its input."""
 
 from __future__ import annotations
 

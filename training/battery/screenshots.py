@@ -146,6 +146,6 @@ def _color(random: Random, low: int, high: int) -> Color:
     return red, green, blue
 
 
-def _mixed(one: Color, other: Color, share: float) -> Color:
-    red, green, blue = (round(a + share * (b - a)) for a, b in zip(one, other, strict=True))
+def _mixed(first: Color, second: Color, share: float) -> Color:
+    red, green, blue = (round(a + share * (b - a)) for a, b in zip(first, second, strict=True))
     return red, green, blue

@@ -18,7 +18,7 @@ _FEW_SHADES = 32
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What is known of an image after it was decoded.
+    """Facts about an image after it was decoded.
 
     Attributes:
         thumbnail: small gray version for near_copies.py; None if the image is too small.

@@ -56,20 +56,22 @@ def embedding_tensors(
         )
     tensors |= {MEANS: means.float(), WHITENING: whitening(covariance).float().contiguous()}
     if score == "relative_mahalanobis":
-        one = torch.zeros_like(labels)
-        mean = class_means(embeddings, one, 1)
+        single_class = torch.zeros_like(labels)
+        mean = class_means(embeddings, single_class, 1)
         tensors[BACKGROUND_MEAN] = mean.float()
-        tensors[BACKGROUND_WHITENING] = whitening(shrunk_covariance(embeddings, one, mean)).float().contiguous()
+        tensors[BACKGROUND_WHITENING] = (
+            whitening(shrunk_covariance(embeddings, single_class, mean)).float().contiguous()
+        )
     return tensors
 
 
 def pixel_tensors(statistics: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return the tensors of PixelDistance (handlers/uncertainty/ood.py), float64, of training statistics (N, K)."""
     mean = statistics.mean(dim=0)
-    least = [MIN_LOG_DEVIATION if name.startswith("log") else MIN_DEVIATION for name in STATISTICS]
-    deviation = statistics.std(dim=0, correction=0).maximum(torch.tensor(least, dtype=torch.float64))
-    values, one = (statistics - mean) / deviation, torch.zeros(len(statistics), dtype=torch.int64)
-    covariance = shrunk_covariance(values, one, torch.zeros(1, values.shape[1], dtype=torch.float64))
+    floors = [MIN_LOG_DEVIATION if name.startswith("log") else MIN_DEVIATION for name in STATISTICS]
+    deviation = statistics.std(dim=0, correction=0).maximum(torch.tensor(floors, dtype=torch.float64))
+    values, single_class = (statistics - mean) / deviation, torch.zeros(len(statistics), dtype=torch.int64)
+    covariance = shrunk_covariance(values, single_class, torch.zeros(1, values.shape[1], dtype=torch.float64))
     # Variances are 1 then, except of statistics that differ by less than the least deviation.
     covariance += torch.diag((1 - covariance.diagonal()).clamp(min=0))
     root = whitening(covariance)

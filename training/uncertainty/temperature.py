@@ -138,7 +138,7 @@ def _cross_fitted(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     fold = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0)) % folds
     losses = torch.zeros(len(labels), dtype=torch.float64)
     for number in range(folds):
-        held, rest = fold == number, fold != number
-        temperature = fitted(logits[rest], labels[rest]) if rest.any() else 1.0
-        losses[held] = _losses(logits[held], labels[held], temperature)
+        held_out, fitting = fold == number, fold != number
+        temperature = fitted(logits[fitting], labels[fitting]) if fitting.any() else 1.0
+        losses[held_out] = _losses(logits[held_out], labels[held_out], temperature)
     return losses
