@@ -7,6 +7,7 @@ is configured twice.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,6 +36,9 @@ EAGER = "eager"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 # No leading zeros, so that each number has one spelling.
 VERSION_PATTERN = r"^(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){0,2}$"
+
+# Step of the location of an error that names a type of several, as pydantic writes it; not a key.
+_TYPE_STEP = re.compile(r"^(literal|tuple|list|dict|function-\w+)\[|^constrained-\w+$|^(float|int|str|bool)$")
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
@@ -445,14 +449,22 @@ class Card(StrictModel):
 
 
 def describe(error: ValidationError) -> str:
-    """Return pydantic's errors in one line: each with its key, the problem and the value."""
-    messages = []
+    """Return pydantic's errors in one line: each with its key, the problem and the value.
+
+    A key that takes values of several types, such as a number or `auto`, has an error for each; here it has one.
+    """
+    problems: dict[tuple[str, str], list[str]] = {}
     for item in error.errors():
         # Messages of validators that check several keys already name the keys and their values.
         is_model_rule = item["type"] == "value_error" and isinstance(item["input"], dict)
-        where = ".".join(str(step) for step in item["loc"]) or ("" if is_model_rule else "the whole")
+        steps = [str(step) for step in item["loc"] if not _TYPE_STEP.search(str(step))]
+        where = ".".join(steps) or ("" if is_model_rule else "the whole")
         value = f" (it is {item['input']!r:.80})"
         if is_model_rule or item["type"] in ("missing", "extra_forbidden"):
             value = ""
-        messages.append(f"{where}: {item['msg']}{value}".removeprefix(": ").replace("Value error, ", ""))
+        problems.setdefault((where, value), []).append(item["msg"].replace("Value error, ", ""))
+    messages = []
+    for (where, value), (first, *others) in problems.items():
+        alternatives = [other.removeprefix("Input should be ") for other in others]
+        messages.append(f"{where}: {', or '.join([first, *alternatives])}{value}".removeprefix(": "))
     return "; ".join(messages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,22 @@ def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_bytes(b"\x89PNG\r\n\x1a\n\xff")
     with pytest.raises(RecipeError, match=r"mine\.yaml: not YAML: "):
         load(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"uncertainty.coverage": "high"},
+            "uncertainty.coverage: Input should be a valid number, unable to parse string as a number, or 'auto' "
+            "(it is 'high')",
+        ),
+        (
+            {"uncertainty.policy.min_probability": 2},
+            "uncertainty.policy.min_probability: Input should be less than or equal to 1, or 'auto' (it is 2)",
+        ),
+    ],
+)
+def test_key_with_several_types_has_one_message(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        load("default", changes)
