@@ -31,9 +31,10 @@ from training import battery, metrics, neighbors, report, uncertainty
 from training.cost import Spent, cost
 from training.data.dataset import Dataset, RawImage
 from training.evaluate import Evaluation, correct, losses, ood_scores, outputs
+from training.loop.augment import AugmentationRng, changed
 from training.loop.history import Epoch
 from training.loop.job import TrainingJob
-from training.loop.loader import BatchSource
+from training.loop.loader import CHUNK, BatchSource
 from training.loop.loop import Training
 from training.loop.measure import seen
 from training.metrics.battery import measure_battery
@@ -135,7 +136,7 @@ def _fit(trained: Trained, engine: Engine) -> tuple[uncertainty.Fitted, dict[str
     train, calibration = (_scored(engine, source, training) for source in (training.train, training.calibration))
     settings = job.recipe.uncertainty
     sets = _battery(engine, training, job.dataset.name) if settings.ood == "auto" else ()
-    fitted = uncertainty.fit(train, calibration, settings, sets)
+    fitted = uncertainty.fit(_with_changed(train, engine, trained), calibration, settings, sets)
     try:
         neighbor_tensors = neighbors.tensors(job.dataset.train, training.spec, train.outputs.embeddings)
     except (OSError, RequestError) as error:  # a file that was deleted during the training
@@ -148,6 +149,25 @@ def _scored(engine: Engine, source: BatchSource, training: Training) -> Scored:
     """Return the outputs and labels of a split, with the preprocessing that serves."""
     chunks = [observe(engine, pixels).cpu() for _, pixels in seen(source, training.spec)]
     return Scored(Outputs.cat(chunks), source.labels.cpu())
+
+
+def _with_changed(train: Scored, engine: Engine, trained: Trained) -> Scored:
+    """Return the training images and a copy of each, changed as in training, if the recipe changes their look.
+
+    The network was trained on such images too. Without them, it would refer an image with another tint even if its
+    recipe has `augmentation.tint`.
+    """
+    training, how = trained.training, trained.job.recipe.augmentation
+    if not (how.flip or how.quarter_turns or how.color or how.tint or how.gray or how.invert or how.blur):
+        return train
+    source, seed = training.train, torch.Generator().manual_seed(trained.job.recipe.seed)
+    chunks = torch.split(torch.arange(len(source.labels)), CHUNK)
+    outputs = [train.outputs]
+    for uncropped in source.batches(chunks):
+        count = len(uncropped)
+        pixels = changed(uncropped, training.spec, how, AugmentationRng(seed, slice(0, count), count))
+        outputs.append(observe(engine, pixels).cpu())
+    return Scored(Outputs.cat(outputs), train.labels.repeat(2))
 
 
 def _battery(engine: Engine, training: Training, dataset_name: str) -> list[ScoredBatterySet]:

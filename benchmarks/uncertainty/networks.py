@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from handlers.engines import Outputs
 from handlers.engines.eager import Eager
 from handlers.uncertainty.observation import observe
 from models import architectures
 from models.card import Input
+from models.tensors import load_tensors
 from training import data, recipe
 from training.data.dataset import Dataset, Split
 from training.data.split import SPLIT_SEED
@@ -99,7 +100,7 @@ def load(name: str, seed: int, folder: Path) -> MeasuredNetwork:
     path = kept(folder, name, seed)
     with safe_open(path, "pt") as file:
         header: dict[str, Any] = json.loads(file.metadata()["header"])
-    tensors = load_file(path)
+    tensors = load_tensors(path)
     network = architectures.build(header["architecture"], **header["arguments"])
     prefix = "weights."
     weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

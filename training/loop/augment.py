@@ -43,14 +43,32 @@ def augment(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Crop, flip, turn, change colors, blur, cut out and mix.
 
-    A change that is off draws no random numbers, so a recipe without it trains as before.
-
     Args:
         images_before_crop: uint8 (N, 3, spec.pre_crop_size, spec.pre_crop_size).
         labels: int64 (N,).
 
     Returns:
         Normalized float32 (N, 3, spec.size, spec.size), and targets (N, classes), each row of sum 1.
+    """
+    batch = images.normalize(changed(images_before_crop, spec, how, rng), spec)
+    targets = functional.one_hot(labels, classes).float()
+    if how.cutout:
+        batch = cutout(batch, how.cutout, rng)
+    if how.mixup:
+        batch, targets = mixup(batch, targets, how.mixup, rng)
+    return batch, targets
+
+
+def changed(images_before_crop: torch.Tensor, spec: Input, how: Augmentation, rng: AugmentationRng) -> torch.Tensor:
+    """Crop, flip, turn, change colors and blur: changes after which an image is still one of its kind.
+
+    A change that is off draws no random numbers, so a recipe without it trains as before.
+
+    Args:
+        images_before_crop: uint8 (N, 3, spec.pre_crop_size, spec.pre_crop_size).
+
+    Returns:
+        uint8 (N, 3, spec.size, spec.size).
     """
     pixels = crop(images_before_crop, spec.size, how.crop, rng, flip=how.flip)
     if how.quarter_turns:
@@ -65,13 +83,7 @@ def augment(
         pixels = invert(pixels, how.invert, rng)
     if how.blur:
         pixels = gaussian_blur(pixels, how.blur * rng.uniform())
-    batch = images.normalize(pixels, spec)
-    targets = functional.one_hot(labels, classes).float()
-    if how.cutout:
-        batch = cutout(batch, how.cutout, rng)
-    if how.mixup:
-        batch, targets = mixup(batch, targets, how.mixup, rng)
-    return batch, targets
+    return pixels
 
 
 def crop(uncropped: torch.Tensor, size: int, padding: int, rng: AugmentationRng, *, flip: bool = False) -> torch.Tensor:

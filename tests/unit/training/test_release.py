@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from handlers.classifier import Classifier
 from handlers.modalities.image import images
+from handlers.modalities.image.pixel_statistics import STATISTICS
 from handlers.uncertainty.observation import observe
 from models.card import Card
 from models.release import Release, find, sha256, verify_digests
@@ -155,6 +156,36 @@ def test_data_warnings_and_ood_data_reach_the_report(tmp_path: Path, monkeypatch
         True,
     )
     assert len(found.history) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "copies"), [({}, 1), ({"augmentation.tint": 0.5}, 2), ({"augmentation.cutout": 2}, 1)]
+)
+def test_distances_are_fitted_on_changed_images_too_if_the_network_was_trained_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], copies: int
+) -> None:
+    """Without them, a model that learned to answer tinted images would refer them all."""
+    seen: list[uncertainty.Scored] = []
+    fit = uncertainty.fit
+
+    def watched(train: uncertainty.Scored, *others: Any) -> uncertainty.Fitted:
+        seen.append(train)
+        return fit(train, *others)
+
+    monkeypatch.setattr(uncertainty, "fit", watched)
+    monkeypatch.setattr(report, "write", lambda folder, report: [])
+    halves = Dataset("halves", "a lamp", "", ("left", "right"), split(64), split(12, 1), split(20, 2), "0" * 64)
+    how = recipe.load("default", {"epochs": 1, "input.size": 8, "uncertainty.ood": "mahalanobis", **change})
+    train(TrainingJob(dataset=halves, model="h", version="1.0", recipe=how, root=tmp_path, log=lambda line: None))
+    (scored,) = seen
+    assert len(scored.labels) == len(scored.outputs.logits) == 64 * copies
+    assert scored.labels.tolist() == halves.train.labels * copies
+    assert scored.outputs.statistics is not None
+    if copies == 2:
+        first, second = scored.outputs.statistics.split(64)
+        colors = [name for name, kind in STATISTICS.items() if kind == "colors"]
+        moved = (second - first)[:, [list(STATISTICS).index(name) for name in colors]].abs().amax(dim=1)
+        assert float((moved > 0.01).double().mean()) > 0.9, "nearly every copy has another tint"
 
 
 def test_images_that_are_arrays_have_golden_ones_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
