@@ -89,7 +89,7 @@ def test_metrics_json_has_the_battery_and_the_blind_spots(trusting: Path) -> Non
 
 def test_page_of_a_careful_model_names_no_set(tmp_path: Path) -> None:
     strict = UNCERTAINTY.model_copy(update={"ood": UNCERTAINTY.ood.model_copy(update={"threshold": -1e6})})
-    assert "No set is often accepted and wrong." in text(write(tmp_path, strict))
+    assert "No set is shown to be often accepted and wrong." in text(write(tmp_path, strict))
 
 
 def test_page_without_uncertainty_has_accuracies_only(tmp_path: Path) -> None:
