@@ -82,7 +82,7 @@ def v2_metadata(ask: Ask) -> None:
         assert [tensor["name"] for tensor in body["inputs"]] == ["image"]
         assert [tensor["name"] for tensor in body["outputs"]] == [
             *("label", "index", "probability"),
-            *("set", "ood_score", "decision", "reason"),
+            *("set", "ood_score", "decision", "reason", "reason_detail"),
         ]
 
 

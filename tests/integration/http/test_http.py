@@ -39,7 +39,8 @@ def test_a_prediction_has_the_promised_shape(server: Server, digit: dict[str, by
     answer = post(server, "/predictions/digits", digit["7"])
     body = answer.json()
     assert answer.headers["X-Model-Version"] == "1.0"
-    assert set(body) == {"model", "version", "request_id", "predictions", "set", "ood", "decision", "reason"}
+    members = {"set", "ood", "decision", "reason", "reason_detail"}
+    assert set(body) == {"model", "version", "request_id", "predictions", *members}
     assert (body["model"], body["version"], body["request_id"]) == ("digits", "1.0", "mine")
     assert body["predictions"][0]["label"] == "7"
     assert body["predictions"][0]["index"] == 7
