@@ -48,14 +48,14 @@ class Copies:
         if across_labels:
             examples = _examples(across_labels, lambda item: f"{printable(item.name)} ({item.label})")
             sentences.append(
-                f"{self._count(len(across_labels))} {_plural(len(across_labels), 'pair')} of images that look like "
-                f"copies of each other have different classes, such as {examples}: check their labels"
+                f"{self._count(len(across_labels))} {'pair' if len(across_labels) == 1 else 'pairs'} of images with "
+                f"different classes look like copies of each other, such as {examples}: check their labels"
             )
         if same:
             count = len({item.name for pair in same for item in pair})
             sentences.append(
-                f"{self._count(count)} of {len(self._items):,} images look like copies of others in the same split "
-                f"({_WHY}), such as {_examples(same)}: they are fewer different images than files"
+                f"{self._count(count)} of {len(self._items):,} images {_look_like_copies(count)} of others in the same "
+                f"split ({_WHY}), such as {_examples(same)}: they are fewer different images than files"
             )
         return sentences
 
@@ -81,8 +81,8 @@ class Copies:
         }
         names = " or ".join({"train": "training", "calibration": "calibration"}[name] for name in others)
         return [
-            f"{self._count(count)} of {size:,} {split} images look like copies of {names} images ({_WHY}), such as "
-            f"{_examples(crossing)}: {harm[split]}. They are not removed: keep one of each, or put all copies of an "
+            f"{self._count(count)} of {size:,} {split} images {_look_like_copies(count)} of {names} images ({_WHY}), "
+            f"such as {_examples(crossing)}: {harm[split]}. They are not removed: keep one of each, or put all copies of an "
             "image into one split"
         ]
 
@@ -96,5 +96,5 @@ def _examples(
     return listed([f"{name(one)} and {name(other)}" for one, other in pairs], _MAX_PAIRS)
 
 
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"
+def _look_like_copies(count: int) -> str:
+    return "looks like a copy" if count == 1 else "look like copies"

@@ -117,8 +117,8 @@ def unproven_sentence(evidence: Calibration) -> str:
     start = "it is unproven that calibration helps: "
     if evidence.mistakes < MIN_MISTAKES:
         return (
-            f"{start}{evidence.images} calibration images have {evidence.mistakes} mistakes, and {MIN_MISTAKES} are "
-            "needed to tell"
+            f"{start}{evidence.images} calibration images have {evidence.mistakes} "
+            f"mistake{'' if evidence.mistakes == 1 else 's'}, and {MIN_MISTAKES} are needed to tell"
         )
     gain = evidence.nll_raw - evidence.nll_cross_fitted
     return (

@@ -123,14 +123,14 @@ def test_copies_across_given_splits_are_said_and_stay(tmp_path: Path) -> None:
         "brightness), such as test/cat/again0.jpg and train/cat/0.png, "
     )
     assert "the figures of the test split are too good. They are not removed" in data_warnings[0]
-    assert data_warnings[1].startswith("1 of 17 calibration images look like copies of training images")
+    assert data_warnings[1].startswith("1 of 17 calibration images looks like a copy of training images")
 
 
 def test_copies_of_two_classes_are_said(tmp_path: Path) -> None:
     contents = originals("", 0) | {"dog/wrong.jpg": COPIES["JPEG of quality 90"](photo(3))}
     _, data_warnings = load(folders(tmp_path, {name.strip("/"): content for name, content in contents.items()}))
     assert data_warnings == [
-        "1 pair of images that look like copies of each other have different classes, such as cat/3.png (cat) and "
+        "1 pair of images with different classes look like copies of each other, such as cat/3.png (cat) and "
         "dog/wrong.jpg (dog): check their labels"
     ]
 
