@@ -82,8 +82,8 @@ class Copies:
         names = " or ".join({"train": "training", "calibration": "calibration"}[name] for name in others)
         return [
             f"{self._count(count)} of {size:,} {split} images {_look_like_copies(count)} of {names} images ({_WHY}), "
-            f"such as {_examples(crossing)}: {harm[split]}. They are not removed: keep one of each, or put all copies of an "
-            "image into one split"
+            f"such as {_examples(crossing)}: {harm[split]}. They are not removed: keep one of each, or put all "
+            "copies of an image into one split"
         ]
 
     def _count(self, count: int) -> str:
