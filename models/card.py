@@ -464,7 +464,7 @@ def describe(error: ValidationError) -> str:
             value = ""
         problems.setdefault((where, value), []).append(item["msg"].replace("Value error, ", ""))
     messages = []
-    for (where, value), (first, *others) in problems.items():
-        alternatives = [other.removeprefix("Input should be ") for other in others]
+    for (where, value), (first, *further) in problems.items():
+        alternatives = [other.removeprefix("Input should be ") for other in further]
         messages.append(f"{where}: {', or '.join([first, *alternatives])}{value}".removeprefix(": "))
     return "; ".join(messages)

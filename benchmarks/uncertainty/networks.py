@@ -52,7 +52,7 @@ class MeasuredNetwork:
     pixels: torch.Tensor
 
 
-def kept(folder: Path, name: str, seed: int) -> Path:
+def file_of(folder: Path, name: str, seed: int) -> Path:
     """Return the file of a network."""
     return folder / f"{name}-{seed}.safetensors"
 
@@ -65,7 +65,7 @@ def name_of(source: str) -> str:
 def train(source: str, seed: int, folder: Path) -> None:
     """Train a network and keep it, unless it is in the folder already. Split, weights and order depend on the seed."""
     name = name_of(source)
-    path = kept(folder, name, seed)
+    path = file_of(folder, name, seed)
     if path.exists():
         return
     dataset, _ = data.load(source, SPLIT_SEED + seed)
@@ -97,7 +97,7 @@ def load(name: str, seed: int, folder: Path) -> MeasuredNetwork:
         OSError: it is not in the folder.
         ValueError: it is from another revision of this code.
     """
-    path = kept(folder, name, seed)
+    path = file_of(folder, name, seed)
     with safe_open(path, "pt") as file:
         header: dict[str, Any] = json.loads(file.metadata()["header"])
     tensors = load_tensors(path)

@@ -38,7 +38,7 @@ class Copies:
         if not len(self._rows):
             return []
         split_of = {item.name: name for name, items in splits.items() for item in items}
-        pairs = [(self._items[one], self._items[other]) for one, other in self._rows]
+        pairs = [(self._items[lower], self._items[higher]) for lower, higher in self._rows]
         across_labels = [pair for pair in pairs if pair[0].label != pair[1].label]
         same = [(a, b) for a, b in pairs if a.label == b.label and split_of[a.name] == split_of[b.name]]
         sentences = [
@@ -69,10 +69,8 @@ class Copies:
     ) -> list[str]:
         """Return the sentence about images of `split` that are near copies of images of `others`, if there are any."""
         both = [pair if split_of[pair[0].name] == split else pair[::-1] for pair in pairs]
-        crossing = [
-            (one, other) for one, other in both if split_of[one.name] == split and split_of[other.name] in others
-        ]
-        count = len({one.name for one, _ in crossing})
+        crossing = [(own, copy) for own, copy in both if split_of[own.name] == split and split_of[copy.name] in others]
+        count = len({own.name for own, _ in crossing})
         if not count:
             return []
         harm = {
@@ -93,7 +91,7 @@ class Copies:
 def _examples(
     pairs: Sequence[tuple[Item, Item]], name: Callable[[Item], str] = lambda item: printable(item.name)
 ) -> str:
-    return listed([f"{name(one)} and {name(other)}" for one, other in pairs], _MAX_PAIRS)
+    return listed([f"{name(first)} and {name(second)}" for first, second in pairs], _MAX_PAIRS)
 
 
 def _look_like_copies(count: int) -> str:

@@ -139,17 +139,17 @@ def _candidates(hashes: np.ndarray) -> tuple[np.ndarray, bool]:
             compared += len(first)
             near = first[np.bitwise_count(ordered[first] ^ ordered[first + distance]) <= MAX_DISTANCE]
             count += len(near)
-            one, other = order[near], order[near + distance]
-            keys.append(np.minimum(one, other) * len(hashes) + np.maximum(one, other))
+            first, second = order[near], order[near + distance]
+            keys.append(np.minimum(first, second) * len(hashes) + np.maximum(first, second))
     unique = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
     return np.stack(np.divmod(unique, max(1, len(hashes))), axis=1), complete
 
 
 def _correlations(versions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Return the Pearson correlation of the two small versions of each pair; it ignores brightness and contrast."""
-    one, other = (versions[pairs[:, side]].astype(np.float32) for side in (0, 1))
-    one -= one.mean(axis=1, keepdims=True)
-    other -= other.mean(axis=1, keepdims=True)
-    products = np.einsum("ij,ij->i", one, other)
-    correlations: np.ndarray = products / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))
+    first, second = (versions[pairs[:, side]].astype(np.float32) for side in (0, 1))
+    first -= first.mean(axis=1, keepdims=True)
+    second -= second.mean(axis=1, keepdims=True)
+    products = np.einsum("ij,ij->i", first, second)
+    correlations: np.ndarray = products / (np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1))
     return correlations

@@ -57,7 +57,7 @@ def test_kept_network_of_another_revision_is_refused(tmp_path: Path) -> None:
     header = {"architecture": "cnn", "arguments": {"image_size": 8, "classes": 2}, "input": {"former": 1}}
     network = architectures.build("cnn", image_size=8, classes=2)
     tensors = {f"weights.{name}": value for name, value in network.state_dict().items()}
-    save_file(tensors, networks.kept(tmp_path, "drawn", 0), {"header": json.dumps(header)})
+    save_file(tensors, networks.file_of(tmp_path, "drawn", 0), {"header": json.dumps(header)})
     with pytest.raises(ValueError, match=r"drawn-0\.safetensors is from another revision of this code: remove it"):
         networks.load("drawn", 0, tmp_path)
 
@@ -83,7 +83,7 @@ def test_tables_are_written_and_networks_are_kept(tmp_path: Path, monkeypatch: p
     written.write_text("# Uncertainty\n\n## Measured\n")
     flags = ["--networks", "1", "--keep", str(tmp_path / "keep"), "--page", str(written)]
     benchmark.main(flags)
-    kept = networks.kept(tmp_path / "keep", "drawn", 0)
+    kept = networks.file_of(tmp_path / "keep", "drawn", 0)
     time = kept.stat().st_mtime_ns
     benchmark.main(flags)
     assert kept.stat().st_mtime_ns == time, "a kept network was trained again"
