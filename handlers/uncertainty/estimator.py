@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from handlers.engines import Engine, Outputs
 from handlers.uncertainty.observation import observe
 from handlers.uncertainty.ood import OodDetector, OodError, OodScores
-from models.card import Card, Policy, UncertaintyCard
+from models.card import Card, Policy, UncertaintyCard, describe
 from models.release import UNCERTAINTY, WEIGHTS
 from models.tensors import load_tensors
 
@@ -75,9 +76,14 @@ class UncertaintyEstimator:
         """Return the same estimator with another policy.
 
         Raises:
-            ValidationError: the policy refers by prediction sets that the model does not give.
+            UncertaintyError: the policy refers by prediction sets that the model does not give.
         """
-        uncertainty = UncertaintyCard.model_validate(self.uncertainty.model_dump() | {"policy": policy.model_dump()})
+        try:
+            uncertainty = UncertaintyCard.model_validate(
+                self.uncertainty.model_dump() | {"policy": policy.model_dump()}
+            )
+        except ValidationError as error:
+            raise UncertaintyError(f"the policy does not fit the model: {describe(error)}") from None
         return UncertaintyEstimator(uncertainty, self._tensors)
 
     def scores(self, outputs: Outputs) -> OodScores:

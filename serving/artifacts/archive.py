@@ -69,15 +69,11 @@ def archive(
 
     Raises:
         ReleaseError: the release is incomplete, or the store has its version in another spelling.
-        ArchiveError: the config has a policy, but the card has no `uncertainty`; the archiver failed; or the archive
-            does not reproduce its golden answers.
+        ArchiveError: the config has a policy that does not fit the card; the archiver failed; or the archive does not
+            reproduce its golden answers.
     """
     verify_digests(release.folder, release.card)
-    if config.handler is not None and "policy" in config.handler.model_fields_set and release.card.uncertainty is None:
-        raise ArchiveError(
-            f"the settings have a policy, but the card of {release.folder} has no uncertainty: leave `policy` "
-            "out, or train the model again"
-        )
+    _check_policy(release, config)
     if not neighbors:
         digests = {name: digest for name, digest in release.card.digests.items() if name != NEIGHBORS}
         release = replace(release, card=release.card.model_copy(update={"digests": digests}))
@@ -101,6 +97,27 @@ def archive(
             draft.unlink(missing_ok=True)
             digest_draft.unlink(missing_ok=True)
     return target, count
+
+
+def _check_policy(release: Release, config: ModelConfig) -> None:
+    """Check that a policy in the config fits the card.
+
+    Raises:
+        ArchiveError: the card has no `uncertainty`, or the policy refers by prediction sets that the model lacks.
+    """
+    if config.handler is None or "policy" not in config.handler.model_fields_set:
+        return
+    uncertainty, size = release.card.uncertainty, config.handler.policy.max_set_size
+    if uncertainty is None:
+        raise ArchiveError(
+            f"the settings have a policy, but the card of {release.folder} has no uncertainty: leave `policy` "
+            "out, or train the model again"
+        )
+    if uncertainty.conformal is None and size is not None:
+        raise ArchiveError(
+            f"the settings have policy.max_set_size {size}, but the model of {release.folder} gives no prediction sets "
+            f"({uncertainty.no_sets_reason}): leave `max_set_size` out"
+        )
 
 
 def prove(path: Path) -> int:

@@ -65,11 +65,13 @@ class Copies:
         split_of: Mapping[str, str],
         size: int,
         split: str,
-        others: Sequence[str],
+        other_splits: Sequence[str],
     ) -> list[str]:
-        """Return the sentence about images of `split` that are near copies of images of `others`, if there are any."""
+        """Return the sentence about images of `split` that are near copies of images of `other_splits`, if any."""
         both = [pair if split_of[pair[0].name] == split else pair[::-1] for pair in pairs]
-        crossing = [(own, copy) for own, copy in both if split_of[own.name] == split and split_of[copy.name] in others]
+        crossing = [
+            (own, copy) for own, copy in both if split_of[own.name] == split and split_of[copy.name] in other_splits
+        ]
         count = len({own.name for own, _ in crossing})
         if not count:
             return []
@@ -77,7 +79,7 @@ class Copies:
             "test": "the figures of the test split are too good",
             "calibration": "the fitted uncertainty is too confident",
         }
-        names = " or ".join({"train": "training", "calibration": "calibration"}[name] for name in others)
+        names = " or ".join({"train": "training", "calibration": "calibration"}[name] for name in other_splits)
         return [
             f"{self._count(count)} of {size:,} {split} images {_look_like_copies(count)} of {names} images ({_WHY}), "
             f"such as {_examples(crossing)}: {harm[split]}. They are not removed: keep one of each, or put all "

@@ -140,7 +140,11 @@ def fit(
         refer=settings.refer if settings.policy.min_probability == "auto" else None,
         policy=policy,
     )
-    return Fitted(uncertainty, ood.tensors, (*temperature.remarks, *sets.remarks, *ood.remarks))
+    remarks = [*temperature.remarks, *sets.remarks, *ood.remarks]
+    if sets.conformal is None and settings.policy.max_set_size is not None:
+        size = settings.policy.max_set_size
+        remarks.append(f"policy.max_set_size ({size}) is left out, because the model gives no prediction sets")
+    return Fitted(uncertainty, ood.tensors, tuple(remarks))
 
 
 def _checked(name: str, split: Scored) -> Scored:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from handlers import decision
 from handlers.decision import Uncertainty
 from handlers.engines import Outputs
-from handlers.uncertainty import UncertaintyEstimator
+from handlers.uncertainty import UncertaintyError, UncertaintyEstimator
 from models.card import Conformal, OutOfDistribution, Policy, UncertaintyCard
 from tests.support.scales import UNSCALED
 
@@ -156,7 +156,9 @@ def test_model_without_sets_answers_null() -> None:
 def test_policy_cannot_refer_by_sets_that_there_are_not() -> None:
     with pytest.raises(ValidationError, match="max_set_size is 1, but the model gives no prediction sets"):
         card_without_sets(max_set_size=1)
-    with pytest.raises(ValidationError, match="gives no prediction sets"):
+    with pytest.raises(
+        UncertaintyError, match=r"policy does not fit the model: policy\.max_set_size is 1, but .* null"
+    ):
         UncertaintyEstimator(card_without_sets()).under(Policy(max_set_size=1))
 
 

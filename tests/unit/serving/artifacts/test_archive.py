@@ -125,6 +125,15 @@ def test_a_policy_needs_a_card_with_trust(own_release: Release, tmp_path: Path) 
         archive(Release(own_release.folder, bare), config, tmp_path)
 
 
+def test_rule_on_set_sizes_needs_a_model_with_sets(own_release: Release, tmp_path: Path) -> None:
+    """Found here, and not by a worker that does not start."""
+    without_sets = {"conformal": None, "no_sets_reason": "too few calibration images"}
+    card = own_release.card.model_copy(update={"uncertainty": ENERGY.model_copy(update=without_sets)})
+    config = ModelConfig(handler=HandlerConfig(policy=Policy(max_set_size=2)))
+    with pytest.raises(ArchiveError, match=r"max_set_size 2, but .* no prediction sets \(too few calibration images\)"):
+        archive(Release(own_release.folder, card), config, tmp_path)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_truncated_archive_is_refused(mar: Path, tmp_path: Path, share: float) -> None:
     content = mar.read_bytes()

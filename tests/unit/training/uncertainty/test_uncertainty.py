@@ -114,6 +114,11 @@ def test_few_calibration_images_give_remarks_and_answers_without_sets() -> None:
     assert len(fitted.remarks) == 3, "calibration, sets and false alarms"
     assert fitted.uncertainty.no_sets_reason is not None
     assert all(answer.set is None for answer in judged(fitted, TEST.outputs))
+    by_sets = fit(TRAIN, split(6, 3), UncertaintySettings(policy=PolicySettings(max_set_size=1)))
+    assert by_sets.remarks[:-1] == fitted.remarks
+    assert by_sets.remarks[-1].startswith("policy.max_set_size (1) is left out"), (
+        "a rule of the user is not lost silently"
+    )
 
 
 @pytest.mark.parametrize(
