@@ -55,11 +55,6 @@ class SetFigures:
     reason_details: dict[str, int]
 
     @property
-    def right(self) -> Share | None:
-        """Share of the accepted predictions that are right, as `right_accepted`."""
-        return self.right_accepted
-
-    @property
     def is_foreign(self) -> bool:
         """True if the images show none of the classes."""
         return self.accuracy is None

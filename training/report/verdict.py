@@ -35,7 +35,7 @@ class Condition(Protocol):
         """Share of the images that are accepted; None if the card has no `uncertainty`."""
 
     @property
-    def right(self) -> Share | None:
+    def right_accepted(self) -> Share | None:
         """Share of the accepted images that are right; None for foreign images, and where none is accepted."""
 
     @property
@@ -120,7 +120,7 @@ def accepted_wrongly(figures: Figures, conditions: Iterable[Kind]) -> list[Kind]
 
 def _harm(figures: Figures, condition: Condition) -> float:
     """Return the share of the images that is accepted and wrong; 0 if the accepted ones may be right as usual."""
-    accepted, right = condition.accepted, condition.right
+    accepted, right = condition.accepted, condition.right_accepted
     if accepted is None:
         return 0.0
     if condition.is_foreign:
@@ -141,9 +141,9 @@ def _not_for(figures: Figures, conditions: Sequence[Condition]) -> str | None:
 
 
 def _warning(condition: Condition) -> str:
-    if condition.right is None:
+    if condition.right_accepted is None:
         return f"{condition.title} ({portion(condition.accepted)} accepted)" if condition.accepted else condition.title
-    return f"{condition.title} images ({portion(condition.right)} of the accepted are right)"
+    return f"{condition.title} images ({portion(condition.right_accepted)} of the accepted are right)"
 
 
 def _listed(texts: Sequence[str]) -> str:
