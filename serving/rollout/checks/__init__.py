@@ -1,0 +1,1 @@
+"""Checks of a candidate, one in each file. A check turns figures into a verdict."""

@@ -1,0 +1,1 @@
+"""Shadow: copies of real requests that the candidate answers too, and the comparison of both answers."""
