@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serving.proxy.arm_counts import ArmCounts
 
@@ -11,8 +11,8 @@ from serving.proxy.arm_counts import ArmCounts
 class Arms:
     """Both arms in one period."""
 
-    stable: ArmCounts = ArmCounts()
-    candidate: ArmCounts = ArmCounts()
+    stable: ArmCounts = field(default_factory=ArmCounts)
+    candidate: ArmCounts = field(default_factory=ArmCounts)
 
     def __sub__(self, earlier: Arms) -> Arms:
         """Return what was counted since `earlier`."""
