@@ -1,0 +1,1 @@
+"""`torchlight rollout`: start, watch and steer the rollout of a version."""
