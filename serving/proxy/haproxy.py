@@ -28,6 +28,10 @@ UPLOAD_FILTER = ROOT / "deploy" / "haproxy" / "upload_time.lua"
 # predict worker hands on. They lie in the folder of the runtime API's socket.
 DEADLINE_SOCKET = "deadline.sock"
 MOVING_SOCKET = "moving.sock"
+# Socket for copies of requests, in the same folder (serving/rollout/shadow/).
+SHADOW_SOCKET = "shadow.sock"
+# Concurrent copies.
+SHADOW_AT_ONCE = 2
 # A prediction with a larger body is heavy.
 LARGE_BYTES = 1_000_000
 # A body up to this size fits into a buffer of HAProxy (tune.bufsize) with its headers, and can be sent twice.
@@ -169,6 +173,8 @@ def render(proxy: ProxyConfig) -> str:
         socket=_escaped(proxy.socket),
         deadline_socket=_escaped(proxy.socket.with_name(DEADLINE_SOCKET)),
         moving_socket=_escaped(proxy.socket.with_name(MOVING_SOCKET)),
+        shadow_socket=_escaped(proxy.socket.with_name(SHADOW_SOCKET)),
+        shadow_at_once=SHADOW_AT_ONCE,
         max_request_size=proxy.max_request_size,
         drain_seconds=proxy.drain_seconds,
         threads=proxy.threads,
