@@ -23,6 +23,9 @@ Kind = Literal["predict", "explain"]
 ROUTE_HEADER = "x-torchlight-route"
 # The content type of a multipart body. The proxy sends the body as a plain one, so that the server leaves it whole.
 MULTIPART_HEADER = "x-torchlight-multipart"
+# Makes the response to an explanation the bare maps, whatever the protocol. The comparison of two versions sends it
+# (serving/rollout/shadow/); the proxy removes it from requests of clients.
+MAPS_HEADER = "x-torchlight-maps"
 BODY = "body"
 # Types of a body that the server did not decode. A server that decodes JSON hands over its result.
 _ENCODED = (bytes, bytearray, str)
@@ -125,7 +128,9 @@ def _parse(raw: RawRequest, limits: Limits, has_uncertainty: bool) -> Request:
         raise TooManyImages(f"{len(images)} images: at most {limits.max_images} go into one request")
     chosen = options.parse(raw_options, raw.kind)
     output = chosen.output if isinstance(chosen, ExplainOptions) else None
-    if encoder is None:
+    if raw.kind == "explain" and MAPS_HEADER in raw.headers:
+        encoder = NativeEncoder("npy")
+    elif encoder is None:
         accept = raw.headers.get("accept", "")
         encoder = NativeEncoder(native.negotiate(accept, raw.kind, len(images), output))
     elif output not in (None, "json"):

@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -30,6 +31,7 @@ from handlers.pipeline import BUDGET_SECONDS, Pipeline
 from handlers.protocols import Response
 from handlers.protocols.multipart import Part
 from handlers.request import RawRequest
+from handlers.shadow.sampler import Sampler
 from models.card import Card, Limits, Policy
 from models.release import verify_digests
 
@@ -83,6 +85,8 @@ class ImageClassifier:
         self._metrics, self._has_metrics = MetricsBuffer(), threading.Event()
         self._has_metrics.set()  # rates need each counter's 0 before the first request
         threading.Thread(target=self._flush_forever, args=(context.metrics,), name="metrics", daemon=True).start()
+        self._sampler = Sampler(Path(tempfile.gettempdir()), card.name, card.version)
+        self._sampler.start()
         if context.model_name.endswith(EXPLAINS):
             self._pipeline.explanations.warm_up()
             _lower_priority()
@@ -109,6 +113,7 @@ class ImageClassifier:
             if not described[index]
         ]
         responses = self._pipeline.answer(batch)
+        self._sampler.offer(batch, responses)
         # A request that is sent on to another worker is counted there.
         self._metrics.add([response.metrics for response in responses if response.status != HeavyRequest.status])
         self._has_metrics.set()

@@ -156,6 +156,7 @@ ORDER = (
     "response",
     "pipeline",
     "explain",
+    "shadow",
     "torchserve_protocol",
     "torchserve_handler",
 )

@@ -1,0 +1,1 @@
+"""Shadow: copies of predictions and their answers, sent to a process that lets another version answer them too."""

@@ -1,0 +1,3 @@
+"""The replayer: a process that lets both versions answer samples and compares the answers."""
+
+from __future__ import annotations
