@@ -18,6 +18,8 @@ REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
     "X-Request-Id",
+    "X-Model-Version",
+    "X-Client-Id",
     "Inference-Header-Content-Length",
     "X-Amzn-SageMaker-Custom-Attributes",
     "X-Amzn-SageMaker-Target-Model",

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from serving import VERSION
 from serving.errors import StartError
-from serving.proxy import cors, open_files, readiness, routing
+from serving.proxy import cors, open_files, readiness, routing, traffic_split
 from serving.runtime import atomic_files, processes
 from serving.torchserve import worker_roles
 from serving.torchserve.worker_roles import Role
@@ -166,6 +166,10 @@ def render(proxy: ProxyConfig) -> str:
         versions_map=_escaped(proxy.map_file),
         models_map=_escaped(proxy.map_file.with_name(routing.MODELS)),
         unbatched_map=_escaped(proxy.map_file.with_name(routing.UNBATCHED)),
+        splits_map=_escaped(proxy.map_file.with_name(traffic_split.FILE_NAME)),
+        cookie=traffic_split.COOKIE,
+        cookie_seconds=traffic_split.COOKIE_SECONDS,
+        bad_event_seconds=traffic_split.BAD_EVENT_SECONDS,
         health_map=_escaped(proxy.map_file.with_name(routing.HEALTH)),
         heartbeat_seconds=readiness.HEARTBEAT_TIMEOUT_SECONDS,
         unbatched_suffix=Role.UNBATCHED.suffix,
@@ -227,6 +231,7 @@ def spawn(
     atomic_files.write(folder / proxy.map_file.with_name(routing.MODELS), routing.models_text(versions))
     atomic_files.write(folder / proxy.map_file.with_name(routing.UNBATCHED), "")
     atomic_files.write(folder / proxy.map_file.with_name(routing.HEALTH), "")
+    traffic_split.keep_routed(folder / proxy.map_file.with_name(traffic_split.FILE_NAME), versions)
     config = folder / "haproxy.cfg"
     possible = open_files.max_connections(proxy.max_connections)
     if (sentence := open_files.fewer(possible, proxy.max_connections)) is not None:

@@ -2,8 +2,7 @@
 
 The map has `digits 1.0` for the default version of a model, and `digits/1.0 1.0` for each version that requests may
 name. It is the only commit point of a rollout. A change is written to disk first, so that a restart never brings back
-an older version than clients have seen. HAProxy is changed by its runtime API (docs.haproxy.org/2.8/management.html,
-9.3).
+an older version than clients have seen.
 """
 
 from __future__ import annotations
@@ -11,12 +10,11 @@ from __future__ import annotations
 import csv
 import json
 import re
-import socket
 from collections.abc import Iterable
 from pathlib import Path
 
 from serving.artifacts.store import Archive
-from serving.errors import Unreachable
+from serving.proxy.runtime_api import RuntimeApi, word
 from serving.runtime import atomic_files
 
 FILE_NAME = "versions.map"
@@ -29,7 +27,6 @@ MODELS_KEY = "models"
 HEALTH = "health.map"
 # Socket of HAProxy's runtime API, in the temporary folder of the run.
 SOCKET = "haproxy.sock"
-TIMEOUT_SECONDS = 5.0
 
 
 def text(archives: Iterable[Archive]) -> str:
@@ -38,12 +35,12 @@ def text(archives: Iterable[Archive]) -> str:
     for archive in archives:
         entries.setdefault(archive.model, archive.version)
         entries[f"{archive.model}/{archive.version}"] = archive.version
-    return _text(entries)
+    return map_text(entries)
 
 
 def models_text(versions: str) -> str:
     """Return the text of the map of model names, by the text of the map of versions."""
-    return _text({MODELS_KEY: _models(_entries(versions))})
+    return map_text({MODELS_KEY: _models(_entries(versions))})
 
 
 def _models(entries: dict[str, str]) -> str:
@@ -55,7 +52,8 @@ def _entries(text: str) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
 
 
-def _text(entries: dict[str, str]) -> str:
+def map_text(entries: dict[str, str]) -> str:
+    """Return the text of a map on disk."""
     return "".join(f"{key} {version}\n" for key, version in entries.items())
 
 
@@ -72,7 +70,7 @@ class Routing:
 
     def __init__(self, map_file: Path, socket_path: Path) -> None:
         self._map_file = map_file
-        self._socket = socket_path
+        self._api = RuntimeApi(socket_path)
 
     def set_default(self, model: str, version: str) -> None:
         """Route requests without a version to this version: the commit of a promotion."""
@@ -87,9 +85,9 @@ class Routing:
         key = f"{model}/{version}"
         entries = read(self._map_file)
         if entries.pop(key, None) is not None:
-            atomic_files.write(self._map_file, _text(entries))
+            atomic_files.write(self._map_file, map_text(entries))
         if key in self._running():
-            self._command(f"del map {self._map_file.name} {key}")
+            self._api.command(f"del map {self._map_file.name} {key}")
 
     def has(self, model: str, version: str) -> bool:
         """Return whether the map on disk has a version."""
@@ -97,7 +95,7 @@ class Routing:
 
     def close_grpc(self) -> None:
         """Route no more calls to the gRPC gateway. New calls get a 503, which clients see as UNAVAILABLE."""
-        self._command("set server grpc/gateway state drain")
+        self._api.command("set server grpc/gateway state drain")
 
     def grpc_in_flight(self) -> int:
         """Return the number of gRPC calls in flight at the proxy (`show stat`: qcur and scur)."""
@@ -106,32 +104,31 @@ class Routing:
 
     def statistics(self) -> list[dict[str, str]]:
         """Return the rows of `show stat`, by column (management.html, 9.1)."""
-        return list(csv.DictReader(self._command("show stat").removeprefix("# ").splitlines()))
+        return list(csv.DictReader(self._api.command("show stat").removeprefix("# ").splitlines()))
 
     def open_unbatched(self, model: str, version: str) -> None:
         """Route single predictions of a version to its unbatched worker."""
-        self._command(f"add map {UNBATCHED} {model}/{version} open")
+        self._api.command(f"add map {UNBATCHED} {model}/{version} open")
 
     def close_unbatched(self, model: str, version: str) -> None:
         """Route single predictions of a version to its predict workers again."""
-        self._command(f"del map {UNBATCHED} {model}/{version}")
+        self._api.command(f"del map {UNBATCHED} {model}/{version}")
 
     def health(self) -> dict[str, str]:
         """Return the proxy's map of versions that are not ready."""
-        lines = self._command(f"show map {HEALTH}").splitlines()
-        return {parts[1]: parts[2] for line in lines if len(parts := line.split(" ", 2)) == 3}
+        return self._api.entries(HEALTH)
 
     def add_health(self, key: str, value: str) -> None:
         """Add an entry to that map. Its value may contain spaces."""
-        self._command(f"add map {HEALTH} {key} {_word(value)}")
+        self._api.command(f"add map {HEALTH} {key} {word(value)}")
 
     def set_health(self, key: str, value: str) -> None:
         """Change an entry of that map."""
-        self._command(f"set map {HEALTH} {key} {_word(value)}")
+        self._api.command(f"set map {HEALTH} {key} {word(value)}")
 
     def delete_health(self, key: str) -> None:
         """Remove an entry from that map."""
-        self._command(f"del map {HEALTH} {key}")
+        self._api.command(f"del map {HEALTH} {key}")
 
     def default(self, model: str) -> str | None:
         """Return the default version of a model, by the map on disk."""
@@ -143,53 +140,32 @@ class Routing:
 
     def in_flight(self, model: str, version: str) -> int:
         """Return the number of requests in flight to a version, including queued ones."""
-        answer = self._command(f"show table in_flight key {model}/{version}")
+        answer = self._api.command(f"show table in_flight key {model}/{version}")
         match = re.search(r"\bconn_cur=(\d+)", answer)
         return int(match[1]) if match else 0
 
     def all_in_flight(self) -> dict[str, int]:
         """Return the requests in flight by `<model>/<version>`, for each version with a request in the last hour."""
-        rows = re.findall(r"\bkey=(\S+) .*\bconn_cur=(\d+)", self._command("show table in_flight"))
+        rows = re.findall(r"\bkey=(\S+) .*\bconn_cur=(\d+)", self._api.command("show table in_flight"))
         return {key: int(count) for key, count in rows}
 
     def _change(self, changes: dict[str, str]) -> None:
         entries = read(self._map_file)
         if entries != (changed := {**entries, **changes}):
-            atomic_files.write(self._map_file, _text(changed))
+            atomic_files.write(self._map_file, map_text(changed))
         running = self._running()
         for key, version in reversed(
             changes.items()
         ):  # a version can be requested by name before it becomes the default
             if key not in running:
-                self._command(f"add map {self._map_file.name} {key} {version}")
+                self._api.command(f"add map {self._map_file.name} {key} {version}")
             elif running[key] != version:
-                self._command(f"set map {self._map_file.name} {key} {version}")
+                self._api.command(f"set map {self._map_file.name} {key} {version}")
         models = _models(changed)
         if self._running(MODELS).get(MODELS_KEY) != models:
-            atomic_files.write(self._map_file.with_name(MODELS), _text({MODELS_KEY: models}))
-            self._command(f"set map {MODELS} {MODELS_KEY} {models}")
+            atomic_files.write(self._map_file.with_name(MODELS), map_text({MODELS_KEY: models}))
+            self._api.command(f"set map {MODELS} {MODELS_KEY} {models}")
 
     def _running(self, name: str = FILE_NAME) -> dict[str, str]:
         """Return a map that HAProxy has in memory, from lines of `<address> <key> <value>`."""
-        lines = self._command(f"show map {name}").splitlines()
-        return {parts[1]: parts[2] for line in lines if len(parts := line.split()) == 3}
-
-    def _command(self, command: str) -> str:
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(TIMEOUT_SECONDS)
-                connection.connect(str(self._socket))
-                connection.sendall(command.encode() + b"\n")
-                answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
-        except OSError as error:
-            raise Unreachable(
-                f"the proxy does not answer at {self._socket} ({error}): is the server running?"
-            ) from None
-        if answer.strip() and not answer.startswith(("0x", "#")):
-            raise Unreachable(f"the proxy answered {command!r} with {answer.strip()!r}")
-        return answer
-
-
-def _word(text: str) -> str:
-    """Return a text escaped as one word of a command (docs.haproxy.org/2.8/management.html, 9.3)."""
-    return re.sub(r"([\\ ;<])", r"\\\1", text)
+        return self._api.entries(name)

@@ -16,8 +16,9 @@ from typing import Any
 
 import requests
 
-from serving.proxy import haproxy, routing
+from serving.proxy import haproxy, routing, traffic_split
 from serving.proxy.haproxy import ProxyConfig, Tokens
+from serving.proxy.traffic_split import TrafficSplits
 from serving.torchserve import executables
 from tests.support.server import free_port
 
@@ -55,6 +56,12 @@ class ProxyClient:
     port: int
     script: Script
     backend: ThreadingHTTPServer
+    folder: Path
+
+    @property
+    def splits(self) -> TrafficSplits:
+        """The splits of its traffic."""
+        return TrafficSplits(self.folder / traffic_split.FILE_NAME, self.folder / "haproxy.sock")
 
     def answers(self, status: int, body: str = "{}", **headers: str) -> requests.Response:
         """The proxy's answer to a prediction that the model server answers so."""
@@ -81,12 +88,16 @@ def running_proxy(
     unbatched_map: str = "",
     cors_origins: tuple[str, ...] = (),
     health: str = "",
+    versions: str = "digits 1.0\ndigits/1.0 1.0\n",
+    splits: str = "",
 ) -> Iterator[ProxyClient]:
     """Start both, with shorter timeouts, and end them.
 
     Args:
         unbatched_map: a line of the map of single predictions.
         health: lines of the map of versions that are not ready.
+        versions: the map of versions.
+        splits: lines of the map of traffic splits.
     """
     script = Script()
     backend = _Backend(("127.0.0.1", 0), _handler(script))
@@ -100,7 +111,7 @@ def running_proxy(
             backend_port=backend.server_port,
             gateway_port=port + 3,
             web_port=port + 2,
-            map_file=folder / "versions.map",
+            map_file=Path("versions.map"),
             socket=folder / "haproxy.sock",
             max_request_size=8_500_000,
             max_connections=max_connections,
@@ -110,8 +121,9 @@ def running_proxy(
             tokens=Tokens("inner", TOKEN if tokens else None),
             cors_origins=cors_origins,
         )
-        settings.map_file.write_text("digits 1.0\ndigits/1.0 1.0\n", encoding="utf-8")
-        (folder / routing.MODELS).write_text(routing.models_text("digits 1.0\n"), encoding="utf-8")
+        (folder / settings.map_file).write_text(versions, encoding="utf-8")
+        (folder / routing.MODELS).write_text(routing.models_text(versions), encoding="utf-8")
+        (folder / traffic_split.FILE_NAME).write_text(splits, encoding="utf-8")
         (folder / routing.UNBATCHED).write_text(unbatched_map, encoding="utf-8")
         (folder / routing.HEALTH).write_text(f"heartbeat {int(time.time())}\n{health}", encoding="utf-8")
         text = haproxy.render(settings)
@@ -120,9 +132,10 @@ def running_proxy(
             text = text.replace(long, short)
         config = folder / "haproxy.cfg"
         config.write_text(text, encoding="utf-8")
-        process = subprocess.Popen([executables.haproxy(), "-db", "-f", config], stdout=subprocess.DEVNULL)
+        command = [executables.haproxy(), "-db", "-f", config]
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
         try:
-            proxy = ProxyClient(f"http://127.0.0.1:{port}", port, script, backend)
+            proxy = ProxyClient(f"http://127.0.0.1:{port}", port, script, backend, folder)
             _await(proxy.url)
             yield proxy
         finally:

@@ -13,7 +13,7 @@ from tests.support.version_commands import run_ok, run_versions, server_state
 
 KILLER = """
 import os, signal, sys
-from serving.proxy import routing
+from serving.proxy import runtime_api
 from serving.rollout import journal
 from serving.runtime import atomic_files
 from serving.torchserve import management
@@ -32,7 +32,7 @@ def deadly(owner, name):
 
 deadly(atomic_files, "write")
 deadly(atomic_files, "append_line")
-deadly(routing.Routing, "_command")
+deadly(runtime_api.RuntimeApi, "command")
 deadly(management.Management, "_call")
 from scripts import cli
 cli.main(["versions", *sys.argv[2:]])

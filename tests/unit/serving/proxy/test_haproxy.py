@@ -11,7 +11,7 @@ import pytest
 
 from handlers.options import OPTIONS
 from handlers.protocols import headers, v2
-from serving.proxy import haproxy, routing
+from serving.proxy import haproxy, routing, traffic_split
 from serving.proxy.haproxy import ProxyConfig, Tokens
 from serving.torchserve import executables
 
@@ -106,6 +106,7 @@ def assert_accepted(settings: ProxyConfig) -> None:
     (settings.map_file.parent / routing.UNBATCHED).touch()
     (settings.map_file.parent / routing.MODELS).write_text("models []\n", encoding="utf-8")
     (settings.map_file.parent / routing.HEALTH).touch()
+    (settings.map_file.parent / traffic_split.FILE_NAME).touch()
     config = settings.map_file.parent / "haproxy.cfg"
     config.write_text(haproxy.render(settings), encoding="utf-8")
     done = subprocess.run([executables.haproxy(), "-c", "-f", config], capture_output=True, text=True)

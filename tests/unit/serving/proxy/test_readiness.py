@@ -43,6 +43,7 @@ class Proxy(Routing):
 
     def __init__(self) -> None:
         super().__init__(Path(), Path())
+        self._api.command = self._command
         self.map: dict[str, str] = {}
         self.commands = 0
         self.answers_lost = 0

@@ -20,6 +20,7 @@ class ProxyClient(Routing):
 
     def __init__(self) -> None:
         super().__init__(Path(), Path())
+        self._api.command = self._command
         self.open: list[str] = []
         self.answers = True
 

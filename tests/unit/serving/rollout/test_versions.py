@@ -41,6 +41,7 @@ class FakeProxy(Routing):
 
     def __init__(self, map_file: Path) -> None:
         super().__init__(map_file, map_file.with_name("no.sock"))
+        self._api.command = lambda command: self._command(command)
         self.maps: dict[str, dict[str, str]] = {routing.FILE_NAME: routing.read(map_file), routing.MODELS: {}}
         self.maps[routing.MODELS][routing.MODELS_KEY] = "[]"
         self.unanswered: list[int] = []
