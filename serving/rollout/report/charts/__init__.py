@@ -1,0 +1,1 @@
+"""Charts of the report: each module computes positions, and a template beside it draws them as SVG."""
