@@ -1,4 +1,4 @@
-"""One scrape: what TorchServe, its management API and the proxy know, or that they do not answer."""
+"""One scrape: what TorchServe, its management API, the proxy and the records of rollouts say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from serving import VERSION
 from serving.errors import ManagementError, Unreachable
-from serving.exporter import families, proxy, torchserve, workers
+from serving.exporter import families, proxy, rollouts, torchserve, workers
 from serving.exporter.definitions import BUILD, PROXY_UP, START, UP
 from serving.proxy import routing
 from serving.proxy.routing import Routing
@@ -52,6 +52,7 @@ class ServerCollector(Collector):
         yield from self._model_server()
         if self._sources.socket is not None:
             yield from self._proxy(self._sources.socket)
+        yield from rollouts.collect(self._sources.instance.folder)
 
     def _model_server(self) -> Iterator[Metric]:
         try:

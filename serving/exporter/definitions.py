@@ -115,9 +115,33 @@ RESPONSES = Definition(
     ("status",),
 )
 
+# From the records of rollouts. They describe the last rollout of each model, after its end too.
+ROLLOUT_SHARE = Definition(
+    "torchlight_rollout_share",
+    "gauge",
+    "Share of the requests without a version that the candidate of the last rollout answers, from 0 to 1.",
+    VERSION,
+)
+ROLLOUT_PAUSED = Definition(
+    "torchlight_rollout_paused", "gauge", "1 if the last rollout waits for a person, 0 if it does not.", VERSION
+)
+ROLLOUT_PHASE = Definition(
+    "torchlight_rollout_phase",
+    "gauge",
+    "1 for the phase of the last rollout, 0 for all other phases.",
+    (*VERSION, "phase"),
+)
+ROLLOUT_VERDICT = Definition(
+    "torchlight_rollout_verdict",
+    "gauge",
+    "1 for the last outcome of a check of the last rollout, 0 for its other outcomes: pass, fail or inconclusive.",
+    (*VERSION, "check", "outcome"),
+)
+
 DEFINITIONS = (
     *WORKERS,
     *(INFERENCE_REQUESTS, INFERENCE_LATENCY, QUEUE_LATENCY),
     *(UP, PROXY_UP, BUILD, START, WORKERS_READY, WORKERS_CONFIGURED),
     *(IN_FLIGHT, QUEUED, CONNECTIONS, MAX_CONNECTIONS, RESPONSES),
+    *(ROLLOUT_SHARE, ROLLOUT_PAUSED, ROLLOUT_PHASE, ROLLOUT_VERDICT),
 )

@@ -25,14 +25,15 @@ OURS = {*MAY_IMPORT, "tests", "benchmarks"}
 IN_A_WORKER = {"torch", "numpy", "PIL", "captum", "safetensors", "pydantic", "yaml", "orjson", "simplejpeg"}
 ENTRY = ROOT / "handlers" / "torchserve_handler.py"
 # The sub-packages of serving, from the bottom up. Each may import itself and the packages of earlier rows, but not the
-# others of its own row. `grpc` and `exporter` are beside the others: each is a process of its own.
+# others of its own row. `grpc` is beside the proxy: it is a process of its own.
 SERVING_ORDER = [
     ("errors",),
     ("runtime",),
     ("artifacts",),
     ("torchserve",),
     ("grpc", "proxy"),
-    ("exporter", "rollout"),
+    ("rollout",),
+    ("exporter",),
     ("web",),
     ("server",),
     ("docker", "tune"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from serving.rollout.phase import RolloutPhase
 from serving.rollout.record import Rollout
@@ -11,6 +12,10 @@ from serving.rollout.report import check_names, figures, words
 from serving.rollout.report.figures import ArmFigures, Moment
 from serving.rollout.report.periods import step_text
 from serving.rollout.verdict import Outcome
+from serving.runtime.instance import Ports
+
+# The port that commands use without --port.
+DEFAULT_PORT = Ports().public
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,16 @@ class Headline:
     advice: str = ""
 
 
-def headline(rollout: Rollout, moments: Sequence[Moment]) -> Headline:
-    """Return the headline of a rollout."""
+def headline(rollout: Rollout, moments: Sequence[Moment], port: int = DEFAULT_PORT) -> Headline:
+    """Return the headline of a rollout.
+
+    Args:
+        rollout: the state.
+        moments: the figures over time, or the last of each stage.
+        port: port of the server's proxy, for the commands in the advice.
+    """
+    ports = f" --port {port}" if port != DEFAULT_PORT else ""
+    flags = f"--model {rollout.model}{ports}"
     model, stable, candidate = rollout.model, rollout.stable, rollout.candidate
     name = f"Version {candidate} of {model}"
     because, evidence = _cause(rollout)
@@ -50,8 +63,8 @@ def headline(rollout: Rollout, moments: Sequence[Moment]) -> Headline:
         status, tone = "Needs a person", "bad"
         sentence = f"The rollout of version {candidate} of {model} failed, and so did the way back{because}"
         advice = (
-            "Look at once which version answers: `torchlight versions models`. Then make the right version the "
-            f"default, such as `torchlight versions promote --model {model} --version {stable}`."
+            f"Look at once which version answers: `torchlight versions models{ports}`. Then make the right version the "
+            f"default, such as `torchlight versions promote {flags} --version {stable}`."
         )
     elif rollout.phase is RolloutPhase.ROLLING_BACK:
         status, tone = "Rolling back", "bad"
@@ -60,8 +73,8 @@ def headline(rollout: Rollout, moments: Sequence[Moment]) -> Headline:
         status, tone = "Waits for you", "wait"
         sentence = f"The rollout of version {candidate} of {model} is paused{because} {_answering(rollout)}"
         advice = (
-            f"To go on, run `torchlight rollout resume --model {model}`. To go back to version {stable}, run "
-            f"`torchlight rollout abort --model {model}`."
+            f"To go on, run `torchlight rollout resume {flags}`. To go back to version {stable}, run "
+            f"`torchlight rollout abort {flags}`."
         )
     else:
         status, tone, sentence, evidence = "Running", "run", _running(rollout), ""
@@ -113,6 +126,12 @@ def _answering(rollout: Rollout) -> str:
     if rollout.share > 0:
         return f"Meanwhile version {rollout.candidate} still answers {words.percent(rollout.share)} of the requests."
     return f"Version {rollout.stable} answers all requests meanwhile."
+
+
+def port_of(folder: Path) -> int:
+    """Return the port of the server that a rollout's folder, `.run/<port>/rollouts/<id>/`, belongs to."""
+    name = folder.absolute().parent.parent.name
+    return int(name) if name.isdecimal() else DEFAULT_PORT
 
 
 def _running(rollout: Rollout) -> str:

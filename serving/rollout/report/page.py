@@ -16,7 +16,7 @@ from serving.rollout.report import agreement, figures, map_pairs, periods, rows,
 from serving.rollout.report.charts.correlations import histogram
 from serving.rollout.report.charts.timeline import timeline
 from serving.rollout.report.evidence import Evidence, collect
-from serving.rollout.report.headline import headline
+from serving.rollout.report.headline import headline, port_of
 from serving.runtime import atomic_files
 
 FOLDER = Path(__file__).parent
@@ -55,7 +55,7 @@ def render(record: Record, entries: Sequence[dict[str, Any]]) -> str:
         .render(
             id=evidence.id,
             rollout=rollout,
-            headline=headline(rollout, evidence.moments) if rollout else None,
+            headline=headline(rollout, evidence.moments, port_of(record.folder)) if rollout else None,
             problems=problems,
             tiles=_tiles(rollout, evidence) if rollout else [],
             chart=timeline(evidence, phases),
