@@ -22,9 +22,9 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
 
-    def begin(self, command: str, model: str, version: str | None) -> JournalRun:
-        """Return a JournalRun with a new id, which writes the entries of one run of a command."""
-        return JournalRun(self._path, command, model, version)
+    def begin(self, command: str, model: str, version: str | None, run: str | None = None) -> JournalRun:
+        """Return the writer of the entries of one run of a command. `run` is its id; by default it gets a new one."""
+        return JournalRun(self._path, command, model, version, run)
 
     def entries(self) -> list[dict[str, Any]]:
         """Return all entries, oldest first, without a line that a kill cut short."""
@@ -45,11 +45,11 @@ class Journal:
 class JournalRun:
     """Writer of the journal entries of one run of a command."""
 
-    def __init__(self, path: Path, command: str, model: str, version: str | None) -> None:
+    def __init__(self, path: Path, command: str, model: str, version: str | None, run: str | None = None) -> None:
         self._path = path
         self._common = {
-            "run": uuid.uuid4().hex[:8],
-            "actor": f"{_user()}@{socket.gethostname()}",
+            "run": run or uuid.uuid4().hex[:8],
+            "actor": actor(),
             "command": command,
             "model": model,
             "version": version,
@@ -61,8 +61,10 @@ class JournalRun:
         atomic_files.append_line(self._path, json.dumps(entry, ensure_ascii=False))
 
 
-def _user() -> str:
+def actor() -> str:
+    """Return the user and the machine of this process, as `user@host`."""
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
-        return "unknown"
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

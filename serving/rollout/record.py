@@ -48,6 +48,7 @@ class Rollout(BaseModel):
         share: share of the candidate that the proxy should have now.
         paused: why it is paused; None if it is not.
         reason: why it rolled back, or needs a person; None otherwise.
+        accepted: checks whose failure paused the rollout, and which a user accepted by `resume`.
         registered_here: True if this rollout registered the candidate, and so may unregister it.
         verdicts: the last verdict of each check, by its name.
     """
@@ -67,6 +68,7 @@ class Rollout(BaseModel):
     share: float = 0.0
     paused: str | None = None
     reason: str | None = None
+    accepted: list[str] = []
     registered_here: bool = False
     verdicts: dict[str, Verdict] = {}
 

@@ -6,6 +6,7 @@ If the state and the proxy's map on disk differ, a command was killed after its 
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +23,16 @@ from serving.runtime import atomic_files
 
 FILE_NAME = "state.json"
 LOCK = "commands.lock"
+LOCK_POLL_SECONDS = 0.05
 
 
 class StateFile:
     """The state file of one server's folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lock_seconds: float = 0.0) -> None:
+        """Use the state file of a folder. A lock that another command holds is waited for `lock_seconds` long."""
         self._folder = folder
+        self._lock_seconds = lock_seconds
         self._path = folder / FILE_NAME
 
     def load(self) -> State | None:
@@ -64,11 +68,16 @@ class StateFile:
             OSError: the disk is full or read-only.
         """
         with open(self._folder / LOCK, "w", opener=atomic_files.private) as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise VersionError(
-                    "another version command is running on this server: wait until it has ended"
-                ) from None
+            deadline = time.monotonic() + self._lock_seconds
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise VersionError(
+                            "another version command is running on this server: wait until it has ended"
+                        ) from None
+                time.sleep(LOCK_POLL_SECONDS)
             atomic_files.check_space(self._folder)
             yield

@@ -36,3 +36,8 @@ class Verdict(BaseModel):
     evidence: dict[str, Any] = {}
     holds: bool = False
     time: str
+
+    @property
+    def holds_now(self) -> bool:
+        """True if this verdict pauses a rollout."""
+        return self.holds and self.outcome is Outcome.FAIL

@@ -7,7 +7,7 @@ work. The router is the one commit point: earlier steps change nothing that clie
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class Versions:
         root: the model store.
         log: gets a sentence on each step that a person may wait for.
         clock: measures and waits while a version drains.
+        rollout_of: returns the id of the active rollout of a model, whose versions only its controller may change.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Versions:
         root: Path = store.ROOT,
         log: Log = lambda message: None,
         clock: Clock = time,
+        rollout_of: Callable[[str], str | None] = lambda model: None,
     ) -> None:
         self._registry = registry
         self._router = router
@@ -62,6 +64,7 @@ class Versions:
         self._root = root
         self._log = log
         self._clock = clock
+        self._rollout_of = rollout_of
 
     def statuses(self) -> list[VersionStatus]:
         """Return every registered version: by model, the default first, then in the registry's order."""
@@ -195,6 +198,11 @@ class Versions:
                 self._state_file.save(state)
             run.write("done")
 
+    def previous(self, model: str) -> str | None:
+        """Return the version that `rollback` goes back to, or None."""
+        state = self._state_file.load() or State()
+        return state.models[model].previous if model in state.models else None
+
     # ---- steps
 
     def _commit(self, run: JournalRun, model: str, version: str) -> None:
@@ -202,6 +210,14 @@ class Versions:
         run.write("committed")
         self._registry.set_default(model, version)
         run.write("torchserve default set")
+
+    def _check_no_rollout(self, model: str) -> None:
+        """Raise a VersionError if a rollout of the model is active."""
+        if (rollout := self._rollout_of(model)) is not None:
+            raise VersionError(
+                f"the rollout {rollout} is active: `torchlight rollout status --model {model}` shows it, and "
+                f"`torchlight rollout promote --model {model}` or `torchlight rollout abort --model {model}` ends it"
+            )
 
     def _served(self, state: State, model: str) -> ModelState:
         """Return the state of a model; raises a VersionError if it is not served."""
@@ -278,6 +294,7 @@ class Versions:
             run = self._journal.begin(name, model, version)
             run.write("started")
             try:
+                self._check_no_rollout(model)
                 yield run, self._state_file.load() or State()
             except Exception as error:
                 with suppress(OSError):  # the error itself may be that the disk is full

@@ -1,0 +1,1 @@
+"""Phases of a rollout, each with what happens in it. `PHASES` in advance.py has them by name."""

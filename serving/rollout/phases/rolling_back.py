@@ -1,0 +1,26 @@
+"""Rollback: clients get the stable version at once. Then the candidate drains and is unregistered."""
+
+from __future__ import annotations
+
+from serving.proxy.traffic_split import Split
+from serving.rollout.phase import RolloutPhase
+from serving.rollout.rollout_run import RolloutRun
+
+
+def roll_back(run: RolloutRun) -> None:
+    """Restore traffic and registrations. Every step can be repeated."""
+    rollout, around = run.rollout, run.around
+    model, stable, candidate = rollout.model, rollout.stable, rollout.candidate
+    if around.router.default(model) == candidate:
+        # The proxy sends everything to the old version first, because the commands below take longer.
+        around.splits.set(model, Split(stable, 1.0))
+        if around.versions.previous(model) == stable:
+            around.versions.rollback(model)
+        else:
+            around.versions.promote(model, stable)
+    around.splits.clear(model)
+    rollout.share = 0.0
+    run.shadow.stop()
+    if rollout.registered_here and around.router.default(model) != candidate:
+        around.versions.retire(model, candidate)
+    run.end(RolloutPhase.ROLLED_BACK, reason=rollout.reason)
