@@ -18,7 +18,8 @@ MEMORY ?= 4g
 # test checks that.
 VARIABLES := MODEL VERSION PORT HOST MODE PROXY UNBATCHED_WORKER NEIGHBORS IMAGE OUT PYTHON TAG MEMORY DATA RECIPE ARCH WEIGHTS SIZE \
 	EPOCHS RESUME RESTART MORE SPLIT OOD_DATA IMAGES ENGINES P99_MS CONFIG A B EXPLAIN_WORKERS CORS_ORIGINS KEEP_ALIVE FOREGROUND TARGET CONTRAST METHOD \
-	DIR WORKERS TORCH BASE_IMAGE GPU GPUS CIFAR10 FOLDER ONLY RELEASE PHOTOS AGAINST COUNT SEED
+	DIR WORKERS TORCH BASE_IMAGE GPU GPUS CIFAR10 FOLDER ONLY RELEASE PHOTOS AGAINST COUNT SEED \
+	PLAN DRY_RUN
 TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 $(foreach name,$(sort $(VARIABLES) $(TYPED)),$(eval override $(name) := $$(value $(name))))
 export $(VARIABLES) $(TYPED)
@@ -41,7 +42,7 @@ WHICH = $(call flag,--model,MODEL) $(call flag,--version,VERSION)
 WHERE = $(call flag,--port,PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train evaluate explain-report shortcut-demo optimize tune compare archive serve stop predict explain models register promote retire rollback history java-cache samples \
+.PHONY: help setup setup-dev train evaluate explain-report shortcut-demo optimize tune compare archive serve stop predict explain models register promote retire rollback history rollout java-cache samples \
 	wheelhouse docker-build docker-serve docker-logs docker-stop test test-fast measure measure-training measure-explanations measure-performance measure-uncertainty measure-worker \
 	measure-bad-inputs measure-attacks reference openapi check \
 	fix clean
@@ -113,6 +114,9 @@ rollback: setup ## make the previous default version the default again [MODEL= P
 
 history: setup ## list changes of versions, with time and user [PORT=]
 	@$(TORCHLIGHT) versions history $(WHERE)
+
+rollout: setup ## roll a version out on live traffic, and show it until it has ended [VERSION=2.0 MODEL= PLAN=plan.yaml DRY_RUN=1 PORT=]
+	@$(TORCHLIGHT) rollout start --wait $(WHICH) $(WHERE) $(call flag,--plan,PLAN) $(call switch,--dry-run,DRY_RUN)
 
 wheelhouse: setup ## collect the wheels of the Docker image, which then builds without a network [TORCH=torch==2.13.0+cpu]
 	@$(TORCHLIGHT) maintenance wheelhouse $(call flag,--torch,TORCH)

@@ -30,7 +30,7 @@ from torchlight_client import TorchlightError
 LEASE = "controller.lock"
 # Made by `torchlight rollout start`, removed by the last controller: the supervisor runs a controller while it exists.
 WAKE = "active"
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.5
 # A step that fails because something does not answer is tried again for so long.
 RETRY_SECONDS = 30.0
 RETRY_PAUSE_SECONDS = 1.0
@@ -110,7 +110,7 @@ class Controller:
             if paused is not None and paused != reported:
                 self._write_report(record)
             reported = paused
-            if run.rollout.phase is phase and phase in (*LASTING,) or paused is not None:
+            if paused is not None or (phase in LASTING and run.rollout.phase is phase):
                 self._around.clock.sleep(POLL_SECONDS)
         self._write_report(record)
 

@@ -50,6 +50,7 @@ class Rollout(BaseModel):
         reason: why it rolled back, or needs a person; None otherwise.
         accepted: checks whose failure paused the rollout, and which a user accepted by `resume`.
         registered_here: True if this rollout registered the candidate, and so may unregister it.
+        promoted: True once the candidate was to become the default.
         verdicts: the last verdict of each check, by its name.
     """
 
@@ -70,6 +71,7 @@ class Rollout(BaseModel):
     reason: str | None = None
     accepted: list[str] = []
     registered_here: bool = False
+    promoted: bool = False
     verdicts: dict[str, Verdict] = {}
 
 

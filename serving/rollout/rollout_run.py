@@ -29,6 +29,11 @@ from serving.rollout.verdict import Outcome, Verdict
 from serving.rollout.versions import Versions
 
 
+# Figures are recorded once in so many seconds, or once in this share of the phase's age.
+FIGURES_SECONDS = 1.0
+FIGURES_SHARE = 1 / 300
+
+
 class Splits(Protocol):
     """The split of traffic (serving/proxy/traffic_split.py). Methods raise an Unreachable without the proxy."""
 
@@ -104,16 +109,11 @@ class RolloutRun:
         self.rollout = record.load()
         self.progress = progress.load(record.folder)
         self.shadow = around.shadow(record)
-        self._journal = around.journal.begin(
-            "rollout", self.rollout.model, self.rollout.candidate, run=self.rollout.id
-        )
+        self._journal = around.journal.begin("rollout", self.rollout.model, self.rollout.candidate, run=self.rollout.id)
         since = datetime.datetime.fromisoformat(self.rollout.phase_since)
         age = (datetime.datetime.now(datetime.UTC) - since).total_seconds()
         self._phase_start = around.clock.monotonic() - max(0.0, age)
-
-    @property
-    def plan(self) -> Any:
-        return self.rollout.plan
+        self._recorded = float("-inf")
 
     @property
     def archive(self) -> Archive:
@@ -136,6 +136,7 @@ class RolloutRun:
         """Record that a phase begins, or that its step is complete."""
         self._journal.write(phase.value, **evidence)
         self.rollout.phase = phase
+        self.rollout.promoted |= phase is RolloutPhase.PROMOTED
         self._restart_clock()
         self.rollout.paused = None
         self.save()
@@ -231,12 +232,13 @@ class RolloutRun:
     def passed(self, *names: str) -> bool:
         """Return whether each of these checks passed, or was accepted by a user."""
         verdicts, accepted = self.rollout.verdicts, self.rollout.accepted
-        return all(
-            name in accepted or (name in verdicts and verdicts[name].outcome is Outcome.PASS) for name in names
-        )
+        return all(name in accepted or (name in verdicts and verdicts[name].outcome is Outcome.PASS) for name in names)
 
     def record_figures(self) -> None:
-        """Append the counts of this moment, for the report and the live view."""
+        """Append the counts of this moment, for the report and the live view: less often in a long phase."""
+        if self.around.clock.monotonic() - self._recorded < max(FIGURES_SECONDS, self.elapsed * FIGURES_SHARE):
+            return
+        self._recorded = self.around.clock.monotonic()
         arms = self.progress.current
         self.record.add_figures(
             phase=self.rollout.phase.value,

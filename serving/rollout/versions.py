@@ -198,10 +198,24 @@ class Versions:
                 self._state_file.save(state)
             run.write("done")
 
-    def previous(self, model: str) -> str | None:
-        """Return the version that `rollback` goes back to, or None."""
+    def restore(self, model: str, version: str) -> None:
+        """Make a version the default again after a promotion, which may have been killed half way.
+
+        Raises:
+            ArchiveError, VersionError: as `rollback` and `promote`.
+        """
         state = self._state_file.load() or State()
-        return state.models[model].previous if model in state.models else None
+        model_state = state.models.get(model)
+        if model_state and (
+            model_state.previous == version or (model_state.rolled_back and model_state.default == version)
+        ):
+            self.rollback(model)
+        else:
+            self.promote(model, version)
+
+    def exists(self, model: str, version: str) -> bool:
+        """Return True if the state, the router or the registry has a version."""
+        return self._exists(self._state_file.load() or State(), model, version)
 
     # ---- steps
 

@@ -31,6 +31,7 @@ from serving.server import draining, preflight
 from serving.server.crash import Children
 from serving.server.file_presence import Presence
 from serving.server.launch_options import Launch, welcome
+from serving.server.rollout_controller import RolloutController
 from serving.server.run_files import RunFiles
 from serving.server.stopped_workers import StoppedWorkers
 from serving.torchserve import executables, process, properties, registrations, tokens
@@ -72,6 +73,7 @@ class Supervisor:
         start_again = f"torchlight serve --port {instance.ports.public}"
         self._children = Children(self._log.write, start_again, self._log.location)
         self._web = WebProcess(instance, self._logger.warning, self._log.write)
+        self._controller = RolloutController(instance, self._logger.warning, self._log.write)
         self._hear_java = self._children.listener(JAVA)
 
     def run(self) -> int:
@@ -141,7 +143,7 @@ class Supervisor:
                 "netty_client_threads": str(usable),
                 "metrics_config": str(process.METRICS_CONFIG),
                 "models": process.models(self._registrations),
-                "model_store": str(launch.archives[0].path.parent.resolve()),
+                "model_store": str(self._store),
             }
         )
         config = folder / "config.properties"
@@ -231,6 +233,10 @@ class Supervisor:
     def _temp_path(self) -> Path:
         return self._temp.path if self._temp is not None else Path()
 
+    @property
+    def _store(self) -> Path:
+        return self._launch.archives[0].path.parent.resolve()
+
     def _tokens(self) -> Tokens:
         """Return the tokens of clients and of TorchServe. A random token of clients is stored for the next start."""
         inference = KeyFile.of(self._instance).token("inference")
@@ -252,7 +258,8 @@ class Supervisor:
                 self._end_message = f"{loss}; stopping everything, start again with `torchlight serve`"
                 self._logger.error(self._end_message)
                 return self._drain() or 1
-            self._children.reap(self._web.keep_running())
+            own = self._web.keep_running() + self._controller.keep_running(self._store)
+            self._children.reap(own)
             with suppress(Unreachable):  # HAProxy ended: see below
                 self._reconcile()
             self._stopped_workers.kill_overdue(self._poll, self._java.pid if self._java else 0, self._logger.info)
@@ -286,6 +293,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """End every process and remove the temporary folder."""
+        self._controller.end()
         self._web.end()
         for child in (self._haproxy, self._gateway):
             if child is not None:

@@ -30,7 +30,7 @@ def watch(run: RolloutRun) -> None:
         rollout.step += 1
         share = plan.shares[rollout.step]
         run.split(share)
-        run.enter(RolloutPhase.CANARY, share=share, step=rollout.step)
+        run.enter(RolloutPhase.CANARY, share=share)
     elif complete and run.passed(*names):
         run.enter(RolloutPhase.PROMOTED, share=rollout.share)
     elif run.elapsed > max(plan.timeout, plan.hold):

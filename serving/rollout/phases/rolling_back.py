@@ -11,16 +11,14 @@ def roll_back(run: RolloutRun) -> None:
     """Restore traffic and registrations. Every step can be repeated."""
     rollout, around = run.rollout, run.around
     model, stable, candidate = rollout.model, rollout.stable, rollout.candidate
-    if around.router.default(model) == candidate:
-        # The proxy sends everything to the old version first, because the commands below take longer.
+    if rollout.promoted and around.router.default(model) in (stable, candidate):
+        # The proxy sends everything to the old version first, because the command below takes longer. A killed command
+        # may have changed the map on disk and not the proxy's, so the default is set again in any case.
         around.splits.set(model, Split(stable, 1.0))
-        if around.versions.previous(model) == stable:
-            around.versions.rollback(model)
-        else:
-            around.versions.promote(model, stable)
+        around.versions.restore(model, stable)
     around.splits.clear(model)
     rollout.share = 0.0
     run.shadow.stop()
-    if rollout.registered_here and around.router.default(model) != candidate:
+    if rollout.registered_here and around.versions.exists(model, candidate):
         around.versions.retire(model, candidate)
     run.end(RolloutPhase.ROLLED_BACK, reason=rollout.reason)

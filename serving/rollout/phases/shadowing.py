@@ -49,4 +49,4 @@ def leave(run: RolloutRun) -> None:
     run.rollout.step = 0
     share = run.rollout.plan.canary.shares[0]
     run.split(share)
-    run.enter(RolloutPhase.CANARY, share=share, step=0)
+    run.enter(RolloutPhase.CANARY, share=share)
