@@ -21,7 +21,8 @@ from scripts import cli
 from scripts.command import say
 from scripts.rollout import view
 from serving.errors import VersionError
-from serving.rollout import local, plan, request_file, start
+from serving.rollout import local, plan, request_file
+from serving.rollout import start as starting
 from serving.rollout import record as records
 from serving.rollout.controller import wake_file
 from serving.rollout.journal import actor
@@ -37,8 +38,8 @@ AsJson = Annotated[bool, Parameter(name="--json")]
 REQUEST_SECONDS = 5.0
 
 
-@app.command(name="start")
-def start_(
+@app.command
+def start(
     *,
     model: str = "digits",
     version: str | None = None,
@@ -64,12 +65,12 @@ def start_(
     chosen = plan.read(plan_file) if plan_file is not None else Plan()
     instance = Instance(Ports(port))
     around = local.surroundings_of(instance, partial(say, file=sys.stderr))
-    rollout = start.prepare(instance.folder, around, model, version, chosen)
+    rollout = starting.prepare(instance.folder, around, model, version, chosen)
     if dry_run:
         print(f"{model} {rollout.stable} -> {rollout.candidate} would go through these phases:")
-        print("\n".join(f"- {sentence}" for sentence in start.description(rollout)))
+        print("\n".join(f"- {sentence}" for sentence in starting.description(rollout)))
         return
-    record = start.start(instance.folder, around, rollout)
+    record = starting.start(instance.folder, around, rollout)
     say(f"started: {rollout.id}, from {rollout.stable} to {rollout.candidate}")
     say(f"it goes on without this terminal; look at it with `torchlight rollout status --model {model} --port {port}`")
     if wait:

@@ -28,7 +28,6 @@ from serving.rollout.state import now
 from serving.rollout.verdict import Outcome, Verdict
 from serving.rollout.versions import Versions
 
-
 # Figures are recorded once in so many seconds, or once in this share of the phase's age.
 FIGURES_SECONDS = 1.0
 FIGURES_SHARE = 1 / 300

@@ -1,4 +1,4 @@
-"""Evidence that several phases read: whether the candidate's workers are up, and the end of a phase without a verdict."""
+"""What several phases do: look at the candidate's workers, and end without a verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Before clients see the candidate: its archive is verified, its workers load, warm up, and repeat the golden answers."""
+"""Before clients see the candidate: verify its archive, load and warm up its workers, compare its golden answers."""
 
 from __future__ import annotations
 
