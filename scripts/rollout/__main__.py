@@ -22,8 +22,8 @@ from scripts.command import say
 from scripts.rollout import view
 from serving.errors import VersionError
 from serving.rollout import local, plan, request_file
-from serving.rollout import start as starting
 from serving.rollout import record as records
+from serving.rollout import start as starting
 from serving.rollout.controller import wake_file
 from serving.rollout.journal import actor
 from serving.rollout.phase import RolloutPhase
