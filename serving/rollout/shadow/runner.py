@@ -12,7 +12,9 @@ import zlib
 from pathlib import Path
 
 from models import documents
+from serving.proxy.haproxy import SHADOW_SOCKET
 from serving.rollout.record import Record
+from serving.rollout.shadow.files import FOLDER, SUMMARY
 from serving.rollout.shadow.summary import ShadowSummary
 from serving.runtime import atomic_files, private_folder, processes
 from serving.runtime.instance import Instance
@@ -21,8 +23,6 @@ from serving.torchserve.worker_roles import RoleCounts
 logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[3]
-FOLDER = "shadow"
-SUMMARY = "summary.json"
 # The replayer uses time that nobody else wants (nice(1)).
 NICENESS = 19
 # Between two starts, so that a replayer that cannot run costs little.
@@ -98,7 +98,7 @@ class ShadowRunner:
             *("nice", "-n", str(NICENESS), sys.executable, "-m", "serving.rollout.shadow.replayer"),
             *("--record", str(self._record.folder.absolute())),
             *("--samples", str(socket)),
-            *("--proxy", str(self._temp / "shadow.sock")),
+            *("--proxy", str(self._temp / SHADOW_SOCKET)),
             *("--explain-workers", str(self._role_counts.explain)),
         ]
 

@@ -1,0 +1,60 @@
+"""Comparison of attribution maps: Spearman's rank correlation, and pictures of the maps."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+from scipy.stats import rankdata
+
+Maps = np.ndarray
+"""Attribution maps: float64 (images, h, w)."""
+# Evidence against the class, none, and evidence for it. The ends are those of ColorBrewer's RdBu.
+_COLORS = np.array([(5, 48, 97), (247, 247, 247), (103, 0, 31)], dtype=float)
+# A picture has at least so many pixels on its longer side.
+PICTURE_SIZE = 224
+
+
+def maps(body: bytes) -> Maps:
+    """Return the attribution maps of a response to an explanation: float64 (images, h, w).
+
+    Raises:
+        ValueError: it has another form.
+    """
+    try:
+        array: np.ndarray = np.load(io.BytesIO(body), allow_pickle=False).astype(np.float64)
+    except (EOFError, OSError) as error:
+        raise ValueError(f"the explanation is no array: {error}") from None
+    if array.ndim not in (2, 3):
+        raise ValueError(f"the explanation has the shape {array.shape}")
+    return array if array.ndim == 3 else array[None]
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's rank correlation of two maps, from -1 to 1; equal values get their mean rank.
+
+    The correlation with a constant map is 0: it gives no reason.
+
+    Raises:
+        ValueError: the maps have different sizes.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"the maps have the shapes {first.shape} and {second.shape}")
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    ranks = np.stack([rankdata(first), rankdata(second)])
+    return round(float(np.corrcoef(ranks)[0, 1]), 6)
+
+
+def picture(heat: np.ndarray) -> bytes:
+    """Return a map (h, w) as PNG: red is evidence for the class, blue against it, relative to the largest value."""
+    scale = np.abs(heat).max() or 1.0
+    position = heat / scale + 1
+    channels = [np.interp(position, [0, 1, 2], _COLORS[:, channel]) for channel in range(3)]
+    image = Image.fromarray(np.stack(channels, axis=-1).round().astype(np.uint8))
+    factor = max(1, -(-PICTURE_SIZE // max(image.size)))
+    image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
