@@ -62,8 +62,8 @@ def image_pairs(stable: Sequence[ImageAnswer], candidate: Sequence[ImageAnswer])
         pairs.append(
             ImagePair(
                 labels=(first.label, second.label),
-                confidences=(before, second.confidence),
-                change=None if before is None or after is None else round(abs(before - after), 6),
+                confidences=(_rounded(before), _rounded(second.confidence)),
+                change=None if before is None or after is None else _rounded(abs(before - after)),
                 decisions=(first.decision, second.decision),
                 same_set=_as_set(first) == _as_set(second),
             )
@@ -88,6 +88,11 @@ def first_difference(answer: Sequence[ImageAnswer], other: Sequence[ImageAnswer]
             if getattr(first, name) != getattr(second, name):
                 return f"{name}: {getattr(first, name)} and {getattr(second, name)}"
     return None
+
+
+def _rounded(probability: float | None) -> float | None:
+    """Return a probability with the digits of an answer; v2 sends it as float32."""
+    return None if probability is None else round(probability, 6)
 
 
 def _as_set(answer: ImageAnswer) -> frozenset[str] | None:

@@ -6,7 +6,6 @@ import io
 
 import numpy as np
 from PIL import Image
-from scipy.stats import rankdata
 
 Maps = np.ndarray
 """Attribution maps: float64 (images, h, w)."""
@@ -43,8 +42,14 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
         raise ValueError(f"the maps have the shapes {first.shape} and {second.shape}")
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
-    ranks = np.stack([rankdata(first), rankdata(second)])
-    return round(float(np.corrcoef(ranks)[0, 1]), 6)
+    return round(float(np.corrcoef(_ranks(first), _ranks(second))[0, 1]), 6)
+
+
+def _ranks(heat: np.ndarray) -> np.ndarray:
+    """Return the rank of each value; scipy.stats.rankdata does the same, and takes two seconds to import."""
+    _, places, counts = np.unique(heat, return_inverse=True, return_counts=True)
+    mean_ranks: np.ndarray = np.cumsum(counts) - (counts - 1) / 2
+    return mean_ranks[places.ravel()]
 
 
 def picture(heat: np.ndarray) -> bytes:

@@ -5,13 +5,13 @@ Explain workers answer them, which run at the lowest priority.
 
 from __future__ import annotations
 
+import http.client
+import json
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import httpx
 
 from serving.rollout.shadow.samples import Sample
 from serving.torchserve import worker_roles
@@ -52,15 +52,13 @@ class ReplayClient:
     """Client of the explain workers of one model.
 
     Args:
-        socket: the proxy's private socket.
+        path: of the proxy's private socket.
         explain_workers: number of explain workers of each version. Without them, predict workers answer.
     """
 
-    def __init__(self, socket: Path, model: str, explain_workers: int) -> None:
+    def __init__(self, path: Path, model: str, explain_workers: int) -> None:
         self._worker = worker_roles.explaining_role(explain_workers).registered_name(model)
-        transport = httpx.HTTPTransport(uds=str(socket))
-        self._client = httpx.Client(transport=transport, timeout=TIMEOUT_SECONDS)
-        self._client.headers.clear()
+        self._connection = _UnixConnection(path)
 
     def predict(self, version: str, sample: Sample) -> ReplayedAnswer:
         """Return the answer of a version to a copy of a prediction.
@@ -92,32 +90,47 @@ class ReplayClient:
         """
         answer = self._send("predictions", version, {"describe": "True"}, b"")
         try:
-            card: Any = httpx.Response(answer.status, content=answer.body).json()
-            return str(card["explanations"]["method"])
+            return str(json.loads(answer.body)["explanations"]["method"])
         except (ValueError, KeyError, TypeError):
             return None
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connection."""
+        self._connection.close()
 
     def _send(self, verb: str, version: str, headers: Mapping[str, str], body: bytes) -> ReplayedAnswer:
-        url = f"http://shadow/{verb}/{self._worker}/{version}"
+        path = f"/{verb}/{self._worker}/{version}"
         problem = ""
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE_SECONDS)
             start = time.monotonic()
             try:
-                response = self._client.post(url, headers=headers, content=body)
-            except httpx.TransportError as error:
+                self._connection.request("POST", path, body, dict(headers))
+                response = self._connection.getresponse()
+                content = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                self._connection.close()  # the next request opens it again
                 problem = repr(error)
                 continue
-            from_handler = FROM_HANDLER in response.headers
-            if response.status_code in (502, 503, 504) or (response.status_code == 404 and not from_handler):
-                problem = f"status {response.status_code}"
+            named = {name.lower(): value for name, value in response.getheaders()}
+            from_handler = FROM_HANDLER in named
+            if response.status in (502, 503, 504) or (response.status == 404 and not from_handler):
+                problem = f"status {response.status}"
                 continue
             milliseconds = round((time.monotonic() - start) * 1000, 3)
-            named = {name.lower(): value for name, value in response.headers.items()}
-            return ReplayedAnswer(response.status_code, named, response.content, milliseconds, from_handler)
+            return ReplayedAnswer(response.status, named, content, milliseconds, from_handler)
         raise NoAnswer(f"{self._worker} {version} does not answer: {problem}")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("shadow", timeout=TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

@@ -213,7 +213,6 @@ def main() -> None:
     parser.add_argument("--explain-workers", type=int, required=True, help="explain workers of each version")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="replayer: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     run(Record(arguments.record), arguments.samples, arguments.proxy, arguments.explain_workers)
 
