@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 START_HEADER = "x-torchlight-start"
 # Milliseconds of work of a prediction, if there were LIGHT_SECONDS or more.
 COST_HEADER = "X-Torchlight-Cost"
+# Present on a response with a referred image. The proxy counts it during a rollout, and removes it.
+REFERRED_HEADER = "X-Torchlight-Referred"
 FLUSH_SECONDS = 1.0
 # Name endings of registrations whose role is not to predict (serving/torchserve/worker_roles.py). Workers that explain
 # run at this niceness (nice(2)), so they use idle time only.
@@ -187,6 +189,8 @@ def _send(response: Response, headers: dict[str, str], index: int, context: Any)
     metrics = response.metrics  # the proxy, which removes the header, takes a prediction without it for a light one
     if metrics.cpu_seconds >= LIGHT_SECONDS and metrics.kind == "predict" and START_HEADER in headers:
         context.set_response_header(index, COST_HEADER, str(round(metrics.cpu_seconds * 1000)))
+    if START_HEADER in headers and any(decision == "refer" for decision, *_ in metrics.decisions):
+        context.set_response_header(index, REFERRED_HEADER, "1")
     return response.body
 
 

@@ -46,7 +46,7 @@ class ServeFlags:
     Attributes:
         model: serve only this model (default: what ran last, else each in the store)
         version: serve this version (default: what was promoted last, else the newest)
-        port: port of the proxy; port + 1 to port + 7 are used too
+        port: port of the proxy; port + 1 to port + 8 are used too
         host: address of the proxy
         mode: production requires a bearer token: $TORCHLIGHT_TOKEN, or a random one
         proxy: 0 serves TorchServe itself, without HAProxy

@@ -36,7 +36,7 @@ _CODES = {
 # Details are sent percent-encoded, with up to twelve bytes a character, and clients accept 8 KiB of metadata.
 _MAX_DETAILS = 600
 # Headers of a response that go back to the client.
-_PASSED_BACK = ("x-request-id", "x-model-version", "server-timing", "retry-after")
+_PASSED_BACK = ("x-request-id", "x-model-version", "server-timing", "retry-after", "set-cookie")
 
 Metadata = tuple[tuple[str, str], ...]
 

@@ -16,7 +16,7 @@ from serving.grpc.errors import Failed
 from serving.grpc.http_client import HttpResponse, ProxyClient, Unanswered
 
 NAME = "inference.GRPCInferenceService"
-_PASSED_ON = ("authorization", "x-request-id")
+_PASSED_ON = ("authorization", "x-request-id", "x-model-version", "x-client-id", "cookie")
 _LOG = logging.getLogger(__name__)
 
 Context = Any  # grpc.aio.ServicerContext; grpc has no types

@@ -1,8 +1,8 @@
 """Cross-origin requests (Fetch Standard, 3.3): origins whose pages may read responses, and the headers they may use.
 
 A browser lets a page read responses of its own origin only. Pages of the configured origins may read all responses,
-also errors. They authenticate with the token. No cookie is read, so credentials are not allowed. The rules are in
-deploy/haproxy/cors.cfg.jinja.
+also errors. They authenticate with the token. A cookie only keeps a client with one version during a rollout, so
+credentials are not allowed. The rules are in deploy/haproxy/cors.cfg.jinja.
 """
 
 from __future__ import annotations

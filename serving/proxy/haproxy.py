@@ -111,6 +111,7 @@ class ProxyConfig:
         backend_port: TorchServe's inference port on loopback.
         gateway_port: port of the gRPC gateway on loopback.
         web_port: port of the web process on loopback.
+        metrics_port: port on loopback for HAProxy's own metrics.
         max_connections: connections from all clients. One address may have half of them.
         keep_alive_seconds: how long a connection may wait for its next request.
         only_model: the model for /invocations, which names none. Empty if there are several models.
@@ -124,6 +125,7 @@ class ProxyConfig:
     backend_port: int
     gateway_port: int
     web_port: int
+    metrics_port: int
     map_file: Path
     socket: Path
     max_request_size: int
@@ -160,6 +162,7 @@ def render(proxy: ProxyConfig) -> str:
         backend=f"127.0.0.1:{proxy.backend_port}",
         gateway=f"127.0.0.1:{proxy.gateway_port}",
         web=f"127.0.0.1:{proxy.web_port}",
+        metrics=f"127.0.0.1:{proxy.metrics_port}",
         web_at_once=WEB_AT_ONCE,
         only_model=proxy.only_model,
         version=VERSION,

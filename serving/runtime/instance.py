@@ -67,6 +67,10 @@ class Ports:
     def grpc_management(self) -> int:
         return self.public + 7
 
+    @property
+    def proxy_metrics(self) -> int:
+        return self.public + 8
+
     def check_free(self, host: str) -> None:
         """Check that all ports can be bound.
 
@@ -74,8 +78,7 @@ class Ports:
             StartError: another process uses a port, or this user must not bind it.
         """
         addresses = [(host, self.public)]
-        loopback = (self.management, self.web, self.gateway, self.torchserve_metrics, self.inference)
-        addresses += [("127.0.0.1", port) for port in (*loopback, self.grpc_inference, self.grpc_management)]
+        addresses += [("127.0.0.1", port) for port in range(self.management, self.proxy_metrics + 1)]
         for address, port in addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -85,7 +88,7 @@ class Ports:
                 except OSError as error:
                     raise StartError(
                         f"port {port} on {address} cannot be used ({error.strerror}): stop what uses it, or choose "
-                        f"another with --port, such as --port={self.public + 1000} (the next 7 are needed too)"
+                        f"another with --port, such as --port={self.public + 1000} (the next 8 are needed too)"
                     ) from None
 
 
@@ -101,7 +104,7 @@ def free_ports() -> Ports:
         except StartError:
             continue
         return ports
-    raise StartError(f"no eight free ports in a row from {FIRST_PORT} to {LAST_PORT}: stop some servers")
+    raise StartError(f"no nine free ports in a row from {FIRST_PORT} to {LAST_PORT}: stop some servers")
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,6 +201,7 @@ class Supervisor:
             backend_port=ports.inference,
             gateway_port=ports.gateway,
             web_port=ports.web,
+            metrics_port=ports.proxy_metrics,
             map_file=Path(
                 routing.FILE_NAME
             ),  # HAProxy runs in the folder, because its commands allow no spaces in paths

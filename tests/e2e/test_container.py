@@ -193,7 +193,7 @@ for table in ("/proc/net/tcp", "/proc/net/tcp6"):
     assert inside(running, listening) == "8080"
     running.reload()
     address = next(iter(running.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
-    for closed in (8081, 8082, 8085, 8086, 8087):
+    for closed in (8081, 8082, 8085, 8086, 8087, 8088):
         with pytest.raises(OSError, match=r"refused|timed out"):
             socket.create_connection((address, closed), timeout=2)
     assert running.attrs["NetworkSettings"]["Ports"] == {

@@ -50,20 +50,20 @@ def run(workspace: Path, module: str, *flags: str, **more: str) -> subprocess.Co
 
 
 def free_port() -> int:
-    """Return a port whose seven followers are free too, and which no test had before: a port's folder has a past."""
+    """Return a port whose eight followers are free too, and which no test had before: a port's folder has a past."""
     for _ in range(100):
         port = random.randrange(20_000, 32_000, 10)
         if port in _given_ports:
             continue
         try:
-            for offset in range(8):
+            for offset in range(9):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port + offset))
         except OSError:
             continue
         _given_ports.add(port)
         return port
-    raise RuntimeError("no eight free ports in a row")
+    raise RuntimeError("no nine free ports in a row")
 
 
 class Server:

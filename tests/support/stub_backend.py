@@ -111,6 +111,7 @@ def running_proxy(
             backend_port=backend.server_port,
             gateway_port=port + 3,
             web_port=port + 2,
+            metrics_port=port + 8,
             map_file=Path("versions.map"),
             socket=folder / "haproxy.sock",
             max_request_size=8_500_000,

@@ -28,6 +28,8 @@ SAGEMAKER = ["model_name", "X-Amzn-SageMaker-Target-Model", "X-Amzn-SageMaker-Cu
 
 VARIANT = "X-Amzn-SageMaker-Target-Variant"
 IF_NONE_MATCH = "If-None-Match"
+VERSION_HEADER = "X-Model-Version"
+CLIENT_ID = "X-Client-Id"
 
 
 def responses(success: str, *, failure: str = "Failed") -> Schema:
@@ -103,6 +105,11 @@ def _parameters() -> Schema:
             "`.mar` are ignored."
         ),
         (VARIANT, "header"): "Version of the model that should answer.",
+        (VERSION_HEADER, "header"): "Version of the model that should answer. Without it, the default version answers.",
+        (CLIENT_ID, "header"): (
+            "Id of the client, such as a user or a device. During a rollout with sticky clients, one version answers "
+            "all requests with this id."
+        ),
         (attributes, "header"): (
             "Options of the request, separated by semicolons: `top_k=3;explain=true`. `explain=true` requests an "
             "explanation."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.maintenance.openapi import components
-from scripts.maintenance.openapi.schema_types import ref
+from scripts.maintenance.openapi.schema_types import Schema, ref
 
 NATIVE, V1, V2, SAGEMAKER, SERVER = "native", "kserve_v1", "open_inference", "sagemaker", "server"
 TAGS = {
@@ -178,7 +178,7 @@ def _sagemaker() -> dict[str, Any]:
         "only then options of explanations are accepted. If the server has several models, name one.",
         "Explain",
         "Explained",
-        [*options, *components.SAGEMAKER],
+        [*options, *components.SAGEMAKER, components.VERSION_HEADER, components.CLIENT_ID],
     )
     endpoint = _inference(
         "invokeEndpoint",
@@ -188,7 +188,7 @@ def _sagemaker() -> dict[str, Any]:
         "the custom attributes requests an explanation, and only then options of explanations are accepted.",
         "Explain",
         "Explained",
-        [*options, *components.SAGEMAKER[1:], components.VARIANT],
+        [*options, *components.SAGEMAKER[1:], components.VARIANT, components.VERSION_HEADER, components.CLIENT_ID],
     )
     return {"/invocations": invocations, "/endpoints/{model}/invocations": _item(endpoint, ["model"])}
 
@@ -223,7 +223,14 @@ def _kserve(path: str, item: dict[str, Any]) -> dict[str, Any]:
 
 def _versions(path: str, versioned: str, item: dict[str, Any]) -> dict[str, Any]:
     """Return the path of the default version, and the path with a version."""
-    return {path: _item(item, ["model"]), versioned: _item(_by_version(item), ["model", "version"])}
+    default = {**item, "parameters": item.get("parameters", []) + _choice(item)}
+    return {path: _item(default, ["model"]), versioned: _item(_by_version(item), ["model", "version"])}
+
+
+def _choice(item: dict[str, Any]) -> list[Schema]:
+    """Return the parameters that choose the version for a path without one."""
+    names = [components.VERSION_HEADER, *([components.CLIENT_ID] if "post" in item else [])]
+    return [ref("parameters", name) for name in names]
 
 
 def _by_version(item: dict[str, Any]) -> dict[str, Any]:

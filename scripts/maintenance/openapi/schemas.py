@@ -51,7 +51,7 @@ def handler_errors() -> dict[str, int]:
 def proxy_errors() -> dict[str, int]:
     """Return the error types of the proxy itself, with their status, read from its configuration."""
     nowhere = Path("nowhere")
-    production = ProxyConfig("127.0.0.1", 1, 1, 1, 1, nowhere, nowhere, max_body(), 1, Tokens("inference", "public"))
+    production = ProxyConfig("127.0.0.1", 1, 1, 1, 1, 1, nowhere, nowhere, max_body(), 1, Tokens("inference", "public"))
     development = dataclasses.replace(production, tokens=Tokens("inference"))
     text = haproxy.render(production) + haproxy.render(development)
     errors_by_type: dict[str, int] = {}

@@ -13,6 +13,7 @@ from tests.integration.contract import Ask, failed, labels, ok, row, told
 from tests.integration.contract.bodies import elements, send_binary
 from tests.support.stub_backend import TOKEN, running_proxy
 
+TWO_VERSIONS = "digits 1.0\ndigits/1.0 1.0\ndigits/2.0 2.0\n"
 PREDICT, EXPLAIN = "/predictions/digits", "/explanations/digits"
 
 
@@ -83,6 +84,56 @@ def request_id(ask: Ask) -> None:
         answer = ask.post(PREDICT, ask.digit["3"], headers={"X-Request-Id": odd})
         assert answer.headers["X-Request-Id"] == ok(answer)["request_id"]
         assert re.fullmatch(r"[0-9a-f-]{36}", answer.headers["X-Request-Id"])
+
+
+@row("ask-version")
+def ask_version(ask: Ask) -> None:
+    right, wrong = {"X-Model-Version": "1.0"}, {"X-Model-Version": "9.9"}
+    v1, v2 = {"instances": [ask.b64("3")]}, ask.v2("3")
+    for path, body in {
+        PREDICT: ask.digit["3"],
+        EXPLAIN: ask.digit["3"],
+        "/v1/models/digits:predict": v1,
+        "/v2/models/digits/infer": v2,
+        "/invocations": ask.digit["3"],
+        "/endpoints/digits/invocations": ask.digit["3"],
+    }.items():
+        image, document = (None, body) if isinstance(body, dict) else (body, None)
+        assert ask.post(path, image, json=document, headers=right).headers["X-Model-Version"] == "1.0"
+        failed(ask.post(path, image, json=document, headers=wrong), 404, "VersionNotFound")
+    for path in ("/v1/models/digits", "/v2/models/digits/ready", "/v2/models/digits"):
+        assert ask.get(path, headers=right).status_code == 200
+        failed(ask.get(path, headers=wrong), 404, "VersionNotFound")
+    assert ask.post(f"{PREDICT}/1.0", ask.digit["3"], headers=wrong).status_code == 200  # the path comes first
+
+
+@row("client-id")
+def client_id(ask: Ask) -> None:
+    with running_proxy(versions=TWO_VERSIONS, splits="digits 2.0:5000:header:0\n") as proxy:
+        for name in range(20):
+            headers = {"X-Client-Id": f"client {name}"}
+            for _ in range(5):
+                requests.post(f"{proxy.url}{PREDICT}", data=b"an image", headers=headers, timeout=30)
+        by_client = [set(proxy.script.asked[start : start + 5]) for start in range(0, 100, 5)]
+    assert {len(paths) for paths in by_client} == {1}
+    assert len(set.union(*by_client)) == 2
+
+
+@row("cookie", "has-cookie")
+def cookie(ask: Ask) -> None:
+    assert "Set-Cookie" not in ask.post(PREDICT, ask.digit["3"]).headers
+    with running_proxy(versions=TWO_VERSIONS, splits="digits 2.0:5000:cookie:0\n") as proxy:
+        for _ in range(20):
+            proxy.script.asked.clear()
+            client = requests.Session()
+            answers = [client.post(f"{proxy.url}{PREDICT}", data=b"an image", timeout=30) for _ in range(4)]
+            assert re.fullmatch(r"torchlight-client=\d{1,4}; Path=/; .*HttpOnly.*", answers[0].headers["Set-Cookie"])
+            assert not any("Set-Cookie" in answer.headers for answer in answers[1:])
+            assert len(set(proxy.script.asked)) == 1
+        for damaged in ("", "x", "10000", "-1"):
+            headers = {"Cookie": f"torchlight-client={damaged}"}
+            answer = requests.post(f"{proxy.url}{PREDICT}", data=b"an image", headers=headers, timeout=30)
+            assert "Set-Cookie" in answer.headers
 
 
 @row("binary-length")

@@ -28,6 +28,7 @@ CONFIG = """
 [parameters]
 "path.model" = "digits"
 "path.version" = "1.0"
+"header.X-Model-Version" = "1.0"
 
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 504]

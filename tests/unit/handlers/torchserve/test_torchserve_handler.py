@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from handlers.golden_answers import GoldenError
-from handlers.torchserve_handler import ImageClassifier
+from handlers.torchserve_handler import REFERRED_HEADER, ImageClassifier
 from models.card import Card, CardError, Policy
 from models.release import UNCERTAINTY, WEIGHTS, Release, ReleaseError, sha256
 from tests.unit.handlers.torchserve.stand_in import Context, ask
@@ -193,6 +193,19 @@ def test_the_archives_configuration_may_change_the_policy_of_the_card(
     (changed,), _ = ask(strict, ({"image": image}, {}))
     assert (changed.pop("decision"), changed.pop("reason")) == ("refer", "unsure")
     assert changed == {name: own[name] for name in changed}
+
+
+def test_proxy_learns_of_referred_images(release_with_uncertainty: Release, image: bytearray) -> None:
+    through_proxy = {"x-torchlight-start": "1"}
+    refers = limited(release_with_uncertainty, {"handler": {"policy": {"min_probability": 1.0}}})
+    _, context = ask(refers, ({"image": image}, through_proxy), ({"image": image}, {}), ({}, through_proxy))
+    assert [context.response_headers[place].get(REFERRED_HEADER) for place in range(3)] == ["1", None, None]
+    explained = through_proxy | {"explain": "True"}
+    _, context = ask(refers, ({"image": image, "image#2": image}, explained))
+    assert context.response_headers[0][REFERRED_HEADER] == "1"
+    accepts = limited(release_with_uncertainty, {})
+    _, context = ask(accepts, ({"image": image}, through_proxy))
+    assert REFERRED_HEADER not in context.response_headers[0]
 
 
 def test_a_policy_that_cannot_be_is_refused_before_the_worker_is_ready(release_with_uncertainty: Release) -> None:

@@ -48,6 +48,18 @@ def test_a_version_and_an_explanation_have_roads_of_their_own(proxy: FakeProxy, 
     assert proxy.last.path == "/v2/models/digits/versions/2.0/explain"
 
 
+def test_what_chooses_a_version_is_passed_on(proxy: FakeProxy, gateway: Gateway) -> None:
+    metadata = {"x-model-version": "2.0", "x-client-id": "a user", "cookie": "torchlight-client=7"}
+    gateway.call("ModelInfer", image_request(), metadata=tuple(metadata.items()))
+    assert {name: proxy.last.headers[name] for name in metadata} == metadata
+
+
+def test_cookie_comes_back(proxy: FakeProxy, gateway: Gateway) -> None:
+    proxy.answer = lambda request: prediction(**{"Set-Cookie": "torchlight-client=7; Path=/"})
+    _, call = gateway.method("ModelInfer").with_call(image_request(), timeout=10)
+    assert dict(call.trailing_metadata())["set-cookie"] == "torchlight-client=7; Path=/"
+
+
 def test_the_token_and_the_request_id_are_passed_on_and_nothing_else(proxy: FakeProxy, gateway: Gateway) -> None:
     metadata = (("authorization", "Bearer secret"), ("x-request-id", "abc"), ("x-top-k", "3"), ("host", "other"))
     gateway.call("ModelInfer", image_request(), metadata=metadata)

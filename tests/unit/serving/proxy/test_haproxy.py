@@ -26,6 +26,7 @@ def proxy(folder: Path, **settings: object) -> ProxyConfig:
         backend_port=8085,
         gateway_port=8083,
         web_port=8082,
+        metrics_port=8088,
         map_file=folder / "versions.map",
         socket=Path(tempfile.gettempdir()) / "haproxy.sock",
         max_request_size=8_500_000,

@@ -55,6 +55,7 @@ def test_ports_follow_from_the_public_port() -> None:
     assert (ports.public, ports.management, ports.web) == (9000, 9001, 9002)
     assert ports.torchserve_metrics == 9004
     assert (ports.inference, ports.grpc_inference, ports.grpc_management) == (9005, 9006, 9007)
+    assert ports.proxy_metrics == 9008
 
 
 @pytest.mark.parametrize("port", [0, -1, 65_001, 100_000])
