@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ def histogram(correlations: Sequence[float], limit: float) -> Histogram | None:
         correlations: values from -1 to 1.
         limit: smallest median that the plan allows.
     """
-    values = [value for value in correlations if -1 <= value <= 1]
+    # A constant map has no rank correlation. The check counts it as the lowest one.
+    values = [-1.0 if math.isnan(value) else min(1.0, max(-1.0, value)) for value in correlations]
     if not values:
         return None
     low = min(0, *(int(value * BINS_PER_UNIT // 1) for value in [*values, limit]))
