@@ -36,7 +36,7 @@ SHORTER = {
 
 @dataclass
 class Script:
-    """Script of the stub model server: its next answers, and the paths that it was asked for.
+    """Script of the stub model server: its next answers, and the paths and headers that it was asked for.
 
     `status` 0: hang up; `pause`: seconds before it answers.
     """
@@ -46,6 +46,7 @@ class Script:
     headers: dict[str, str] = field(default_factory=dict)
     pause: float = 0.0
     asked: list[str] = field(default_factory=list)
+    asked_headers: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -164,6 +165,7 @@ def _handler(script: Script) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             script.asked.append(self.path)
+            script.asked_headers.append(dict(self.headers))
             time.sleep(script.pause)
             if script.status == 0:
                 self.close_connection = True

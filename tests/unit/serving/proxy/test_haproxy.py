@@ -13,7 +13,9 @@ from handlers.options import OPTIONS
 from handlers.protocols import headers, v2
 from serving.proxy import haproxy, routing, traffic_split
 from serving.proxy.haproxy import ProxyConfig, Tokens
+from serving.proxy.runtime_api import RuntimeApi
 from serving.torchserve import executables
+from tests.support.server import free_port
 
 DEVELOPMENT = Tokens(inference="what-torchserve-wants")
 TOKENS = Tokens(inference="what-torchserve-wants", public="what-clients-send")
@@ -156,3 +158,25 @@ def test_each_backend_that_leads_to_torchserve_keeps_the_connections_of_clients_
     apart = [section for section in leading if "from answered" in section or "http-reuse never" in section]
     assert apart == leading
     assert "    http-reuse never\n" in next(section for section in sections if section.startswith("defaults answered"))
+
+
+def test_start_keeps_the_splits_of_registered_candidates(tmp_path: Path) -> None:
+    port = free_port()
+    settings = proxy(
+        tmp_path,
+        port=port,
+        metrics_port=port + 8,
+        map_file=Path(routing.FILE_NAME),
+        socket=Path(tempfile.mkdtemp()) / "haproxy.sock",
+    )
+    splits = tmp_path / traffic_split.FILE_NAME
+    splits.write_text("digits 2.0:500:none:0\npets 4:100:none:0\n", encoding="utf-8")
+    versions = "digits 1.0\ndigits/1.0 1.0\ndigits/2.0 2.0\n"
+    process = haproxy.spawn(executables.haproxy(), settings, tmp_path, versions, lambda line: None)
+    try:
+        haproxy.await_open(settings, process)
+        assert RuntimeApi(settings.socket).entries(splits.name) == {"digits": "2.0:500:none:0"}
+        assert splits.read_text(encoding="utf-8") == "digits 2.0:500:none:0\n"
+    finally:
+        process.kill()
+        process.wait()
