@@ -24,7 +24,6 @@ from serving.errors import VersionError
 from serving.rollout import local, plan, request_file
 from serving.rollout import record as records
 from serving.rollout import start as starting
-from serving.rollout.controller import wake_file
 from serving.rollout.journal import actor
 from serving.rollout.phase import RolloutPhase
 from serving.rollout.plan import Plan
@@ -207,7 +206,7 @@ def _request(action: Action, model: str, port: int) -> None:
     if (refusal := _refusal(action, rollout)) is not None:
         raise VersionError(refusal)
     request_file.write(record.folder, Request(action=action, actor=actor()))
-    wake_file(instance.folder).touch()
+    records.wake_file(instance.folder).touch()
     deadline = time.monotonic() + REQUEST_SECONDS
     while request_file.read(record.folder) is not None:
         if time.monotonic() > deadline:

@@ -28,8 +28,6 @@ from serving.runtime import atomic_files
 from torchlight_client import TorchlightError
 
 LEASE = "controller.lock"
-# Made by `torchlight rollout start`, removed by the last controller: the supervisor runs a controller while it exists.
-WAKE = "active"
 POLL_SECONDS = 0.5
 # A step that fails because something does not answer is tried again for so long.
 RETRY_SECONDS = 30.0
@@ -38,11 +36,6 @@ RETRY_PAUSE_SECONDS = 1.0
 ROLLBACK_SECONDS = 120.0
 
 StepError = (ServingError, TorchlightError, GoldenError, ReleaseError, OSError)
-
-
-def wake_file(instance_folder: Path) -> Path:
-    """Return the file whose existence asks the supervisor for a controller."""
-    return instance_folder / records.FOLDER / WAKE
 
 
 class Controller:
@@ -91,9 +84,9 @@ class Controller:
 
     def _any_was_woken(self) -> bool:
         """Remove the wake file; return whether a rollout started since the last look."""
-        wake_file(self._folder).unlink(missing_ok=True)
+        records.wake_file(self._folder).unlink(missing_ok=True)
         if records.active(self._folder):  # it started between the look and the removal
-            wake_file(self._folder).touch()
+            records.wake_file(self._folder).touch()
             return True
         return False
 

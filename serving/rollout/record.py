@@ -33,6 +33,8 @@ STATE = "rollout.json"
 FIGURES = "figures.jsonl"
 VERDICTS = "verdicts.jsonl"
 REPORT = "report.html"
+# Made by `torchlight rollout start`, removed by the last controller: the supervisor runs a controller while it exists.
+WAKE = "active"
 
 
 class Rollout(BaseModel):
@@ -145,3 +147,8 @@ def create(instance_folder: Path, rollout: Rollout) -> Record:
 def active(instance_folder: Path) -> list[Record]:
     """Return the rollouts that have not ended."""
     return [record for record in records(instance_folder) if not record.load().phase.is_final]
+
+
+def wake_file(instance_folder: Path) -> Path:
+    """Return the file whose existence asks the supervisor for a controller."""
+    return instance_folder / FOLDER / WAKE

@@ -10,7 +10,6 @@ from serving.artifacts import store
 from serving.artifacts.store import Archive
 from serving.errors import VersionError
 from serving.rollout import record as records
-from serving.rollout.controller import wake_file
 from serving.rollout.journal import actor
 from serving.rollout.plan import Plan
 from serving.rollout.record import Record, Rollout
@@ -78,7 +77,7 @@ def start(folder: Path, around: Surroundings, rollout: Rollout) -> Record:
     record = records.create(folder, rollout)
     run = around.journal.begin("rollout", rollout.model, rollout.candidate, run=rollout.id)
     run.write(rollout.phase.value, plan=rollout.plan.model_dump(mode="json", exclude_defaults=True))
-    wake_file(folder).touch()
+    records.wake_file(folder).touch()
     return record
 
 

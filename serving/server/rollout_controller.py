@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from serving.rollout.controller import wake_file
+from serving.rollout import record as records
 from serving.runtime import exit_status, processes
 from serving.runtime.instance import Instance
 
@@ -46,7 +46,7 @@ class RolloutController:
             self._child = None
         if self._child is None:
             due = time.monotonic() - self._started >= PAUSE_SECONDS
-            if due and wake_file(self._instance.folder).exists():
+            if due and records.wake_file(self._instance.folder).exists():
                 self._spawn(store)
         return [self._child.pid] if self._child is not None else []
 

@@ -12,8 +12,9 @@ import pytest
 
 from serving.errors import StartError, Unreachable, VersionError
 from serving.proxy.traffic_split import Split
+from serving.rollout import record as records
 from serving.rollout import start
-from serving.rollout.controller import LEASE, Patience, step, wake_file
+from serving.rollout.controller import LEASE, Patience, step
 from serving.rollout.phase import RolloutPhase
 from serving.rollout.plan import Plan
 from serving.rollout.record import FOLDER, Record, Rollout
@@ -330,11 +331,11 @@ def test_second_controller_is_kept_out(world: RolloutWorld) -> None:
 
 def test_controller_ends_when_no_rollout_is_active(world: RolloutWorld) -> None:
     record = world.begin()
-    assert wake_file(world.folder).exists()
+    assert records.wake_file(world.folder).exists()
     world.ask(record, Action.ABORT)
     world.controller().run()
     assert record.load().phase is RolloutPhase.ROLLED_BACK
-    assert not wake_file(world.folder).exists()
+    assert not records.wake_file(world.folder).exists()
 
 
 def test_description_names_each_phase_of_the_plan(world: RolloutWorld) -> None:
