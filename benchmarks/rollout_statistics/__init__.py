@@ -1,0 +1,1 @@
+"""Simulations of the tests that decide a rollout (serving/rollout/analysis.py)."""
