@@ -15,6 +15,8 @@ from serving.rollout.phase import RolloutPhase
 from serving.rollout.plan import Plan
 from serving.rollout.record import Rollout
 from serving.rollout.report import figures
+from serving.rollout.shadow.files import FOLDER, PICTURES
+from serving.rollout.shadow.files import SUMMARY as SUMMARY_FILE
 from serving.rollout.shadow.summary import ShadowSummary
 from serving.rollout.verdict import Outcome, Verdict
 
@@ -118,19 +120,25 @@ class Recorder:
 
     def summary(self, summary: ShadowSummary = SUMMARY) -> None:
         """Write the comparison of both versions."""
-        folder = self.record.folder / "shadow"
+        folder = self.record.folder / FOLDER
         folder.mkdir(exist_ok=True)
-        (folder / "summary.json").write_text(summary.model_dump_json(), encoding="utf-8")
+        (folder / SUMMARY_FILE).write_text(summary.model_dump_json(), encoding="utf-8")
 
-    def maps(self, count: int, label: str = "3") -> None:
-        """Write pairs of attribution maps."""
-        folder = self.record.folder / "shadow" / "maps"
-        folder.mkdir(parents=True, exist_ok=True)
-        for number in range(count):
+    def pictures(self, maps: int, images: int = 0, label: str = "3") -> None:
+        """Write pictures of attribution maps, and of images with different answers, as the replayer does."""
+        folder = self.record.folder / FOLDER
+        for name in ("maps", "images"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(maps):
             for side, color in (("stable", "red"), ("candidate", "blue")):
-                (folder / f"{number:02d}-{side}.png").write_bytes(png(color))
-            with (folder.parent / "pairs.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"maps": f"{number:02d}", "label": label, "correlation": 0.1 * number}) + "\n")
+                (folder / "maps" / f"{number:02}-{side}.png").write_bytes(png(color))
+        for number in range(images):
+            (folder / "images" / f"{number:02}.png").write_bytes(png("green"))
+        index = {
+            "maps": [{"label": label, "correlation": number / 10, "number": number} for number in range(maps)],
+            "images": [{"labels": [label, "8"], "change": 0.5, "number": number} for number in range(images)],
+        }
+        (folder / PICTURES).write_text(json.dumps(index), encoding="utf-8")
 
 
 def arm(requests: int = 0, **values: Any) -> dict[str, Any]:
@@ -209,7 +217,7 @@ def held(folder: Path, model: str = "digits") -> Recorder:
     recorder.enter(10, RolloutPhase.SHADOW, pairs=300)
     recorder.figures(40, {"requests": 300}, {})
     recorder.summary(SUMMARY.model_copy(update={"correlations": [-0.2, 0.0, 0.1, 0.3]}))
-    recorder.maps(3)
+    recorder.pictures(3)
     message = "the median of 4 maps is 0.05; at least 0.5 is needed"
     recorder.verdict(40, "shadow_reasons", Outcome.FAIL, message, holds=True)
     recorder.pause(40, f"shadow_reasons: {message}")

@@ -94,6 +94,14 @@ def name_of(check: str) -> CheckName:
     return CHECKS.get(check) or CheckName(title.capitalize(), "", f"the check {title} failed", "")
 
 
+def readable(text: str) -> str:
+    """Return a text with the titles of checks in place of their names, such as `same answers` for `shadow_answers`."""
+    for name, check in CHECKS.items():
+        if "_" in name:
+            text = text.replace(name, check.title.lower())
+    return text
+
+
 def expected(plan: Plan) -> list[str]:
     """Return the names of the checks that a rollout with this plan runs, in order."""
     names = ["integrity", "golden", "latency", "workers"]

@@ -17,10 +17,11 @@ from serving.errors import ConfigError
 from serving.rollout.record import FIGURES, VERDICTS, Record, Rollout
 from serving.rollout.report import figures, words
 from serving.rollout.report.figures import Moment
+from serving.rollout.shadow.files import FOLDER, SUMMARY
 from serving.rollout.shadow.summary import ShadowSummary
 from serving.rollout.verdict import Verdict
 
-SUMMARY = Path("shadow", "summary.json")
+SUMMARY_PATH = Path(FOLDER, SUMMARY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,15 @@ def collect(record: Record, entries: Sequence[dict[str, Any]]) -> Evidence:
 
 def summary(record: Record, problems: list[str]) -> ShadowSummary | None:
     """Return the comparison of both versions; None if there is none, or it is damaged, which `problems` then says."""
-    path = record.folder / SUMMARY
+    path = record.folder / SUMMARY_PATH
     try:
         return ShadowSummary.model_validate(documents.read_json(path))
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        problems.append(f"{SUMMARY} is damaged: {describe(error)}")
+        problems.append(f"{SUMMARY_PATH} is damaged: {describe(error)}")
     except (DocumentError, OSError) as error:
-        problems.append(f"{SUMMARY} cannot be read: {error}")
+        problems.append(f"{SUMMARY_PATH} cannot be read: {error}")
     return None
 
 

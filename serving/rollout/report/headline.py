@@ -89,7 +89,7 @@ def _cause(rollout: Rollout) -> tuple[str, str]:
         failure = check_names.name_of(check).failure
         versions = {"stable": f"version {rollout.stable}", "candidate": f"version {rollout.candidate}"}
         return f" because {failure.format(**versions)}.", _ended(_capitalized(message))
-    return f": {_ended(text)}" if text else ".", ""
+    return f": {_ended(check_names.readable(text))}" if text else ".", ""
 
 
 def _capitalized(text: str) -> str:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from serving.rollout.phase import RolloutPhase
 from serving.rollout.plan import Plan
 from serving.rollout.record import REPORT, Record, Rollout
-from serving.rollout.report import agreement, figures, map_pairs, periods, rows, words
+from serving.rollout.report import agreement, figures, periods, pictures, rows, words
 from serving.rollout.report.charts.correlations import histogram
 from serving.rollout.report.charts.timeline import timeline
 from serving.rollout.report.evidence import Evidence, collect
@@ -44,7 +44,7 @@ def render(record: Record, entries: Sequence[dict[str, Any]]) -> str:
     """Return the page."""
     evidence = collect(record, entries)
     problems = list(evidence.problems)
-    maps = map_pairs.read(record, problems)
+    shown = pictures.read(record, problems)
     rollout, summary = evidence.rollout, evidence.summary
     phases = periods.of(evidence)
     journal, earlier = rows.journal(evidence)
@@ -65,7 +65,8 @@ def render(record: Record, entries: Sequence[dict[str, Any]]) -> str:
             comparison=agreement.sentences(summary, plan.shadow, *_versions(rollout)) if summary else [],
             agreement=agreement.agreement(summary) if summary else None,
             correlations=histogram(summary.correlations, plan.shadow.min_reason_correlation) if summary else None,
-            maps=maps,
+            maps=shown.maps,
+            images=shown.images,
             journal=journal,
             earlier=earlier,
             plan=_plan(rollout) if rollout else "",

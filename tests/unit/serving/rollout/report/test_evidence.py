@@ -46,7 +46,7 @@ def test_damaged_lines_are_counted_or_passed_over(tmp_path: Path) -> None:
 def test_damaged_summary_is_named(tmp_path: Path) -> None:
     recorder = rollout_records.done(tmp_path)
     for content in ('{"pairs": "many"}', "{"):
-        (recorder.record.folder / evidence.SUMMARY).write_text(content)
+        (recorder.record.folder / evidence.SUMMARY_PATH).write_text(content)
         found = evidence.collect(recorder.record, recorder.entries)
         assert found.summary is None
         assert [problem for problem in found.problems if problem.startswith("shadow/summary.json ")]

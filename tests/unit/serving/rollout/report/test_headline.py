@@ -72,6 +72,16 @@ def test_pause_says_who_answers_and_how_to_go_on(tmp_path: Path) -> None:
     assert "`torchlight rollout abort --model digits --port 9000`" in top.advice
 
 
+def test_pause_without_a_verdict_has_no_names_of_the_code(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    recorder.enter(10, RolloutPhase.SHADOW)
+    recorder.pause(3610, "no verdict after 3600 s: 0 of 300 pairs; shadow_answers, shadow_reasons inconclusive")
+    assert of(recorder).sentence == (
+        "The rollout of version 2.0 of digits is paused: no verdict after 3600 s: 0 of 300 pairs; same answers, same "
+        "reasons inconclusive. Version 1.0 answers all requests meanwhile."
+    )
+
+
 def test_pause_in_the_canary_says_that_the_share_stays(tmp_path: Path) -> None:
     recorder = rollout_records.until_canary(tmp_path)
     recorder.pause(130, "by eve@lab")

@@ -99,14 +99,14 @@ def test_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
 
 def test_names_and_messages_are_shown_and_never_obeyed(tmp_path: Path) -> None:
     recorder = rollout_records.held(tmp_path)
-    recorder.maps(1, label=HOSTILE)
+    recorder.pictures(1, 1, label=HOSTILE)
     recorder.summary(SUMMARY.model_copy(update={"labels": {HOSTILE: {"<i>8": 3}}}))
     recorder.verdict(50, "golden", rollout_records.Outcome.FAIL, HOSTILE)
     recorder.write(50, "noted", reason=HOSTILE)
     recorder.pause(50, HOSTILE)
     page = written(recorder)
     assert {"script", "i"} & set(page.tags) == set()
-    assert page.text.count(HOSTILE) >= 5
+    assert page.text.count(HOSTILE) >= 6
 
 
 def test_running_rollout_has_a_page(tmp_path: Path) -> None:
@@ -121,16 +121,16 @@ def test_rollout_that_just_began_has_a_page(tmp_path: Path) -> None:
     assert "This report is not complete" not in page.words
 
 
-@pytest.mark.parametrize("name", [STATE, FIGURES, VERDICTS, "shadow/summary.json", "shadow/pairs.jsonl"])
+@pytest.mark.parametrize("name", [STATE, FIGURES, VERDICTS, "shadow/summary.json", "shadow/pictures.json"])
 @pytest.mark.parametrize("content", [b"", b"{", b'{"time": []}\n', b"\xff\x00\n", b"[[[[" * 1000])
 def test_damaged_part_costs_only_itself(name: str, content: bytes, tmp_path: Path) -> None:
     recorder = rollout_records.done(tmp_path)
-    recorder.maps(1)
+    recorder.pictures(1, 1)
     (recorder.record.folder / name).write_bytes(content)
     page = written(recorder)
     assert "Journal" in page.text
     assert ("Step by step" in page.text) == (name != STATE)
-    if name in (STATE, "shadow/summary.json"):
+    if name in (STATE, "shadow/summary.json") or (name == "shadow/pictures.json" and content[:1] != b"{"):
         assert "This report is not complete" in page.text
 
 
