@@ -76,7 +76,8 @@ class Shadow(_StrictModel):
         explained: pairs whose attribution maps are compared. 0 compares none.
         timeout: time limit of the phase. Without a verdict by then, `on_inconclusive` applies.
         max_differences: limit of the share of images with another label or status.
-        min_reason_correlation: limit of the median rank correlation of both versions' attribution maps.
+        min_reason_correlation: limit of the median rank correlation of the regions that both versions' attribution maps
+            point at.
         keep_images: number of images with the largest differences that the report shows. By default none is stored.
     """
 
@@ -86,7 +87,7 @@ class Shadow(_StrictModel):
     explained: Annotated[int, Field(ge=0, le=1_000)] = 30
     timeout: Seconds = 3600.0
     max_differences: PositiveShare = 0.03
-    min_reason_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.5
+    min_reason_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.7
     keep_images: Annotated[int, Field(ge=0, le=20)] = 0
 
 

@@ -21,7 +21,7 @@ class ImagePair(BaseModel):
 
     Attributes:
         change: how much the probability of the stable version's label differs; None if an answer does not list it.
-        correlation: Spearman's rank correlation of both attribution maps; None if they were not compared.
+        correlation: Spearman's rank correlation of both attribution maps, by region; None if they were not compared.
     """
 
     model_config = ConfigDict(extra="forbid")

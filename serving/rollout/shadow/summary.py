@@ -20,7 +20,7 @@ class ShadowSummary(BaseModel):
         stable_confidence, candidate_confidence: mean calibrated probability of each version's own label.
         largest_change: largest change of the probability of the stable version's label.
         labels: number of images by the stable version's label and the candidate's.
-        correlations: Spearman's rank correlation of both attribution maps of images with equal labels, in order.
+        correlations: Spearman's rank correlation of both attribution maps, by region, of images with equal labels.
         sampled: samples that workers sent.
         dropped: samples that were dropped because a queue was full.
     """

@@ -12,22 +12,44 @@ from serving.rollout.shadow.reasons import maps, picture, rank_correlation
 
 def test_the_rank_correlation_is_that_of_scipy() -> None:
     random = np.random.default_rng(0)
-    first = random.integers(0, 20, (12, 9)).astype(float)  # with ties
-    second = first + random.normal(0, 8, first.shape).round()
+    first = random.integers(0, 20, (8, 7)).astype(float)  # with ties; each value is a region
+    second = np.abs(first + random.normal(0, 8, first.shape).round())
     assert rank_correlation(first, second) == pytest.approx(
         spearmanr(first.ravel(), second.ravel()).statistic, abs=1e-6
     )
 
 
 def test_the_size_of_values_does_not_matter() -> None:
-    heat = np.linspace(-1, 2, 30).reshape(5, 6)
+    heat = np.linspace(1, 2, 30).reshape(5, 6)
     assert rank_correlation(heat, np.exp(heat)) == 1.0
-    assert rank_correlation(heat, -heat) == -1.0
+    assert rank_correlation(heat, 1 / heat) == -1.0
+
+
+def test_pixels_and_signs_within_a_region_do_not_matter() -> None:
+    random = np.random.default_rng(0)
+    strength = np.kron(random.uniform(1, 9, (8, 8)), np.ones((4, 4)))
+    first, second = (strength * random.choice([-1, 1], strength.shape) for _ in range(2))
+    assert abs(spearmanr(first.ravel(), second.ravel()).statistic) < 0.1
+    assert rank_correlation(first, second) == 1.0
+
+
+def test_evidence_in_another_region_lowers_the_correlation() -> None:
+    random = np.random.default_rng(0)
+    first = random.uniform(0, 0.1, (32, 32))
+    second = random.uniform(0, 0.1, (32, 32))
+    first[8:20, 8:20], second[1:6, 1:6] = 1, 1
+    assert rank_correlation(first, second) < 0.4
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (30, 35), (224, 224)])
+def test_maps_of_every_size_have_regions(shape: tuple[int, int]) -> None:
+    heat = np.random.default_rng(0).normal(size=shape)
+    assert rank_correlation(heat, heat) == 1.0
 
 
 def test_a_constant_map_correlates_with_nothing() -> None:
     heat = np.arange(4.0).reshape(2, 2)
-    assert rank_correlation(heat, np.ones((2, 2))) == 0.0
+    assert rank_correlation(heat, np.full((2, 2), 0.1)) == 0.0
 
 
 def test_maps_of_two_sizes_are_not_compared() -> None:
