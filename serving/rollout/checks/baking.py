@@ -6,7 +6,7 @@ alarm needs a rate above `margin` times the old one.
 
 from __future__ import annotations
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from serving.proxy.arm_counts import ArmCounts
 from serving.rollout import analysis
@@ -90,5 +90,5 @@ def judge(stable: ArmCounts, candidate: ArmCounts, canary: Canary) -> Verdict:
 
 def _limit(bad: int, requests: int, canary: Canary) -> float:
     """Return the rate above which the new default fails; 1 if the stable version shows too little."""
-    upper = float(beta.ppf(CONFIDENCE, bad + 1, requests - bad)) if bad < requests else 1.0
+    upper = float(betaincinv(bad + 1, requests - bad, CONFIDENCE)) if bad < requests else 1.0
     return min(1.0, max(canary.tolerated, canary.margin * upper))

@@ -126,8 +126,8 @@ def test_versions_at_the_tolerated_rate_rarely_pass() -> None:
 def test_alarms_of_mapie_are_ours_too(seed: int, rate: float) -> None:
     """RiskMonitoring tests the same hypothesis on one rate, without assuming that losses are 0 or 1.
 
-    It halves its level twice: once for a reference sample, once in its bound. OnlineMartingaleTest does not fit: it asks
-    whether a stream changes, and an improvement is a change too.
+    It halves its level twice: once for a reference sample, once in its bound. OnlineMartingaleTest does not fit: it
+    asks whether a stream changes, and an improvement is a change too.
     """
     limit, alpha = 0.03, 0.01
     wrong = np.random.default_rng(seed).random(400) < rate
