@@ -10,9 +10,13 @@ from typing import Any
 
 from PIL import Image
 
+from serving.proxy.arm_counts import ArmCounts
+from serving.rollout import progress
 from serving.rollout import record as records
+from serving.rollout.arms import Arms, Stage
 from serving.rollout.phase import RolloutPhase
 from serving.rollout.plan import Plan
+from serving.rollout.progress import Progress
 from serving.rollout.record import Rollout
 from serving.rollout.report import figures
 from serving.rollout.shadow.files import FOLDER, PICTURES
@@ -124,6 +128,11 @@ class Recorder:
         folder.mkdir(exist_ok=True)
         (folder / SUMMARY_FILE).write_text(summary.model_dump_json(), encoding="utf-8")
 
+    def latencies(self, share: float, stable: dict[int, int], candidate: dict[int, int]) -> None:
+        """Write the latencies of one stage: number of responses by microseconds."""
+        counts = Arms(*(ArmCounts(sum(arm.values()), latencies=arm) for arm in (stable, candidate)))
+        progress.save(self.record.folder, Progress(stages=[Stage(share, counts)]))
+
     def pictures(self, maps: int, images: int = 0, label: str = "3") -> None:
         """Write pictures of attribution maps, and of images with different answers, as the replayer does."""
         folder = self.record.folder / FOLDER
@@ -189,6 +198,7 @@ def done(folder: Path) -> Recorder:
     recorder = until_canary(folder)
     for check in CANARY:
         recorder.verdict(120, check, Outcome.PASS, f"{check} is right")
+    recorder.latencies(0.05, {9000: 100, 20000: 280}, {9000: 10, 20000: 28, 150000: 2})
     recorder.enter(120, RolloutPhase.PROMOTED, share=0.05)
     recorder.rollout.share = 1.0
     recorder.enter(121, RolloutPhase.BAKING, seconds=240)

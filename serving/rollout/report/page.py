@@ -9,11 +9,13 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from serving.rollout import progress
 from serving.rollout.phase import RolloutPhase
 from serving.rollout.plan import Plan
 from serving.rollout.record import REPORT, Record, Rollout
 from serving.rollout.report import agreement, figures, periods, pictures, rows, words
 from serving.rollout.report.charts.correlations import histogram
+from serving.rollout.report.charts.latencies import latencies
 from serving.rollout.report.charts.timeline import timeline
 from serving.rollout.report.evidence import Evidence, collect
 from serving.rollout.report.headline import headline, port_of
@@ -60,6 +62,7 @@ def render(record: Record, entries: Sequence[dict[str, Any]]) -> str:
             tiles=_tiles(rollout, evidence) if rollout else [],
             chart=timeline(evidence, phases),
             checks=rows.checks(rollout) if rollout else [],
+            latencies=latencies(progress.load(record.folder).stages),
             steps=rows.steps(phases, evidence.moments),
             summary=summary,
             comparison=agreement.sentences(summary, plan.shadow, *_versions(rollout)) if summary else [],

@@ -69,7 +69,7 @@ def test_page_has_all_parts(tmp_path: Path) -> None:
     assert "Version 2.0 of digits now answers all requests." in page.words
     assert "label by 1.0" in page.words
     assert "errors is right" in page.words.replace("canary_errors", "errors")
-    assert page.tags.count("svg") == 2
+    assert page.tags.count("svg") == 3
     assert len(page.ids) == len(set(page.ids))
 
 
@@ -121,7 +121,9 @@ def test_rollout_that_just_began_has_a_page(tmp_path: Path) -> None:
     assert "This report is not complete" not in page.words
 
 
-@pytest.mark.parametrize("name", [STATE, FIGURES, VERDICTS, "shadow/summary.json", "shadow/pictures.json"])
+@pytest.mark.parametrize(
+    "name", [STATE, FIGURES, VERDICTS, "progress.json", "shadow/summary.json", "shadow/pictures.json"]
+)
 @pytest.mark.parametrize("content", [b"", b"{", b'{"time": []}\n', b"\xff\x00\n", b"[[[[" * 1000])
 def test_damaged_part_costs_only_itself(name: str, content: bytes, tmp_path: Path) -> None:
     recorder = rollout_records.done(tmp_path)
