@@ -6,7 +6,6 @@ The recipes of the project are in training/recipes/, each with its purpose. A re
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from models import architectures, documents
 from models.card import Architecture, Share, StrictModel, describe
 from models.documents import DocumentError
+from models.unknown_key import unknown_key
 from models.window import FULL_RANGE, Window
 from training.uncertainty import UncertaintySettings
 
@@ -281,7 +281,9 @@ def load(which: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         # The error may come from `changes`, so a built-in recipe is named, not its file.
-        raise RecipeError(f"{f'recipe {which}' if which in names() else path}: {_explained(error)}") from None
+        raise RecipeError(
+            f"{f'recipe {which}' if which in names() else path}: {unknown_key(error, Recipe) or describe(error)}"
+        ) from None
 
 
 def assignment(text: str) -> tuple[str, Any]:
@@ -307,19 +309,3 @@ def _put(content: dict[str, Any], key: str, value: Any) -> None:
             inner = content[name] = {}
         content = inner
     content[last] = value
-
-
-def _explained(error: ValidationError) -> str:
-    """Return the error message, with a suggestion for an unknown key."""
-    for item in error.errors():
-        if item["type"] == "extra_forbidden":
-            part: Any = Recipe
-            *parents, last = map(str, item["loc"])
-            for step in parents:
-                part = part.model_fields[step].annotation
-                part = next((option for option in getattr(part, "__args__", ()) if isinstance(option, type)), part)
-            keys = list(part.model_fields)
-            near = difflib.get_close_matches(last, keys, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}"
-            return f"unknown key {'.'.join([*parents, last])!r}: {hint}"
-    return describe(error)

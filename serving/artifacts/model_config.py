@@ -6,7 +6,6 @@ TorchServe silently ignores an unknown key; here it is an error. The keys are To
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from models import documents
 from models.card import Limits, Policy, describe
 from models.documents import DocumentError
+from models.unknown_key import unknown_key
 from serving.artifacts import mar
 from serving.errors import ArchiveError, ConfigError
 
@@ -117,15 +117,10 @@ def load(path: Path) -> ModelConfig:
         raise ConfigError(str(error)) from None
     if content is not None and not isinstance(content, dict):
         raise ConfigError(f"{path}: must hold `key: value` lines, such as `batchSize: 8`")
-    for key in content or {}:
-        if key not in ModelConfig.model_fields:
-            near = difflib.get_close_matches(str(key), ModelConfig.model_fields, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ConfigError(f"{path}: unknown key {key!r}; {hint}The keys are {', '.join(ModelConfig.model_fields)}")
     try:
         return ModelConfig.model_validate(content or {})
     except ValidationError as error:
-        raise ConfigError(f"{path}: {describe(error)}") from None
+        raise ConfigError(f"{path}: {unknown_key(error, ModelConfig) or describe(error)}") from None
 
 
 def of_release(folder: Path) -> ModelConfig:

@@ -11,18 +11,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from models import documents
 from models.card import describe
 from models.documents import DocumentError
+from models.unknown_key import unknown_key
 from serving.errors import ConfigError
 from serving.proxy.traffic_split import Sticky
 
 
 def _share(value: Any) -> Any:
     """Return a share as a number: `5%` is 0.05."""
-    if isinstance(value, str) and value.strip().endswith("%"):
-        try:
-            return float(value.strip()[:-1]) / 100
-        except ValueError:
-            return value
-    return value
+    if not isinstance(value, str):
+        return value
+    number = _number(value.strip().removesuffix("%"))
+    if number is None:
+        raise ValueError("write a number from 0 to 1, or a percentage such as 5%")
+    return number / 100 if value.strip().endswith("%") else number
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -30,17 +31,25 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 def _seconds(value: Any) -> Any:
     """Return a duration in seconds: `90s`, `5m` or `2h`, or a number."""
-    if isinstance(value, str) and value.strip()[-1:] in _UNITS:
-        try:
-            return float(value.strip()[:-1]) * _UNITS[value.strip()[-1]]
-        except ValueError:
-            return value
-    return value
+    if not isinstance(value, str):
+        return value
+    unit = _UNITS.get(value.strip()[-1:])
+    number = _number(value.strip()[:-1] if unit else value)
+    if number is None:
+        raise ValueError("write a number of seconds, or a duration such as 90s, 5m or 2h")
+    return number * (unit or 1.0)
 
 
-Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
-PositiveShare = Annotated[float, BeforeValidator(_share), Field(gt=0, le=1)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=30 * 24 * 3600)]
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_share)]
+PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_share)]
+Seconds = Annotated[float, Field(ge=0, le=30 * 24 * 3600), BeforeValidator(_seconds)]
 
 
 class _StrictModel(BaseModel):
@@ -127,7 +136,10 @@ class Plan(_StrictModel):
     """The plan of a rollout.
 
     Attributes:
-        workers: predict workers of the candidate; None takes as many as the stable version has.
+        workers: predict workers of the candidate; null: as many as the stable version has.
+        warm_up: preparation of the candidate, before clients see it.
+        shadow: comparison of both versions on copies of real requests.
+        canary: growth of the candidate's share.
         bake: time after the promotion in which an alarm brings the old version back at once.
         retire_previous: unregister the old version at the end. By default `rollback` can still go back to it.
         on_inconclusive: what happens if a phase has no verdict in time.
@@ -154,6 +166,6 @@ def read(path: Path) -> Plan:
     except FileNotFoundError:
         raise ConfigError(f"there is no plan {path}: leave --plan out for the default plan") from None
     except ValidationError as error:
-        raise ConfigError(f"{path}: {describe(error)}") from None
+        raise ConfigError(f"{path}: {unknown_key(error, Plan) or describe(error)}") from None
     except DocumentError as error:
         raise ConfigError(str(error)) from None

@@ -1,4 +1,4 @@
-"""Blocks of docs/reference/configuration.md: the keys of model-config.yaml, of a recipe, and of config.properties."""
+"""Blocks of docs/reference/configuration.md: the keys of model-config.yaml, a recipe, a plan, and config.properties."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from scripts.maintenance import markdown
 from scripts.maintenance.reference import keys
 from scripts.maintenance.reference.keys import Key
 from serving.artifacts.model_config import ModelConfig
+from serving.rollout.plan import Plan
 from serving.torchserve import properties
 from training.recipe import Recipe
 
@@ -21,6 +22,7 @@ def blocks() -> Mapping[str, str]:
     return {
         "model-config.yaml": keys.sections(model_config()),
         "recipe": keys.sections(keys.keys_of(Recipe)),
+        "plan": keys.sections(keys.keys_of(Plan)),
         "config.properties": server_properties(),
     }
 

@@ -111,6 +111,8 @@ def _without_null(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
 
 def _type_and_allowed(described: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str]:
     """Return the type of a value in words, and the values that it may have."""
+    if "$ref" in described:  # an enumeration
+        described = schema["$defs"][described["$ref"].rpartition("/")[2]]
     if "const" in described:
         return TYPES[described["type"]], markdown.code(str(described["const"]))
     if "enum" in described:

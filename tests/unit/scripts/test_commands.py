@@ -59,7 +59,7 @@ def test_archiving_a_model_that_was_never_trained_says_how_to_train_it(elsewhere
 
 def test_archiving_with_a_misspelt_setting_is_refused_before_anything_is_done(elsewhere: Path) -> None:
     (elsewhere / "mine.yaml").write_text("batchsize: 8\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match=r"^error: mine\.yaml: unknown key 'batchsize'; did you mean batchSize"):
+    with pytest.raises(SystemExit, match=r"^error: mine\.yaml: unknown key 'batchsize': did you mean batchSize"):
         cli.main(["archive", "--config", "mine.yaml"])
     assert [path.name for path in elsewhere.iterdir()] == ["mine.yaml"]
 

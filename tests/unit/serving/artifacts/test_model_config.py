@@ -76,14 +76,12 @@ def test_in_an_archive_stands_apart_what_torchserve_would_hold_before_a_registra
     ("key", "near"), [("batchsize", "batchSize"), ("batch_size", "batchSize"), ("minWorker", "minWorkers")]
 )
 def test_a_misspelt_key_is_answered_with_the_right_one(path: Path, key: str, near: str) -> None:
-    with pytest.raises(
-        ConfigError, match=rf"mine\.yaml: unknown key '{key}'; did you mean {near}\? The keys are minWorkers"
-    ):
+    with pytest.raises(ConfigError, match=rf"mine\.yaml: unknown key '{key}': did you mean {near}\?"):
         load(path, f"{key}: 1\n")
 
 
 def test_a_key_like_no_other_is_answered_with_all_there_are(path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"unknown key 'color'; The keys are minWorkers, .*, handler$"):
+    with pytest.raises(ConfigError, match=r"unknown key 'color': there are minWorkers, .*, handler$"):
         load(path, "color: red\n")
 
 
@@ -140,12 +138,12 @@ def test_a_policy_goes_to_the_handler_as_far_as_it_is_named(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("handler: {limits: {max_pixel: 5}}", "handler.limits.max_pixel: Extra inputs"),
+        ("handler: {limits: {max_pixel: 5}}", r"unknown key 'handler\.limits\.max_pixel': did you mean max_pixels\?"),
         ("handler: {limits: {max_pixels: 0}}", "handler.limits.max_pixels: .*greater than or equal to 1"),
         ("handler: {limits: {max_answer_bytes: 70000000}}", "handler.limits.max_answer_bytes: .*24000000"),
-        ("handler: {limit: {}}", "handler.limit: Extra inputs"),
+        ("handler: {limit: {}}", r"unknown key 'handler\.limit': did you mean limits\?"),
         ("handler: {policy: {max_set_size: 0}}", "handler.policy.max_set_size: .*greater than or equal to 1"),
-        ("handler: {policy: {max_size: 2}}", "handler.policy.max_size: Extra inputs"),
+        ("handler: {policy: {max_size: 2}}", r"unknown key 'handler\.policy\.max_size': did you mean max_set_size\?"),
     ],
 )
 def test_a_limit_or_policy_that_cannot_be_is_named(path: Path, text: str, says: str) -> None:
