@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # Between two writes of the summary, and between two looks for samples.
 WRITE_SECONDS = 0.5
+# Maps that are compared at most.
+MAX_CORRELATIONS = 2_000
 # The status of an answer with status 200 that has the form of no protocol, or other images.
 UNREADABLE = 0
 
@@ -107,9 +109,14 @@ class Replayer:
         return pair
 
     def _compare_reasons(self, sample: Sample, pair: Pair) -> None:
-        """Compare the attribution maps of the images with equal labels, until the plan's number is reached."""
+        """Compare the attribution maps of the images with equal labels.
+
+        After the plan's number of maps, answers come first. Then a verdict may need more maps.
+        """
         alike = [index for index, image in enumerate(pair.images) if image.labels[0] == image.labels[1]]
-        if not alike or len(self._tally.summary.correlations) >= self._plan.explained:
+        compared, pairs = len(self._tally.summary.correlations), self._tally.summary.pairs
+        limit = self._plan.explained if pairs < self._plan.pairs else MAX_CORRELATIONS
+        if not alike or not self._plan.explained or compared >= limit:
             return
         try:
             stable, candidate = self._maps(sample)

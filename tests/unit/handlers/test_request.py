@@ -309,3 +309,18 @@ def test_a_thousand_objects_in_each_other_do_not_end_the_worker() -> None:
     content = b'{"instances": [' + b'{"image": ' * 1000 + b"1" + b"}" * 1000 + b"]}"
     with pytest.raises(BadJSON, match=r"^instance 0 is an object with image: send "):
         ask(Part("body", content, "application/json"))
+
+
+@pytest.mark.parametrize(
+    ("document", "route"),
+    [
+        ({"image": BASE64}, ""),
+        ({"image": BASE64}, "invocations"),
+        ({"instances": [BASE64]}, "v1"),
+        ({"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [BASE64]}]}, "v2"),
+    ],
+)
+def test_the_comparison_of_two_versions_gets_bare_maps_in_any_protocol(document: Any, route: str) -> None:
+    marks = {"x_torchlight_route": route, "x_torchlight_maps": "1"}
+    assert ask_json(document, kind="explain", **marks).encoder == NativeEncoder("npy")
+    assert ask_json(document, kind="predict", **marks).encoder != NativeEncoder("npy")

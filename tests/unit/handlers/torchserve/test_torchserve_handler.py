@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from handlers.golden_answers import GoldenError
 from handlers.torchserve_handler import REFERRED_HEADER, ImageClassifier
 from models.card import Card, CardError, Policy
 from models.release import UNCERTAINTY, WEIGHTS, Release, ReleaseError, sha256
+from serving.rollout.shadow.samples import SampleServer
 from tests.unit.handlers.torchserve.stand_in import Context, ask
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -229,3 +232,28 @@ def test_json_decoded_by_torchserve_fails_only_its_own_request(
     answers, context = ask(handler, ({"body": image}, {}), ({"body": content}, headers))
     assert {place: code for place, (code, _) in context.statuses.items()} == {0: 200, 1: 400}
     assert answers[1]["type"] == "BadJSON"
+
+
+def test_predictions_are_offered_to_a_shadow(
+    release: Release, image: bytearray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server = SampleServer(tmp_path / "samples.sock")
+    document = {"version": "1.0", "share": 1.0, "socket": str(tmp_path / "samples.sock")}
+    (tmp_path / "shadow-digits.json").write_text(json.dumps(document))
+    worker = limited(release, {})
+    try:
+        assert server.next(10) is None, "the worker connects"
+        deadline = time.monotonic() + 5
+        while not worker._sampler._below and time.monotonic() < deadline:
+            time.sleep(0.01)
+        marks = {"X-Torchlight-Start": "1", "X-Top-K": "1", "Authorization": "Bearer secret"}
+        (answer,), _ = ask(worker, ({"body": image}, marks))
+        sample = server.next(5)
+    finally:
+        (tmp_path / "shadow-digits.json").unlink()
+        server.close()
+    assert sample is not None
+    assert (sample.body, json.loads(sample.answer), sample.status) == (bytes(image), answer, 200)
+    assert sample.headers == {"x-top-k": "1"}
+    assert sample.answer_headers["x-model-version"] == "1.0"

@@ -147,7 +147,7 @@ def test_images_with_equal_labels_are_explained_by_one_method(tmp_path: Path, se
             methods.append(copy.headers["x-explain-method"])
         return explaining(copy)
 
-    replayer = serve(reply, explained=1)
+    replayer = serve(reply, explained=1, pairs=2)
     replayer.compare(SAMPLE)
     replayer.compare(SAMPLE)
     result = summary(replayer, tmp_path)
@@ -158,6 +158,15 @@ def test_images_with_equal_labels_are_explained_by_one_method(tmp_path: Path, se
     assert pictures["maps"] == [{"label": "three", "correlation": -1.0, "number": 0}]
     assert (tmp_path / "shadow" / "maps" / "00-candidate.png").exists()
     assert list((tmp_path / "shadow" / "images").iterdir()) == []
+
+
+def test_more_maps_are_compared_after_the_answers(tmp_path: Path, serve: Serve) -> None:
+    replayer = serve(explaining, explained=1, pairs=3)
+    numbers = []
+    for _ in range(5):
+        replayer.compare(SAMPLE)
+        numbers.append(len(summary(replayer, tmp_path).correlations))
+    assert numbers == [1, 1, 1, 2, 3]
 
 
 def test_a_candidate_without_the_method_is_compared_by_default_methods(tmp_path: Path, serve: Serve) -> None:
@@ -191,12 +200,12 @@ def test_a_pair_counts_without_its_explanations(tmp_path: Path, serve: Serve, re
 
 
 def test_a_new_process_continues_after_what_is_stored(tmp_path: Path, serve: Serve) -> None:
-    replayer = serve(explaining, self_pairs=0, explained=1)
+    replayer = serve(explaining, explained=1)
     replayer.compare(SAMPLE)
     before = summary(replayer, tmp_path)
     with (tmp_path / "shadow" / "pairs.jsonl").open("a") as file:
         file.write('{"itself": fal')  # a kill in the middle of a line
-    again = serve(self_pairs=0, explained=1)
+    again = serve(explained=1)
     assert summary(again, tmp_path) == before
     again.compare(SAMPLE)
     again.save()
