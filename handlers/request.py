@@ -23,8 +23,10 @@ Kind = Literal["predict", "explain"]
 ROUTE_HEADER = "x-torchlight-route"
 # The content type of a multipart body. The proxy sends the body as a plain one, so that the server leaves it whole.
 MULTIPART_HEADER = "x-torchlight-multipart"
-# Makes the response to an explanation the bare maps, whatever the protocol. The comparison of two versions sends it
-# (serving/rollout/shadow/); the proxy removes it from requests of clients.
+# The mark of a copy of a request, for the comparison of two versions (serving/rollout/shadow/). It is not counted.
+SHADOW_HEADER = "x-torchlight-shadow"
+# Makes the response to an explanation the bare maps, whatever the protocol. Copies may have it. The proxy removes both
+# headers from requests of clients.
 MAPS_HEADER = "x-torchlight-maps"
 BODY = "body"
 # Types of a body that the server did not decode. A server that decodes JSON hands over its result.
@@ -55,6 +57,11 @@ class RawRequest:
     def is_metadata(self) -> bool:
         """True if the request is about the model and sends no image."""
         return self.route in metadata.ROUTES
+
+    @property
+    def is_copy(self) -> bool:
+        """True if the request is a copy of a client's request."""
+        return SHADOW_HEADER in self.headers
 
     @property
     def counted_kind(self) -> metrics.Kind:

@@ -117,7 +117,12 @@ class ImageClassifier:
         responses = self._pipeline.answer(batch)
         self._sampler.offer(batch, responses)
         # A request that is sent on to another worker is counted there.
-        self._metrics.add([response.metrics for response in responses if response.status != HeavyRequest.status])
+        counted = [
+            response.metrics
+            for raw, response in zip(batch, responses, strict=True)
+            if response.status != HeavyRequest.status and not raw.is_copy
+        ]
+        self._metrics.add(counted)
         self._has_metrics.set()
         remaining = iter(responses)
         return [

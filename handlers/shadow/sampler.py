@@ -51,7 +51,7 @@ class Sampler:
     def offer(self, batch: Sequence[RawRequest], responses: Sequence[Response]) -> None:
         """Put a share of the predictions of a batch into the queue.
 
-        Only requests that came through the proxy are sampled. The requests of the listener itself did not.
+        Only requests of clients that came through the proxy are sampled.
         """
         if not self._below:
             return
@@ -60,6 +60,7 @@ class Sampler:
                 zlib.crc32(raw.request_id.encode()) < self._below
                 and raw.counted_kind == "predict"
                 and raw.queue_seconds is not None
+                and not raw.is_copy
                 and response.status not in _NOT_SAMPLED
                 and (sample := Sample.of(raw, response)) is not None
             ):

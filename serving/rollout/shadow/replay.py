@@ -22,8 +22,8 @@ TIMEOUT_SECONDS = 180.0
 ATTEMPTS, PAUSE_SECONDS = 4, 0.5
 # Every response of a handler has this header.
 FROM_HANDLER = "x-model-version"
-# Makes an explanation the bare maps (handlers/request.py).
-MAPS_HEADER = "X-Torchlight-Maps"
+# The mark of a copy, which workers do not count; and what makes an explanation the bare maps (handlers/request.py).
+SHADOW_HEADER, MAPS_HEADER = "X-Torchlight-Shadow", "X-Torchlight-Maps"
 METHOD_HEADER = "X-Explain-Method"
 
 
@@ -106,7 +106,7 @@ class ReplayClient:
                 time.sleep(PAUSE_SECONDS)
             start = time.monotonic()
             try:
-                self._connection.request("POST", path, body, dict(headers))
+                self._connection.request("POST", path, body, {**headers, SHADOW_HEADER: "1"})
                 response = self._connection.getresponse()
                 content = response.read()
             except (OSError, http.client.HTTPException) as error:

@@ -75,6 +75,7 @@ def test_predictions_are_sent_to_the_listener(tmp_path: Path) -> None:
         ({"kind": "explain"}, 200),
         ({"queue_seconds": None}, 200),
         ({"headers": {"x-torchlight-route": "v2-metadata"}}, 200),
+        ({"headers": {"x-torchlight-shadow": "1"}}, 200),
         ({}, 425),
         ({}, 503),
         ({}, 504),

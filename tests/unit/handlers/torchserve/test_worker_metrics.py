@@ -56,6 +56,13 @@ def test_batch_metrics_carry_model_and_version(counting: tuple[ImageClassifier, 
     }
 
 
+def test_a_copy_of_a_request_is_not_counted(counting: tuple[ImageClassifier, Metrics], image: bytearray) -> None:
+    handler, metrics = counting
+    ask(handler, ({"body": image}, {"x-torchlight-shadow": "1"}), ({"body": image}, {}))
+    expected = {"torchlight_requests_total": 1, "torchlight_images_total": 1, "torchlight_batch_size_sum": 1}
+    assert until_counted(metrics, *expected) == expected
+
+
 @pytest.mark.parametrize("start", ["", "soon", "-5", "1.5", "²", "9" * 30])
 def test_a_start_that_is_no_time_is_not_counted(
     handler: ImageClassifier, image: bytearray, start: str, monkeypatch: pytest.MonkeyPatch

@@ -32,6 +32,7 @@ def test_a_copy_has_the_headers_and_the_body_of_its_request(tmp_path: Path, clie
     (copy,) = proxy.copies
     assert (copy.path, copy.body) == ("/predictions/digits-explain/2.0", b"image")
     assert {name: copy.headers[name] for name in SAMPLE.headers} == SAMPLE.headers
+    assert copy.headers["x-torchlight-shadow"] == "1"
     assert (answer.status, answer.body, answer.from_handler) == (422, b"answer", True)
 
 
