@@ -52,17 +52,18 @@ class RolloutController:
 
     def _spawn(self, store: Path) -> None:
         self._started = time.monotonic()
-        flags: dict[str, object] = {
-            "--port": self._instance.ports.public,
-            "--root": self._instance.folder.parent,
-            "--store": store,
-        }
-        words = [str(word) for flag in flags.items() for word in flag]
-        command = [sys.executable, "-m", "serving.rollout.controller_process", *words]
+        words = command(self._instance, store)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        self._child = processes.spawn(command, cwd=self._instance.folder, env=environment, on_line=self._on_line)
+        self._child = processes.spawn(words, cwd=self._instance.folder, env=environment, on_line=self._on_line)
 
     def end(self) -> None:
         """End the process. Its rollouts go on when the server starts again."""
         if self._child is not None:
             processes.end(self._child, patience=0)
+
+
+def command(instance: Instance, store: Path) -> list[str]:
+    """Return the command line of the controller of a server with this model store."""
+    flags = {"--port": instance.ports.public, "--root": instance.folder.parent, "--store": store}
+    words = [str(word) for flag in flags.items() for word in flag]
+    return [sys.executable, "-m", "serving.rollout.controller_process", *words]
