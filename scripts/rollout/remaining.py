@@ -76,11 +76,14 @@ def remaining(
     if rollout.phase is RolloutPhase.SHADOW:
         return _shadow(rollout, elapsed, summary or ShadowSummary())
     if rollout.phase is RolloutPhase.CANARY:
-        hold, least = plan.canary.hold, plan.canary.min_requests
-        goals = [_goal("time", elapsed, hold, words.duration), _goal("requests", candidate.requests, least, _count)]
+        hold, min_requests = plan.canary.hold, plan.canary.min_requests
+        goals = [
+            _goal("time", elapsed, hold, words.duration),
+            _goal("requests", candidate.requests, min_requests, _count),
+        ]
         seconds: float | None = max(0.0, hold - elapsed)
-        if candidate.requests < least:
-            seconds = max(hold - elapsed, (least - candidate.requests) / rate) if rate else None
+        if candidate.requests < min_requests:
+            seconds = max(hold - elapsed, (min_requests - candidate.requests) / rate) if rate else None
         limit = max(plan.canary.timeout, hold) - elapsed
         return Remaining(goals, seconds, max(0.0, limit))
     if rollout.phase is RolloutPhase.BAKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scripts.rollout.figures_file import FiguresFile
 from scripts.rollout.remaining import Remaining, remaining
 from serving.rollout.record import FIGURES, REPORT, Record, Rollout
-from serving.rollout.report import evidence, words
+from serving.rollout.report import evidence, figures, words
 from serving.rollout.report.figures import ArmFigures, Moment
 from serving.rollout.report.headline import Headline, headline, port_of
 from serving.rollout.shadow.summary import ShadowSummary
@@ -19,7 +19,7 @@ class Snapshot:
     """A rollout at one moment.
 
     Attributes:
-        moment: the last figures; None without figures, or if they are those of an earlier phase.
+        moment: the last figures; None if there are none of this phase and share.
         elapsed: seconds since the start, until the end if it has ended.
         in_phase: seconds since the phase began.
         report: path of the report; None if it is not written yet.
@@ -52,7 +52,8 @@ class Watch:
         self._figures.update()
         summary = evidence.summary(self._record, [])
         stages = self._figures.stages
-        moment = stages[-1] if stages and stages[-1].phase == rollout.phase.value else None
+        stage = rollout.phase.value, rollout.step, rollout.share
+        moment = stages[-1] if stages and figures.stage_of(stages[-1]) == stage else None
         now = datetime.datetime.now(datetime.UTC)
         since = words.parse_time(rollout.phase_since) or now
         end = since if rollout.phase.is_final else now

@@ -106,5 +106,5 @@ def test_report_is_readable(example: Callable[[Path], Recorder], scheme: str, tm
         if scheme == "dark":
             page = page.replace("(prefers-color-scheme: dark)", "all")
         site.page = page.replace("</body>", SCRIPT.replace("CONTRAST", str(CONTRAST)) + "</body>")
-        found = json.loads(visit(site)[0].body)
-    assert found == {"pale": [], "outside": [], "covered": [], "overflow": 0, "broken": 0, "requests": []}
+        measured = json.loads(visit(site)[0].body)
+    assert measured == {"pale": [], "outside": [], "covered": [], "overflow": 0, "broken": 0, "requests": []}

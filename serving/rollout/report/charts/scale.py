@@ -37,9 +37,11 @@ def round_up(value: float) -> float:
     return next(power * step for step in (1, 2, 2.5, 5, 10) if power * step >= value * (1 - 1e-9))
 
 
-def time_ticks(seconds: float, most: int = 8) -> list[float]:
+def time_ticks(seconds: float, max_ticks: int = 8) -> list[float]:
     """Return times from 0 to at most `seconds`, at round distances."""
-    step = next((step for step in TIME_STEPS if seconds / step <= most), 0) or 86400 * math.ceil(seconds / 86400 / most)
+    step = next((step for step in TIME_STEPS if seconds / step <= max_ticks), 0) or 86400 * math.ceil(
+        seconds / 86400 / max_ticks
+    )
     return [float(step * index) for index in range(int(seconds / step) + 1)]
 
 

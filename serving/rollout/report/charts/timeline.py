@@ -208,8 +208,8 @@ def _panels(evidence: Evidence, x: Callable[[datetime.datetime], float]) -> list
     result.append(_panel("Latency", "95th percentile of the step", x, latencies, words.latency))
     for name, title in (("errors", "Errors"), ("slow", "Slow responses"), ("referred", "Referred images")):
         lines = {
-            stable: ("stable", [(time, _share(one, name)) for time, one, _ in rates]),
-            candidate: ("candidate", [(time, _share(other, name)) for time, _, other in rates]),
+            stable: ("stable", [(time, _share(counts, name)) for time, counts, _ in rates]),
+            candidate: ("candidate", [(time, _share(counts, name)) for time, _, counts in rates]),
         }
         if not rates:
             result.append(None)
@@ -244,8 +244,8 @@ def _panel(
             if drawn and last is not None:
                 label = text(last) if len(series) == 1 else f"{version}: {text(last)}"
                 lines.append(Line(arm, _path(drawn), label, drawn[-1][1]))
-        places = scale.apart([line.label_y for line in lines], LABEL_HEIGHT, top + 4, top + PANEL_HEIGHT)
-        lines = [Line(line.arm, line.points, line.label, y) for line, y in zip(lines, places, strict=True)]
+        positions = scale.apart([line.label_y for line in lines], LABEL_HEIGHT, top + 4, top + PANEL_HEIGHT)
+        lines = [Line(line.arm, line.points, line.label, y) for line, y in zip(lines, positions, strict=True)]
         return Panel(title, note, top, [(up(value), text(value)) for value in (0.0, high / 2, high)], lines)
 
     return at
@@ -254,9 +254,9 @@ def _panel(
 def _path(points: Sequence[tuple[float, float]]) -> str:
     """Return the points of a line in steps, with at most about MAX_POINTS of them."""
     every = max(1, len(points) // MAX_POINTS)
-    kept = [*points[:-1:every], points[-1]]
-    path = [kept[0]]
-    for (_, before), (across, after) in itertools.pairwise(kept):
+    drawn_points = [*points[:-1:every], points[-1]]
+    path = [drawn_points[0]]
+    for (_, before), (across, after) in itertools.pairwise(drawn_points):
         path += [(across, before), (across, after)] if before != after else [(across, after)]
     return " ".join(f"{across:g},{down:g}" for across, down in path)
 

@@ -101,8 +101,12 @@ def test_document_is_json_with_everything(tmp_path: Path) -> None:
     assert document["report"] is None
 
 
-def test_figures_of_an_earlier_phase_are_not_shown(tmp_path: Path) -> None:
+def test_figures_of_an_earlier_phase_or_step_are_not_shown(tmp_path: Path) -> None:
     recorder = rollout_records.until_canary(tmp_path)
+    recorder.rollout.step, recorder.rollout.share = 2, 0.25
+    recorder.enter(130, RolloutPhase.CANARY, share=0.25)
+    assert view.document(recorder.record)["figures"] is None
+    assert "requests: 0 of 100" in view.text(recorder.record)
     recorder.enter(130, RolloutPhase.PROMOTED)
     assert view.document(recorder.record)["figures"] is None
 

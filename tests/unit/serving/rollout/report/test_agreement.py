@@ -13,23 +13,23 @@ def sentences(summary: ShadowSummary) -> list[str]:
 
 
 def test_matrix_has_a_row_for_each_label_in_order() -> None:
-    found = agreement.agreement(ShadowSummary(labels={"10": {"9": 3, "10": 1}, "9": {"9": 5}, "cat": {"dog": 2}}))
-    assert found.labels == ["cat", "dog", "9", "10"]
-    assert found.rows[3] == [
+    shown = agreement.agreement(ShadowSummary(labels={"10": {"9": 3, "10": 1}, "9": {"9": 5}, "cat": {"dog": 2}}))
+    assert shown.labels == ["cat", "dog", "9", "10"]
+    assert shown.rows[3] == [
         Cell(0, False, 0),
         Cell(0, False, 0),
         Cell(3, False, 0.75),
         Cell(1, True, 0.25),
     ]
-    assert found.differences == [Difference("10", "9", 3), Difference("cat", "dog", 2)]
-    assert not found.long
+    assert shown.differences == [Difference("10", "9", 3), Difference("cat", "dog", 2)]
+    assert not shown.long
 
 
 def test_many_labels_have_a_list_of_differences_only() -> None:
     labels = {f"class {number}": {f"class {number + 1}": 1 + number} for number in range(50)}
-    found = agreement.agreement(ShadowSummary(labels=labels))
-    assert (found.labels, found.rows, len(found.differences), found.left_out) == ([], [], 30, 20)
-    assert found.differences[0] == Difference("class 49", "class 50", 50)
+    shown = agreement.agreement(ShadowSummary(labels=labels))
+    assert (shown.labels, shown.rows, len(shown.differences), shown.left_out) == ([], [], 30, 20)
+    assert shown.differences[0] == Difference("class 49", "class 50", 50)
 
 
 def test_sentences_have_the_figures() -> None:

@@ -12,24 +12,24 @@ from tests.support.rollout_records import time
 
 def test_whole_record_has_no_problems(tmp_path: Path) -> None:
     recorder = rollout_records.done(tmp_path)
-    found = evidence.collect(recorder.record, recorder.entries)
-    assert found.problems == []
-    assert (len(found.moments), len(found.verdicts), found.summary) == (7, 14, rollout_records.SUMMARY)
+    parts = evidence.collect(recorder.record, recorder.entries)
+    assert parts.problems == []
+    assert (len(parts.moments), len(parts.verdicts), parts.summary) == (7, 14, rollout_records.SUMMARY)
 
 
 def test_missing_files_are_no_problem(tmp_path: Path) -> None:
     recorder = rollout_records.Recorder(tmp_path)
-    found = evidence.collect(recorder.record, [])
-    assert (found.problems, found.moments, found.verdicts, found.summary) == ([], [], [], None)
+    parts = evidence.collect(recorder.record, [])
+    assert (parts.problems, parts.moments, parts.verdicts, parts.summary) == ([], [], [], None)
 
 
 def test_damaged_state_leaves_the_rest(tmp_path: Path) -> None:
     recorder = rollout_records.done(tmp_path)
     (recorder.record.folder / STATE).write_text('{"phase": "canary"')
-    found = evidence.collect(recorder.record, recorder.entries)
-    assert found.rollout is None
-    assert "The state of the rollout cannot be read" in found.problems[0]
-    assert (len(found.moments), len(found.entries)) == (7, len(recorder.entries))
+    parts = evidence.collect(recorder.record, recorder.entries)
+    assert parts.rollout is None
+    assert "The state of the rollout cannot be read" in parts.problems[0]
+    assert (len(parts.moments), len(parts.entries)) == (7, len(recorder.entries))
 
 
 def test_damaged_lines_are_counted_or_passed_over(tmp_path: Path) -> None:
@@ -38,18 +38,18 @@ def test_damaged_lines_are_counted_or_passed_over(tmp_path: Path) -> None:
         file.write('{"check": "golden"}\n{"check": "gold')
     with (recorder.record.folder / FIGURES).open("ab") as file:
         file.write(b'\xff\xfe\n{"time": 3}\n[]\n')
-    found = evidence.collect(recorder.record, recorder.entries)
-    assert found.problems == ["verdicts.jsonl: 1 line is damaged"]
-    assert (len(found.moments), len(found.verdicts)) == (7, 14)
+    parts = evidence.collect(recorder.record, recorder.entries)
+    assert parts.problems == ["verdicts.jsonl: 1 line is damaged"]
+    assert (len(parts.moments), len(parts.verdicts)) == (7, 14)
 
 
 def test_damaged_summary_is_named(tmp_path: Path) -> None:
     recorder = rollout_records.done(tmp_path)
     for content in ('{"pairs": "many"}', "{"):
         (recorder.record.folder / evidence.SUMMARY_PATH).write_text(content)
-        found = evidence.collect(recorder.record, recorder.entries)
-        assert found.summary is None
-        assert [problem for problem in found.problems if problem.startswith("shadow/summary.json ")]
+        parts = evidence.collect(recorder.record, recorder.entries)
+        assert parts.summary is None
+        assert [problem for problem in parts.problems if problem.startswith("shadow/summary.json ")]
 
 
 def test_journal_has_this_rollout_and_commands_that_ran_meanwhile(tmp_path: Path) -> None:
@@ -58,5 +58,5 @@ def test_journal_has_this_rollout_and_commands_that_ran_meanwhile(tmp_path: Path
     meanwhile, before, after = (other | {"time": time(second)} for second in (5, -5, 9999))
     cells = other | {"model": "cells", "time": time(5)}
     damaged = other | {"time": 7}
-    found = evidence.collect(recorder.record, [*recorder.entries, meanwhile, before, after, cells, damaged])
-    assert found.entries == [*recorder.entries, meanwhile]
+    parts = evidence.collect(recorder.record, [*recorder.entries, meanwhile, before, after, cells, damaged])
+    assert parts.entries == [*recorder.entries, meanwhile]

@@ -10,8 +10,8 @@ from tests.support import rollout_records
 
 
 def test_every_check_has_a_row_in_the_order_of_the_rollout(tmp_path: Path) -> None:
-    found = rows.checks(rollout_records.rolled_back(tmp_path).rollout)
-    assert [(row.title, row.state) for row in found] == [
+    parts = rows.checks(rollout_records.rolled_back(tmp_path).rollout)
+    assert [(row.title, row.state) for row in parts] == [
         ("Archive", "pass"),
         ("Golden answers", "pass"),
         ("Speed on golden images", "pass"),
@@ -23,7 +23,7 @@ def test_every_check_has_a_row_in_the_order_of_the_rollout(tmp_path: Path) -> No
         ("Referred images", "no verdict"),
         ("After the promotion", "did not run"),
     ]
-    assert found[6].question == "Does version 2.0 fail more requests of clients than version 1.0?"
+    assert parts[6].question == "Does version 2.0 fail more requests of clients than version 1.0?"
 
 
 def test_checks_of_the_code_have_words() -> None:
@@ -46,8 +46,8 @@ def test_plan_without_shadow_expects_no_shadow_checks(tmp_path: Path) -> None:
 
 def test_steps_have_the_figures_of_the_versions_that_answered(tmp_path: Path) -> None:
     recorder = rollout_records.done(tmp_path)
-    found = evidence.collect(recorder.record, recorder.entries)
-    steps = rows.steps(periods.of(found), found.moments)
+    parts = evidence.collect(recorder.record, recorder.entries)
+    steps = rows.steps(periods.of(parts), parts.moments)
     assert [
         (
             step.name.replace(SPACE, " "),
@@ -63,7 +63,7 @@ def test_steps_have_the_figures_of_the_versions_that_answered(tmp_path: Path) ->
         ("promote", "1 s", []),
         ("baking", "4 min", [("candidate", 4800)]),
     ]
-    assert figures.stages(found.moments)[1].phase == RolloutPhase.CANARY.value
+    assert figures.stages(parts.moments)[1].phase == RolloutPhase.CANARY.value
 
 
 def test_journal_is_cut_at_its_beginning(tmp_path: Path) -> None:

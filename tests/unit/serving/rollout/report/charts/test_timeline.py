@@ -11,8 +11,8 @@ from tests.support.rollout_records import Recorder
 
 
 def drawn(recorder: Recorder) -> Timeline:
-    found = evidence.collect(recorder.record, recorder.entries)
-    chart = timeline(found, periods.of(found))
+    parts = evidence.collect(recorder.record, recorder.entries)
+    chart = timeline(parts, periods.of(parts))
     assert chart is not None
     return chart
 
