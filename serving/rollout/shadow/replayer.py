@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from models import documents
 from models.documents import DocumentError
+from models.golden import TOLERANCE, tolerance_of
 from serving.rollout.record import Record, Rollout
 from serving.rollout.shadow import answers, reasons
 from serving.rollout.shadow.answers import ImageAnswer, UnreadableAnswer
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 WRITE_SECONDS = 0.5
 # Maps that are compared at most.
 MAX_CORRELATIONS = 2_000
+ENGINE_HEADER = "x-model-engine"
 # The status of an answer with status 200 that has the form of no protocol, or other images.
 UNREADABLE = 0
 
@@ -83,10 +85,14 @@ class Replayer:
         if not answer.from_handler:
             raise NoAnswer(f"{self._rollout.model} {self._rollout.stable}: its worker died")
         status, images = _read(answer, len(expected))
+        engine, other_engine = (headers.get(ENGINE_HEADER, "") for headers in (sample.answer_headers, answer.headers))
+        difference: str | None
         if status != sample.status:
-            difference: str | None = f"status: {sample.status} and {status or answer.status}"
+            difference = f"status: {sample.status} and {status or answer.status}"
+        elif engine != other_engine:
+            difference = f"engine: {engine} and {other_engine}"
         else:
-            difference = first_difference(expected, images)
+            difference = first_difference(expected, images, coarse=tolerance_of(engine) > TOLERANCE)
         if difference is not None:
             logger.warning("%s %s differs from itself: %s", self._rollout.model, self._rollout.stable, difference)
         return Pair(

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 
-HANDLER = {"X-Model-Version": "1.0"}
+HANDLER = {"X-Model-Version": "1.0", "X-Model-Engine": "eager"}
 
 
 @dataclass

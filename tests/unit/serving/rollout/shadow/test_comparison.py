@@ -61,3 +61,10 @@ def test_any_other_change_is_a_difference(changes: dict[str, Any], difference: s
     answer = first_difference([ANSWER, ANSWER], [ANSWER, replace(ANSWER, **changes)])
     assert answer is not None
     assert answer.startswith(difference)
+
+
+def test_in_an_engine_of_fewer_bits_what_follows_from_a_threshold_is_no_difference() -> None:
+    other = ImageAnswer({"three": 0.747, "eight": 0.253}, ("three",), 1.6, "refer", "unsure")
+    assert first_difference([ANSWER], [other], coarse=True) is None
+    other = ImageAnswer({"three": 0.74, "eight": 0.26}, ("three",), 1.6, "refer", "unsure")
+    assert first_difference([ANSWER], [other], coarse=True) is not None

@@ -16,14 +16,14 @@ from serving.rollout.shadow.replay import ReplayClient
 from serving.rollout.shadow.replayer import Replayer
 from serving.rollout.shadow.samples import Sample
 from serving.rollout.shadow.summary import ShadowSummary
-from tests.unit.serving.rollout.shadow.fake_proxy import Copy, FakeProxy, Reply
+from tests.unit.serving.rollout.shadow.fake_proxy import HANDLER, Copy, FakeProxy, Reply
 
 
 def answer(label: str = "three", probability: float = 0.75) -> bytes:
     return json.dumps({"predictions": [{"label": label, "probability": probability}], "decision": "accept"}).encode()
 
 
-SAMPLE = Sample({}, b"image", 200, {}, answer(), dropped=2)
+SAMPLE = Sample({}, b"image", 200, {"x-model-engine": "eager"}, answer(), dropped=2)
 CARD = json.dumps({"explanations": {"method": "ig"}}).encode()
 Serve = Callable[..., Replayer]
 
@@ -85,13 +85,27 @@ def test_the_stable_version_is_compared_with_itself_first(tmp_path: Path, serve:
 
 @pytest.mark.parametrize(
     "reply",
-    [Reply(body=answer(probability=0.7501)), Reply(415), Reply(body=b"{}"), Reply(body=b'{"results": []}')],
+    [
+        Reply(body=answer(probability=0.7501)),
+        Reply(415),
+        Reply(body=b"{}"),
+        Reply(body=b'{"results": []}'),
+        Reply(body=answer(), headers={**HANDLER, "X-Model-Engine": "aoti-fp32"}),
+    ],
 )
 def test_a_stable_version_that_differs_from_itself_is_counted(tmp_path: Path, serve: Serve, reply: Reply) -> None:
     replayer = serve(lambda copy: reply, self_pairs=5)
     replayer.compare(SAMPLE)
     result = summary(replayer, tmp_path)
     assert (result.self_pairs, result.self_differences) == (1, 1)
+
+
+def test_an_engine_of_fewer_bits_may_round_differently(tmp_path: Path, serve: Serve) -> None:
+    headers = {**HANDLER, "X-Model-Engine": "aoti-int8"}
+    replayer = serve(lambda copy: Reply(body=answer(probability=0.7501), headers=headers), self_pairs=5)
+    replayer.compare(Sample({}, b"image", 200, {"x-model-engine": "aoti-int8"}, answer()))
+    result = summary(replayer, tmp_path)
+    assert (result.self_pairs, result.self_differences) == (1, 0)
 
 
 def test_a_worker_of_the_stable_version_that_dies_is_no_difference(tmp_path: Path, serve: Serve) -> None:
