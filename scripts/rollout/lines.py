@@ -23,7 +23,7 @@ def lines(snapshot: Snapshot) -> str:
     ]
     result += [f"{goal.name}: {goal.text}" for goal in snapshot.remaining.goals]
     if snapshot.remaining.text:
-        result.append(f"time left: {snapshot.remaining.text}")
+        result.append(f"this phase: {snapshot.remaining.text}")
     if snapshot.moment is not None:
         result += [
             _arm(rollout.stable, snapshot.moment.stable),
