@@ -62,6 +62,8 @@ class Controller:
             self._take(lease)
             while self._start_threads() or self._any_was_woken():
                 time.sleep(POLL_SECONDS)
+            for thread in self._threads.values():  # they still write reports
+                thread.join()
 
     def _take(self, lease: IO[str]) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from serving.errors import StartError, Unreachable, VersionError
 from serving.proxy.traffic_split import Split
 from serving.rollout import record as records
 from serving.rollout import start
-from serving.rollout.controller import LEASE, Patience, step
+from serving.rollout.controller import LEASE, Controller, Patience, step
 from serving.rollout.phase import RolloutPhase
 from serving.rollout.plan import Plan
 from serving.rollout.record import FOLDER, Record, Rollout
@@ -336,6 +337,18 @@ def test_controller_ends_when_no_rollout_is_active(world: RolloutWorld) -> None:
     world.controller().run()
     assert record.load().phase is RolloutPhase.ROLLED_BACK
     assert not records.wake_file(world.folder).exists()
+
+
+def test_controller_writes_the_report_before_it_ends(world: RolloutWorld) -> None:
+    record = world.begin()
+    world.ask(record, Action.ABORT)
+
+    def slow_report(record: Record) -> None:
+        time.sleep(1.0)
+        world.reports.append(record.id)
+
+    Controller(world.folder, world.around, slow_report).run()
+    assert world.reports == [record.id]
 
 
 def test_description_names_each_phase_of_the_plan(world: RolloutWorld) -> None:
