@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.rollout import analysis
+from serving.rollout.checks import shadow_answers
 from serving.rollout.checks.canary_rate import CHECKS
 
 Counts = NDArray[np.int64]
@@ -62,11 +64,17 @@ def requests_until(log_e: Floats, alpha: float, requests: Counts) -> Floats:
 
 
 def requests_until_fail(
-    rng: np.random.Generator, runs: int, events: int, share: float, rates: tuple[float, float], alpha: float
+    rng: np.random.Generator,
+    runs: int,
+    events: int,
+    share: float,
+    rates: tuple[float, float],
+    alpha: float,
+    strength: float = analysis.PRIOR_STRENGTH,
 ) -> Floats:
     """Return the candidate's requests until it fails, for the rates of the stable version and the candidate."""
     bad = bad_events(rng, runs, events, share, *rates)
-    log_e = each_pair_once(analysis.log_e_above, bad.candidate, bad.stable, share)
+    log_e = each_pair_once(partial(analysis.log_e_above, strength=strength), bad.candidate, bad.stable, share)
     return requests_until(log_e, alpha, bad.candidate_requests)
 
 
@@ -86,6 +94,14 @@ def trials_until_below(rng: np.random.Generator, runs: int, trials: int, rate: f
     numbers = np.arange(1, trials + 1)
     log_e = each_pair_once(analysis.log_e_below, bad, numbers - bad, limit)
     return requests_until(log_e, analysis.PASS_ALPHA, np.broadcast_to(numbers, bad.shape))
+
+
+def trials_until_above(rng: np.random.Generator, runs: int, trials: int, rate: float, limit: float) -> Floats:
+    """Return the trials of one version until its rate is shown to be above `limit` at 1 %, as the shadow checks do."""
+    bad = (rng.random((runs, trials)) < rate).cumsum(axis=1)
+    numbers = np.arange(1, trials + 1)
+    log_e = each_pair_once(analysis.log_e_above, bad, numbers - bad, limit)
+    return requests_until(log_e, shadow_answers.ALPHA, np.broadcast_to(numbers, bad.shape))
 
 
 def growing_shares(

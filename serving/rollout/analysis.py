@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaincc, betaln
 
-# Weight of the prior in trials. Of 1, 2, 5, 10, 20, 50, 100 and 200 it has the smallest worst ratio to the medians of
-# the table in docs/explanation/rollouts.md: 1.1.
+# Weight of the prior in trials: the one with the smallest worst ratio to the sample sizes of a fixed-horizon test
+# (docs/explanation/rollouts.md).
 PRIOR_STRENGTH = 10.0
 # Probability that a candidate passes a test although its rate is at the limit.
 PASS_ALPHA = 0.05
@@ -49,26 +49,28 @@ class BadResponses:
     candidate: int
 
 
-def log_e_above(bad: ArrayLike, good: ArrayLike, limit: float) -> NDArray[np.float64]:
+def log_e_above(bad: ArrayLike, good: ArrayLike, limit: float, strength: float = PRIOR_STRENGTH) -> NDArray[np.float64]:
     """Return the logarithm of the e-value against `q <= limit`: large if bad trials are more frequent.
 
     Args:
         bad: number of bad trials so far.
         good: number of other trials so far, in the same shape.
         limit: a probability, above 0 and below 1.
+        strength: weight of the prior in trials.
     """
-    return _log_e(bad, good, limit, betaincc)
+    return _log_e(bad, good, limit, strength, betaincc)
 
 
-def log_e_below(bad: ArrayLike, good: ArrayLike, limit: float) -> NDArray[np.float64]:
+def log_e_below(bad: ArrayLike, good: ArrayLike, limit: float, strength: float = PRIOR_STRENGTH) -> NDArray[np.float64]:
     """Return the logarithm of the e-value against `q >= limit`: large if bad trials are less frequent.
 
     Args:
         bad: number of bad trials so far.
         good: number of other trials so far, in the same shape.
         limit: a probability, above 0 and below 1.
+        strength: weight of the prior in trials.
     """
-    return _log_e(bad, good, limit, betainc)
+    return _log_e(bad, good, limit, strength, betainc)
 
 
 def log_e_worse(periods: Sequence[BadResponses]) -> float:
@@ -111,10 +113,10 @@ def _compared(periods: Sequence[BadResponses]) -> list[BadResponses]:
     return [period for period in periods if 0 < period.share < 1]
 
 
-def _log_e(bad: ArrayLike, good: ArrayLike, limit: float, tail: Any) -> NDArray[np.float64]:
+def _log_e(bad: ArrayLike, good: ArrayLike, limit: float, strength: float, tail: Any) -> NDArray[np.float64]:
     """Return the logarithm of the mixture's likelihood ratio. `tail` is the Beta distribution beyond the limit."""
     bad, good = np.asarray(bad, dtype=float), np.asarray(good, dtype=float)
-    prior = PRIOR_STRENGTH * limit, PRIOR_STRENGTH * (1 - limit)
+    prior = strength * limit, strength * (1 - limit)
     posterior = bad + prior[0], good + prior[1]
     with np.errstate(divide="ignore"):  # no mass beyond the limit: the e-value is 0
         mass = np.log(tail(*posterior, limit)) - np.log(tail(*prior, limit))
