@@ -161,7 +161,8 @@ def test_every_family_has_its_type_its_help_and_its_labels(odd: Server, counted:
     for definition in DEFINITIONS:
         family = families[definition.name.removesuffix("_total")]
         assert (family.type, family.documentation) == (definition.kind, definition.help)
-        assert family.samples, definition.name
+        # This server had no rollout.
+        assert bool(family.samples) != definition.name.startswith("torchlight_rollout_"), definition.name
         for sample in family.samples:
             assert sample.labels.keys() - {"le"} == set(definition.labels)
 
