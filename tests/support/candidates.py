@@ -23,6 +23,7 @@ from handlers import golden_answers
 from handlers.classifier import Classifier
 from handlers.modalities.image import images as image_input
 from models import documents
+from models.architectures.cnn import CNN
 from models.card import Card
 from models.golden import ANSWERS, FOLDER
 from models.release import WEIGHTS, Release, sha256
@@ -129,7 +130,7 @@ class ShortcutPair:
 def shortcut_pair(folder: Path) -> ShortcutPair:
     """Return both versions of `shapes` as copies in `folder`, trained first unless the test cache has them."""
     trained = [_trained_shapes(name) for name in (shapes.NAME, shapes.SPURIOUS)]
-    releases = []
+    releases: list[Release] = []
     for version, source in zip(("1.0", "2.0"), trained, strict=True):
         shutil.copytree(source, folder / version)
         card = Card.load(source).model_copy(update={"name": SHORTCUT_MODEL, "version": version})
@@ -138,7 +139,8 @@ def shortcut_pair(folder: Path) -> ShortcutPair:
     images, labels = held_out(dataset)
     first, second = (Classifier.load(release.folder).logits(images).argmax(dim=1) for release in releases)
     agreed = (first == second).nonzero().flatten().tolist()
-    return ShortcutPair(*releases, [_png(images[row]) for row in agreed], [labels[row] for row in agreed])
+    stable, candidate = releases
+    return ShortcutPair(stable, candidate, [_png(images[row]) for row in agreed], [labels[row] for row in agreed])
 
 
 def held_out(dataset: Dataset) -> tuple[list[RawImage], list[int]]:
@@ -199,9 +201,11 @@ def _accuracy(release: Release, dataset: Dataset) -> float:
 def _features(classifier: Classifier, images: Sequence[RawImage]) -> torch.Tensor:
     """Return the inputs of the first linear layer, float32 (N, D)."""
     spec, network = classifier.card.input, classifier.eager_network.network
+    assert isinstance(network, CNN)
     pixels = [image_input.pixels(image_input.picture(image, spec), spec) for image in images]
-    with torch.inference_mode():
-        return network.features(image_input.batch(pixels, spec, torch.device("cpu"))).flatten(1).clone()
+    with torch.no_grad():
+        features: torch.Tensor = network.features(image_input.batch(pixels, spec, torch.device("cpu")))
+    return features.flatten(1)
 
 
 def _separating(features: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
@@ -213,7 +217,7 @@ def _separating(features: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
     signs = torch.where(positive, 1.0, -1.0).double()
     gram = rows @ rows.T
     gram += RIDGE * gram.diagonal().mean() * torch.eye(len(rows), dtype=torch.float64)
-    direction = rows.T @ torch.linalg.solve(gram, signs)
+    direction: torch.Tensor = rows.T @ torch.linalg.solve(gram, signs)
     assert bool(((rows @ direction > 0) == positive).all()), "the images of the class cannot be separated"
     return direction.float()
 

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import docker
@@ -183,7 +183,7 @@ def _package_source() -> tuple[str, str]:
     raise RuntimeError(f"apt knows no source of {' or '.join(suites)}: this test needs Debian 12")
 
 
-def run(command: list[str | Path], *, timeout: float = 60, env: dict[str, str] | None = None) -> str:
+def run(command: Sequence[str | Path], *, timeout: float = 60, env: dict[str, str] | None = None) -> str:
     """Run a program, and on failure show the end of its output."""
     environment = {**(env or os.environ), "PATH": _path()}
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment)
