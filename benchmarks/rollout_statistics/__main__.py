@@ -51,10 +51,10 @@ def fixed_horizon(rates: tuple[float, float], alpha: float) -> int:
     Source: Fleiss, Levin and Paik 2003, "Statistical Methods for Rates and Proportions", chapter 4.
     """
     stable, candidate = rates
-    others = (1 - SHARE) / SHARE  # requests of the stable version for each of the candidate
+    control = (1 - SHARE) / SHARE  # requests of the stable version for each of the candidate
     pooled = SHARE * candidate + (1 - SHARE) * stable
-    null = norm.isf(alpha) * np.sqrt(pooled * (1 - pooled) * (1 + 1 / others))
-    alternative = norm.isf(0.1) * np.sqrt(candidate * (1 - candidate) + stable * (1 - stable) / others)
+    null = norm.isf(alpha) * np.sqrt(pooled * (1 - pooled) * (1 + 1 / control))
+    alternative = norm.isf(0.1) * np.sqrt(candidate * (1 - candidate) + stable * (1 - stable) / control)
     return int(np.ceil(((null + alternative) / (candidate - stable)) ** 2))
 
 
@@ -95,9 +95,9 @@ def _sections(runs: int) -> Iterator[str]:
 def _worse(rng: np.random.Generator, runs: int) -> str:
     rows = []
     for rates in WORSE:
-        one, share = (_median_fail(rng, runs, rates, alpha) for alpha in (PLAN.alpha, PLAN.alpha / CHECKS))
+        at_alpha, at_third = (_median_fail(rng, runs, rates, alpha) for alpha in (PLAN.alpha, PLAN.alpha / CHECKS))
         horizon = fixed_horizon(rates, PLAN.alpha)
-        rows.append([f"{rates[0]:.1%} and {rates[1]:.1%}", f"{horizon:,}", f"{one:,.0f}", f"{share:,.0f}"])
+        rows.append([f"{rates[0]:.1%} and {rates[1]:.1%}", f"{horizon:,}", f"{at_alpha:,.0f}", f"{at_third:,.0f}"])
     header = [
         "rates, stable and candidate",
         f"one look at the end, {PLAN.alpha:.0%}, power 90 %",

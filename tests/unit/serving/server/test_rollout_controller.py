@@ -22,9 +22,7 @@ def lines() -> list[str]:
 @pytest.fixture
 def controller(tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[RolloutController]:
     """A controller process that ends at once, with status 3."""
-    monkeypatch.setattr(
-        rollout_controller, "command", lambda *arguments: [sys.executable, "-c", "raise SystemExit(3)"]
-    )
+    monkeypatch.setattr(rollout_controller, "command", lambda *arguments: [sys.executable, "-c", "raise SystemExit(3)"])
     instance = Instance(Ports(8080), tmp_path)
     records.wake_file(instance.folder).parent.mkdir(parents=True)
     process = RolloutController(instance, lines.append, lines.append)
