@@ -2,7 +2,7 @@
 
 First the stable version answers them again: a version must agree with itself, or no comparison can be trusted. Then the
 candidate answers them. For images with equal labels, both versions explain them too. One request is in flight at a
-time. Bodies are dropped after the comparison.
+time, with a rest after it. Bodies are dropped after the comparison.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 # Between two writes of the summary, and between two looks for samples.
 WRITE_SECONDS = 0.5
+# The replayer works for this part of the time, and rests for MAX_REST_SECONDS at most. Any work beside predictions
+# delays some of them, even at the lowest priority: it shares caches and memory with them.
+DUTY, MAX_REST_SECONDS = 0.1, 0.5
 # Maps that are compared at most.
 MAX_CORRELATIONS = 2_000
 ENGINE_HEADER = "x-model-engine"
@@ -190,6 +193,11 @@ def _stored_summary(path: Path) -> ShadowSummary:
         return ShadowSummary()
 
 
+def rest(seconds: float) -> float:
+    """Return how long to rest after work of so many seconds."""
+    return min(seconds * (1 / DUTY - 1), MAX_REST_SECONDS)
+
+
 def run(record: Record, samples: Path, proxy: Path, explain_workers: int) -> None:
     """Compare samples until a signal ends this process.
 
@@ -206,8 +214,10 @@ def run(record: Record, samples: Path, proxy: Path, explain_workers: int) -> Non
         while True:
             sample = server.next(WRITE_SECONDS)
             if sample is not None:
+                start = time.monotonic()
                 replayer.compare(sample)
                 changed = True
+                time.sleep(rest(time.monotonic() - start))
             if changed and time.monotonic() - saved >= WRITE_SECONDS:
                 replayer.save()
                 saved, changed = time.monotonic(), False

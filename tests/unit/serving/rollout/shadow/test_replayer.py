@@ -13,7 +13,7 @@ from serving.rollout.plan import Plan, Shadow
 from serving.rollout.record import Rollout
 from serving.rollout.shadow import replay
 from serving.rollout.shadow.replay import ReplayClient
-from serving.rollout.shadow.replayer import Replayer
+from serving.rollout.shadow.replayer import Replayer, rest
 from serving.rollout.shadow.samples import Sample
 from serving.rollout.shadow.summary import ShadowSummary
 from tests.unit.serving.rollout.shadow.fake_proxy import HANDLER, Copy, FakeProxy, Reply
@@ -233,3 +233,8 @@ def test_no_body_is_stored(tmp_path: Path, serve: Serve) -> None:
     replayer.save()
     stored = b"".join(path.read_bytes() for path in (tmp_path / "shadow").rglob("*") if path.is_file())
     assert b"secret" not in stored
+
+
+def test_the_replayer_rests_most_of_the_time_and_not_for_long() -> None:
+    assert rest(0.01) == pytest.approx(0.09)
+    assert rest(10) == 0.5
