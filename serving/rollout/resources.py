@@ -89,10 +89,12 @@ def free_memory(cgroups: Path = _CGROUPS, own_cgroup: Path = _OWN_CGROUP) -> int
     """
     free = int(psutil.virtual_memory().available)
     try:
-        path = own_cgroup.read_text(encoding="ascii").rpartition("0::")[2].strip().strip("/")
+        lines = own_cgroup.read_text(encoding="utf-8").splitlines()
     except OSError:  # no control groups on this system
         return free
-    group = cgroups / path
+    # The line of version 2 is `0::<path>`; lines of version 1 name their controllers.
+    path = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
+    group = cgroups / path.strip("/")
     for folder in (group, *group.parents):
         if not folder.is_relative_to(cgroups):
             break

@@ -29,7 +29,7 @@ def group(folder: Path, limit: str, used: int, inactive: int = 0) -> None:
 
 def own_cgroup(tmp_path: Path, path: str) -> Path:
     file = tmp_path / "cgroup"
-    file.write_text(f"0::{path}\n")
+    file.write_text(f"4:memory:/legacy\n0::{path}\n10:cpu:/\n")
     return file
 
 
