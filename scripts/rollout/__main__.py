@@ -229,7 +229,7 @@ def _refusal(action: Action, rollout: Rollout) -> str | None:
 
 def _state(rollout: Rollout) -> str:
     phase = rollout.phase.value.replace("_", " ")
-    state = f"{phase}, the candidate has a share of {rollout.share:.1%}"
+    state = phase if rollout.phase.is_final else f"{phase}, the candidate has a share of {rollout.share:.1%}"
     if rollout.paused is not None:
         return f"paused ({rollout.paused}) in {state}"
     return f"{state}: {rollout.reason}" if rollout.reason else state
