@@ -116,7 +116,7 @@ history: setup ## list changes of versions, with time and user [PORT=]
 	@$(TORCHLIGHT) versions history $(WHERE)
 
 rollout: setup ## roll a version out on live traffic, and show it until it has ended [VERSION=2.0 MODEL= PLAN=plan.yaml DRY_RUN=1 PORT=]
-	@$(TORCHLIGHT) rollout start --wait $(WHICH) $(WHERE) $(call flag,--plan,PLAN) $(call switch,--dry-run,DRY_RUN)
+	@$(TORCHLIGHT) rollout start $(WHICH) $(WHERE) $(call flag,--plan,PLAN) $(call switch,--dry-run,DRY_RUN) --wait
 
 wheelhouse: setup ## collect the wheels of the Docker image, which then builds without a network [TORCH=torch==2.13.0+cpu]
 	@$(TORCHLIGHT) maintenance wheelhouse $(call flag,--torch,TORCH)

@@ -17,6 +17,7 @@ TARGETS = {
     **{name: name for name in ("train", "evaluate", "explain-report", "shortcut-demo", "optimize", "tune", "compare")},
     **{name: name for name in ("archive", "serve", "stop", "predict", "explain")},
     **{f"versions {name}": name for name in ("models", "register", "promote", "retire", "rollback", "history")},
+    "rollout start": "rollout",
     **{f"docker {name}": f"docker-{name}" for name in ("build", "serve", "logs", "stop")},
     **{f"maintenance {name}": name for name in ("java-cache", "samples", "wheelhouse", "openapi", "reference")},
 }
@@ -44,6 +45,7 @@ VARIABLES = {
     "--ood-data": "OOD_DATA",
     "--out": "OUT",
     "--p99-ms": "P99_MS",
+    "--plan": "PLAN",
     "--port": "PORT",
     "--proxy": "PROXY",
     "--recipe": "RECIPE",
@@ -59,6 +61,7 @@ VARIABLES = {
 
 # Flag without a value -> variable of the Makefile and its value.
 SWITCHES = {
+    "--dry-run": "DRY_RUN=1",
     "--foreground": "FOREGROUND=1",
     "--gpu": "GPU=1",
     "--restart": "RESTART=1",

@@ -43,7 +43,7 @@ class Controller:
 
     Args:
         folder: the server's folder.
-        report: called with the record of a rollout that has ended or was paused.
+        report: called with the record of a rollout at each transition, to write its report.
     """
 
     def __init__(self, folder: Path, around: Surroundings, report: Callable[[Record], object]) -> None:
@@ -93,21 +93,20 @@ class Controller:
         return False
 
     def follow(self, record: Record) -> None:
-        """Run one rollout until it ends."""
+        """Run one rollout until it ends. Its report is written anew at each transition and each pause."""
         run = RolloutRun(record, self._around)
         patience = Patience(self._around.clock.monotonic)
-        reported: str | None = None
+        reported: tuple[object, ...] = ()
         while not run.rollout.phase.is_final:
             phase = run.rollout.phase
             if not step(run, patience):
                 self._around.clock.sleep(RETRY_PAUSE_SECONDS)
-            paused = run.rollout.paused
-            if paused is not None and paused != reported:
+            state = (run.rollout.phase, run.rollout.step, run.rollout.paused)
+            if state != reported and (run.rollout.phase in LASTING or run.rollout.phase.is_final):
                 self._write_report(record)
-            reported = paused
-            if paused is not None or (phase in LASTING and run.rollout.phase is phase):
+                reported = state
+            if run.rollout.paused is not None or (phase in LASTING and run.rollout.phase is phase):
                 self._around.clock.sleep(POLL_SECONDS)
-        self._write_report(record)
 
     def _write_report(self, record: Record) -> None:
         try:

@@ -12,8 +12,8 @@ from serving.artifacts.store import Archive
 from serving.rollout.interfaces import GoldenCheck
 from torchlight_client import Client
 
-# Times that each golden image is sent to each of the two versions.
-ROUNDS = 5
+# Latencies that are measured of each version, in full rounds of the golden images.
+LATENCIES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class HttpGoldenRequests:
             ArchiveError: the archive is damaged.
             TorchlightError: an image is not answered.
         """
-        images = golden_images(archive) * ROUNDS
+        images = golden_images(archive)
+        images *= -(-LATENCIES // len(images))
         seconds: tuple[list[float], list[float]] = ([], [])
         with self.connect() as client:
             for image in images:

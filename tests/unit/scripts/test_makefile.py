@@ -186,7 +186,7 @@ def users(name: str) -> list[str]:
 
 
 def test_the_switches_are_these() -> None:
-    assert SWITCHES == ["FOREGROUND", "GPU", "NEIGHBORS", "PROXY", "RESTART", "RESUME", "UNBATCHED_WORKER"]
+    assert SWITCHES == ["DRY_RUN", "FOREGROUND", "GPU", "NEIGHBORS", "PROXY", "RESTART", "RESUME", "UNBATCHED_WORKER"]
 
 
 @pytest.mark.parametrize("name", SWITCHES)

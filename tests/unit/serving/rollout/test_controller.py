@@ -53,7 +53,7 @@ def test_a_good_candidate_goes_through_all_phases(world: RolloutWorld) -> None:
     assert world.splits.history[1] == Split("2.0", 0.01, slow_seconds=0.01)
     assert world.splits.history[5] == Split("1.0", 0.0, slow_seconds=0.01)
     assert not world.shadow.running
-    assert world.reports == [record.id]
+    assert len(world.reports) == 7, "shadow, four steps, baking, and the end"
     assert {figures["phase"] for figures in record.figures()} == {"shadow", "canary", "baking"}
 
 
@@ -348,7 +348,7 @@ def test_controller_writes_the_report_before_it_ends(world: RolloutWorld) -> Non
         world.reports.append(record.id)
 
     Controller(world.folder, world.around, slow_report).run()
-    assert world.reports == [record.id]
+    assert world.reports[-1:] == [record.id]
 
 
 def test_description_names_each_phase_of_the_plan(world: RolloutWorld) -> None:
