@@ -100,8 +100,8 @@ IN_FLIGHT = Definition("torchlight_in_flight_requests", "gauge", "Requests that 
 QUEUED = Definition(
     "torchlight_queued_requests",
     "gauge",
-    "Requests that wait in the proxy: for explanations, deadline (explanations with a deadline), grpc, torchserve or "
-    "documents.",
+    "Requests that wait in the proxy: for explanations, deadline (explanations with a deadline), grpc, torchserve, "
+    "documents or shadow (copies of requests during a rollout).",
     ("backend",),
 )
 CONNECTIONS = Definition("torchlight_proxy_connections", "gauge", "Open connections of clients.")

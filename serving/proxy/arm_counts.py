@@ -19,7 +19,8 @@ class ArmCounts:
             for each client and interval; so are `slow` and `referred`.
         slow: responses that took longer than the split's limit.
         referred: responses with an image whose decision is refer.
-        latencies: number of responses by their latency in microseconds, rounded down to two significant digits.
+        latencies: number of responses by their latency in microseconds, rounded down to two significant digits. The
+            responses of the proxy itself, such as a deadline exceeded, have no latency here.
     """
 
     requests: int = 0
