@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 WRITE_SECONDS = 0.5
 # The replayer works for this part of the time, and rests for MAX_REST_SECONDS at most. Any work beside predictions
 # delays some of them, even at the lowest priority: it shares caches and memory with them.
-DUTY, MAX_REST_SECONDS = 0.1, 0.5
+DUTY, MAX_REST_SECONDS = 0.1, 3.0
 # Maps that are compared at most.
 MAX_CORRELATIONS = 2_000
 ENGINE_HEADER = "x-model-engine"

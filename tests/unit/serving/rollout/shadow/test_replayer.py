@@ -237,4 +237,4 @@ def test_no_body_is_stored(tmp_path: Path, serve: Serve) -> None:
 
 def test_the_replayer_rests_most_of_the_time_and_not_for_long() -> None:
     assert rest(0.01) == pytest.approx(0.09)
-    assert rest(10) == 0.5
+    assert rest(10) == 3.0
