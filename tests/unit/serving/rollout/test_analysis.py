@@ -140,3 +140,23 @@ def test_alarms_of_mapie_are_ours_too(seed: int, rate: float) -> None:
     if theirs.any():
         assert ours.argmax() <= theirs.argmax()
     assert theirs.any() == (rate > limit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+def test_correction_of_the_share_gives_no_false_alarms(share: float) -> None:
+    """The biased coin of deploy/haproxy/haproxy.cfg.jinja keeps the share, and the e-value stays a valid test."""
+    random, runs, requests = np.random.default_rng(7), 1_000, 8_000
+    candidate, bad_of_candidate, bad = np.zeros(runs), np.zeros(runs), np.zeros(runs)
+    largest = np.zeros(runs)
+    for number in range(requests):
+        behind = np.floor(number * share) - candidate
+        odds = np.where(behind > 2, share * 1.25, np.where(behind < -2, share * 0.75, share))
+        assigned, is_bad = random.random(runs) < odds, random.random(runs) < 0.05
+        candidate += assigned
+        bad_of_candidate += is_bad & assigned
+        bad += is_bad
+        if number % 5 == 0:
+            largest = np.maximum(largest, analysis.log_e_above(bad_of_candidate, bad - bad_of_candidate, share))
+    assert np.abs(candidate / requests - share).max() < 0.005, "half a point"
+    assert (largest >= math.log(100)).mean() <= 0.01
