@@ -112,10 +112,10 @@ class Sampler:
 
     def _send(self, connection: socket.socket, piece: bytes | bytearray, listener: Listener) -> bool:
         """Send bytes to a listener, however slow it is. Return False if it no longer wants them."""
-        rest = memoryview(piece)
-        while rest:
+        unsent = memoryview(piece)
+        while unsent:
             try:
-                rest = rest[connection.send(rest) :]
+                unsent = unsent[connection.send(unsent) :]
             except TimeoutError:
                 if not self._is_wanted(listener):
                     return False

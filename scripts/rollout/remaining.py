@@ -1,4 +1,4 @@
-"""What a rollout still waits for: how much of it is done, and how long it may take."""
+"""The rest of a phase: how much of it is done, and how long it may take."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What the current phase waits for.
+    """The conditions that the current phase waits for.
 
     Attributes:
         goals: all of them must be complete.

@@ -1,4 +1,4 @@
-"""What `torchlight rollout status` and `history` show: a live view in a terminal, lines elsewhere, or JSON."""
+"""The views of `torchlight rollout status` and `history`: a live view in a terminal, lines elsewhere, or JSON."""
 
 from __future__ import annotations
 

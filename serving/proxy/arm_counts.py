@@ -1,4 +1,4 @@
-"""What the proxy counts of one version while traffic is split: requests, bad responses and latencies.
+"""The proxy's counts of one version while traffic is split: requests, bad responses and latencies.
 
 Only requests that name no version count: the proxy assigns them to a version at random.
 """

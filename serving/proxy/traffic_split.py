@@ -29,7 +29,7 @@ BAD_EVENT_SECONDS = 10
 
 
 class Sticky(StrEnum):
-    """How a client stays with one version."""
+    """The way in which a client stays with one version."""
 
     NONE = "none"
     HEADER = "header"

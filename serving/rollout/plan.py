@@ -57,7 +57,7 @@ class _StrictModel(BaseModel):
 
 
 class OnInconclusive(StrEnum):
-    """What happens if there is no verdict in time."""
+    """The end of a phase that has no verdict in time."""
 
     PAUSE = "pause"
     ROLL_BACK = "roll_back"

@@ -16,7 +16,7 @@ FILE_NAME = "request.json"
 
 
 class Action(StrEnum):
-    """What a user may ask for while a rollout runs."""
+    """The requests that a user may make while a rollout runs."""
 
     PAUSE = "pause"
     RESUME = "resume"

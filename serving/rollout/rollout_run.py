@@ -77,7 +77,7 @@ class GoldenRequests(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the rollouts of one server read and change.
+    """The surroundings that the rollouts of one server read and change.
 
     Attributes:
         proxy: returns the identity of the running proxy, whose counts start at 0.
@@ -183,8 +183,8 @@ class RolloutRun:
     def split(self, share: float) -> None:
         """Let the candidate have a share of the requests, and count both versions."""
         rollout = self.rollout
-        wanted = Split(rollout.candidate, share, rollout.plan.canary.sticky, self.progress.slow_seconds)
-        self._set_split(wanted, share)
+        split = Split(rollout.candidate, share, rollout.plan.canary.sticky, self.progress.slow_seconds)
+        self._set_split(split, share)
 
     def count_alone(self) -> None:
         """Count the candidate, which is the default now. The old version gets no share."""

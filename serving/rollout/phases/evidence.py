@@ -1,4 +1,4 @@
-"""What several phases do: look at the candidate's workers, and end without a verdict."""
+"""Steps of several phases: look at the candidate's workers, and end without a verdict."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What the page shows of the labels.
+    """The part of the page about labels.
 
     Attributes:
         labels: names of the rows and columns; empty if there are more than MAX_LABELS.

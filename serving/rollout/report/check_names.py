@@ -1,4 +1,4 @@
-"""What each check shows, in words for people who have not read its code."""
+"""The meaning of each check, in words for people who have not read its code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in a rollout and why, in a sentence or two for a person who has not followed it."""
+"""The story of a rollout in a sentence or two, for a person who has not followed it."""
 
 from __future__ import annotations
 
