@@ -44,7 +44,7 @@ WHERE = $(call flag,--port,PORT)
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev train evaluate explain-report shortcut-demo optimize tune compare archive serve stop predict explain models register promote retire rollback history rollout java-cache samples \
 	wheelhouse docker-build docker-serve docker-logs docker-stop test test-fast measure measure-training measure-explanations measure-performance measure-uncertainty measure-worker \
-	measure-bad-inputs measure-attacks reference openapi check \
+	measure-bad-inputs measure-rollouts measure-attacks reference openapi check \
 	fix clean
 
 help: ## list the targets
@@ -169,6 +169,9 @@ measure-worker: setup ## CPU microseconds of a request inside the worker, by ste
 
 measure-bad-inputs: setup ## docs/benchmarks/bad-inputs.md: fuzz a server under load, 10,000 bad requests among good ones, about 3 minutes [COUNT= SEED=]
 	@$(RUN) benchmarks.bad_inputs $(call flag,--count,COUNT) $(call flag,--seed,SEED)
+
+measure-rollouts: setup-dev ## docs/benchmarks/rollouts.md: rollouts under load: failed requests, time to the last wrong answer, some 5 minutes
+	@$(RUN) benchmarks.rollouts
 
 measure-attacks: setup-dev ## docs/benchmarks/attacks.md: attacks on servers of this machine, some 8 minutes [ONLY=smuggling]
 	@$(RUN) benchmarks.attacks $(call flag,--only,ONLY)
