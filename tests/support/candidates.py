@@ -49,7 +49,7 @@ SLIGHT_NOISE = 0.1
 NOISE_START, NOISE_STEP = 0.5, 0.1
 LOST_ACCURACY = 0.03
 # A network with so many passes takes more than twice as long for a prediction over HTTP.
-PASSES = 12
+PASSES = 40
 FAILING_CLASS = "7"
 # A hidden unit of the failing network has this value where it is active, and this weight. The product is infinite.
 OVERFLOWING = 1e25

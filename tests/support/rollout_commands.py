@@ -15,12 +15,12 @@ from tests.support.server import Server, run
 # Short holds, and margins that a few hundred requests can decide.
 QUICK: dict[str, Any] = {
     "warm_up": {"requests": 20},
-    "shadow": {"share": "100%", "pairs": 100, "self_pairs": 10, "explained": 10, "timeout": "90s"},
+    "shadow": {"share": "100%", "pairs": 100, "self_pairs": 10, "explained": 10, "timeout": "10m"},
     "canary": {
         "shares": ["25%", "50%"],
         "hold": "2s",
         "min_requests": 50,
-        "timeout": "90s",
+        "timeout": "10m",
         "margin": 3,
         "tolerated": "3%",
     },
@@ -51,7 +51,7 @@ def last(server: Server, model: str = "digits") -> Record:
     return [record for record in records.records(server.instance.folder) if record.load().model == model][-1]
 
 
-def await_state(record: Record, reached: Callable[[Rollout], bool], seconds: float = 150) -> Rollout:
+def await_state(record: Record, reached: Callable[[Rollout], bool], seconds: float = 280) -> Rollout:
     """Wait for a state of a rollout, and return it. The failure shows the state and the last verdicts."""
     deadline = time.monotonic() + seconds
     while True:
@@ -65,7 +65,7 @@ def await_state(record: Record, reached: Callable[[Rollout], bool], seconds: flo
         time.sleep(0.1)
 
 
-def await_end(record: Record, seconds: float = 150) -> Rollout:
+def await_end(record: Record, seconds: float = 280) -> Rollout:
     """Wait until a rollout has ended or was paused."""
     return await_state(record, lambda rollout: rollout.phase.is_final or rollout.paused is not None, seconds)
 
