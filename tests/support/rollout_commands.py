@@ -12,10 +12,17 @@ from serving.rollout.journal import Journal
 from serving.rollout.record import Record, Rollout
 from tests.support.server import Server, run
 
-# Short holds, and margins that a few hundred requests can decide.
+# Short holds, and limits that some 50 pairs and a few hundred requests can decide.
 QUICK: dict[str, Any] = {
     "warm_up": {"requests": 20},
-    "shadow": {"share": "100%", "pairs": 100, "self_pairs": 10, "explained": 10, "timeout": "10m"},
+    "shadow": {
+        "share": "100%",
+        "pairs": 50,
+        "max_differences": "10%",
+        "self_pairs": 10,
+        "explained": 10,
+        "timeout": "10m",
+    },
     "canary": {
         "shares": ["25%", "50%"],
         "hold": "2s",
