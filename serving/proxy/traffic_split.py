@@ -76,9 +76,19 @@ class TrafficSplits:
         entries = routing.read(self._map_file)
         if entries.get(model) != value:
             atomic_files.write(self._map_file, routing.map_text({**entries, model: value}))
-        running = self._api.entries(self._map_file.name).get(model)
-        if running != value:
-            self._api.command(f"{'add' if running is None else 'set'} map {self._map_file.name} {model} {value}")
+        self._change_running(model, value)
+
+    def restore(self, model: str, version: str) -> None:
+        """Send all requests of a model to one version at once, whatever its default is.
+
+        The proxy changes first: clients are helped even if the disk is full.
+
+        Raises:
+            OSError: the map on disk could not be written. The running proxy has changed.
+        """
+        value = _value(Split(version, 1.0))
+        self._change_running(model, value)
+        atomic_files.write(self._map_file, routing.map_text({**routing.read(self._map_file), model: value}))
 
     def clear(self, model: str) -> None:
         """Send all requests to the default version, and count no more."""
@@ -87,6 +97,11 @@ class TrafficSplits:
             atomic_files.write(self._map_file, routing.map_text(entries))
         if model in self._api.entries(self._map_file.name):
             self._api.command(f"del map {self._map_file.name} {model}")
+
+    def _change_running(self, model: str, value: str) -> None:
+        running = self._api.entries(self._map_file.name).get(model)
+        if running != value:
+            self._api.command(f"{'add' if running is None else 'set'} map {self._map_file.name} {model} {value}")
 
     def counts(self, model: str, version: str) -> ArmCounts:
         """Return what the proxy counted of a version since it started."""

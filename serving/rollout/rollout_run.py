@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from serving.artifacts import store
 from serving.artifacts.store import Archive
+from serving.errors import ServingError
 from serving.proxy.arm_counts import ArmCounts
 from serving.proxy.traffic_split import Split
 from serving.rollout import progress
@@ -41,6 +43,9 @@ class Splits(Protocol):
 
     def set(self, model: str, split: Split) -> None:
         """Change a split in one commit."""
+
+    def restore(self, model: str, version: str) -> None:
+        """Send all requests to one version at once, even if the disk is full."""
 
     def clear(self, model: str) -> None:
         """Send all requests to the default version."""
@@ -160,9 +165,17 @@ class RolloutRun:
         self.save()
 
     def roll_back(self, reason: str) -> None:
-        """Begin to roll back. The next step of the phase changes the traffic at once."""
+        """Send all requests to the stable version at once, and begin to roll back."""
+        self._restore_traffic()
         self.rollout.reason = reason
         self.enter(RolloutPhase.ROLLING_BACK, reason=reason)
+
+    def _restore_traffic(self) -> None:
+        """Send all requests to the stable version, if that works: the phase of the rollback tries again."""
+        rollout = self.rollout
+        with suppress(ServingError, OSError):
+            if self.around.router.default(rollout.model) in (rollout.stable, rollout.candidate):
+                self.around.splits.restore(rollout.model, rollout.stable)
 
     def end(self, phase: RolloutPhase, **evidence: Any) -> None:
         """End the rollout."""
@@ -212,12 +225,14 @@ class RolloutRun:
 
     def judge(self, *verdicts: Verdict) -> bool:
         """Record verdicts, and act on failures: roll back, or pause. Return whether the rollout goes on."""
+        failed = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
+        if any(not verdict.holds for verdict in failed):
+            self._restore_traffic()  # before anything is written: the disk may be full
         for verdict in verdicts:
             before = self.rollout.verdicts.get(verdict.check)
             if before is None or before.outcome is not verdict.outcome:
                 self.record.add_verdict(verdict)
             self.rollout.verdicts = {**self.rollout.verdicts, verdict.check: verdict}
-        failed = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
         for verdict in failed:
             if not verdict.holds:
                 self.roll_back(f"{verdict.check}: {verdict.message}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from serving.proxy.traffic_split import Split
 from serving.rollout.phase import RolloutPhase
 from serving.rollout.rollout_run import RolloutRun
 
@@ -12,9 +11,9 @@ def roll_back(run: RolloutRun) -> None:
     rollout, around = run.rollout, run.around
     model, stable, candidate = rollout.model, rollout.stable, rollout.candidate
     if rollout.promoted and around.router.default(model) in (stable, candidate):
-        # The proxy sends everything to the old version first, because the command below takes longer. A killed command
-        # may have changed the map on disk and not the proxy's, so the default is set again in any case.
-        around.splits.set(model, Split(stable, 1.0))
+        # The proxy comes first, because the command takes longer. A killed command may have changed the map on disk and
+        # not in the proxy, so the default is set again in any case.
+        around.splits.restore(model, stable)
         around.versions.restore(model, stable)
     around.splits.clear(model)
     rollout.share = 0.0

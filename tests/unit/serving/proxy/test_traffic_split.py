@@ -12,6 +12,7 @@ from serving.errors import Unreachable
 from serving.proxy import routing, traffic_split
 from serving.proxy.arm_counts import ArmCounts
 from serving.proxy.traffic_split import Split, Sticky, TrafficSplits
+from serving.runtime import atomic_files
 
 VERSIONS = "digits 1.0\ndigits/1.0 1.0\ndigits/2.0 2.0\npets 3\npets/3 3\n"
 
@@ -145,3 +146,16 @@ def test_start_keeps_the_splits_whose_candidate_is_routed(map_file: Path) -> Non
 def test_first_start_has_no_splits(map_file: Path) -> None:
     traffic_split.keep_routed(map_file, VERSIONS)
     assert map_file.read_text() == ""
+
+
+def test_full_disk_does_not_keep_traffic_from_the_stable_version(
+    splits: TrafficSplits, map_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic_files, "write", full)
+    answers = {"show map": "0x1 digits 2.0:500:none:0"}
+    with fake_proxy(map_file.with_name("haproxy.sock"), answers) as commands, pytest.raises(OSError, match="No space"):
+        splits.restore("digits", "1.0")
+    assert commands[-1] == "set map splits.map digits 1.0:10000:none:0"

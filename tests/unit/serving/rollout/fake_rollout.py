@@ -68,6 +68,9 @@ class FakeSplits:
         self.splits[model] = split
         self.history.append(split)
 
+    def restore(self, model: str, version: str) -> None:
+        self.set(model, Split(version, 1.0))
+
     def clear(self, model: str) -> None:
         self.splits.pop(model, None)
         self.history.append(None)

@@ -107,7 +107,7 @@ def test_a_failed_check_rolls_back(world: RolloutWorld, check: str) -> None:
 def test_after_the_promotion_traffic_goes_back_before_the_commands_run(world: RolloutWorld) -> None:
     world.outcomes["baking"] = (Outcome.FAIL, 1)
     world.follow(world.begin())
-    assert world.splits.history[-2:] == [Split("1.0", 1.0), None]
+    assert world.splits.history[-4:] == [Split("1.0", 1.0)] * 3 + [None]
 
 
 def test_other_reasons_for_the_same_label_pause_until_a_person_accepts_them(world: RolloutWorld) -> None:
@@ -285,6 +285,20 @@ def test_full_disk_changes_no_traffic_and_the_rollout_goes_on_later(
     assert world.follow(record).phase is RolloutPhase.DONE
 
 
+def test_failed_check_helps_clients_even_if_the_disk_is_full(
+    world: RolloutWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = world.begin()
+    run = to_phase(world, record, RolloutPhase.CANARY)
+    world.outcomes["canary_errors"] = (Outcome.FAIL, 0)
+    with monkeypatch.context() as context:
+        for name in ("write", "append_line"):
+            context.setattr(atomic_files, name, raising(OSError(28, "No space left on device")))
+        looks(world, run, 3)
+        assert world.splits.splits["digits"] == Split("1.0", 1.0)
+    assert world.follow(record).phase is RolloutPhase.ROLLED_BACK
+
+
 def test_version_commands_leave_the_models_of_a_rollout_alone(world: RolloutWorld) -> None:
     record = world.begin()
     world.versions._rollout_of = lambda model: record.id if model == "digits" else None
@@ -445,6 +459,7 @@ def end_of(
             (type(world.management), "unregister"),
             (type(world.splits), "set"),
             (type(world.splits), "clear"),
+            (type(world.splits), "restore"),
         ):
             context.setattr(owner, name, deadly(getattr(owner, name), count, after))
         try:
