@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from models import documents
 from models.documents import DocumentError
 from models.golden import TOLERANCE, tolerance_of
+from serving.rollout.checks import shadow_reasons
 from serving.rollout.record import Record, Rollout
 from serving.rollout.shadow import answers, reasons
 from serving.rollout.shadow.answers import ImageAnswer, UnreadableAnswer
@@ -29,6 +30,7 @@ from serving.rollout.shadow.replay import NoAnswer, ReplayClient, ReplayedAnswer
 from serving.rollout.shadow.samples import Sample, SampleServer
 from serving.rollout.shadow.summary import ShadowSummary
 from serving.rollout.shadow.tally import Tally
+from serving.rollout.verdict import Outcome
 from serving.runtime import atomic_files
 
 logger = logging.getLogger(__name__)
@@ -118,14 +120,9 @@ class Replayer:
         return pair
 
     def _compare_reasons(self, sample: Sample, pair: Pair) -> None:
-        """Compare the attribution maps of the images with equal labels.
-
-        After the plan's number of maps, answers come first. Then a verdict may need more maps.
-        """
+        """Compare the attribution maps of the images with equal labels."""
         alike = [index for index, image in enumerate(pair.images) if image.labels[0] == image.labels[1]]
-        compared, pairs = len(self._tally.summary.correlations), self._tally.summary.pairs
-        limit = self._plan.explained if pairs < self._plan.pairs else MAX_CORRELATIONS
-        if not alike or not self._plan.explained or compared >= limit:
+        if not alike or not self._wants_maps():
             return
         try:
             stable, candidate = self._maps(sample)
@@ -138,6 +135,19 @@ class Replayer:
             correlation = pair.images[index].correlation
             assert correlation is not None
             self._pictures.add_maps(pair.images[index].labels[0], correlation, stable[index], candidate[index])
+
+    def _wants_maps(self) -> bool:
+        """Return whether to explain a pair: up to the plan's number, and later only if the verdict needs more maps.
+
+        Explanations take much longer than answers, so the plan's number of answers comes before more maps.
+        """
+        summary = self._tally.summary
+        compared = len(summary.correlations)
+        if compared < self._plan.explained:
+            return True
+        if not self._plan.explained or summary.pairs < self._plan.pairs or compared >= MAX_CORRELATIONS:
+            return False
+        return shadow_reasons.judge(summary, self._plan).outcome is Outcome.INCONCLUSIVE
 
     def _maps(self, sample: Sample) -> tuple[reasons.Maps, reasons.Maps]:
         """Return the maps of both versions, by the stable version's method if the candidate has it.

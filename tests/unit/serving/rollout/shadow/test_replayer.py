@@ -183,6 +183,15 @@ def test_more_maps_are_compared_after_the_answers(tmp_path: Path, serve: Serve) 
     assert numbers == [1, 1, 1, 2, 3]
 
 
+def test_no_more_maps_are_compared_once_the_verdict_is_clear(tmp_path: Path, serve: Serve) -> None:
+    replayer = serve(explaining, explained=1, pairs=1)
+    for _ in range(40):
+        replayer.compare(SAMPLE)
+    result = summary(replayer, tmp_path)
+    assert result.pairs == 40
+    assert 5 < len(result.correlations) < 25
+
+
 def test_a_candidate_without_the_method_is_compared_by_default_methods(tmp_path: Path, serve: Serve) -> None:
     def reply(copy: Copy) -> Reply:
         if copy.path == "/explanations/digits-explain/2.0" and "x-explain-method" in copy.headers:
