@@ -104,6 +104,11 @@ class Server:
                 self.process.send_signal(signal.SIGTERM)
                 self.process.wait(30)
 
+    def restart(self, *flags: str) -> None:
+        """Start a server that has ended on its ports again. Without flags it restores its last state."""
+        self._flags = flags
+        self.__enter__()
+
     def await_ready(self) -> None:
         """Wait for the supervisor's word; its last lines are in the error where it does not come."""
         deadline = time.monotonic() + START_SECONDS

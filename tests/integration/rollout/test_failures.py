@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from serving.rollout.phase import RolloutPhase
 from serving.rollout.record import Record, Rollout
@@ -75,7 +74,7 @@ def _child_of_controller(server: Server) -> subprocess.CompletedProcess[str]:
 def test_second_rollout_of_a_model_is_refused(server: Server) -> None:
     record = in_canary(server)
     finished = run(server.workspace, "scripts.rollout", "start", "--version", "1.1", "--port", str(server.ports.public))
-    assert finished.returncode == 2
+    assert finished.returncode == 1
     assert record.id in finished.stderr
     assert "abort" in finished.stderr
 
@@ -101,26 +100,20 @@ def test_killed_worker_of_the_candidate_rolls_back(server: Server, held_out: lis
     assert {answer.version for answer in sent.failed} <= {"2.0", ""}
 
 
-def test_killed_proxy_keeps_the_share(server: Server, held_out: list[bytes]) -> None:
+def test_killed_proxy_ends_the_server_and_the_next_start_goes_on_with_the_share(
+    server: Server, held_out: list[bytes]
+) -> None:
     record = in_canary(server)
     (proxy, *_) = server.children("haproxy")
     os.kill(proxy, signal.SIGKILL)
-    deadline = time.monotonic() + 60
-    while not _answers(server, held_out[0]):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    assert server.process.wait(60) != 0, "systemd or Docker starts it again"
+    server.restart()
     with traffic(server, held_out) as sent:
         time.sleep(5)
+    assert not sent.failed
     share = sum(answer.version == "2.0" for answer in sent.answers) / len(sent.answers)
-    assert 0.2 < share < 0.8
+    assert 0.4 < share < 0.6
     assert is_canary(record.load())
-
-
-def _answers(server: Server, image: bytes) -> bool:
-    try:
-        return requests.post(f"{server.url}/predictions/digits", data=image, timeout=5).status_code == 200
-    except requests.RequestException:
-        return False
 
 
 def test_killed_controller_goes_on(server: Server) -> None:
@@ -161,7 +154,7 @@ def test_archive_that_cannot_be_loaded_is_rolled_back(server: Server) -> None:
         finished = run(
             server.workspace, "scripts.rollout", "start", "--version", "2.9", "--port", str(server.ports.public)
         )
-        assert finished.returncode == 2
+        assert finished.returncode == 1
         assert "digits-2.9.mar" in finished.stderr
     finally:
         broken.unlink()
