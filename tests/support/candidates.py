@@ -231,7 +231,11 @@ def _trained_shapes(dataset_name: str) -> Path:
     if not folder.exists():
         shapes_recipe = recipe.load("resnet9", SHORTCUT_RECIPE | {"data": dataset_name})
         dataset = DATASETS[dataset_name]()
-        train(TrainingJob(dataset=dataset, model=dataset_name, version="1.0", recipe=shapes_recipe, root=root))
+        train(
+            TrainingJob(
+                dataset=dataset, model=dataset_name, version="1.0", recipe=shapes_recipe, root=root, restart=True
+            )
+        )
     return folder
 
 
