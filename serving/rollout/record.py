@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ class Record:
         except FileNotFoundError:
             raise ConfigError(f"there is no rollout {self.id}: `torchlight rollout history` lists them") from None
         except (ValidationError, DocumentError) as error:
-            raise ConfigError(f"{path}: {describe(error) if isinstance(error, ValidationError) else error}") from None
+            reason = f"{path}: {describe(error)}" if isinstance(error, ValidationError) else str(error)
+            raise ConfigError(f"{reason}; remove {self.folder} to forget this rollout") from None
 
     def save(self, rollout: Rollout) -> None:
         """Write the state, atomically."""
@@ -145,8 +147,13 @@ def create(instance_folder: Path, rollout: Rollout) -> Record:
 
 
 def active(instance_folder: Path) -> list[Record]:
-    """Return the rollouts that have not ended."""
-    return [record for record in records(instance_folder) if not record.load().phase.is_final]
+    """Return the rollouts that have not ended. A damaged record counts as ended, so that it blocks no other rollout."""
+    unfinished = []
+    for record in records(instance_folder):
+        with suppress(ConfigError):
+            if not record.load().phase.is_final:
+                unfinished.append(record)
+    return unfinished
 
 
 def wake_file(instance_folder: Path) -> Path:

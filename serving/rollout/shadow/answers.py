@@ -71,7 +71,7 @@ def parse(headers: Mapping[str, str], body: bytes) -> list[ImageAnswer]:
             images = [_from_members(document)]
         if not images or not all(image.probabilities for image in images):
             raise ValueError("it has no predictions")
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, struct.error) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, struct.error) as error:
         raise UnreadableAnswer(f"the answer has the form of no protocol: {error!r:.200}") from None
     return images
 

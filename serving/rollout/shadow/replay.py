@@ -91,7 +91,7 @@ class ReplayClient:
         answer = self._send("predictions", version, {"describe": "True"}, b"")
         try:
             return str(json.loads(answer.body)["explanations"]["method"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def close(self) -> None:

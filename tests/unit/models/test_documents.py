@@ -29,6 +29,9 @@ NOT_FILES = {
     "serving/grpc/errors.py",
     "serving/grpc/service.py",
     "serving/grpc/infer.py",
+    "serving/rollout/shadow/answers.py",  # an answer of a version
+    "serving/rollout/shadow/replay.py",
+    "serving/rollout/shadow/samples.py",  # what a worker sends
     "serving/tune/load.py",
     "scripts/evaluation/gallery/folder.py",  # what the handler in this process answered
 }

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from serving.errors import StartError, Unreachable, VersionError
+from serving.errors import ConfigError, StartError, Unreachable, VersionError
 from serving.proxy.traffic_split import Split
 from serving.rollout import record as records
 from serving.rollout import start
 from serving.rollout.controller import LEASE, Controller, Patience, step
 from serving.rollout.phase import RolloutPhase
 from serving.rollout.plan import Plan
-from serving.rollout.record import FOLDER, Record, Rollout
+from serving.rollout.record import FOLDER, STATE, Record, Rollout
 from serving.rollout.request_file import Action
 from serving.rollout.rollout_run import RolloutRun
 from serving.rollout.verdict import Outcome
@@ -334,6 +334,15 @@ def test_second_rollout_of_a_model_is_refused(world: RolloutWorld) -> None:
     world.begin()
     with pytest.raises(VersionError, match=r"the rollout digits-2\.0-\S+ is active"):
         world.begin()
+
+
+def test_damaged_record_of_an_earlier_rollout_blocks_no_other(world: RolloutWorld) -> None:
+    damaged = world.begin()
+    (damaged.folder / STATE).write_text('{"id": "digits-2.0"')
+    with pytest.raises(ConfigError, match=rf"rollout\.json.*; remove {damaged.folder} to forget this rollout"):
+        damaged.load()
+    damaged.folder.rename(damaged.folder.with_name("digits-2.0-20200101T000000"))
+    assert world.follow(world.begin()).phase is RolloutPhase.DONE
 
 
 def test_second_controller_is_kept_out(world: RolloutWorld) -> None:

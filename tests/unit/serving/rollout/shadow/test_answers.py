@@ -78,6 +78,7 @@ def test_outputs_that_a_request_leaves_out_are_unknown(card: Card) -> None:
         b"text",
         b"{}",
         b'{"predictions": []}',
+        b"[" * 100_000,
         b'{"predictions": [{"label": "three"}]}',
         b'{"results": []}',
         json.dumps({"outputs": [{"name": "probability", "shape": [1, 1], "datatype": "FP32", "data": [1]}]}).encode(),
