@@ -111,8 +111,8 @@ def sentences(summary: ShadowSummary, plan: Shadow, stable: str, candidate: str)
         )
     if summary.dropped:
         result.append(
-            f"{summary.dropped:,} of {words.number(summary.sampled, 'copy', 'copies')} were dropped because the server "
-            "was busy. Clients do not wait for copies."
+            f"{words.number(summary.dropped, 'copy', 'copies')} beside these were dropped, because the comparison leaves "
+            "most of the time to clients."
         )
     return result
 

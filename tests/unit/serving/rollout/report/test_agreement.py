@@ -39,7 +39,7 @@ def test_sentences_have_the_figures() -> None:
         "Both versions answered 300 images. Of these, 2 (0.67 %) got another label or status; the plan allows 3 %.",
         "Real requests have no labels, so a difference does not say which version is right. The mean calibrated "
         "probability of the labels is 94 % for 1.0 and 95 % for 2.0.",
-        "10 of 340 copies were dropped because the server was busy. Clients do not wait for copies.",
+        "10 copies beside these were dropped, because the comparison leaves most of the time to clients.",
     ]
 
 
