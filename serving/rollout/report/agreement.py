@@ -111,8 +111,8 @@ def sentences(summary: ShadowSummary, plan: Shadow, stable: str, candidate: str)
         )
     if summary.dropped:
         result.append(
-            f"{words.number(summary.dropped, 'copy', 'copies')} beside these were dropped, because the comparison leaves "
-            "most of the time to clients."
+            f"{words.number(summary.dropped, 'copy', 'copies')} beside these were dropped, because the comparison "
+            "leaves most of the time to clients."
         )
     return result
 
