@@ -72,6 +72,8 @@ class FakeSplits:
         self.set(model, Split(version, 1.0))
 
     def clear(self, model: str) -> None:
+        if self.unreachable is not None:
+            raise self.unreachable
         self.splits.pop(model, None)
         self.history.append(None)
 

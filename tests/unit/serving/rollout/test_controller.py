@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from serving.errors import ConfigError, StartError, Unreachable, VersionError
+from serving.errors import ConfigError, Conflict, StartError, Unreachable, VersionError
 from serving.proxy.traffic_split import Split
 from serving.rollout import record as records
 from serving.rollout import start
@@ -237,6 +237,32 @@ def test_a_proxy_that_is_silent_for_a_moment_changes_nothing(world: RolloutWorld
     world.splits.unreachable = None
     assert step(run, patience)
     assert world.follow(record).phase is RolloutPhase.DONE
+
+
+def test_a_registration_whose_answer_was_lost_goes_on(world: RolloutWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    register = world.management.register
+    lost = [Unreachable("the management API does not answer in time"), Conflict("registered already")]
+
+    def registers_and_fails(*arguments: Any) -> None:
+        register(*arguments)
+        if lost:
+            raise lost.pop(0)
+
+    monkeypatch.setattr(world.management, "register", registers_and_fails)
+    record = world.begin()
+    assert world.follow(record).phase is RolloutPhase.DONE
+    assert lost == []
+    assert sum("does not answer in time" in line for line in world.log) == 1
+
+
+def test_proxy_that_stays_silent_needs_a_person(world: RolloutWorld) -> None:
+    record = world.begin()
+    to_phase(world, record, RolloutPhase.CANARY)
+    world.splits.unreachable = Unreachable("the proxy does not answer")
+    rollout = world.follow(record)
+    assert rollout.phase is RolloutPhase.NEEDS_HUMAN
+    assert rollout.reason is not None
+    assert "canary: the proxy does not answer; the rollback failed: the proxy does not answer" in rollout.reason
 
 
 def test_a_rollback_that_keeps_failing_needs_a_person(world: RolloutWorld, monkeypatch: pytest.MonkeyPatch) -> None:
