@@ -11,14 +11,13 @@ from scipy.special import betaincinv
 from serving.proxy.arm_counts import ArmCounts
 from serving.rollout import analysis
 from serving.rollout.analysis import PASS_ALPHA
+from serving.rollout.checks.canary_latency import USUAL_RATE
 from serving.rollout.checks.canary_rate import CHECKS
 from serving.rollout.plan import Canary
 from serving.rollout.state import now
 from serving.rollout.verdict import Outcome, Verdict
 
 NAME = "baking"
-# A slow response is slower than the stable version's p95, so this is the rate that it had.
-SLOW_RATE = 0.05
 # Confidence of the upper bound of the stable version's rate.
 CONFIDENCE = 0.95
 
@@ -40,7 +39,7 @@ def judge(stable: ArmCounts, candidate: ArmCounts, canary: Canary) -> Verdict:
     alpha = canary.alpha / CHECKS
     limits = {
         "errors": _limit(stable.errors, stable.requests, canary),
-        "slow": max(canary.margin * SLOW_RATE, _limit(stable.slow, stable.requests, canary)),
+        "slow": max(canary.margin * USUAL_RATE, _limit(stable.slow, stable.requests, canary)),
         "referred": _limit(stable.referred, stable.requests, canary),
     }
     counts = {"errors": candidate.errors, "slow": candidate.slow, "referred": candidate.referred}

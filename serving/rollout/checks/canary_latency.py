@@ -15,22 +15,28 @@ from serving.rollout.state import now
 from serving.rollout.verdict import Outcome, Verdict
 
 NAME = "canary_latency"
+# Rate of slow responses that the stable version had before the canary: slow is above its p95.
+USUAL_RATE = 0.05
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def judge(stages: Sequence[Stage], canary: Canary) -> Verdict:
+def judge(stages: Sequence[Stage], canary: Canary, slow_seconds: float | None) -> Verdict:
     """Compare the rates of slow responses of both versions. For the outcomes see `canary_rate.judge`.
 
-    It is INCONCLUSIVE as long as no response was slow: then there may be no limit yet, which nothing can pass.
+    Slow responses come in bursts: one pause delays all requests that wait. So a candidate fails only if it is also
+    slower than the stable version was before, whose rate was USUAL_RATE.
+
+    Args:
+        slow_seconds: the limit of slow responses; None while it is not known. The verdict is then INCONCLUSIVE.
     """
     arms = sum((stage.arms for stage in stages if 0 < stage.share < 1), Arms())
     quantiles = {
         name: {key: counts.quantile(share) for key, share in _QUANTILES.items()}
         for name, counts in (("stable", arms.stable), ("candidate", arms.candidate))
     }
-    if not arms.stable.slow + arms.candidate.slow:
-        message = f"no slow response yet among {arms.stable.requests + arms.candidate.requests:,}"
+    if slow_seconds is None:
+        message = "the stable version has too few responses to say which are slow"
         evidence = {"quantiles_seconds": quantiles}
         return Verdict(check=NAME, outcome=Outcome.INCONCLUSIVE, message=message, evidence=evidence, time=now())
-    verdict = canary_rate.judge(NAME, "slow responses", lambda counts: counts.slow, stages, canary)
+    verdict = canary_rate.judge(NAME, "slow responses", lambda counts: counts.slow, stages, canary, USUAL_RATE)
     return verdict.model_copy(update={"evidence": {**verdict.evidence, "quantiles_seconds": quantiles}})

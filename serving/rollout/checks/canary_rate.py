@@ -16,7 +16,14 @@ from serving.rollout.verdict import Outcome, Verdict
 CHECKS = 3
 
 
-def judge(check: str, kind: str, count: Callable[[ArmCounts], int], stages: Sequence[Stage], canary: Canary) -> Verdict:
+def judge(
+    check: str,
+    kind: str,
+    count: Callable[[ArmCounts], int],
+    stages: Sequence[Stage],
+    canary: Canary,
+    usual: float = 0.0,
+) -> Verdict:
     """Compare the rates of one kind of bad response in both versions.
 
     Args:
@@ -24,10 +31,11 @@ def judge(check: str, kind: str, count: Callable[[ArmCounts], int], stages: Sequ
         kind: kind of response in messages, such as "errors".
         count: returns the number of such responses.
         stages: periods with a constant share. Those in which one version got no request are left out.
+        usual: rate that the stable version had before the rollout. A candidate with a lower rate does not fail.
 
     Returns:
         FAIL: the candidate's rate is above the stable version's. PASS: it is below `margin` times the stable version's,
-        or below `tolerated`. Otherwise INCONCLUSIVE.
+        or below `tolerated` or `usual`. Otherwise INCONCLUSIVE.
     """
     compared = [stage for stage in stages if 0 < stage.share < 1]
     arms = sum((stage.arms for stage in compared), Arms())
@@ -36,7 +44,8 @@ def judge(check: str, kind: str, count: Callable[[ArmCounts], int], stages: Sequ
     alpha = canary.alpha / CHECKS
     worse = analysis.log_e_worse(bad)
     not_inferior = analysis.log_e_not_inferior(bad, canary.margin)
-    tolerable = _log_e_tolerable(candidate, arms.candidate.requests, canary.tolerated)
+    tolerated = max(canary.tolerated, usual)
+    tolerable = _log_e_tolerable(candidate, arms.candidate.requests, tolerated)
     evidence = {
         "stable": {"requests": arms.stable.requests, "bad": stable, "rate": _rate(stable, arms.stable.requests)},
         "candidate": {
@@ -48,12 +57,12 @@ def judge(check: str, kind: str, count: Callable[[ArmCounts], int], stages: Sequ
         "not_inferior": {"e_value": analysis.e_value(not_inferior), "limit": round(1 / PASS_ALPHA)},
         "tolerable": {"e_value": analysis.e_value(tolerable), "limit": round(1 / PASS_ALPHA)},
         "margin": canary.margin,
-        "tolerated": canary.tolerated,
+        "tolerated": tolerated,
     }
     figures = f"candidate {_of(candidate, arms.candidate)}, stable version {_of(stable, arms.stable)}"
     if not arms.candidate.requests:
         outcome, message = Outcome.INCONCLUSIVE, f"no response of the candidate is counted yet, so {kind} have no rate"
-    elif analysis.reaches(worse, alpha):
+    elif analysis.reaches(worse, alpha) and candidate > usual * arms.candidate.requests:
         outcome = Outcome.FAIL
         message = f"{kind}: {figures}; the candidate is worse (e-value {_e(worse)}, limit {1 / alpha:,.0f})"
     elif analysis.reaches(not_inferior, PASS_ALPHA):
@@ -65,7 +74,7 @@ def judge(check: str, kind: str, count: Callable[[ArmCounts], int], stages: Sequ
     elif analysis.reaches(tolerable, PASS_ALPHA):
         outcome = Outcome.PASS
         message = (
-            f"{kind}: {figures}; the rate is below the tolerated {canary.tolerated:.2%} "
+            f"{kind}: {figures}; the rate is below the tolerated {tolerated:.2%} "
             f"(e-value {_e(tolerable)}, limit {1 / PASS_ALPHA:.0f})"
         )
     else:

@@ -7,8 +7,6 @@ from serving.rollout.phase import RolloutPhase
 from serving.rollout.phases.evidence import time_out, workers_are_up
 from serving.rollout.rollout_run import RolloutRun
 
-CHECKS = (canary_errors, canary_latency, referral_rate)
-
 
 def watch(run: RolloutRun) -> None:
     """Judge what the proxy counted. Go to the next share, to the promotion, back, or wait."""
@@ -17,7 +15,12 @@ def watch(run: RolloutRun) -> None:
     run.count()
     if run.progress.find_slow_limit():
         run.split(rollout.share)
-    verdicts = [check.judge(run.progress.canary, plan) for check in CHECKS]
+    stages = run.progress.canary
+    verdicts = [
+        canary_errors.judge(stages, plan),
+        canary_latency.judge(stages, plan, run.progress.slow_seconds),
+        referral_rate.judge(stages, plan),
+    ]
     going_on = workers_are_up(run) and run.judge(*verdicts)
     run.record_figures()
     if not going_on or rollout.paused:

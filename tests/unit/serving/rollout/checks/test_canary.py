@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 from scipy.stats import binomtest
@@ -15,7 +16,8 @@ from serving.rollout.plan import Canary
 from serving.rollout.verdict import Outcome, Verdict
 
 PLAN = Canary()
-KINDS = {canary_errors.judge: "errors", canary_latency.judge: "slow", referral_rate.judge: "referred"}
+judge_latency = partial(canary_latency.judge, slow_seconds=0.1)
+KINDS = {canary_errors.judge: "errors", judge_latency: "slow", referral_rate.judge: "referred"}
 Judge = Callable[[Sequence[Stage], Canary], Verdict]
 
 
@@ -89,16 +91,28 @@ def test_stages_are_judged_by_their_own_share() -> None:
     assert referral_rate.judge(stages, PLAN).outcome is Outcome.PASS
 
 
-def test_latency_without_a_slow_response_passes_nothing() -> None:
-    """No limit may be set yet: then no response counts as slow."""
-    verdict = canary_latency.judge([stage(0.5, "slow", (5_000, 0), (5_000, 0))], PLAN)
+def test_latency_without_a_limit_passes_nothing() -> None:
+    """Without a limit no response counts as slow."""
+    stages = [stage(0.5, "slow", (5_000, 0), (5_000, 0))]
+    verdict = canary_latency.judge(stages, PLAN, None)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "no slow response yet among 10,000" in verdict.message
+    assert "too few responses to say which are slow" in verdict.message
+    assert judge_latency(stages, PLAN).outcome is Outcome.PASS
+
+
+def test_candidate_that_is_faster_than_the_stable_version_was_does_not_fail() -> None:
+    """A pause of the machine hit 17 waiting requests of the candidate, in a quieter hour than the one before."""
+    verdict = judge_latency([stage(0.5, "slow", (1_132, 1), (735, 17))], PLAN)
+    assert verdict.outcome is Outcome.PASS
+    assert "candidate 17 of 735 (2.31%), stable version 1 of 1,132 (0.09%); the rate is below the tolerated 5.00%" in (
+        verdict.message
+    )
+    assert judge_latency([stage(0.5, "slow", (1_132, 1), (735, 60))], PLAN).outcome is Outcome.FAIL
 
 
 def test_latency_evidence_has_quantiles_of_both_versions() -> None:
     arms = Arms(ArmCounts(100, slow=5, latencies={1_000: 95, 2_000: 5}), ArmCounts(100, slow=5, latencies={3_000: 100}))
-    quantiles = canary_latency.judge([Stage(0.5, arms)], PLAN).evidence["quantiles_seconds"]
+    quantiles = judge_latency([Stage(0.5, arms)], PLAN).evidence["quantiles_seconds"]
     assert quantiles["stable"] == {"p50": 0.001, "p95": 0.001, "p99": 0.002}
     assert quantiles["candidate"]["p95"] == 0.003
 
