@@ -25,7 +25,7 @@ from serving.rollout.phases.advance import LASTING
 from serving.rollout.record import Record
 from serving.rollout.rollout_run import RolloutRun, Surroundings
 from serving.runtime import atomic_files
-from torchlight_client import TorchlightError
+from torchlight_client import BrokenConnection, ErrorResponse, NoServer, TimedOut, TorchlightError
 
 LEASE = "controller.lock"
 POLL_SECONDS = 0.5
@@ -34,6 +34,9 @@ RETRY_SECONDS = 30.0
 RETRY_PAUSE_SECONDS = 1.0
 # A rollback is tried for longer, because nothing else restores the old version.
 ROLLBACK_SECONDS = 120.0
+
+# Statuses of a server that is busy. A worker that dies or fails answers 500.
+BUSY = (429, 502, 503, 504)
 
 StepError = (ServingError, TorchlightError, GoldenError, ReleaseError, OSError)
 
@@ -143,12 +146,19 @@ def step(run: RolloutRun, patience: Patience) -> bool:
         advance.advance(run)
     except StepError as error:
         _log(run, error)
-        return _fail(run, patience, error, passing=isinstance(error, (ManagementError, OSError)))
+        return _fail(run, patience, error, passing=_may_pass(error))
     except Exception as error:  # a fault of ours must not leave a candidate with traffic
         run.around.log(traceback.format_exc())
         return _fail(run, patience, error, passing=False)
     patience.reset()
     return True
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether an error may go away by itself: nothing answers, the disk is full, or the server is busy."""
+    if isinstance(error, ErrorResponse):
+        return error.status in BUSY
+    return isinstance(error, (ManagementError, OSError, NoServer, TimedOut, BrokenConnection))
 
 
 def _fail(run: RolloutRun, patience: Patience, error: Exception, *, passing: bool) -> bool:

@@ -25,6 +25,7 @@ from serving.rollout.verdict import Outcome
 from serving.runtime import atomic_files
 from tests.unit.serving.rollout.fake_rollout import PLAN, RolloutWorld, replace_checks
 from tests.unit.serving.rollout.fake_server import FakeProxy, Killed
+from torchlight_client import ErrorResponse
 
 ALL_PHASES = [
     "planned", "verified", "registered", "warm", "golden", "shadow", "canary", "canary", "canary", "canary", "promoted",
@@ -204,6 +205,20 @@ def test_a_worker_that_dies_rolls_back_at_once(world: RolloutWorld) -> None:
     rollout = world.follow(record)
     assert rollout.phase is RolloutPhase.ROLLED_BACK
     assert rollout.reason == "workers: 2.0 is not registered any more: its workers could not start again"
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_busy_server_is_asked_again_and_a_failing_one_is_not(world: RolloutWorld, status: int) -> None:
+    record = world.begin()
+    run = to_phase(world, record, RolloutPhase.REGISTERED)
+    world.golden_requests.failure = ErrorResponse("the queue of this model is full", status, "Overloaded")
+    patience = Patience(world.clock.monotonic)
+    for _ in range(5):
+        step(run, patience)
+        world.clock.sleep(1)
+    world.golden_requests.failure = None
+    expected = RolloutPhase.DONE if status == 503 else RolloutPhase.ROLLED_BACK
+    assert world.follow(record).phase is expected
 
 
 def test_a_version_that_does_not_load_rolls_back(world: RolloutWorld) -> None:
