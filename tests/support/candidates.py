@@ -76,10 +76,10 @@ def less_accurate(stable: Release, folder: Path, version: str = "2.0") -> Releas
         noise += NOISE_STEP
 
 
-def slow(stable: Release, folder: Path, version: str = "2.0") -> Release:
-    """Return the stable network with the same answers, which take twice as long at least."""
+def slow(stable: Release, folder: Path, version: str = "2.0", passes: int = PASSES) -> Release:
+    """Return the stable network with the same answers and `passes` times the work of its convolutions."""
     architecture = stable.card.architecture
-    arguments = architecture.arguments | {"passes": PASSES}
+    arguments = architecture.arguments | {"passes": passes}
     repeated = architecture.model_copy(update={"name": "repeated_cnn", "arguments": arguments})
     shutil.copytree(stable.folder, folder)
     return _with_card(folder, stable.card.model_copy(update={"version": version, "architecture": repeated}))
