@@ -142,9 +142,12 @@ java-cache: setup ## make the Java AOT cache again, after a change of Java, Torc
 samples: setup ## write samples/
 	@$(TORCHLIGHT) maintenance samples
 
+# Integration tests that mostly wait run two files at a time. All others have the machine to themselves, because they measure.
 test: setup-dev ## run every test, with a real TorchServe, HAProxy and Docker (as root on Debian 12)
 	@$(RUN) pytest -n auto --maxprocesses 4 tests/unit
-	@$(RUN) pytest tests/integration tests/e2e
+	@$(RUN) pytest -n 2 --dist loadfile tests/integration/docs tests/integration/training tests/integration/rollout
+	@$(RUN) pytest tests/integration tests/e2e --ignore=tests/integration/docs --ignore=tests/integration/training \
+		--ignore=tests/integration/rollout
 
 test-fast: setup-dev ## the unit tests but the slow ones, about 4 minutes on 2 cores
 	@$(RUN) pytest -n auto --maxprocesses 4 -m "unit and not slow" tests/unit
