@@ -172,15 +172,12 @@ def history(*, model: str | None = None, port: int = 8080, as_json: AsJson = Fal
         port: port of the server's proxy
         as_json: print JSON instead of text
     """
-    past = [
-        record
-        for record in records.records(Instance(Ports(port)).folder)
-        if model is None or record.load().model == model
-    ]
+    folder = Instance(Ports(port)).folder
     if as_json:
-        print(json.dumps([record.load().model_dump(mode="json") for record in past], indent=2))
+        states = [rollout for _, rollout in records.readable(folder) if model in (None, rollout.model)]
+        print(json.dumps([rollout.model_dump(mode="json") for rollout in states], indent=2))
     else:
-        print(view.history(past))
+        print(view.history(records.records(folder) if model is None else records.of_model(folder, model)))
 
 
 def _last(folder: Path, model: str) -> Record:
@@ -189,7 +186,7 @@ def _last(folder: Path, model: str) -> Record:
     Raises:
         VersionError: there is none.
     """
-    matching = [record for record in records.records(folder) if record.load().model == model]
+    matching = records.of_model(folder, model)
     if not matching:
         raise VersionError(
             f"there was no rollout of {model!r} on this server: start one with `torchlight rollout start`"
@@ -220,6 +217,10 @@ def _refusal(action: Action, rollout: Rollout) -> str | None:
     """Return why a request makes no sense now, or None."""
     if rollout.phase.is_final:
         return f"{rollout.id} has ended: {_state(rollout)}"
+    if rollout.phase.is_ending and action is not Action.RESUME:
+        return f"{rollout.id} is ending already: {_state(rollout)}"
+    if action is Action.PROMOTE and not rollout.phase.allows_promotion:
+        return f"{rollout.id} can be promoted from its golden answers to its last canary step: {_state(rollout)}"
     if action is Action.RESUME and rollout.paused is None:
         return f"{rollout.id} is not paused: {_state(rollout)}"
     if action is Action.PAUSE and rollout.paused is not None:

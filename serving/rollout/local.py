@@ -113,5 +113,5 @@ def _golden_check(instance: Instance) -> HttpGoldenCheck:
 
 
 def _active_rollout(folder: Path, model: str) -> str | None:
-    active = (active.load() for active in record.active(folder))
-    return next((rollout.id for rollout in active if rollout.model == model), None)
+    active = record.active_of(folder, model)
+    return None if active is None else active.id

@@ -31,3 +31,13 @@ class RolloutPhase(StrEnum):
     def is_final(self) -> bool:
         """True if the rollout has ended."""
         return self in (RolloutPhase.DONE, RolloutPhase.ROLLED_BACK, RolloutPhase.NEEDS_HUMAN)
+
+    @property
+    def is_ending(self) -> bool:
+        """True if the end of the rollout is decided: it cannot be paused or aborted any more."""
+        return self in (RolloutPhase.ROLLING_BACK, RolloutPhase.DRAINING)
+
+    @property
+    def allows_promotion(self) -> bool:
+        """True if a user may promote the candidate: its golden answers are right, and it is not the default yet."""
+        return self in (RolloutPhase.GOLDEN, RolloutPhase.SHADOW, RolloutPhase.CANARY)

@@ -49,6 +49,8 @@ def _number(text: str) -> float | None:
 
 Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_share)]
 PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_share)]
+# Without requests to both versions there is nothing to compare.
+CanaryShare = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_share)]
 Seconds = Annotated[float, Field(ge=0, le=30 * 24 * 3600), BeforeValidator(_seconds)]
 
 
@@ -115,7 +117,7 @@ class Canary(_StrictModel):
         tolerated: rate of errors that counts as none.
     """
 
-    shares: Annotated[tuple[PositiveShare, ...], Field(max_length=20)] = (0.01, 0.05, 0.25, 0.5)
+    shares: Annotated[tuple[CanaryShare, ...], Field(max_length=20)] = (0.01, 0.05, 0.25, 0.5)
     hold: Seconds = 60.0
     min_requests: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     timeout: Seconds = 3600.0

@@ -146,14 +146,37 @@ def create(instance_folder: Path, rollout: Rollout) -> Record:
     return record
 
 
-def active(instance_folder: Path) -> list[Record]:
-    """Return the rollouts that have not ended. A damaged record counts as ended, so that it blocks no other rollout."""
-    unfinished = []
+def readable(instance_folder: Path) -> list[tuple[Record, Rollout]]:
+    """Return the rollouts with their states, oldest first, without damaged ones: these must block no others."""
+    states = []
     for record in records(instance_folder):
         with suppress(ConfigError):
-            if not record.load().phase.is_final:
-                unfinished.append(record)
-    return unfinished
+            states.append((record, record.load()))
+    return states
+
+
+def of_model(instance_folder: Path, model: str) -> list[Record]:
+    """Return the rollouts of a model, oldest first, without damaged ones."""
+    return [record for record, rollout in readable(instance_folder) if rollout.model == model]
+
+
+def active(instance_folder: Path) -> list[Record]:
+    """Return the rollouts that have not ended. A damaged one counts as ended."""
+    return [record for record, rollout in readable(instance_folder) if not rollout.phase.is_final]
+
+
+def active_of(instance_folder: Path, model: str) -> Record | None:
+    """Return the rollout of a model that has not ended, or None."""
+    states = readable(instance_folder)
+    return next((record for record, state in states if state.model == model and not state.phase.is_final), None)
+
+
+def is_active(rollout: str, model: str) -> str:
+    """Return the error message of a command that an active rollout forbids."""
+    return (
+        f"the rollout {rollout} is active: `torchlight rollout status --model {model}` shows it, and "
+        f"`torchlight rollout promote --model {model}` or `torchlight rollout abort --model {model}` ends it"
+    )
 
 
 def wake_file(instance_folder: Path) -> Path:

@@ -138,8 +138,15 @@ class RolloutRun:
 
     def enter(self, phase: RolloutPhase, **evidence: Any) -> None:
         """Record that a phase begins, or that its step is complete."""
+        self._enter(phase, self.rollout.step, evidence)
+
+    def enter_canary(self, step: int) -> None:
+        """Record that a canary step begins. The split follows, also after a kill in between."""
+        self._enter(RolloutPhase.CANARY, step, {"share": self.rollout.plan.canary.shares[step]})
+
+    def _enter(self, phase: RolloutPhase, step: int, evidence: dict[str, Any]) -> None:
         self._journal.write(phase.value, **evidence)
-        self.rollout.phase = phase
+        self.rollout.phase, self.rollout.step = phase, step
         self.rollout.promoted |= phase is RolloutPhase.PROMOTED
         self._restart_clock()
         self.rollout.paused = None

@@ -13,6 +13,7 @@ from serving.rollout import record as records
 from serving.rollout.journal import actor
 from serving.rollout.plan import Plan
 from serving.rollout.record import Record, Rollout
+from serving.rollout.report import words
 from serving.rollout.rollout_run import Surroundings
 from serving.rollout.state import now
 from serving.torchserve import worker_roles
@@ -42,12 +43,8 @@ def prepare(folder: Path, around: Surroundings, model: str, version: str | None,
     check_spelling(model, version, stored, f"in {around.root}/")
     if version == stable:
         raise VersionError(f"{model} {version} is the default version already: choose another one with --version")
-    for active in records.active(folder):
-        if active.load().model == model:
-            raise VersionError(
-                f"the rollout {active.id} is active: `torchlight rollout status --model {model}` shows it, and "
-                f"`torchlight rollout abort --model {model}` ends it"
-            )
+    if (active := records.active_of(folder, model)) is not None:
+        raise VersionError(records.is_active(active.id, model))
     store.checked(Archive(store.path_of(model, version, around.root), model, version))
     started = now()
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
@@ -99,21 +96,16 @@ def description(rollout: Rollout) -> list[str]:
         )
     sticky = "" if canary.sticky == "none" else f"; clients stay with one version by {canary.sticky}"
     sentences += [
-        f"canary: {candidate} answers {share:.1%} for {_duration(canary.hold)} or longer, and at least "
+        f"canary: {candidate} answers {share:.1%} for {words.plain_duration(canary.hold)} or longer, and at least "
         f"{canary.min_requests} requests{sticky}"
         for share in canary.shares
     ]
     sentences.append(f"promote: {candidate} becomes the default")
-    sentences.append(f"bake: watch {candidate} for {_duration(plan.bake)}; an alarm brings {stable} back at once")
+    sentences.append(
+        f"bake: watch {candidate} for {words.plain_duration(plan.bake)}; an alarm brings {stable} back at once"
+    )
     if plan.retire_previous:
         sentences.append(f"drain: unregister {stable}, after it has answered its requests")
     inconclusive = "pause" if plan.on_inconclusive == "pause" else "roll back"
     sentences.append(f"at any time: a failed check rolls back to {stable}; no verdict in time: {inconclusive}")
     return sentences
-
-
-def _duration(seconds: float) -> str:
-    for unit, name in ((3600, "h"), (60, "min")):
-        if seconds >= unit and seconds % unit == 0:
-            return f"{seconds / unit:g} {name}"
-    return f"{seconds:g} s"

@@ -15,7 +15,7 @@ from models.golden import GoldenError
 from models.release import check_spelling, in_order
 from serving.artifacts import model_config, store
 from serving.errors import VersionError
-from serving.rollout import archive_content
+from serving.rollout import archive_content, record
 from serving.rollout.interfaces import Clock, GoldenCheck, Log, Registry, Router
 from serving.rollout.journal import Journal, JournalRun
 from serving.rollout.state import MAX_WORKERS, ModelState, State
@@ -228,10 +228,7 @@ class Versions:
     def _check_no_rollout(self, model: str) -> None:
         """Raise a VersionError if a rollout of the model is active."""
         if (rollout := self._rollout_of(model)) is not None:
-            raise VersionError(
-                f"the rollout {rollout} is active: `torchlight rollout status --model {model}` shows it, and "
-                f"`torchlight rollout promote --model {model}` or `torchlight rollout abort --model {model}` ends it"
-            )
+            raise VersionError(record.is_active(rollout, model))
 
     def _served(self, state: State, model: str) -> ModelState:
         """Return the state of a model; raises a VersionError if it is not served."""

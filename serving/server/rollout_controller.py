@@ -38,7 +38,7 @@ class RolloutController:
         """Start the controller if a rollout is active and none runs; return its process id.
 
         Args:
-            store: the model store, as an absolute path.
+            store: the model store.
         """
         if self._child is not None and (status := self._child.poll()) is not None:
             if status != 0:
@@ -64,6 +64,6 @@ class RolloutController:
 
 def command(instance: Instance, store: Path) -> list[str]:
     """Return the command line of the controller of a server with this model store."""
-    flags = {"--port": instance.ports.public, "--root": instance.folder.parent, "--store": store}
+    flags = {"--port": instance.ports.public, "--root": instance.folder.parent, "--store": store.resolve()}
     words = [str(word) for flag in flags.items() for word in flag]
     return [sys.executable, "-m", "serving.rollout.controller_process", *words]

@@ -143,7 +143,7 @@ class Supervisor:
                 "netty_client_threads": str(usable),
                 "metrics_config": str(process.METRICS_CONFIG),
                 "models": process.models(self._registrations),
-                "model_store": str(self._store),
+                "model_store": str(self._store.resolve()),
             }
         )
         config = folder / "config.properties"
@@ -236,7 +236,7 @@ class Supervisor:
 
     @property
     def _store(self) -> Path:
-        return self._launch.archives[0].path.parent.resolve()
+        return self._launch.archives[0].path.parent
 
     def _tokens(self) -> Tokens:
         """Return the tokens of clients and of TorchServe. A random token of clients is stored for the next start."""

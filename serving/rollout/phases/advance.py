@@ -25,9 +25,6 @@ PHASES: dict[RolloutPhase, Callable[[RolloutRun], None]] = {
 }
 # Phases that last. In these a rollout is watched while it is paused.
 LASTING = (RolloutPhase.SHADOW, RolloutPhase.CANARY, RolloutPhase.BAKING)
-# Phases in which clients may still get the candidate by a promotion of a user.
-BEFORE_PROMOTION = (RolloutPhase.GOLDEN, RolloutPhase.SHADOW, RolloutPhase.CANARY)
-ENDING = (RolloutPhase.ROLLING_BACK, RolloutPhase.DRAINING)
 
 
 def advance(run: RolloutRun) -> None:
@@ -52,14 +49,14 @@ def take(run: RolloutRun, request: Request) -> None:
     """Follow a user's request, if it makes sense in this phase."""
     phase = run.rollout.phase
     match request.action:
-        case Action.PAUSE if phase not in ENDING:
+        case Action.PAUSE if not phase.is_ending:
             run.pause(f"by {request.actor}")
         case Action.RESUME:
             run.resume(request.actor)
-        case Action.PROMOTE if phase in BEFORE_PROMOTION:
+        case Action.PROMOTE if phase.allows_promotion:
             run.shadow.stop()
             run.enter(RolloutPhase.PROMOTED, by=request.actor)
-        case Action.ABORT if phase not in ENDING:
+        case Action.ABORT if not phase.is_ending:
             run.roll_back(f"aborted by {request.actor}")
 
 

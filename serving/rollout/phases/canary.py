@@ -8,6 +8,12 @@ from serving.rollout.phases.evidence import time_out, workers_are_up
 from serving.rollout.rollout_run import RolloutRun
 
 
+def begin(run: RolloutRun, step: int) -> None:
+    """Begin a step, with its share."""
+    run.enter_canary(step)
+    ensure_split(run)
+
+
 def watch(run: RolloutRun) -> None:
     """Judge what the proxy counted. Go to the next share, to the promotion, back, or wait."""
     rollout, plan = run.rollout, run.rollout.plan.canary
@@ -30,10 +36,7 @@ def watch(run: RolloutRun) -> None:
     last = rollout.step == len(plan.shares) - 1
     names = [verdict.check for verdict in verdicts]
     if complete and not last:
-        rollout.step += 1
-        share = plan.shares[rollout.step]
-        run.split(share)
-        run.enter(RolloutPhase.CANARY, share=share)
+        begin(run, rollout.step + 1)
     elif complete and run.passed(*names):
         run.enter(RolloutPhase.PROMOTED, share=rollout.share)
     elif run.elapsed > max(plan.timeout, plan.hold):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from serving.rollout.checks import workers
 from serving.rollout.plan import OnInconclusive
+from serving.rollout.report import words
 from serving.rollout.rollout_run import RolloutRun
 
 
@@ -24,7 +25,7 @@ def time_out(run: RolloutRun, progress: str, checks: Sequence[str]) -> None:
         checks: names of the checks that the phase waits for.
     """
     waiting = [name for name in checks if not run.passed(name)]
-    reason = f"no verdict after {run.elapsed:.0f} s: {progress}"
+    reason = f"no verdict after {words.plain_duration(run.elapsed)}: {progress}"
     if waiting:
         reason += f"; {', '.join(waiting)} inconclusive"
     if run.rollout.plan.on_inconclusive is OnInconclusive.ROLL_BACK:

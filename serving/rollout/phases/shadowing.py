@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from serving.rollout.checks import shadow_answers, shadow_reasons
 from serving.rollout.phase import RolloutPhase
+from serving.rollout.phases import canary
 from serving.rollout.phases.evidence import time_out, workers_are_up
 from serving.rollout.rollout_run import RolloutRun
 
@@ -21,7 +22,10 @@ def begin(run: RolloutRun) -> None:
 def watch(run: RolloutRun) -> None:
     """Compare until both checks have a verdict."""
     plan = run.rollout.plan.shadow
-    run.shadow.start()  # again, if the replayer ended
+    if run.rollout.paused is None:
+        run.shadow.start()  # again, if the replayer ended
+    else:
+        run.shadow.stop()  # a person may need days
     run.count()
     summary = run.shadow.summary()
     verdicts = [shadow_answers.judge(summary, plan)]
@@ -46,7 +50,4 @@ def leave(run: RolloutRun) -> None:
         run.enter(RolloutPhase.PROMOTED)
         return
     run.progress.find_slow_limit()
-    run.rollout.step = 0
-    share = run.rollout.plan.canary.shares[0]
-    run.split(share)
-    run.enter(RolloutPhase.CANARY, share=share)
+    canary.begin(run, 0)

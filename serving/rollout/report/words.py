@@ -31,6 +31,11 @@ def duration(seconds: float) -> str:
     return " ".join(parts) or f"0{SPACE}s"
 
 
+def plain_duration(seconds: float) -> str:
+    """Return a duration with ordinary spaces, for a terminal or a log."""
+    return duration(seconds).replace(SPACE, " ")
+
+
 def percent(share: float | None) -> str:
     """Return a share in percent with about three significant digits: `0.12 %`, `4.3 %`, `25 %`."""
     if share is None or not math.isfinite(share):

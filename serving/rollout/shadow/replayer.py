@@ -203,7 +203,7 @@ def _stored_summary(path: Path) -> ShadowSummary:
         return ShadowSummary()
 
 
-def rest(seconds: float) -> float:
+def pause_after(seconds: float) -> float:
     """Return how long to rest after work of so many seconds."""
     return min(seconds * (1 / DUTY - 1), MAX_REST_SECONDS)
 
@@ -227,7 +227,7 @@ def run(record: Record, samples: Path, proxy: Path, explain_workers: int) -> Non
                 start = time.monotonic()
                 replayer.compare(sample)
                 changed = True
-                time.sleep(rest(time.monotonic() - start))
+                time.sleep(pause_after(time.monotonic() - start))
             if changed and time.monotonic() - saved >= WRITE_SECONDS:
                 replayer.save()
                 saved, changed = time.monotonic(), False

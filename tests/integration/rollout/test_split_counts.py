@@ -1,4 +1,4 @@
-"""What the proxy counts of two versions while it splits their traffic, before a fake model server."""
+"""The counts of two versions while the proxy splits their traffic, before a fake model server."""
 
 from __future__ import annotations
 

@@ -83,6 +83,17 @@ def test_status_and_history_need_no_running_server(folder: Path, capsys: pytest.
     [
         ("abort", {"phase": RolloutPhase.DONE}, "digits-2.0-20261130T101500 has ended: done"),
         ("resume", {}, "digits-2.0-20261130T101500 is not paused: canary, the candidate has a share of 5.0%"),
+        (
+            "promote",
+            {"phase": RolloutPhase.WARM},
+            "digits-2.0-20261130T101500 can be promoted from its golden answers to its last canary step: warm, the "
+            "candidate has a share of 5.0%",
+        ),
+        (
+            "abort",
+            {"phase": RolloutPhase.DRAINING},
+            "digits-2.0-20261130T101500 is ending already: draining, the candidate has a share of 5.0%",
+        ),
         ("pause", {"paused": "by ann@lab"}, "digits-2.0-20261130T101500 is paused already: by ann@lab"),
     ],
 )

@@ -48,6 +48,7 @@ def test_shares_and_durations_may_have_units(tmp_path: Path) -> None:
         ("shadow: {share: 120%}", "shadow.share: Input should be less than or equal to 1 (it is 1.2)"),
         ("canary: {shares: [50%, 5%]}", "shares is [0.5, 0.05]: each must be larger than the one before"),
         ("canary: {shares: [5%, 5%]}", "shares is [0.05, 0.05]: each must be larger than the one before"),
+        ("canary: {shares: [50%, 100%]}", "canary.shares.1: Input should be less than 1 (it is 1.0)"),
         ("canary: {sticky: ip}", "canary.sticky: Input should be 'none', 'header' or 'cookie' (it is 'ip')"),
         ("[1, 2]", "plan.yaml: "),
         ("a: [", "plan.yaml"),

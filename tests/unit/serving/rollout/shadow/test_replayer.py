@@ -13,7 +13,7 @@ from serving.rollout.plan import Plan, Shadow
 from serving.rollout.record import Rollout
 from serving.rollout.shadow import replay
 from serving.rollout.shadow.replay import ReplayClient
-from serving.rollout.shadow.replayer import Replayer, rest
+from serving.rollout.shadow.replayer import Replayer, pause_after
 from serving.rollout.shadow.samples import Sample
 from serving.rollout.shadow.summary import ShadowSummary
 from tests.unit.serving.rollout.shadow.fake_proxy import HANDLER, Copy, FakeProxy, Reply
@@ -245,5 +245,5 @@ def test_no_body_is_stored(tmp_path: Path, serve: Serve) -> None:
 
 
 def test_the_replayer_rests_most_of_the_time_and_not_for_long() -> None:
-    assert rest(0.01) == pytest.approx(0.09)
-    assert rest(10) == 3.0
+    assert pause_after(0.01) == pytest.approx(0.09)
+    assert pause_after(10) == 3.0
