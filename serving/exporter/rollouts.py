@@ -7,12 +7,10 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
-from serving.errors import ConfigError
 from serving.exporter import families
 from serving.exporter.definitions import ROLLOUT_PAUSED, ROLLOUT_PHASE, ROLLOUT_SHARE, ROLLOUT_VERDICT
 from serving.rollout import record as records
 from serving.rollout.phase import RolloutPhase
-from serving.rollout.record import Rollout
 from serving.rollout.verdict import Outcome
 
 Values = dict[tuple[str, ...], float]
@@ -28,7 +26,8 @@ def collect(folder: Path) -> Iterator[Metric]:
     paused: Values = {}
     phases: Values = {}
     verdicts: Values = {}
-    for rollout in _last_of_each_model(folder):
+    last = {rollout.model: rollout for _, rollout in records.readable(folder)}
+    for rollout in last.values():
         labels = (rollout.model, rollout.candidate)
         share[labels] = rollout.share
         paused[labels] = float(rollout.paused is not None)
@@ -41,14 +40,3 @@ def collect(folder: Path) -> Iterator[Metric]:
     yield families.scalars(ROLLOUT_PAUSED, paused)
     yield families.scalars(ROLLOUT_PHASE, phases)
     yield families.scalars(ROLLOUT_VERDICT, verdicts)
-
-
-def _last_of_each_model(folder: Path) -> list[Rollout]:
-    last: dict[str, Rollout] = {}
-    for record in records.records(folder):
-        try:
-            rollout = record.load()
-        except (ConfigError, OSError):
-            continue
-        last[rollout.model] = rollout
-    return list(last.values())

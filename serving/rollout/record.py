@@ -150,7 +150,7 @@ def readable(instance_folder: Path) -> list[tuple[Record, Rollout]]:
     """Return the rollouts with their states, oldest first, without damaged ones: these must block no others."""
     states = []
     for record in records(instance_folder):
-        with suppress(ConfigError):
+        with suppress(ConfigError, OSError):
             states.append((record, record.load()))
     return states
 

@@ -92,7 +92,7 @@ def sentences(summary: ShadowSummary, plan: Shadow, stable: str, candidate: str)
         )
     elif summary.self_pairs:
         result.append(
-            f"Version {stable} repeated its own answers exactly ({words.number(summary.self_pairs, 'pair')}). So the "
+            f"Version {stable} repeated its own answers ({words.number(summary.self_pairs, 'pair')}). So the "
             "differences below come from the versions, and not from chance."
         )
     if not summary.images:

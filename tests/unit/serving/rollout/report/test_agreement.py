@@ -34,7 +34,7 @@ def test_many_labels_have_a_list_of_differences_only() -> None:
 
 def test_sentences_have_the_figures() -> None:
     assert sentences(SUMMARY) == [
-        "Version 1.0 repeated its own answers exactly (30 pairs). So the differences below come from the versions, and "
+        "Version 1.0 repeated its own answers (30 pairs). So the differences below come from the versions, and "
         "not from chance.",
         "Both versions answered 300 images. Of these, 2 (0.67 %) got another label or status; the plan allows 3 %.",
         "Real requests have no labels, so a difference does not say which version is right. The mean calibrated "
