@@ -173,7 +173,7 @@ measure-worker: setup ## CPU microseconds of a request inside the worker, by ste
 measure-bad-inputs: setup ## docs/benchmarks/bad-inputs.md: fuzz a server under load, 10,000 bad requests among good ones, about 3 minutes [COUNT= SEED=]
 	@$(RUN) benchmarks.bad_inputs $(call flag,--count,COUNT) $(call flag,--seed,SEED)
 
-measure-rollouts: setup-dev ## docs/benchmarks/rollouts.md: rollouts under load: failed requests, time to the last wrong answer, some 5 minutes
+measure-rollouts: setup-dev ## docs/benchmarks/rollouts.md: rollouts under load: failed requests, time to the last wrong answer, some 12 minutes
 	@$(RUN) benchmarks.rollouts
 
 measure-attacks: setup-dev ## docs/benchmarks/attacks.md: attacks on servers of this machine, some 8 minutes [ONLY=smuggling]

@@ -1,7 +1,7 @@
-"""Measure rollouts under load, and write docs/benchmarks/rollouts.md. This takes some five minutes.
+"""Measure rollouts under load, and write docs/benchmarks/rollouts.md. This takes some 12 minutes.
 
-The load is open-loop at 60 % of the server's capacity, and goes on from the first rollout to the last one: a promotion,
-rollbacks, an abort and a pause.
+The load is open-loop at 60 % of the capacity, and goes on from the first rollout to the last one: a shadow that
+is paused and resumed, a pause, an abort, rollbacks and promotions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.report import put, table, where
+from benchmarks.rollouts import shadow_cost
 from benchmarks.rollouts.scenarios import SCENARIOS, Run, run
+from benchmarks.rollouts.shadow_cost import Period
 from models.release import Release, find
 from scripts.command import command
 from serving.artifacts.store import path_of
@@ -58,8 +60,8 @@ def main(argv: list[str] | None = None) -> None:
         with Server(folder, "--model", "digits", "--version", "1.0") as server:
             capacity = _capacity(server)
             rate = arguments.rate or LOAD_SHARE * capacity
-            runs, answers = _measure(server, rate)
-    text = section(runs, answers, rate, capacity)
+            periods, runs, answers = _measure(server, rate)
+    text = section(runs, answers, rate, capacity) + "\n\n" + shadow_section(periods, answers)
     put(page, "rollouts", text)
     print(text)
 
@@ -89,15 +91,16 @@ def _capacity(server: Server) -> float:
     return load.run_in_process(offered).answers / CAPACITY_SECONDS
 
 
-def _measure(server: Server, rate: float) -> tuple[list[Run], list[Answer]]:
-    """Run all scenarios under one load, which lasts until MIN_REQUESTS were sent."""
+def _measure(server: Server, rate: float) -> tuple[list[Period], list[Run], list[Answer]]:
+    """Run the shadow and all scenarios under one load, which lasts until MIN_REQUESTS were sent."""
     images, _ = candidates.held_out(DATASETS["digits"]())
     start = time.monotonic()
     bodies = [image for image in images if isinstance(image, bytes)]
     with Traffic(f"{server.url}/predictions/digits", bodies, rate) as traffic:
+        periods = shadow_cost.measure(server, "2.0")
         runs = [run(server, scenario) for scenario in SCENARIOS]
         time.sleep(max(0.0, MIN_REQUESTS / rate - (time.monotonic() - start)))
-    return runs, traffic.answers
+    return periods, runs, traffic.answers
 
 
 def section(runs: Sequence[Run], answers: Sequence[Answer], rate: float, capacity: float) -> str:
@@ -125,6 +128,19 @@ def section(runs: Sequence[Run], answers: Sequence[Answer], rate: float, capacit
             ),
             f"Without holds, the candidate had all requests {fast.full_share(answers):.1f} s after the start. "
             f"Its workers took {fast.load_seconds():.1f} s of this to load.",
+        ]
+    )
+
+
+def shadow_section(periods: Sequence[Period], answers: Sequence[Answer]) -> str:
+    """Return what a shadow costs the predictions."""
+    return "\n\n".join(
+        [
+            f"**With and without a shadow**, {len(periods)} periods of {shadow_cost.ROUND_SECONDS:.0f} s in turn:",
+            table(
+                ["latency", "without", "with a shadow", "ratio (middle half of the pairs)"],
+                shadow_cost.rows(periods, answers),
+            ),
         ]
     )
 

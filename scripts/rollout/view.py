@@ -19,6 +19,8 @@ from serving.rollout.report import words
 from serving.rollout.report.headline import headline
 
 REFRESH_SECONDS = 1.0
+# Time for the report of a rollout that has ended. It is written after the last state.
+REPORT_SECONDS = 20.0
 HEAD = ("started", "model", "from", "to", "end", "took", "why", "report")
 # Characters of a reason in the table; the report has all of it.
 MAX_REASON = 60
@@ -42,10 +44,19 @@ def live(record: Record, stop: Callable[[], bool] = lambda: False, console: Cons
             time.sleep(REFRESH_SECONDS)
             snapshot = watch.look()
             view.update(screen(snapshot), refresh=True)
-    if snapshot.report is not None and snapshot.rollout.phase.is_final:
+    if snapshot.rollout.phase.is_final:
         # Outside of the frame, so that a long path can be copied.
-        console.print(f"report: {snapshot.report}", markup=False, highlight=False, soft_wrap=True)
+        _print_report(record, console)
     return snapshot.rollout
+
+
+def _print_report(record: Record, console: Console) -> None:
+    """Print the path of a report once it shows how the rollout ended. Without one, the server's log says why."""
+    while not record.has_current_report():
+        if time.time() > record.changed() + REPORT_SECONDS:
+            return
+        time.sleep(REFRESH_SECONDS / 10)
+    console.print(f"report: {record.folder / REPORT}", markup=False, highlight=False, soft_wrap=True)
 
 
 def text(record: Record) -> str:
@@ -98,6 +109,8 @@ def _follow(record: Record, watch: Watch, stop: Callable[[], bool], console: Con
         if line != last:
             console.print(f"{record.id}: {line}", markup=False, highlight=False, soft_wrap=True)
             last = line
+        if snapshot.rollout.phase.is_final:
+            _print_report(record, console)
         if snapshot.rollout.phase.is_final or stop():
             return snapshot.rollout
         time.sleep(REFRESH_SECONDS)

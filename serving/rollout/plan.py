@@ -70,7 +70,7 @@ class WarmUp(_StrictModel):
 
     Attributes:
         requests: predictions that are sent to the candidate first; their latencies count nowhere.
-        max_latency_ratio: limit of the candidate's p95 on the golden images, as a multiple of the stable version's.
+        max_latency_ratio: limit of the candidate's latency on the golden images, as a multiple of the stable version's.
     """
 
     requests: Annotated[int, Field(ge=0, le=10_000)] = 50

@@ -108,6 +108,15 @@ class Record:
         """Write the state, atomically."""
         atomic_files.write(self.folder / STATE, rollout.model_dump_json(indent=2) + "\n")
 
+    def changed(self) -> float:
+        """Return when the state was written, in seconds since 1970."""
+        return (self.folder / STATE).stat().st_mtime
+
+    def has_current_report(self) -> bool:
+        """Return whether the report was written after the state. It is written a little after each change."""
+        report = self.folder / REPORT
+        return report.exists() and report.stat().st_mtime >= self.changed()
+
     def add_verdict(self, verdict: Verdict) -> None:
         """Append a verdict."""
         atomic_files.append_line(self.folder / VERDICTS, verdict.model_dump_json())

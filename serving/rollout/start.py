@@ -86,7 +86,7 @@ def description(rollout: Rollout) -> list[str]:
         f"verify: check the archive of {model} {candidate}, and memory and disk for both versions",
         f"register: load {candidate} beside {stable}, with {workers}",
         f"warm up: send {plan.warm_up.requests} predictions to {candidate}",
-        f"golden: compare its golden answers; p95 at most {plan.warm_up.max_latency_ratio:g} times that of {stable}",
+        f"golden: compare its golden answers; at most {plan.warm_up.max_latency_ratio:g} times the latency of {stable}",
     ]
     shadow, canary = plan.shadow, plan.canary
     if shadow.pairs:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from serving.rollout import record as records
 from serving.rollout.journal import Journal
-from serving.rollout.record import Record, Rollout
+from serving.rollout.record import REPORT, Record, Rollout
 from tests.support.server import Server, run
 
 # Short holds, and limits that some 50 pairs and a few hundred requests can decide.
@@ -75,6 +76,15 @@ def await_state(record: Record, reached: Callable[[Rollout], bool], seconds: flo
 def await_end(record: Record, seconds: float = 280) -> Rollout:
     """Wait until a rollout has ended or was paused."""
     return await_state(record, lambda rollout: rollout.phase.is_final or rollout.paused is not None, seconds)
+
+
+def await_report(record: Record, seconds: float = 30) -> Path:
+    """Wait until the report shows the last state of a rollout, and return its path."""
+    deadline = time.monotonic() + seconds
+    while not record.has_current_report():
+        assert time.monotonic() < deadline, f"{record.folder} has no report of the last state"
+        time.sleep(0.1)
+    return record.folder / REPORT
 
 
 def phases(server: Server, record: Record) -> list[str]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import pytest
 
 from serving.rollout.phase import RolloutPhase
-from serving.rollout.record import REPORT
 from serving.rollout.verdict import Outcome
 from tests.support import candidates
 from tests.support.candidates import ShortcutPair
-from tests.support.rollout_commands import await_end, await_state, command, phases, start
+from tests.support.rollout_commands import await_end, await_report, await_state, command, phases, start
 from tests.support.server import Server
 from tests.support.traffic import Traffic
 from tests.support.version_commands import run_ok, server_state
@@ -42,7 +41,7 @@ def test_bad_version_is_stopped_before_clients_see_it(
     assert not sent.failed
     assert {answer.version for answer in sent.answers} == {"1.0"}
     assert server_state(rolling) == before
-    assert (record.folder / REPORT).exists()
+    assert await_report(record).stat().st_size > 0
 
 
 def test_version_that_fails_for_one_class_is_stopped_by_the_canary_too(rolling: Server, held_out: list[bytes]) -> None:
@@ -97,7 +96,7 @@ def test_good_version_goes_through(rolling: Server, held_out: list[bytes]) -> No
     assert {check: verdict.outcome for check, verdict in rollout.verdicts.items()} == dict.fromkeys(
         rollout.verdicts, Outcome.PASS
     )
-    assert (record.folder / REPORT).exists()
+    assert await_report(record).stat().st_size > 0
     assert server_state(rolling)["default"] == "2.0"
     assert "2.0" in command(rolling, "history")
     assert "done" in command(rolling, "status", "--once")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.rollouts.__main__ import section
+from benchmarks.rollouts.__main__ import section, shadow_section
 from benchmarks.rollouts.scenarios import CANARY_ONLY, WITHOUT_HOLDS, Run, Scenario, wait
+from benchmarks.rollouts.shadow_cost import Period
 from benchmarks.rollouts.watch import Watch
 from serving.rollout.phase import RolloutPhase
 from tests.support.traffic import Answer
@@ -38,3 +39,12 @@ def test_full_share_is_the_last_answer_of_the_version_before(tmp_path: Path) -> 
     assert "| promotion without holds" not in text
     assert "| promotion | 3 | 1 | 2 |" in text
     assert "4.5 s after the start" in text
+
+
+def test_cost_of_a_shadow_is_the_ratio_of_neighbors() -> None:
+    periods = [Period(True, 0, 10), Period(False, 10, 20), Period(False, 20, 30), Period(True, 30, 40)]
+    answers = [Answer(second, 0.02 if second < 20 else 0.06, 200, "1.0") for second in range(40)]
+    answers += [Answer(second + 0.5, 0.03, 200, "1.0") for second in range(10)]
+    text = shadow_section(periods, answers)
+    assert "4 periods of 20 s" in text
+    assert "| p99 | 40.0 ms | 45.0 ms | 1.25 (1.12 to 1.38) |" in text

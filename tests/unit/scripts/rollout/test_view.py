@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,7 @@ def test_without_a_terminal_each_change_is_a_line(tmp_path: Path) -> None:
         if len(looks) == 5:
             recorder.rollout.reason = "aborted by eve@lab"
             recorder.enter(130, RolloutPhase.ROLLED_BACK)
+            report.write(recorder.record, recorder.entries)
         return False
 
     view.live(recorder.record, stop, screen)
@@ -71,7 +75,33 @@ def test_without_a_terminal_each_change_is_a_line(tmp_path: Path) -> None:
         f"{name}: canary, share 5 %",
         f"{name}: canary, share 5 %, paused: by eve@lab",
         f"{name}: rolled back, share 5 %: aborted by eve@lab",
+        f"report: {recorder.record.folder}/report.html",
     ]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_live_view_waits_for_the_report_of_the_end(tmp_path: Path, terminal: bool) -> None:
+    recorder, screen = rollout_records.until_canary(tmp_path), console(terminal=terminal)
+    os.utime(report.write(recorder.record, recorder.entries), (0, 0))
+    recorder.enter(130, RolloutPhase.DONE)
+    assert not recorder.record.has_current_report()
+    writer = threading.Timer(0.5, report.write, (recorder.record, recorder.entries))
+    writer.start()
+    view.live(recorder.record, console=screen)
+    assert recorder.record.has_current_report()
+    assert "report: " in printed(screen)
+    writer.join()
+
+
+def test_old_rollout_without_a_report_is_shown_at_once(tmp_path: Path) -> None:
+    recorder, screen = rollout_records.until_canary(tmp_path), console(terminal=False)
+    recorder.enter(130, RolloutPhase.DONE)
+    past = time.time() - 2 * view.REPORT_SECONDS
+    os.utime(recorder.record.folder / STATE, (past, past))
+    start = time.monotonic()
+    view.live(recorder.record, console=screen)
+    assert time.monotonic() - start < view.REPORT_SECONDS / 2
+    assert "report: " not in printed(screen)
 
 
 def test_text_has_state_figures_and_checks(tmp_path: Path) -> None:
