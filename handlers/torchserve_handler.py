@@ -13,6 +13,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -48,6 +50,8 @@ FLUSH_SECONDS = 1.0
 # run at this niceness (nice(2)), so they use idle time only.
 EXPLAINS = "-explain"
 NICENESS = 19
+# A model is loaded at this niceness, so that workers that answer go first (serving/torchserve/start_worker.py).
+LOADING_NICENESS = 10
 # The unbatched worker takes single predictions. It logs this line when it is ready.
 UNBATCHED = "-unbatched"
 READY_FOR_UNBATCHED = "this worker answers single predictions"
@@ -70,10 +74,15 @@ class ImageClassifier:
         on_gpu = gpu is not None and torch.cuda.is_available()
         device = torch.device(f"cuda:{gpu}" if on_gpu else "cpu")
         card = Card.load(folder)
+        if threads := (context.model_yaml_config.get("handler") or {}).get("threads"):
+            torch.set_num_threads(threads)
+        _at_low_priority(partial(self._load, context, folder, card, device))
+        gc.collect()
+        gc.freeze()  # loaded objects live as long as the worker: the collector need not look at them again and again
+
+    def _load(self, context: Any, folder: Path, card: Card, device: torch.device) -> None:
         config = context.model_yaml_config
         settings = config.get("handler") or {}
-        if threads := settings.get("threads"):
-            torch.set_num_threads(threads)
         # Beyond responseTimeout TorchServe kills the worker, and the whole batch gets a 500.
         budget_seconds = float(config.get("responseTimeout", 2 * BUDGET_SECONDS)) / 2
         verify_digests(folder, card)  # before loading anything: a compiled engine is code
@@ -95,8 +104,6 @@ class ImageClassifier:
             logger.info("this worker explains, at niceness %d", os.getpriority(os.PRIO_PROCESS, 0))
         elif context.model_name.endswith(UNBATCHED) and context.system_properties.get("batch_size") == 1:
             logger.info(READY_FOR_UNBATCHED)
-        gc.collect()
-        gc.freeze()  # loaded objects live as long as the worker: the collector need not look at them again and again
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: return one body for each request, and set its status and headers in the context."""
@@ -219,6 +226,18 @@ def _is_describe(parts: dict[str, Any], headers: dict[str, str]) -> bool:
     no body.
     """
     return headers.get("describe") == "True" and not any(parts.values())
+
+
+def _at_low_priority(work: Callable[[], None]) -> None:
+    """Do some work in a thread with LOADING_NICENESS, and wait for it. Linux has a niceness for each thread."""
+
+    def lower() -> None:
+        thread = threading.get_native_id()
+        # A process that was started at a higher niceness may not lower it.
+        os.setpriority(os.PRIO_PROCESS, thread, max(LOADING_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="load", initializer=lower) as thread:
+        thread.submit(work).result()
 
 
 def _lower_priority() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ ROUND_SECONDS = 20.0
 # The command that pauses or resumes takes processor time too, and a replayer that starts compiles nothing but imports.
 SETTLE_SECONDS = 4.0
 # The usual share of copies, and more pairs than there is time for.
-PLAN = {"shadow": {"share": "20%", "pairs": 100_000, "self_pairs": 30, "explained": 30}}
+PLAN: dict[str, Any] = {"shadow": {"share": "20%", "pairs": 100_000, "self_pairs": 30, "explained": 30}}
 
 
 @dataclass(frozen=True, slots=True)

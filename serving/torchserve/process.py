@@ -10,12 +10,11 @@ import json
 import os
 import re
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serving.runtime.instance import Ports
-from serving.torchserve import executables
+from serving.torchserve import executables, start_worker
 from serving.torchserve.registrations import Registration
 
 METRICS_CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "torchserve" / "metrics.yaml"
@@ -72,11 +71,12 @@ def command(
         config: the file config.properties.
         properties: its content.
         registrations: what to load; the first version of a model becomes its default.
-        temp: a folder for worker sockets and unpacked archives.
+        temp: a folder for worker sockets, unpacked archives, and the script that starts workers.
         recorded: path to which Java writes a new AOT cache when it ends. None uses the existing cache.
 
     Raises:
         StartError: Java or TorchServe is not installed.
+        OSError: the script cannot be written.
     """
     home, java = executables.torchserve_home(), executables.java()
     return [
@@ -88,7 +88,7 @@ def command(
         *shlex.split(properties.get("vmargs", "")),
         *("-cp", str(home / "ts" / "frontend" / "*")),
         "org.pytorch.serve.ModelServer",
-        *("--python", sys.executable),
+        *("--python", str(start_worker.write(temp))),
         *("-f", str(config)),
         *("-s", properties["model_store"]),
         "-ncs",  # no snapshots: the command line alone decides what runs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -158,7 +159,8 @@ def counted(release_with_uncertainty: Release, image: bytearray, monkeypatch: py
     """A handler that has counted something of every kind, and a thread of its own that does not hand it on."""
     loaded = ImageClassifier()
     with monkeypatch.context() as patch:
-        patch.setattr(torchserve_handler.threading.Thread, "start", lambda thread: None)
+        start = threading.Thread.start  # of the thread that loads the model; those for metrics and samples are daemons
+        patch.setattr(threading.Thread, "start", lambda thread: None if thread.daemon else start(thread))
         loaded.initialize(Context(str(release_with_uncertainty.folder)))
     asked = [{"x-torchlight-start": "1"}, {"explain": "True"}, {}]
     loaded.handle([{"body": image}, {"body": image}, {"body": b""}], Context(headers=asked))

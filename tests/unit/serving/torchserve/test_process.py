@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from serving.torchserve import executables, process
+from serving.torchserve import executables, process, start_worker
 from serving.torchserve.process import LogReader
 from serving.torchserve.registrations import Registration
 from serving.torchserve.worker_roles import Role
@@ -110,7 +109,7 @@ def test_java_command_has_the_settings(line: list[str], tmp_path: Path) -> None:
     assert "-Dname=two words" in line
     assert f"-Djava.io.tmpdir={tmp_path}" in line
     assert line[line.index("-f") + 1] == str(tmp_path / "config.properties")
-    assert line[line.index("--python") + 1] == sys.executable
+    assert line[line.index("--python") + 1] == str(tmp_path / start_worker.FILE_NAME)
     assert "-ncs" in line
 
 
