@@ -92,8 +92,8 @@ def test_register_and_retire_killed_on_the_way_are_repaired_by_running_them_agai
     def with_it() -> None:
         run_ok(served, "register", "--version", "2.0")
 
-    assert killed_everywhere(served, ("register", "--version", "2.0"), without, step=5) > 10
-    assert killed_everywhere(served, ("retire", "--version", "2.0"), with_it, step=5) > 10
+    assert killed_everywhere(served, ("register", "--version", "2.0"), without, step=9) > 10
+    assert killed_everywhere(served, ("retire", "--version", "2.0"), with_it, step=9) > 10
 
 
 def test_two_commands_at_once_do_not_mix(served: Server) -> None:
