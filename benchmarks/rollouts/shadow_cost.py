@@ -1,4 +1,4 @@
-"""What a shadow costs the predictions: latency with and without it, in turn, in one rollout that is paused and resumed.
+"""Latency of predictions with and without a shadow, in turn: one rollout is paused and resumed.
 
 A paused shadow copies nothing. Both versions are loaded all the time, so only the shadow's work makes a difference.
 """
