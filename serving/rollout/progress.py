@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -39,13 +41,16 @@ class Progress(BaseModel):
         if not self.stages or self.stages[-1].share != share:
             self.stages.append(Stage(share, Arms()))
 
-    def count(self, proxy: str, counts: Arms) -> None:
-        """Add what a proxy counted since the last call to the current stage."""
+    def count(self, proxy: str, counts: Arms, draw: Callable[[], float] = random.random) -> None:
+        """Add what a proxy counted since the last call to the current stage.
+
+        Args:
+            draw: returns a random number from 0 to 1, see Stage.with_new.
+        """
         new = counts - self.counted if proxy == self.proxy else counts
         self.proxy, self.counted = proxy, counts
         if self.stages:
-            stage = self.stages[-1]
-            self.stages[-1] = Stage(stage.share, stage.arms + new)
+            self.stages[-1] = self.stages[-1].with_new(new, draw)
 
     def start_from(self, proxy: str, counts: Arms) -> None:
         """Leave out what a proxy counted before."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from serving.rollout.analysis import BadResponses
 from serving.rollout.arms import Arms, Stage
 from serving.rollout.checks import canary_rate
 from serving.rollout.plan import Canary
@@ -23,8 +24,9 @@ _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 def judge(stages: Sequence[Stage], canary: Canary, slow_seconds: float | None) -> Verdict:
     """Compare the rates of slow responses of both versions. For the outcomes see `canary_rate.judge`.
 
-    Slow responses come in bursts: one pause delays all requests that wait. So a candidate fails only if it is also
-    slower than the stable version was before, whose rate was USUAL_RATE.
+    Slow responses come in bursts: one pause delays all requests that wait. So only one response of each version in each
+    look at the counts is evidence (Stage.slow_trials). And a candidate fails only if it is also slower than the stable
+    version was before, whose rate was USUAL_RATE.
 
     Args:
         slow_seconds: the limit of slow responses; None while it is not known. The verdict is then INCONCLUSIVE.
@@ -38,5 +40,10 @@ def judge(stages: Sequence[Stage], canary: Canary, slow_seconds: float | None) -
         message = "the stable version has too few responses to say which are slow"
         evidence = {"quantiles_seconds": quantiles}
         return Verdict(check=NAME, outcome=Outcome.INCONCLUSIVE, message=message, evidence=evidence, time=now())
-    verdict = canary_rate.judge(NAME, "slow responses", lambda counts: counts.slow, stages, canary, USUAL_RATE)
+    verdict = canary_rate.judge(NAME, "slow responses", lambda counts: counts.slow, stages, canary, USUAL_RATE, _trials)
     return verdict.model_copy(update={"evidence": {**verdict.evidence, "quantiles_seconds": quantiles}})
+
+
+def _trials(stage: Stage) -> BadResponses:
+    """Return the slow responses of the trials. Each has one response of each version."""
+    return BadResponses(0.5, *stage.slow_trials)

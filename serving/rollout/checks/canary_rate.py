@@ -23,6 +23,7 @@ def judge(
     stages: Sequence[Stage],
     canary: Canary,
     usual: float = 0.0,
+    independent: Callable[[Stage], BadResponses] | None = None,
 ) -> Verdict:
     """Compare the rates of one kind of bad response in both versions.
 
@@ -32,6 +33,8 @@ def judge(
         count: returns the number of such responses.
         stages: periods with a constant share. Those in which one version got no request are left out.
         usual: rate that the stable version had before the rollout. A candidate with a lower rate does not fail.
+        independent: returns the bad responses of a period that are independent of each other. Only these are evidence
+            that the candidate is worse. None: all are.
 
     Returns:
         FAIL: the candidate's rate is above the stable version's. PASS: it is below `margin` times the stable version's,
@@ -42,7 +45,7 @@ def judge(
     bad = [BadResponses(stage.share, count(stage.arms.stable), count(stage.arms.candidate)) for stage in compared]
     stable, candidate = count(arms.stable), count(arms.candidate)
     alpha = canary.alpha / CHECKS
-    worse = analysis.log_e_worse(bad)
+    worse = analysis.log_e_worse(bad if independent is None else [independent(stage) for stage in compared])
     not_inferior = analysis.log_e_not_inferior(bad, canary.margin)
     tolerated = max(canary.tolerated, usual)
     tolerable = _log_e_tolerable(candidate, arms.candidate.requests, tolerated)

@@ -22,8 +22,13 @@ Judge = Callable[[Sequence[Stage], Canary], Verdict]
 
 
 def stage(share: float, kind: str, stable: tuple[int, int], candidate: tuple[int, int]) -> Stage:
-    """Return a stage; the counts of each version are requests and bad responses."""
-    return Stage(share, Arms(*(ArmCounts(requests, **{kind: bad}) for requests, bad in (stable, candidate))))
+    """Return a stage; the counts of each version are requests and bad responses.
+
+    Slow responses are independent of each other here: there were as many trials as requests of the candidate.
+    """
+    trials = (round(stable[1] * candidate[0] / stable[0]), candidate[1]) if kind == "slow" else (0, 0)
+    arms = Arms(*(ArmCounts(requests, **{kind: bad}) for requests, bad in (stable, candidate)))
+    return Stage(share, arms, trials)
 
 
 @pytest.mark.parametrize(("judge", "kind"), KINDS.items())
@@ -119,7 +124,7 @@ def test_latency_evidence_has_quantiles_of_both_versions() -> None:
 
 @pytest.mark.parametrize("judge", KINDS)
 def test_evidence_is_json(judge: Judge) -> None:
-    stages = [Stage(0.5, Arms(ArmCounts(9_000), ArmCounts(9_000, 9_000, 9_000, 9_000)))]
+    stages = [Stage(0.5, Arms(ArmCounts(9_000), ArmCounts(9_000, 9_000, 9_000, 9_000)), (0, 9_000))]
     evidence = judge(stages, PLAN).evidence
     assert json.loads(json.dumps(evidence, allow_nan=False)) == evidence
     assert evidence["worse"] == {"e_value": 1e12, "limit": 300}
