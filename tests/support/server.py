@@ -21,7 +21,8 @@ from serving.torchserve.tokens import KeyFile, Kind
 from serving.torchserve.worker_roles import RoleCounts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-START_SECONDS = 90
+# As long as a server waits for its own workers. They load at a low priority, and other tests may use both cores.
+START_SECONDS = 180
 # What clients of a production server send.
 TOKEN = "open-sesame-0123456789"
 # Flags of a server whose every worker predicts.
