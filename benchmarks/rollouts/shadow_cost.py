@@ -19,7 +19,7 @@ from tests.support.traffic import Answer
 
 ROUNDS = 8
 ROUND_SECONDS = 20.0
-# The command that pauses or resumes takes processor time too, and a replayer that starts compiles nothing but imports.
+# The command that pauses or resumes takes processor time, and so does a replayer that starts.
 SETTLE_SECONDS = 4.0
 # The usual share of copies, and more pairs than there is time for.
 PLAN: dict[str, Any] = {"shadow": {"share": "20%", "pairs": 100_000, "self_pairs": 30, "explained": 30}}
